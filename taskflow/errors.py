@@ -1,0 +1,269 @@
+"""Every exception that taskflow raises, in one tree.
+
+`TaskFlowError` is the root. Below it, four questions decide where an error belongs: does the programmer fix it
+(`ConfigurationError`), does the caller of `.delay()` decide (`EnqueueError`), does somebody wait or call the operator
+(`BrokerError`), or is something wrong with what is stored (`MessageError`)? Facts about the error are attributes.
+
+No message holds a password, an argument of a task or a result.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class TaskFlowError(Exception):
+    """The root of every error of taskflow."""
+
+
+# --- the programmer fixes it -------------------------------------------------------------------------------------------
+
+
+class ConfigurationError(TaskFlowError):
+    """An app, a task or a setting is declared in a way that cannot work."""
+
+
+class InvalidOption(ConfigurationError, ValueError):
+    """An option of a task or a call has a value that it cannot have."""
+
+
+class UnknownOption(ConfigurationError, TypeError):
+    """An option that does not exist was given to `.options(...)`, `@app.task(...)` or `apply_async`."""
+
+
+class InvalidQueueName(InvalidOption):
+    """A queue name is empty, too long, or holds braces, whitespace or control characters."""
+
+
+class InvalidTaskId(InvalidOption):
+    """A task id is empty, too long, or holds braces or control characters."""
+
+
+class InvalidBrokerURL(ConfigurationError, ValueError):
+    """A broker URL cannot be understood."""
+
+
+class InvalidSignature(ConfigurationError, TypeError):
+    """A function cannot be a task: `*args`, positional-only parameters or types that cannot travel as JSON."""
+
+
+class TaskNotRegistered(ConfigurationError, LookupError):
+    """The app has no task of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"no task is registered under the name {name!r}")
+        self.name = name
+
+
+class TaskAlreadyRegistered(ConfigurationError):
+    """Two functions claim the same task name."""
+
+
+class AppNotFound(ConfigurationError):
+    """`-A` names a module or an attribute that cannot be loaded as an app."""
+
+
+class PortInUse(ConfigurationError):
+    """A port that a server was told to use belongs to somebody else."""
+
+    def __init__(self, port: int, detail: str = "") -> None:
+        super().__init__(f"port {port} is in use{detail}; choose another with --port, or stop what listens there")
+        self.port = port
+
+
+class ServerBinaryNotFound(ConfigurationError):
+    """No valkey-server or redis-server can be found for the embedded server."""
+
+
+class EmbeddedServerError(TaskFlowError):
+    """The embedded server or cluster did not start, or did not form; the end of its log is in the message."""
+
+
+# --- the caller of .delay() decides ------------------------------------------------------------------------------------
+
+
+class EnqueueError(TaskFlowError):
+    """A task was not enqueued."""
+
+
+class InvalidArguments(EnqueueError, TypeError):
+    """The arguments do not fit the task: one is missing, unknown, of the wrong type, or cannot travel as JSON.
+
+    In a worker such a task is archived and never retried.
+    """
+
+
+class DuplicateTask(EnqueueError):
+    """A task with the same name and arguments holds the `unique` lock."""
+
+    def __init__(self, name: str, queue: str, holder: str | None = None) -> None:
+        held = f" (held by task {holder})" if holder else ""
+        super().__init__(f"task {name!r} with these arguments is already enqueued in queue {queue!r}{held}")
+        self.name = name
+        self.queue = queue
+        self.holder = holder
+
+
+class TaskIdConflict(EnqueueError):
+    """Another task of the queue has this id."""
+
+    def __init__(self, task_id: str, queue: str) -> None:
+        super().__init__(
+            f"task id {task_id!r} already exists in queue {queue!r}; choose another id, or delete or wait for the first"
+        )
+        self.task_id = task_id
+        self.queue = queue
+
+
+class PayloadTooLarge(EnqueueError, ValueError):
+    """The encoded arguments are over the limit."""
+
+    def __init__(self, name: str, size: int, limit: int) -> None:
+        super().__init__(
+            f"the arguments of task {name!r} are {size:,} bytes as JSON, over the limit of {limit:,}; "
+            "store the data elsewhere and pass a reference, or raise max_payload on the app"
+        )
+        self.name = name
+        self.size = size
+        self.limit = limit
+
+
+# --- wait, or call the operator ----------------------------------------------------------------------------------------
+
+
+class BrokerError(TaskFlowError):
+    """Something is wrong between here and the Redis or Valkey server."""
+
+
+class BrokerUnavailable(BrokerError, ConnectionError):
+    """The server could not be reached, or could not serve, until the deadline.
+
+    Whether the last command ran is unknown: `.delay()` with the same `id` is safe to repeat.
+    """
+
+    def __init__(self, message: str, *, task_id: str | None = None) -> None:
+        super().__init__(message)
+        self.task_id = task_id
+
+
+class BrokerAuthError(BrokerError):
+    """The server asks for a password, or refuses the one given, or the user lacks a permission."""
+
+
+class ScriptError(BrokerError):
+    """A Lua script failed in a way that a retry cannot mend: a bug, or a key of the wrong type."""
+
+    def __init__(self, script: str, detail: str) -> None:
+        super().__init__(f"script {script!r} failed: {detail}")
+        self.script = script
+
+
+class QueueNotFound(TaskFlowError, LookupError):
+    """No client has ever used a queue of this name."""
+
+    def __init__(self, queue: str) -> None:
+        super().__init__(f"queue {queue!r} does not exist; `taskflow queue ls` lists those that do")
+        self.queue = queue
+
+
+class QueueNotEmpty(TaskFlowError):
+    """A queue cannot be removed while it holds tasks."""
+
+
+class TaskNotFound(TaskFlowError, LookupError):
+    """The queue has no task of this id."""
+
+    def __init__(self, task_id: str, queue: str) -> None:
+        super().__init__(f"queue {queue!r} has no task {task_id!r}")
+        self.task_id = task_id
+        self.queue = queue
+
+
+class IllegalMove(TaskFlowError):
+    """The task is in a state from which it cannot go where it was told to."""
+
+
+# --- the stored bytes are bad ------------------------------------------------------------------------------------------
+
+
+class MessageError(TaskFlowError):
+    """Something stored cannot be understood; the task is archived as it is."""
+
+
+class DecodeError(MessageError):
+    """The bytes are not a message of Asynq's format."""
+
+
+# --- results -----------------------------------------------------------------------------------------------------------
+
+
+class ResultError(TaskFlowError):
+    """The result of a task cannot be given."""
+
+    def __init__(self, message: str, *, task_id: str) -> None:
+        super().__init__(message)
+        self.task_id = task_id
+
+
+class ResultTimeout(ResultError, TimeoutError):
+    """The task had no verdict within the time that `get()` was given."""
+
+
+class ResultNotKept(ResultError):
+    """The task has no `retention`, so nothing of it remains once it has succeeded: there is no result to wait for."""
+
+
+class ResultMissing(ResultError):
+    """The queue does not know the task: it never existed, was deleted, or its retention has passed."""
+
+
+class TaskFailed(ResultError):
+    """The task is archived: it failed for good. `text` is what it left as its error."""
+
+    def __init__(self, text: str, *, task_id: str) -> None:
+        super().__init__(f"task {task_id} failed: {text}", task_id=task_id)
+        self.text = text
+
+
+# --- inside a running task ---------------------------------------------------------------------------------------------
+
+
+class NotInTask(TaskFlowError, RuntimeError):
+    """`current_task()` was called outside a running task."""
+
+
+class TaskTimeout(TaskFlowError, TimeoutError):
+    """Raised inside a task whose `timeout` or `deadline` has passed (the soft limit). It counts as a failure."""
+
+
+class TaskCancelled(TaskFlowError):
+    """Raised inside a task that was cancelled; it is archived and not retried."""
+
+
+class TaskVerdict(Exception):
+    """Not an error: raised by user code to say how the attempt ends."""
+
+
+class Retry(TaskVerdict):
+    """Run the task again later, whatever the retry policy says.
+
+    Args:
+        reason: kept as the task's last error.
+        delay: seconds (or a timedelta) until the next attempt; without it the task's own policy decides.
+
+    Example:
+        >>> raise Retry("the other side is busy", delay=30)   # doctest: +SKIP
+    """
+
+    def __init__(self, reason: str = "", *, delay: float | timedelta | None = None) -> None:
+        super().__init__(reason or "retry")
+        self.reason = reason or "retry"
+        self.delay = delay.total_seconds() if isinstance(delay, timedelta) else delay
+
+
+class Reject(TaskVerdict):
+    """Archive the task now, with the reason as its error, without another attempt."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason or "rejected")
+        self.reason = reason or "rejected"
