@@ -225,6 +225,10 @@ class TaskFailed(ResultError):
         self.text = text
 
 
+class ResultNotSerializable(TaskFlowError, TypeError):
+    """What a task returned cannot be written as JSON, so it cannot be kept as its result."""
+
+
 # --- inside a running task ---------------------------------------------------------------------------------------------
 
 

@@ -58,3 +58,17 @@ MOVES: frozenset[tuple[str, str]] = frozenset(
     }
 )
 """Every (from, to) that a script may make."""
+
+
+class Verb(StrEnum):
+    """How an attempt at a task ended: the closed set of verdicts that `finish.lua` writes."""
+
+    DONE = "d"
+    COMPLETE = "c"
+    RETRY = "r"
+    SNOOZE = "s"
+    ARCHIVE = "a"
+    ARCHIVE_RAW = "x"
+    REQUEUE = "q"
+    REQUEUE_CRASHED = "k"
+    PUT_BACK = "u"

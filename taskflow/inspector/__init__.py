@@ -1,1 +1,35 @@
-"""TODO"""
+"""Reads and administers queues, tasks and workers, also those that only Go has touched."""
+
+from .inspector import Inspector
+from .values import (
+    ClusterFacts,
+    ClusterQueue,
+    DayCounts,
+    GroupInfo,
+    Node,
+    NodeFacts,
+    Problem,
+    QueueInfo,
+    RunningTask,
+    ServerView,
+    Stats,
+    TaskInfo,
+    TaskPage,
+)
+
+__all__ = [
+    "ClusterFacts",
+    "ClusterQueue",
+    "DayCounts",
+    "GroupInfo",
+    "Inspector",
+    "Node",
+    "NodeFacts",
+    "Problem",
+    "QueueInfo",
+    "RunningTask",
+    "ServerView",
+    "Stats",
+    "TaskInfo",
+    "TaskPage",
+]

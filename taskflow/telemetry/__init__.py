@@ -1,1 +1,1 @@
-"""TODO"""
+"""Logs: what a worker says, as text or as JSON lines."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Builders of commands, by subject: from values to a `Command`, and from its reply to a value (pure)."""

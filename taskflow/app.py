@@ -1,0 +1,332 @@
+"""`TaskFlow`: the app that tasks belong to."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
+
+from . import eager
+from .broker.commands.enqueue import NewTask
+from .client import Client
+from .connection.url import parse
+from .context import CurrentTask
+from .errors import InvalidOption, InvalidSignature, TaskAlreadyRegistered, TaskFlowError, TaskNotRegistered, UnknownOption
+from .message.ids import check_queue_name, check_task_id, check_task_name
+from .options import DEFAULT_QUEUE, Options, TaskOptions, merge
+from .result import AsyncResult
+from .retry import RetryPolicy
+from .task import AsyncTask, BaseTask, Task
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+DEFAULT_MAX_PAYLOAD = 1024 * 1024
+DEFAULT_ENQUEUE_TIMEOUT = 5.0
+
+ExceptionTypes = tuple[type[BaseException], ...]
+Ask = Callable[[Any], Any]
+
+
+class Declaration(TypedDict, total=False):
+    """What `@app.task(...)` takes besides `bind`, for type checkers. A number is seconds.
+
+    The first part are the defaults for every call (see `taskflow.Options`); then the retry policy, in tenacity's words or in
+    Celery's.
+    """
+
+    name: str | None
+    queue: str | None
+    timeout: float | timedelta | None
+    hard_timeout: float | timedelta | None
+    max_retries: int | None
+    retention: float | timedelta | None
+    unique: float | timedelta | None
+    group: str | None
+    headers: dict[str, str] | None
+    enqueue_timeout: float | timedelta | None
+    delay: float | timedelta | None
+    soft_time_limit: float | timedelta | None
+    time_limit: float | timedelta | None
+
+    wait: Ask | None
+    stop: Ask | None
+    retry: Ask | None
+    autoretry_for: ExceptionTypes
+    dont_autoretry_for: ExceptionTypes
+    retry_backoff: bool | float
+    retry_backoff_max: float
+    retry_jitter: bool
+    default_retry_delay: float | timedelta | None
+
+
+_POLICY = (
+    "wait",
+    "stop",
+    "retry",
+    "autoretry_for",
+    "dont_autoretry_for",
+    "retry_backoff",
+    "retry_backoff_max",
+    "retry_jitter",
+    "default_retry_delay",
+)
+_PER_CALL = ("id", "task_id", "eta", "deadline", "expires")
+
+
+class _Decorator(Protocol):
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+class _BindDecorator(Protocol):
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[CurrentTask, P], Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[CurrentTask, P], R], /) -> Task[P, R]: ...
+
+
+class TaskFlow:
+    """An app: its tasks, and the broker that they go through.
+
+    Args:
+        name: for logs and banners.
+        broker: the broker's URL (see `taskflow.connection.url.parse`). Without it `TASKFLOW_BROKER`, and without that
+            `embedded://`: a server of the machine's own, started when it is first needed.
+        include: modules to import before work starts, for tasks that nothing else imports.
+        max_payload: bytes that the encoded arguments of one call may have.
+        eager: run tasks where they are enqueued, for tests; arguments and results still go through JSON.
+        eager_propagates: in eager mode, raise a task's exception at `.delay()` instead of keeping it for `.get()`.
+        **defaults: options for every task, such as `queue`, `max_retries`, `retention`, `enqueue_timeout`.
+
+    Raises:
+        InvalidBrokerURL: the URL cannot be understood.
+
+    Example:
+        >>> from taskflow import TaskFlow
+        >>> app = TaskFlow("shop", broker="redis+cluster://127.0.0.1:7000,127.0.0.1:7001")
+        >>> @app.task(queue="images", name="images:resize", max_retries=5, timeout=30)
+        ... def resize(src: str, width: int = 800) -> str:
+        ...     return f"{src} at {width}"
+        >>> resize("a.png")
+        'a.png at 800'
+        >>> resize.delay("a.png")          # doctest: +SKIP
+        AsyncResult(id='…', queue='images')
+    """
+
+    def __init__(
+        self,
+        name: str = "taskflow",
+        *,
+        broker: str | None = None,
+        include: Sequence[str] = (),
+        max_payload: int = DEFAULT_MAX_PAYLOAD,
+        eager: bool = False,
+        eager_propagates: bool = False,
+        **defaults: Unpack[Options],
+    ) -> None:
+        if isinstance(max_payload, bool) or not isinstance(max_payload, int) or max_payload < 2:
+            raise InvalidOption("max_payload must be a number of bytes, from 2")
+        if broker is not None:
+            parse(broker)
+        self.name = name
+        self.include = tuple(include)
+        self.max_payload = max_payload
+        self.eager = eager
+        self.eager_propagates = eager_propagates
+        self.tasks: dict[str, BaseTask[Any, Any]] = {}
+        self._broker = broker
+        self._client: Client | None = None
+        self._defaults = merge(
+            TaskOptions(queue=DEFAULT_QUEUE, enqueue_timeout=DEFAULT_ENQUEUE_TIMEOUT), TaskOptions.of(defaults)
+        )
+
+    def __repr__(self) -> str:
+        return f"<TaskFlow {self.name!r} broker={str(parse(self.broker_url))!r} tasks={len(self.tasks)}>"
+
+    @property
+    def broker_url(self) -> str:
+        """The broker's URL, with its password: never log it."""
+        return self._broker or os.environ.get("TASKFLOW_BROKER") or "embedded://"
+
+    @property
+    def client(self) -> Client:
+        """What this app enqueues with."""
+        if self._client is None:
+            self._client = Client(self.broker_url)
+        return self._client
+
+    # --- tasks -----------------------------------------------------------------------------------------------------
+
+    @overload
+    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
+    @overload
+    def task(self, *, bind: Literal[True], **options: Unpack[Declaration]) -> _BindDecorator: ...
+    @overload
+    def task(self, *, bind: Literal[False] = False, **options: Unpack[Declaration]) -> _Decorator: ...
+    def task(self, function: Callable[..., Any] | None = None, /, *, bind: bool = False, **options: Any) -> Any:
+        """Make a function a task: `@app.task` or `@app.task(queue="images", ...)`.
+
+        Args:
+            function: the function, when used without parentheses.
+            bind: give the running task (`CurrentTask`) as the first argument.
+            **options: see `Declaration`. `name` is `module.function` unless given.
+
+        Returns:
+            A `Task` (an `AsyncTask` for a coroutine function), which can still be called as the function.
+
+        Raises:
+            InvalidSignature: the function has `*args` or positional-only parameters, or types that cannot travel.
+            UnknownOption: there is no such option.
+            TaskAlreadyRegistered: another function has this name.
+        """
+        if function is not None:
+            return self._register(function, bind=False, options={})
+        return lambda decorated: self._register(decorated, bind=bind, options=options)
+
+    def _register(self, function: Callable[..., Any], *, bind: bool, options: dict[str, Any]) -> BaseTask[Any, Any]:
+        if isinstance(function, BaseTask) or not callable(function):
+            raise InvalidSignature(f"a task is made from a function, not from {type(function).__name__}")
+        given = dict(options)
+        name = check_task_name(given.pop("name", None) or _name_of(function))
+        policy = RetryPolicy.of(**{key: given.pop(key) for key in _POLICY if key in given})
+        for key in _PER_CALL:
+            if given.get(key) is not None:
+                raise UnknownOption(f"option `{key}` is for one call, not for a task: give it to .options({key}=...)")
+        own = merge(self._defaults, TaskOptions.of(given, also_known=("name", "bind", *_POLICY)))
+        self._refuse_second(name, function)
+        kind = AsyncTask if inspect.iscoroutinefunction(function) else Task
+        task: BaseTask[Any, Any] = kind(self, function, name, own, policy, bind=bind)
+        self.tasks[name] = task
+        return task
+
+    def _refuse_second(self, name: str, function: Callable[..., Any]) -> None:
+        known = self.tasks.get(name)
+        # The same function again is a module that was reloaded.
+        if known is not None and (known.__module__, known.__qualname__) != (
+            getattr(function, "__module__", None),
+            getattr(function, "__qualname__", None),
+        ):
+            raise TaskAlreadyRegistered(
+                f"two functions claim the task name {name!r}: {known.__module__}.{known.__qualname__} and "
+                f"{function.__module__}.{function.__qualname__}; give one of them another name="
+            )
+
+    def send(self, name: str, /, **kwargs: Any) -> AsyncResult[Any]:
+        """Enqueue a registered task by its name.
+
+        Raises:
+            TaskNotRegistered: the app has no task of this name.
+        """
+        return self.get_task(name).delay(**kwargs)
+
+    def get_task(self, name: str) -> BaseTask[Any, Any]:
+        """The task of this name.
+
+        Raises:
+            TaskNotRegistered: the app has none.
+        """
+        try:
+            return self.tasks[name]
+        except KeyError:
+            raise TaskNotRegistered(name) from None
+
+    def autodiscover_tasks(self, packages: Iterable[str], related_name: str = "tasks") -> None:
+        """Import `package.tasks` of each package that has one, so that their tasks are registered.
+
+        Args:
+            packages: names of importable packages, such as Django's `INSTALLED_APPS`.
+            related_name: the module to look for.
+        """
+        for package in packages:
+            wanted = f"{package}.{related_name}"
+            try:
+                import_module(wanted)
+            except ModuleNotFoundError as error:
+                # A package without tasks is fine; a missing module that its tasks import is not.
+                if error.name not in (wanted, package):
+                    raise
+
+    def result(self, task_id: str, *, queue: str | None = None) -> AsyncResult[Any]:
+        """A handle on a task that was enqueued elsewhere, by Python or by Go.
+
+        Args:
+            task_id: its id.
+            queue: its queue; ids are unique within a queue only. Without it, the app's default queue.
+        """
+        queue = check_queue_name(queue or self._defaults.queue or DEFAULT_QUEUE)
+        return AsyncResult(self.client, check_task_id(task_id), queue)
+
+    def close(self) -> None:
+        """Close the idle connections of threads. The app can be used again."""
+        if self._client is not None:
+            self._client.close()
+
+    async def aclose(self) -> None:
+        """Close the idle connections of the running event loop."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    # --- what tasks enqueue with -----------------------------------------------------------------------------------
+
+    def submit(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
+        """Enqueue one prepared call; used by `task.delay`."""
+        if self.eager:
+            return eager.run(task, new, propagate=self.eager_propagates)
+        self.client.enqueue(new, timeout)
+        return self._handle(new)
+
+    async def asubmit(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
+        """As `submit`, from a coroutine."""
+        if self.eager:
+            return await eager.arun(task, new, propagate=self.eager_propagates)
+        await self.client.aenqueue(new, timeout)
+        return self._handle(new)
+
+    def submit_many(
+        self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
+    ) -> list[AsyncResult[Any] | TaskFlowError]:
+        """Enqueue prepared calls; used by `task.map`."""
+        if self.eager:
+            return [eager.run(task, one, propagate=self.eager_propagates) for one in new]
+        return self._handles(new, self.client.enqueue_many(new, timeout))
+
+    async def asubmit_many(
+        self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
+    ) -> list[AsyncResult[Any] | TaskFlowError]:
+        """As `submit_many`, from a coroutine."""
+        if self.eager:
+            return [await eager.arun(task, one, propagate=self.eager_propagates) for one in new]
+        return self._handles(new, await self.client.aenqueue_many(new, timeout))
+
+    def _handle(self, new: NewTask) -> AsyncResult[Any]:
+        message = new.message
+        return AsyncResult(self.client, message.id, message.queue, retention=message.retention)
+
+    def _handles(
+        self, new: Sequence[NewTask], errors: Sequence[TaskFlowError | None]
+    ) -> list[AsyncResult[Any] | TaskFlowError]:
+        return [error or self._handle(one) for one, error in zip(new, errors, strict=True)]
+
+
+def _name_of(function: Callable[..., Any]) -> str:
+    """`module.function`; for a script that is run, its file's name stands for `__main__`, as the worker imports it."""
+    module = getattr(function, "__module__", None) or "__main__"
+    if module == "__main__":
+        main = sys.modules.get("__main__")
+        spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+        module = spec.name.removesuffix(".__main__") if spec else Path(file).stem if file else module
+    return f"{module}.{getattr(function, '__qualname__', 'task').replace('<locals>.', '')}"
+
+

@@ -1,0 +1,33 @@
+"""The broker for one event loop: runs commands and gives their values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from ..connection.aio import AsyncDriver
+from ..connection.exchange import Request, value_or_raise
+from .command import Command, Plain
+from .sync import TIMEOUT
+
+T = TypeVar("T")
+
+
+class AsyncBroker:
+    """As `Broker`, with await."""
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        self.driver = driver
+
+    async def run(self, command: Command[T] | Plain[T], timeout: float = TIMEOUT) -> T:
+        """Run one command; raises as `Broker.run`."""
+        value: T = value_or_raise((await self.driver.execute((command,), timeout))[0])
+        return value
+
+    async def run_many(self, commands: Sequence[Request], timeout: float = TIMEOUT) -> list[Any]:
+        """Run commands, one pipeline per node: for each its value, or its `BrokerError` in place."""
+        return await self.driver.execute(commands, timeout)
+
+    async def close(self) -> None:
+        """Close idle connections."""
+        await self.driver.close()

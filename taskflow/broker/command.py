@@ -1,0 +1,79 @@
+"""A transition as a value: which script, which keys, which arguments, and what its reply means. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from ..connection.topology import Address
+from .scripts import Script
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Command(Generic[T]):
+    """A call of a script.
+
+    `resend_flag` is the index in `args` of the flag that the retry loop raises when an earlier copy of this very call may
+    have run; -1 for scripts that are idempotent by themselves.
+    """
+
+    script: Script
+    keys: Sequence[str]
+    args: Sequence[Any]
+    parse: Callable[[Any], T]
+    slot: int | None
+    resend_flag: int = -1
+    node: Address | None = None
+
+    @property
+    def name(self) -> str:
+        """The script's name."""
+        return self.script.name
+
+    def wire(self, *, full: bool, resent: bool) -> tuple[Any, ...]:
+        """The command's words: EVALSHA, or EVAL with the text where the node does not know the script yet."""
+        args = self.args
+        if resent and self.resend_flag >= 0:
+            args = [*args[: self.resend_flag], 1, *args[self.resend_flag + 1 :]]
+        if full:
+            return ("EVAL", self.script.source, len(self.keys), *self.keys, *args)
+        return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *args)
+
+    def read(self, reply: Any) -> T:
+        """The reply as a value."""
+        return self.parse(reply)
+
+
+@dataclass(frozen=True, slots=True)
+class Plain(Generic[T]):
+    """A plain command of the server, such as `SMEMBERS`: idempotent, so it may always be repeated."""
+
+    words: Sequence[Any]
+    parse: Callable[[Any], T]
+    slot: int | None = None
+    node: Address | None = None
+
+    @property
+    def name(self) -> str:
+        """The command's name."""
+        return str(self.words[0])
+
+    def wire(self, *, full: bool, resent: bool) -> tuple[Any, ...]:
+        """The command's words."""
+        return tuple(self.words)
+
+    def read(self, reply: Any) -> T:
+        """The reply as a value."""
+        return self.parse(reply)
+
+    def on(self, node: Address) -> Plain[T]:
+        """The same command, for one node."""
+        return replace(self, node=node)
+
+
+def same(reply: Any) -> Any:
+    """The parser of a reply that is already the value."""
+    return reply

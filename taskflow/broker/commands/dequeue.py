@@ -1,0 +1,86 @@
+"""Dequeue: take waiting tasks for a worker, and keep the leases on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..command import Command
+from ..keys import queue_keys
+from ..scripts import load
+
+LEASE_SECONDS = 30
+"""As in Asynq: how long a worker may run a task without a sign of life."""
+
+BATCH = 500
+"""Tasks of one dequeue at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A task that was taken: its id and its message's bytes, and what its hash remembers of earlier attempts.
+
+    `crashes` and `recoveries` say how often it has cost a process or a lease; `first_failed_at` is in Unix seconds, 0: never.
+    """
+
+    id: str
+    message: bytes
+    crashes: int = 0
+    recoveries: int = 0
+    first_failed_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dequeued:
+    """What a dequeue brought."""
+
+    tasks: list[Taken]
+    paused: bool
+    orphans: int
+    """Ids in `pending` that had no hash; they are kept in the queue's `orphans`."""
+    server_time: float
+    """Unix seconds, by the server's clock."""
+
+
+def dequeue(queue: str, owner: str, token: str, count: int) -> Command[Dequeued]:
+    """Take up to `count` tasks for the worker `owner`. A repetition with the same `token` gets the same tasks."""
+    keys = queue_keys(queue)
+    return Command(
+        load("dequeue"),
+        (keys.pending, keys.paused, keys.active, keys.lease, keys.taken_by(owner), keys.orphans),
+        [0, owner, token, min(count, BATCH), LEASE_SECONDS, keys.task_prefix],
+        _parse,
+        keys.slot,
+        resend_flag=0,
+    )
+
+
+def _parse(reply: list[Any]) -> Dequeued:
+    tasks = [
+        Taken(
+            reply[at].decode("utf-8", "surrogateescape"),
+            reply[at + 1],
+            int(reply[at + 2]),
+            int(reply[at + 3]),
+            int(reply[at + 4]),
+        )
+        for at in range(3, len(reply), 5)
+    ]
+    return Dequeued(tasks, paused=bool(reply[1]), orphans=reply[2], server_time=float(reply[0]))
+
+
+def extend(queue: str, owner: str, ids: Sequence[str]) -> Command[list[str]]:
+    """Extend the leases of a worker; the reply lists the ids that it does not hold any more."""
+    keys = queue_keys(queue)
+    return Command(
+        load("extend"),
+        [keys.lease, *(keys.task_prefix + task_id for task_id in ids)],
+        [owner, LEASE_SECONDS, *ids],
+        _ids,
+        keys.slot,
+    )
+
+
+def _ids(reply: list[bytes]) -> list[str]:
+    return [item.decode("utf-8", "surrogateescape") for item in reply]

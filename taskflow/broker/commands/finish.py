@@ -1,0 +1,97 @@
+"""Finish: write down how attempts ended, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ...states import Verb
+from ..command import Command
+from ..keys import day_of, queue_keys
+from ..scripts import load
+
+BATCH = 200
+"""Items of one script call at most."""
+
+ARCHIVE_SECONDS = 90 * 86400
+"""As in Asynq: archived tasks are kept for 90 days ..."""
+
+ARCHIVE_SIZE = 10_000
+"""... and ten thousand of them per queue."""
+
+
+class Written(Enum):
+    """What became of a verdict."""
+
+    WRITTEN = 1
+    ALREADY_WRITTEN = 2
+    REFUSED = 0
+    """The worker does not hold the task any more: somebody else has recovered it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How the attempt at one task ended.
+
+    Args:
+        id: the task.
+        verb: what to write.
+        taken: hex SHA-1 of the message as it was taken; proves together with the owner that the task is still held.
+        message: the message to store instead; empty: as it is.
+        at: seconds: retention, or the delay until the next attempt.
+        result: the return value as JSON; empty: none.
+        error: why it was archived, where the message cannot say it.
+        lock: the key of its unique lock; empty: none.
+    """
+
+    id: str
+    verb: Verb
+    taken: str
+    message: bytes = b""
+    at: float = 0
+    result: bytes = b""
+    error: str = ""
+    lock: str = ""
+
+
+def finish(queue: str, owner: str, verdicts: Sequence[Verdict], now: float) -> Command[list[Written]]:
+    """Write the verdicts of one queue. `now` is the server's time in Unix seconds: it names the day's counters."""
+    keys = queue_keys(queue)
+    day = day_of(now)
+    names = [
+        keys.active,
+        keys.lease,
+        keys.pending,
+        keys.scheduled,
+        keys.retry,
+        keys.archived,
+        keys.completed,
+        keys.processed,
+        keys.processed_on(day),
+        keys.failed,
+        keys.failed_on(day),
+    ]
+    args: list[Any] = [0, owner, keys.task_prefix, keys.own + "verdict:", ARCHIVE_SECONDS, ARCHIVE_SIZE]
+    for verdict in verdicts:
+        names.append(keys.task_prefix + verdict.id)
+        # Only a lock of this very queue is released: a message may name any key (design, section 3, rule 9).
+        lock = verdict.lock if verdict.lock.startswith(keys.unique_prefix) else ""
+        if lock:
+            names.append(lock)
+        args += (
+            verdict.id,
+            verdict.verb.value,
+            verdict.taken,
+            verdict.message,
+            verdict.at,
+            verdict.result,
+            verdict.error,
+            1 if lock else 0,
+        )
+    return Command(load("finish"), names, args, _parse, keys.slot, resend_flag=0)
+
+
+def _parse(reply: list[int]) -> list[Written]:
+    return [Written(item) for item in reply]

@@ -1,0 +1,60 @@
+"""Maintenance: forward what is due, recover what was left behind, delete what has expired."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..command import Command
+from ..keys import queue_keys
+from ..scripts import load
+
+BATCH = 100
+"""Items of one script call at most; callers repeat until nothing is left."""
+
+FOREIGN_GRACE = 30
+"""Seconds that a lease of Go's may be over before somebody else takes its task: its clock may differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """How many tasks were moved, when the next is due (Unix seconds, or None), and the server's time."""
+
+    moved: int
+    next_due: float | None
+    server_time: float
+
+
+def forward(queue: str) -> Command[Forwarded]:
+    """Move what is due from scheduled and retry to pending (or to its aggregation group)."""
+    keys = queue_keys(queue)
+    return Command(
+        load("forward"),
+        (keys.scheduled, keys.retry, keys.pending, keys.groups, keys.orphans),
+        (BATCH, keys.task_prefix, keys.prefix + "g:"),
+        _forwarded,
+        keys.slot,
+    )
+
+
+def _forwarded(reply: list[Any]) -> Forwarded:
+    moved, next_due, time = reply
+    return Forwarded(moved, float(next_due) if next_due >= 0 else None, float(time))
+
+
+def recover(queue: str) -> Command[list[str]]:
+    """Give back the tasks whose lease has ended; the reply lists their ids."""
+    keys = queue_keys(queue)
+    return Command(
+        load("recover"),
+        (keys.active, keys.lease, keys.pending, keys.orphans),
+        (BATCH, FOREIGN_GRACE, keys.task_prefix),
+        lambda reply: [item.decode("utf-8", "surrogateescape") for item in reply],
+        keys.slot,
+    )
+
+
+def expire(queue: str) -> Command[int]:
+    """Delete completed tasks whose retention has passed."""
+    keys = queue_keys(queue)
+    return Command(load("expire"), (keys.completed,), (BATCH, keys.task_prefix), int, keys.slot)

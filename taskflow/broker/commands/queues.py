@@ -1,0 +1,111 @@
+"""Queues: pause and resume, and removal in bounded steps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from ...connection.topology import key_slot
+from ..command import Command, Plain
+from ..keys import ALL_QUEUES, queue_keys
+from ..scripts import load
+from .maintenance import FOREIGN_GRACE
+
+BATCH = 200
+"""Tasks, or keys, of one script call at most."""
+
+_GLOB = re.compile(r"([\\*?\[\]^-])")
+
+
+class Emptied(Enum):
+    """What a step of a removal says."""
+
+    GO_ON = 1
+    HOLDS_TASKS = -1
+    RUNS_TASKS = -2
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A step of a removal: what it says, how much is left, and whether it has paused the queue."""
+
+    outcome: Emptied
+    left: int
+    paused_now: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """Some keys, and the cursor to go on with; "0" at the end."""
+
+    cursor: str
+    keys: list[bytes]
+
+
+def pause(queue: str) -> Command[bool]:
+    """Let no worker take from the queue; False: it was paused already."""
+    keys = queue_keys(queue)
+    return Command(load("pause"), (keys.paused,), (), bool, keys.slot)
+
+
+def resume(queue: str) -> Plain[bool]:
+    """Let workers take from the queue again; False: it was not paused."""
+    keys = queue_keys(queue)
+    return Plain(("DEL", keys.paused), bool, keys.slot)
+
+
+def remove_step(queue: str, *, force: bool) -> Command[Removal]:
+    """One step of emptying a queue that is to be removed; repeat until nothing is left."""
+    keys = queue_keys(queue)
+    names = (
+        keys.pending,
+        keys.active,
+        keys.lease,
+        keys.scheduled,
+        keys.retry,
+        keys.archived,
+        keys.completed,
+        keys.groups,
+        keys.aggregation_sets,
+        keys.paused,
+    )
+    args = (int(force), BATCH, FOREIGN_GRACE, keys.task_prefix, keys.group(""), keys.unique_prefix)
+    return Command(load("remove_queue"), names, args, _removal, keys.slot)
+
+
+def scan_keys(queue: str, prefix: str, cursor: str) -> Plain[Scanned]:
+    """Look for keys of a queue by `prefix`, which is one of its two, on the node that holds it."""
+    words = ("SCAN", cursor, "MATCH", _GLOB.sub(r"\\\1", prefix) + "*", "COUNT", 1000)
+    return Plain(words, _scanned, queue_keys(queue).slot)
+
+
+def remove_keys(queue: str, names: Sequence[bytes]) -> Command[int]:
+    """Delete keys that an empty queue has left; -1: it is not empty any more, and nothing was deleted."""
+    keys = queue_keys(queue)
+    states: list[Any] = [
+        keys.pending,
+        keys.active,
+        keys.scheduled,
+        keys.retry,
+        keys.archived,
+        keys.completed,
+        keys.groups,
+        keys.aggregation_sets,
+    ]
+    return Command(load("remove_keys"), states + list(names), (), int, keys.slot)
+
+
+def unlist(queue: str) -> Plain[int]:
+    """Take the queue out of the index of all queues."""
+    return Plain(("SREM", ALL_QUEUES, queue), int, slot=key_slot(ALL_QUEUES))
+
+
+def _removal(reply: list[int]) -> Removal:
+    return Removal(Emptied(reply[0]), reply[1], bool(reply[2]))
+
+
+def _scanned(reply: list[Any]) -> Scanned:
+    return Scanned(reply[0].decode(), reply[1])

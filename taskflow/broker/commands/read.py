@@ -1,0 +1,41 @@
+"""Reading one task: what a waiter for its result needs to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ...errors import DecodeError
+from ...message.task_message import TaskMessage
+from ..command import Plain
+from ..keys import queue_keys
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A task at one moment: None for `state` when the queue does not know it; `message` None when it cannot be read."""
+
+    state: str | None
+    message: TaskMessage | None
+    result: bytes | None
+    error: str
+
+
+def read_task(queue: str, task_id: str) -> Plain[Snapshot]:
+    """Read the hash of a task."""
+    keys = queue_keys(queue)
+    return Plain(("HMGET", keys.task(task_id), "msg", "state", "result", "error"), _snapshot, keys.slot)
+
+
+def _snapshot(reply: list[Any]) -> Snapshot:
+    data, state, result, error = reply
+    try:
+        message = TaskMessage.decode(data) if data else None
+    except DecodeError:
+        message = None
+    return Snapshot(
+        state.decode("utf-8", "replace") if state else None,
+        message,
+        result,
+        error.decode("utf-8", "replace") if error else "",
+    )

@@ -1,0 +1,124 @@
+"""The names of the keys (Asynq's, and ours beside them), and the cluster's key slot of a queue (pure).
+
+Source: hibiken/asynq `internal/base/base.go`. All keys of a queue carry its name in braces, the cluster's hash tag, so
+they live on one slot. Ours begin with `taskflow:` and carry the same tag.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from ..connection.topology import key_slot
+
+ALL_QUEUES = "asynq:queues"
+ALL_SERVERS = "asynq:servers"
+ALL_WORKERS = "asynq:workers"
+ALL_SCHEDULERS = "asynq:schedulers"
+CANCEL_CHANNEL = "asynq:cancel"
+
+
+class QueueKeys:
+    """The keys of one queue. Made once per queue: get it by `queue_keys(name)`.
+
+    Example:
+        >>> queue_keys("images").pending, queue_keys("images").slot
+        ('asynq:{images}:pending', 9450)
+    """
+
+    __slots__ = (
+        "active",
+        "aggregation_sets",
+        "archived",
+        "completed",
+        "failed",
+        "groups",
+        "lease",
+        "name",
+        "orphans",
+        "paused",
+        "pending",
+        "prefix",
+        "processed",
+        "retry",
+        "scheduled",
+        "slot",
+        "task_prefix",
+        "unique_prefix",
+        "own",
+    )
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.prefix = prefix = f"asynq:{{{name}}}:"
+        self.own = f"taskflow:{{{name}}}:"
+        self.task_prefix = prefix + "t:"
+        self.unique_prefix = prefix + "unique:"
+        self.pending = prefix + "pending"
+        self.active = prefix + "active"
+        self.lease = prefix + "lease"
+        self.scheduled = prefix + "scheduled"
+        self.retry = prefix + "retry"
+        self.archived = prefix + "archived"
+        self.completed = prefix + "completed"
+        self.groups = prefix + "groups"
+        self.aggregation_sets = prefix + "aggregation_sets"
+        self.paused = prefix + "paused"
+        self.processed = prefix + "processed"
+        self.failed = prefix + "failed"
+        self.orphans = self.own + "orphans"
+        self.slot = key_slot(self.pending)
+
+    def task(self, task_id: str) -> str:
+        """The hash of a task."""
+        return self.task_prefix + task_id
+
+    def group(self, group: str) -> str:
+        """The waiting tasks of an aggregation group."""
+        return f"{self.prefix}g:{group}"
+
+    def state(self, state: str) -> str:
+        """The list or sorted set of a state other than `aggregating`."""
+        return self.prefix + state
+
+    def processed_on(self, day: str) -> str:
+        """The day's count of processed tasks; `day` as `YYYY-MM-DD`, UTC."""
+        return f"{self.processed}:{day}"
+
+    def failed_on(self, day: str) -> str:
+        """The day's count of failed tasks."""
+        return f"{self.failed}:{day}"
+
+    def taken_by(self, owner: str) -> str:
+        """What the worker `owner` took by its last dequeue: lets a repeated dequeue get the same tasks."""
+        return f"{self.own}taken:{owner}"
+
+    def verdict_channel(self, task_id: str) -> str:
+        """The sharded channel that tells waiters about the verdict on a task."""
+        return f"{self.own}verdict:{task_id}"
+
+
+@lru_cache(maxsize=4096)
+def queue_keys(name: str) -> QueueKeys:
+    """The keys of a queue."""
+    return QueueKeys(name)
+
+
+def server_record(host: str, pid: int, server_id: str) -> str:
+    """The key of a server's (for us: a worker's) record."""
+    return f"asynq:servers:{{{host}:{pid}:{server_id}}}"
+
+
+def workers_record(host: str, pid: int, server_id: str) -> str:
+    """The key of the hash with the tasks that a server is running."""
+    return f"asynq:workers:{{{host}:{pid}:{server_id}}}"
+
+
+@lru_cache(maxsize=8)
+def _day(days: int) -> str:
+    return datetime.fromtimestamp(days * 86400, UTC).strftime("%Y-%m-%d")
+
+
+def day_of(unix_seconds: float) -> str:
+    """The UTC day of a moment, as the counters' keys name it."""
+    return _day(int(unix_seconds) // 86400)

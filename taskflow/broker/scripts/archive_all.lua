@@ -1,0 +1,34 @@
+-- Archive the first tasks of a state, or of an aggregation group, and release their unique locks.
+-- moves:   pending -> archived, scheduled -> archived, retry -> archived, aggregating -> archived
+-- keys:    source, active, lease, archived, groups, orphans
+-- args:    limit, state, group, unique_prefix, task_prefix, channel_prefix, archive_seconds, archive_size
+-- derives: the hash and the lock of each id, the hashes of trimmed tasks
+-- flags:   allow-oom
+-- returns: how many ids were taken from the source, and how many of them were archived
+--
+-- An id without a hash goes to `orphans`; one that is running stands in two places and stays with who runs it.
+-- @include release_lock
+-- @include source
+local time = redis.call('TIME')
+local seconds = tonumber(time[1])
+local moved = 0
+local ids = first_of_source()
+for _, id in ipairs(ids) do
+  local task = task_prefix .. id
+  local fields = redis.call('HMGET', task, 'msg', 'state', 'unique_key')
+  if not fields[1] then
+    redis.call('ZADD', orphans, time[1], id)
+  elseif fields[2] ~= 'active' or not (redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
+    redis.call('HDEL', task, 'owner', 'pending_since')
+    redis.call('HSET', task, 'state', 'archived')
+    redis.call('ZADD', archived, seconds, id)
+    release_lock(id, fields[3], fields[1])
+    redis.call('SPUBLISH', channel_prefix .. id, 'a')
+    moved = moved + 1
+  end
+  leave_source(id)
+end
+local trim = moved > 0
+-- @include trim_archived
+if group ~= '' and redis.call('EXISTS', source) == 0 then redis.call('SREM', groups, group) end
+return {#ids, moved}

@@ -1,0 +1,24 @@
+-- Delete the first tasks of a state, or of an aggregation group, and release their unique locks.
+-- moves:   pending -> gone, scheduled -> gone, retry -> gone, archived -> gone, completed -> gone, aggregating -> gone
+-- keys:    source, active, lease, groups
+-- args:    limit, state, group, task_prefix, unique_prefix
+-- derives: the hash and the lock of each id
+-- flags:   allow-oom
+-- returns: how many ids were taken from the source, and how many tasks were deleted
+--
+-- One that is running stands in two places and stays with who runs it.
+-- @include release_lock
+-- @include source
+local deleted = 0
+local ids = first_of_source()
+for _, id in ipairs(ids) do
+  local task = task_prefix .. id
+  local fields = redis.call('HMGET', task, 'msg', 'state', 'unique_key')
+  if fields[2] ~= 'active' or not fields[1] or not (redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
+    release_lock(id, fields[3], fields[1])
+    deleted = deleted + redis.call('DEL', task)
+  end
+  leave_source(id)
+end
+if group ~= '' and redis.call('EXISTS', source) == 0 then redis.call('SREM', groups, group) end
+return {#ids, deleted}

@@ -1,0 +1,39 @@
+-- Delete tasks that are not running, by id, wherever they are, and release their unique locks.
+-- moves:   pending -> gone, scheduled -> gone, retry -> gone, archived -> gone, completed -> gone, aggregating -> gone, active -> gone
+-- keys:    pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, orphans, task...
+-- args:    resent, group_prefix, unique_prefix, id...
+-- derives: the group and the lock of a task, and the aggregation sets of the queue
+-- flags:   allow-oom
+-- returns: for each id 1 deleted | 2 was deleted already (a re-send) | 0 no such task | -1 active
+--
+-- Also deletes what is no task any more: an id that is listed without a hash, and a hash without a message, which Go's
+-- dequeue leaves as active for ever.
+-- @include places
+-- @include release_lock
+local replies = {}
+for index = id_argv_from, #ARGV do
+  local id, task = ARGV[index], KEYS[task_keys_from + index - id_argv_from]
+  local fields = redis.call('HMGET', task, 'msg', 'state', 'group', 'unique_key')
+  local state, reply = fields[2], 1
+  if fields[1] and state == 'active' and held(id) then
+    reply = -1
+  else
+    local found = redis.call('ZREM', scheduled, id) + redis.call('ZREM', retry, id) + redis.call('ZREM', archived, id)
+      + redis.call('ZREM', completed, id) + redis.call('ZREM', orphans, id)
+    if not fields[1] then
+      found = found + redis.call('LREM', active, 0, id) + redis.call('ZREM', lease, id)
+    end
+    if not fields[1] or state == 'pending' then found = found + redis.call('LREM', pending, 0, id) end
+    if state == 'aggregating' and not leave_group(id, fields[3]) then
+      local set = set_of(id)
+      if set then
+        redis.call('ZREM', set, id)
+        if redis.call('EXISTS', set) == 0 then redis.call('ZREM', aggregation_sets, set) end
+      end
+    end
+    release_lock(id, fields[4], fields[1])
+    if found + redis.call('DEL', task) == 0 then reply = resent == '1' and 2 or 0 end
+  end
+  replies[#replies + 1] = reply
+end
+return replies

@@ -1,0 +1,67 @@
+-- Take waiting tasks for a worker, oldest first, and lease them to it.
+-- moves:   pending -> active
+-- keys:    pending, paused, active, lease, taken, orphans
+-- args:    resent, owner, token, count, lease_seconds, task_prefix
+-- derives: the hash of each id found in pending
+-- flags:   allow-oom
+-- returns: the server's time; 1 if the queue is paused; the number of ids without a hash; then id, message, crashes, recoveries, first failure (Unix seconds) of each task
+--
+-- A repeated call (same token) gets the same tasks, as far as the worker still holds them. An id whose hash is gone is
+-- noted in `orphans`, where Go would lease a task that nothing ever recovers. An id that is already active stands twice in
+-- the list; it stays with who runs it.
+local time = redis.call('TIME')
+local answer = {time[1] .. '.' .. string.format('%06d', time[2]), 0, 0}
+if resent == '1' then
+  local before = redis.call('GET', taken)
+  if before then
+    local record = cmsgpack.unpack(before)
+    if record[1] == token then
+      for index = 2, #record do
+        local id = record[index]
+        local fields = redis.call('HMGET', task_prefix .. id, 'msg', 'state', 'owner', 'crashes', 'recoveries', 'first_failed_at')
+        if fields[2] == 'active' and fields[3] == owner then
+          answer[#answer + 1] = id
+          answer[#answer + 1] = fields[1]
+          answer[#answer + 1] = fields[4] or '0'
+          answer[#answer + 1] = fields[5] or '0'
+          answer[#answer + 1] = fields[6] or '0'
+        end
+      end
+      return answer
+    end
+  end
+end
+if redis.call('EXISTS', paused) == 1 then
+  answer[2] = 1
+  return answer
+end
+local ids = redis.call('RPOP', pending, count)
+if not ids then return answer end
+local expiry = tonumber(time[1]) + tonumber(lease_seconds)
+local record, leases, held = {token}, {}, {}
+for _, id in ipairs(ids) do
+  local task = task_prefix .. id
+  local fields = redis.call('HMGET', task, 'msg', 'state', 'crashes', 'recoveries', 'first_failed_at')
+  if not fields[1] then
+    redis.call('ZADD', orphans, time[1], id)
+    answer[3] = answer[3] + 1
+  elseif fields[2] ~= 'active' then
+    redis.call('HSET', task, 'state', 'active', 'owner', owner)
+    redis.call('HDEL', task, 'pending_since')
+    held[#held + 1] = id
+    record[#record + 1] = id
+    leases[#leases + 1] = expiry
+    leases[#leases + 1] = id
+    answer[#answer + 1] = id
+    answer[#answer + 1] = fields[1]
+    answer[#answer + 1] = fields[3] or '0'
+    answer[#answer + 1] = fields[4] or '0'
+    answer[#answer + 1] = fields[5] or '0'
+  end
+end
+if #held > 0 then
+  redis.call('LPUSH', active, unpack(held))
+  redis.call('ZADD', lease, unpack(leases))
+  redis.call('SET', taken, cmsgpack.pack(record), 'EX', 60)
+end
+return answer

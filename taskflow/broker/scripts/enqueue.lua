@@ -1,0 +1,60 @@
+-- Put new tasks into their queue: waiting, for later, or in an aggregation group; each with or without a unique lock.
+-- moves:   new -> pending, new -> scheduled, new -> aggregating
+-- keys:    pending, scheduled, groups, key...
+-- args:    resent, task_prefix, item...
+-- returns: for each item 1 enqueued | 2 was there already (a re-send) | 0 the id is taken | the id that holds the lock
+--
+-- An item is: id, message, identity, mode, at, lock_seconds. Modes: p pending; d in `at` seconds; a at the Unix time `at`;
+-- g in the group named `at`. Its keys are its task, then its lock if lock_seconds > 0, then its group in mode g.
+-- `identity` is the number of leading bytes of the message that hold type, payload, id and queue: what a re-send compares.
+-- Unlike Go's, a refused id leaves no lock behind (hibiken/asynq#468), since the hash is looked at first.
+local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local since = time[1] .. string.format('%06d', time[2]) .. '000'
+local replies, waiting = {}, {}
+local key = key_keys_from
+for arg = item_argv_from, #ARGV, 6 do
+  local id, message, identity, mode, at, ttl =
+    ARGV[arg], ARGV[arg + 1], tonumber(ARGV[arg + 2]), ARGV[arg + 3], ARGV[arg + 4], tonumber(ARGV[arg + 5])
+  local task, lock, group = KEYS[key], nil, nil
+  key = key + 1
+  if ttl > 0 then lock = KEYS[key]; key = key + 1 end
+  if mode == 'g' then group = KEYS[key]; key = key + 1 end
+  local due = 0
+  if mode == 'd' then due = now + tonumber(at) elseif mode == 'a' then due = tonumber(at) end
+  local score = math.ceil(due)
+  local later = due > now
+  local reply = 1
+  local known = redis.call('HGET', task, 'msg')
+  if known then
+    reply = 0
+    if resent == '1' and string.sub(known, 1, identity) == string.sub(message, 1, identity) then reply = 2 end
+  elseif redis.call('EXISTS', task) == 1 then
+    reply = 0
+  elseif lock then
+    if later then ttl = ttl + score - tonumber(time[1]) end
+    if not redis.call('SET', lock, id, 'NX', 'EX', ttl) then
+      local holder = redis.call('GET', lock)
+      if holder ~= id then reply = holder end
+    end
+  end
+  if reply == 1 then
+    local state = 'pending'
+    if later then state = 'scheduled' elseif group then state = 'aggregating' end
+    redis.call('HSET', task, 'msg', message, 'state', state)
+    if lock then redis.call('HSET', task, 'unique_key', lock) end
+    if later then
+      redis.call('ZADD', scheduled, score, id)
+    elseif group then
+      redis.call('HSET', task, 'group', at)
+      redis.call('ZADD', group, time[1], id)
+      redis.call('SADD', groups, at)
+    else
+      redis.call('HSET', task, 'pending_since', since)
+      waiting[#waiting + 1] = id
+    end
+  end
+  replies[#replies + 1] = reply
+end
+-- @include push_waiting
+return replies

@@ -1,0 +1,88 @@
+-- Write down how attempts ended: done, completed, retried, archived, or handed back.
+-- moves:   active -> gone, active -> completed, active -> retry, active -> archived, active -> pending, active -> scheduled
+-- keys:    active, lease, pending, scheduled, retry, archived, completed, processed, processed_day, failed, failed_day, key...
+-- args:    resent, owner, task_prefix, channel_prefix, archive_seconds, archive_size, item...
+-- derives: the hashes of archived tasks that are trimmed
+-- flags:   allow-oom
+-- returns: for each item 1 written | 2 was written already (a re-send) | 0 refused: the worker does not hold the task any more
+--
+-- An item is: id, verb, taken, message, at, result, error, lock. Its keys are its task, then its lock if `lock` is 1.
+-- Verbs: d done; c completed, kept for `at` seconds; r retry in `at` seconds (a failure); s retry in `at` seconds (no failure);
+-- a archived; x archived as it is (its bytes cannot be read); q handed back; k handed back after a crash; u put back for
+-- `at` seconds (nobody here knows its name).
+-- `taken` is the SHA-1 of the message that the worker took. Go's recoverer and inspector know no owner, but every way of
+-- theirs out of our hands rewrites or re-queues the message, so owner and message together tell whether it is still ours.
+local time = redis.call('TIME')
+local seconds = tonumber(time[1])
+local now = seconds + tonumber(time[2]) / 1000000
+local replies, processed_count, failed_count, trim = {}, 0, 0, false
+local settled = {c = 'completed', r = 'retry', s = 'retry', a = 'archived', x = 'archived', q = 'pending', k = 'pending', u = 'scheduled'}
+local key = key_keys_from
+for arg = item_argv_from, #ARGV, 8 do
+  local id, verb, taken, message, at, result, err =
+    ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], tonumber(ARGV[arg + 4]), ARGV[arg + 5], ARGV[arg + 6]
+  local task, lock = KEYS[key], nil
+  key = key + 1
+  if ARGV[arg + 7] == '1' then lock = KEYS[key]; key = key + 1 end
+  local fields = redis.call('HMGET', task, 'msg', 'state', 'owner')
+  local reply = 0
+  if fields[1] and fields[2] == 'active' and fields[3] == owner and redis.sha1hex(fields[1]) == taken then
+    reply = 1
+  elseif resent == '1' then
+    if verb == 'd' then
+      if not fields[2] then reply = 2 end
+    elseif fields[2] == settled[verb] and not fields[3] and (message == '' or fields[1] == message) then
+      reply = 2
+    end
+  end
+  if reply == 1 then
+    -- From the tail, where the oldest are: tasks end roughly in the order in which they were taken.
+    redis.call('LREM', active, -1, id)
+    redis.call('ZREM', lease, id)
+    if verb == 'd' then
+      redis.call('DEL', task)
+      processed_count = processed_count + 1
+    else
+      redis.call('HDEL', task, 'owner')
+      if message ~= '' then redis.call('HSET', task, 'msg', message) end
+      if result ~= '' then redis.call('HSET', task, 'result', result) end
+      redis.call('HSET', task, 'state', settled[verb])
+      if verb == 'c' then
+        redis.call('ZADD', completed, seconds + at, id)
+        processed_count = processed_count + 1
+      elseif verb == 'r' or verb == 's' then
+        redis.call('ZADD', retry, math.ceil(now + at), id)
+        if verb == 'r' then
+          redis.call('HSETNX', task, 'first_failed_at', time[1])
+          processed_count = processed_count + 1
+          failed_count = failed_count + 1
+        end
+      elseif verb == 'a' or verb == 'x' then
+        if err ~= '' then redis.call('HSET', task, 'error', err) end
+        redis.call('ZADD', archived, seconds, id)
+        processed_count = processed_count + 1
+        failed_count = failed_count + 1
+        trim = true
+      elseif verb == 'u' then
+        redis.call('ZADD', scheduled, math.ceil(now + at), id)
+        redis.call('HINCRBY', task, 'unknown', 1)
+      else
+        if verb == 'k' then redis.call('HINCRBY', task, 'crashes', 1) end
+        redis.call('RPUSH', pending, id)
+      end
+    end
+    if verb == 'd' or verb == 'c' or verb == 'a' then
+      if lock and redis.call('GET', lock) == id then redis.call('DEL', lock) end
+    end
+    if verb == 'c' or verb == 'a' or verb == 'x' then
+      redis.call('SPUBLISH', channel_prefix .. id, verb)
+    end
+  end
+  replies[#replies + 1] = reply
+end
+local count, total, day = processed_count, processed, processed_day
+-- @include count
+count, total, day = failed_count, failed, failed_day
+-- @include count
+-- @include trim_archived
+return replies

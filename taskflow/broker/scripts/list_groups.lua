@@ -1,0 +1,14 @@
+-- List some aggregation groups with the number of tasks that wait in each.
+-- moves:   -
+-- keys:    groups
+-- args:    cursor, limit, group_prefix
+-- derives: the groups
+-- flags:   no-writes
+-- returns: the cursor to go on with, 0 at the end; then name, number of tasks of each group
+local page = redis.call('SSCAN', groups, cursor, 'COUNT', limit)
+local answer = {page[1]}
+for _, name in ipairs(page[2]) do
+  answer[#answer + 1] = name
+  answer[#answer + 1] = redis.call('ZCARD', group_prefix .. name)
+end
+return answer

@@ -1,0 +1,28 @@
+-- Move the first tasks of a state, or of an aggregation group, to pending.
+-- moves:   scheduled -> pending, retry -> pending, archived -> pending, completed -> pending, aggregating -> pending
+-- keys:    source, pending, active, lease, groups, orphans
+-- args:    limit, group, task_prefix
+-- derives: the hash of each id
+-- flags:   allow-oom
+-- returns: how many ids were taken from the source, and how many of them were moved
+--
+-- An id without a hash goes to `orphans`; one that is running stands in two places and stays with who runs it.
+local time = redis.call('TIME')
+local since = time[1] .. string.format('%06d', time[2]) .. '000'
+local waiting = {}
+local ids = redis.call('ZRANGE', source, 0, tonumber(limit) - 1)
+for _, id in ipairs(ids) do
+  local task = task_prefix .. id
+  local fields = redis.call('HMGET', task, 'msg', 'state')
+  if not fields[1] then
+    redis.call('ZADD', orphans, time[1], id)
+  elseif fields[2] ~= 'active' or not (redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
+    redis.call('HDEL', task, 'owner')
+    redis.call('HSET', task, 'state', 'pending', 'pending_since', since)
+    waiting[#waiting + 1] = id
+  end
+  redis.call('ZREM', source, id)
+end
+-- @include push_waiting
+if group ~= '' and redis.call('EXISTS', source) == 0 then redis.call('SREM', groups, group) end
+return {#ids, #waiting}

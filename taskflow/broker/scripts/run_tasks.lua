@@ -1,0 +1,39 @@
+-- Run tasks now, by id: move them to pending from wherever they wait.
+-- moves:   scheduled -> pending, retry -> pending, archived -> pending, completed -> pending, aggregating -> pending, active -> pending
+-- keys:    pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, task...
+-- args:    resent, group_prefix, id...
+-- derives: the aggregation group of a task, and the aggregation sets of the queue
+-- flags:   allow-oom
+-- returns: for each id 1 moved | 2 was moved already (a re-send) | 0 no such task | -1 active | -2 pending already | -3 being aggregated
+--
+-- Heals: a task whose hash says active or pending, but which stands in no list, is put into pending.
+-- @include places
+local time = redis.call('TIME')
+local since = time[1] .. string.format('%06d', time[2]) .. '000'
+local replies, waiting = {}, {}
+for index = id_argv_from, #ARGV do
+  local id, task = ARGV[index], KEYS[task_keys_from + index - id_argv_from]
+  local fields = redis.call('HMGET', task, 'msg', 'state', 'group')
+  local state, reply = fields[2], 1
+  if not fields[1] then
+    reply = 0
+  elseif state == 'active' and held(id) then
+    reply = resent == '1' and 2 or -1
+  elseif state == 'pending' and redis.call('LPOS', pending, id) then
+    reply = resent == '1' and 2 or -2
+  elseif state == 'aggregating' and not leave_group(id, fields[3]) and set_of(id) then
+    reply = -3
+  end
+  if reply == 1 then
+    redis.call('ZREM', scheduled, id)
+    redis.call('ZREM', retry, id)
+    redis.call('ZREM', archived, id)
+    redis.call('ZREM', completed, id)
+    redis.call('HDEL', task, 'owner')
+    redis.call('HSET', task, 'state', 'pending', 'pending_since', since)
+    waiting[#waiting + 1] = id
+  end
+  replies[#replies + 1] = reply
+end
+-- @include push_waiting
+return replies

@@ -1,0 +1,49 @@
+"""The broker for threads: runs commands and gives their values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from ..connection.exchange import Request, value_or_raise
+from ..connection.sync import SyncDriver
+from .command import Command, Plain
+
+T = TypeVar("T")
+
+TIMEOUT = 5.0
+"""Seconds that a command may take over reconnections, redirections and repetitions, unless the caller says otherwise."""
+
+
+class Broker:
+    """Runs commands on a broker, from any thread.
+
+    Args:
+        driver: what carries the requests; a wrapper around it may inject faults.
+    """
+
+    def __init__(self, driver: SyncDriver) -> None:
+        self.driver = driver
+
+    def run(self, command: Command[T] | Plain[T], timeout: float = TIMEOUT) -> T:
+        """Run one command.
+
+        Args:
+            command: what to run.
+            timeout: seconds for everything together.
+
+        Raises:
+            BrokerUnavailable: no answer within `timeout`.
+            BrokerAuthError: the server refused the user.
+            ScriptError: the script failed in a way that a repetition cannot mend.
+        """
+        value: T = value_or_raise(self.driver.execute((command,), timeout)[0])
+        return value
+
+    def run_many(self, commands: Sequence[Request], timeout: float = TIMEOUT) -> list[Any]:
+        """Run commands, one pipeline per node: for each its value, or its `BrokerError` in place."""
+        return self.driver.execute(commands, timeout)
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self.driver.close()

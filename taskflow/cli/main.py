@@ -1,0 +1,95 @@
+"""The command `taskflow`: finds the command that is asked for, and turns errors into one line."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any
+
+import click
+
+from .._version import __version__
+from ..errors import TaskFlowError
+from .options import remember_target
+
+DEBUG_VARIABLE = "TASKFLOW_DEBUG"
+
+NOUNS: Mapping[str, str] = {
+    "demo": "Watch a cluster lose a node, and no task.",
+    "queue": "List, inspect, pause, resume and remove queues.",
+    "server": "Start, stop and look at servers and workers.",
+    "stats": "Show everything at a glance.",
+    "task": "List, inspect, run, archive, delete and cancel tasks.",
+    "worker": "Run the tasks of an app.",
+}
+"""The commands, with the line that `taskflow --help` shows. Each is `taskflow/cli/<name>.py`, loaded when it is used."""
+
+_SUBCOMMANDS: Mapping[str, Mapping[str, str]] = {"server": {"ls": "taskflow.cli.server_ls"}}
+"""Commands that another file adds to the group of a noun, by name: the module that has them."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are modules: `taskflow worker` must not wait for what `taskflow queue` imports."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands whose modules are installed."""
+        return sorted(name for name in NOUNS if find_spec(f"taskflow.cli.{name}") is not None)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command."""
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = getattr(importlib.import_module(f"taskflow.cli.{cmd_name}"), cmd_name)
+        if isinstance(command, click.Group):
+            for name, module in _SUBCOMMANDS.get(cmd_name, {}).items():
+                command.add_command(getattr(importlib.import_module(module), name), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, NOUNS[name]) for name in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; whatever goes wrong is one line and an exit code, unless TASKFLOW_DEBUG=1."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(130)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            if os.environ.get(DEBUG_VARIABLE) == "1" or _is_closed_pipe(error):
+                raise
+            raise Failure(error) from error
+
+
+class Failure(click.ClickException):
+    """An error as one line: ours says what to do; any other is a bug, of which only its kind is shown."""
+
+    def __init__(self, error: Exception) -> None:
+        if isinstance(error, TaskFlowError | OSError):
+            text, self.exit_code = str(error), 2
+        else:
+            # The text of an unforeseen error may hold somebody's data.
+            text = f"unexpected {type(error).__name__}; {DEBUG_VARIABLE}=1 shows where it comes from"
+            self.exit_code = 1
+        super().__init__(" ".join(text.split()))
+
+
+def _is_closed_pipe(error: Exception) -> bool:
+    """`taskflow queue ls | head`: click ends silently."""
+    return isinstance(error, OSError) and error.errno == errno.EPIPE
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@remember_target
+@click.version_option(__version__, "--version", prog_name="taskflow", message="%(prog)s %(version)s")
+def main() -> None:
+    """Task queues on Redis, Valkey and Redis Cluster, in Asynq's format.
+
+    -A and -b may also follow the command.
+    """

@@ -1,0 +1,158 @@
+"""How commands print: tables on a terminal, aligned text in a pipe, JSON on request.
+
+What comes from queues (names, ids, errors, payloads) is foreign text: control characters are escaped, so that nothing
+stored can move the cursor or hide a line.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unicodedata import east_asian_width
+
+import click
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+"""The option that every command has which shows something."""
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON; text that is no Unicode stands as escapes."""
+    click.echo(json.dumps(value, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str = "") -> None:
+    """Print a table, or the line `empty` when it has no rows.
+
+    A line break in a cell is one on a terminal, and `; ` in a pipe, where a row is a line.
+    """
+    if not rows and empty:
+        click.echo(empty)
+    elif sys.stdout.isatty():
+        _print_rich(columns, rows)
+    else:
+        _print_plain([columns, *([clean(cell, line_break="; ") for cell in row] for row in rows)])
+
+
+def print_fields(fields: Sequence[tuple[str, str]]) -> None:
+    """Print names and values, one pair a line; a pair without a value is left out."""
+    shown = [(name, value) for name, value in fields if value != ""]
+    width = max((len(name) for name, _ in shown), default=0)
+    for name, value in shown:
+        label = click.style(f"{name}:".ljust(width + 1), bold=True)
+        click.echo(f"{label} {clean(value)}")
+
+
+def print_title(text: str) -> None:
+    """Print a heading."""
+    click.secho(text, bold=True)
+
+
+def clean(text: str, *, line_break: str = "\\n") -> str:
+    """Foreign text as it may be printed: what is not printable is escaped.
+
+    Example:
+        >>> clean("a\\x1b[2Jb")
+        'a\\\\x1b[2Jb'
+    """
+    text = text.replace("\n", line_break)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
+def number(value: int) -> str:
+    """A count."""
+    return f"{value:,}"
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its two largest units.
+
+    Example:
+        >>> span(timedelta(hours=1, minutes=2, seconds=3))
+        '1h2m'
+    """
+    seconds = int(length.total_seconds())
+    if seconds < 1:
+        milliseconds = int(length.total_seconds() * 1000)
+        return f"{milliseconds}ms" if milliseconds > 0 else "0s"
+    parts = []
+    for name, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        if count or parts:
+            parts.append(f"{count}{name}")
+    return "".join(part for part in parts[:2] if part[0] != "0")
+
+
+def span_of(seconds: int) -> str:
+    """A number of seconds as a length of time; nothing for none."""
+    return span(timedelta(seconds=seconds)) if 0 < seconds < 1e9 else f"{seconds} s" if seconds else ""
+
+
+def until(moment: datetime | None) -> str:
+    """How long it is until a moment."""
+    if moment is None:
+        return ""
+    left = moment - datetime.now(UTC)
+    return f"in {span(left)}" if left >= timedelta(seconds=1) else "now"
+
+
+def since(moment: datetime | None) -> str:
+    """How long ago a moment was."""
+    if moment is None:
+        return ""
+    return f"{span(max(datetime.now(UTC) - moment, timedelta()))} ago"
+
+
+def stamp(moment: datetime | None) -> str:
+    """A moment, to the second, in UTC."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC") if moment else ""
+
+
+def size(count: int) -> str:
+    """A number of bytes.
+
+    Example:
+        >>> size(1536)
+        '1.5 KiB'
+    """
+    amount, unit = float(count), "B"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if amount < 1024:
+            break
+        amount /= 1024
+    else:
+        unit = "TiB"
+    return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+
+
+def _print_plain(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True))
+        click.echo("  ".join(cells).rstrip())
+
+
+def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        # Text, not markup: a task may be named "[red]".
+        table.add_row(*(Text("\n".join(map(clean, cell.split("\n")))) for cell in row))
+    Console().print(table)
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    return sum(2 if east_asian_width(one) in "WF" else 1 for one in text)

@@ -1,0 +1,232 @@
+"""`taskflow queue`: the queues, and where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from ..inspector import ClusterQueue, Inspector, Node, QueueInfo
+from ..states import State
+from .inspecting import for_each, inspects
+from .options import remember_target
+from .output import as_json, number, print_fields, print_json, print_table, print_title, span, stamp
+from .views import cluster_view, day_view, queue_view
+
+_NAMES = click.argument("names", nargs=-1, required=True, metavar="QUEUE...")
+
+
+@click.group("queue")
+@remember_target
+def queue() -> None:
+    """List, inspect, pause, resume and remove queues."""
+
+
+@queue.command("ls")
+@inspects
+@click.option("--cluster", is_flag=True, help="Show the key slot and the nodes of each queue.")
+@as_json
+def list_queues(inspector: Inspector, cluster: bool, as_json: bool) -> None:
+    """List the queues."""
+    if cluster:
+        placed = inspector.cluster_queues()
+        if as_json:
+            print_json([cluster_view(one) for one in placed])
+        else:
+            print_cluster(placed)
+        return
+    found = inspector.queues()
+    if as_json:
+        print_json([queue_view(one) for one in found])
+    else:
+        print_table(
+            ("Queue", "State", "Size", *(state.value.capitalize() for state in State), "Latency"),
+            [_row(one) for one in found],
+            empty="No queues.",
+        )
+        _warn(found)
+
+
+def print_cluster(placed: Sequence[ClusterQueue]) -> None:
+    """Print the table of queues, key slots and nodes."""
+    print_table(
+        ("Queue", "Cluster KeySlot", "Cluster Nodes"),
+        [(one.queue, str(one.key_slot), "\n".join(map(_node, one.nodes)) or "no node") for one in placed],
+        empty="No queues.",
+    )
+
+
+@queue.command("inspect")
+@_NAMES
+@inspects
+@as_json
+def inspect_queues(inspector: Inspector, names: tuple[str, ...], as_json: bool) -> None:
+    """Show what queues hold, and what they did today."""
+    found = [inspector.queue(name) for name in names]
+    if as_json:
+        print_json([queue_view(one) for one in found])
+        return
+    for position, one in enumerate(found):
+        if position:
+            click.echo()
+        _print_queue(one)
+
+
+@queue.command("history")
+@_NAMES
+@inspects
+@click.option(
+    "-x", "--days", type=click.IntRange(1, 90), default=10, show_default=True, help="How many days."
+)
+@as_json
+def show_history(inspector: Inspector, names: tuple[str, ...], days: int, as_json: bool) -> None:
+    """Show how many tasks were processed and failed on each day (UTC)."""
+    found = {name: inspector.history(name, days) for name in names}
+    if as_json:
+        print_json(
+            [{"queue": name, "days": [day_view(one) for one in counts]} for name, counts in found.items()]
+        )
+        return
+    for position, (name, counts) in enumerate(found.items()):
+        if position:
+            click.echo()
+        print_fields([("Queue", name)])
+        print_table(
+            ("Date (UTC)", "Processed", "Failed", "Error rate"),
+            [
+                (
+                    one.day.isoformat(),
+                    number(one.processed),
+                    number(one.failed),
+                    error_rate(one.processed, one.failed),
+                )
+                for one in counts
+            ],
+        )
+
+
+@queue.command("pause")
+@_NAMES
+@inspects
+def pause_queues(inspector: Inspector, names: tuple[str, ...]) -> None:
+    """Let no worker, of ours or of Go's, take from queues until they are resumed."""
+
+    def pause(name: str) -> str:
+        return f"Queue {name!r} is paused{'' if inspector.pause(name) else ' already'}."
+
+    for_each(names, pause)
+
+
+@queue.command("resume")
+@_NAMES
+@inspects
+def resume_queues(inspector: Inspector, names: tuple[str, ...]) -> None:
+    """Let workers take from queues again."""
+
+    def resume(name: str) -> str:
+        return f"Queue {name!r} is resumed." if inspector.resume(name) else f"Queue {name!r} is not paused."
+
+    for_each(names, resume)
+
+
+@queue.command("rm")
+@_NAMES
+@inspects
+@click.option("-f", "--force", is_flag=True, help="Also when it holds tasks: they are deleted with it.")
+def remove_queues(inspector: Inspector, names: tuple[str, ...], force: bool) -> None:
+    """Remove queues with everything that belongs to them, counters and locks included.
+
+    A queue that runs tasks is never removed.
+    """
+
+    def remove(name: str) -> str:
+        inspector.remove(name, force=force)
+        return f"Queue {name!r} is removed."
+
+    for_each(names, remove)
+
+
+@queue.command("purge")
+@click.argument("name", metavar="QUEUE")
+@inspects
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def purge_queue(inspector: Inspector, name: str, yes: bool) -> None:
+    """Delete all tasks of a queue that have yet to run.
+
+    Those are the pending, scheduled, retry and aggregating ones. Active, archived and completed tasks stay.
+    """
+    found = inspector.queue(name)
+    waiting = found.pending + found.scheduled + found.retry + found.aggregating
+    if not yes:
+        click.confirm(f"Delete {number(waiting)} waiting tasks of queue {name!r}?", abort=True)
+    click.echo(f"{number(inspector.purge(name))} tasks are deleted.")
+
+
+def error_rate(processed: int, failed: int) -> str:
+    """The share of failures."""
+    return f"{failed / processed:.2%}" if processed else "n/a"
+
+
+def _row(found: QueueInfo) -> tuple[str, ...]:
+    if found.problem:
+        return (found.name, "unavailable", *["-"] * (len(State) + 2))
+    return (
+        found.name,
+        "paused" if found.paused else "running",
+        number(found.size),
+        *(number(found.count(state)) for state in State),
+        span(found.latency),
+    )
+
+
+def _warn(found: Sequence[QueueInfo]) -> None:
+    """What could not be read, and an exit code that says so."""
+    troubled = [one for one in found if one.problem]
+    for one in troubled:
+        click.echo(f"Warning: queue {one.name!r}: {one.problem}", err=True)
+    if troubled:
+        click.get_current_context().exit(1)
+
+
+def _node(node: Node) -> str:
+    failed = ", failed" if node.failed else ""
+    host = f"[{node.host}]" if ":" in node.host else node.host
+    return f"{node.id[:8]} {host}:{node.port} ({node.role}{failed})"
+
+
+def _print_queue(found: QueueInfo) -> None:
+    waited = f"{span(found.latency)}, since {stamp(found.oldest_pending_since)}" if found.latency else "0s"
+    print_title("Queue Info")
+    print_fields(
+        [
+            ("Name", found.name),
+            ("Size", number(found.size)),
+            ("Groups", number(found.groups)),
+            ("Paused", "yes" if found.paused else "no"),
+            ("Latency", waited),
+            ("Orphans", f"{number(found.orphans)} ids without a task" if found.orphans else ""),
+        ]
+    )
+    click.echo()
+    print_title("Task Count by State")
+    states = list(State)
+    print_table([state.value for state in states], [[number(found.count(state)) for state in states]])
+    click.echo()
+    print_title("Today (UTC) and in Total")
+    print_table(
+        ("", "processed", "failed", "error rate"),
+        [
+            (
+                "today",
+                number(found.processed),
+                number(found.failed),
+                error_rate(found.processed, found.failed),
+            ),
+            (
+                "total",
+                number(found.processed_total),
+                number(found.failed_total),
+                error_rate(found.processed_total, found.failed_total),
+            ),
+        ],
+    )

@@ -1,0 +1,152 @@
+"""`taskflow server`: the embedded server or cluster of a directory."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from taskflow import embedded
+from taskflow.embedded import EmbeddedConfig, NodeStatus, ServerStatus
+
+_HEADERS = ("NODE", "ROLE", "ADDRESS", "PID", "STATE", "SLOTS", "ID", "REPLICA OF")
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@click.group("server")
+def server() -> None:
+    """Start, stop and look at the embedded server or local cluster."""
+
+
+def _directory_option(command: _Command) -> _Command:
+    return click.option(
+        "--dir",
+        "directory",
+        type=click.Path(file_okay=False, path_type=Path),
+        help="The data directory.  [default: $XDG_DATA_HOME/taskflow/default]",
+    )(command)
+
+
+@server.command()
+@click.option(
+    "--nodes",
+    type=int,
+    metavar="1|6",
+    help="One server, or a cluster of 3 masters and 3 replicas.  [default: what the directory holds, else 1]",
+)
+@click.option(
+    "--port",
+    type=int,
+    help="The first port; a cluster uses six, and six more 10000 higher.  "
+    "[default: as before; else free ports for a cluster, a unix socket for one server]",
+)
+@_directory_option
+@click.option("--no-password", is_flag=True, help="Let every program of this machine in.")
+def start(nodes: int | None, port: int | None, directory: Path | None, no_password: bool) -> None:
+    """Start the servers that do not run, and print how to connect.
+
+    They run until `taskflow server stop`. Nodes that were killed are started again.
+    """
+    config = EmbeddedConfig(
+        directory or embedded.default_directory(), nodes=nodes, port=port, password=not no_password
+    )
+    before = {node.pid for node in embedded.status(config).nodes}
+    broker = embedded.ensure(config)
+    found = embedded.status(config)
+    started = sum(node.pid not in before for node in found.nodes)
+    click.echo(f"{_summary(found)}, {f'{started} started now' if started else 'already running'}")
+    _print_nodes(found.nodes)
+    _print_advice(broker, directory)
+
+
+@server.command()
+@_directory_option
+def stop(directory: Path | None) -> None:
+    """Stop the servers; their data stays."""
+    count = embedded.stop(_config(directory))
+    click.echo(f"{count} stopped" if count else "nothing was running")
+
+
+@server.command()
+@_directory_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def status(directory: Path | None, as_json: bool) -> None:
+    """Show each node, running or not. The exit code is 1 when none runs."""
+    found = embedded.status(_config(directory))
+    if as_json:
+        click.echo(json.dumps(_as_json(found), indent=2))
+    else:
+        click.echo(_summary(found) + (f": {found.problem}" if found.problem else ", ready"))
+        _print_nodes(found.nodes)
+    click.get_current_context().exit(0 if found.running else 1)
+
+
+@server.command()
+@_directory_option
+def url(directory: Path | None) -> None:
+    """Print the broker URL, with its password."""
+    click.echo(embedded.url(_config(directory)))
+
+
+def _config(directory: Path | None) -> EmbeddedConfig:
+    return EmbeddedConfig(directory or embedded.default_directory())
+
+
+def _summary(found: ServerStatus) -> str:
+    count = len(found.nodes)
+    if not count:
+        return f"no server in {found.directory}"
+    kind = "one server" if count == 1 else f"a cluster of {count} nodes"
+    return f"{kind} in {found.directory}"
+
+
+def _print_advice(broker: str, directory: Path | None) -> None:
+    option = "" if directory is None else f" --dir {shlex.quote(str(directory))}"
+    path = "" if directory is None else quote(str(directory.expanduser().absolute()))
+    click.echo(f"broker: {re.sub(r'//:[^@]*@', '//:***@', broker)}")
+    click.echo(f'  in Python:      TaskFlow("name", broker="embedded://{path}")')
+    click.echo(f'  for commands:   export TASKFLOW_BROKER="$(taskflow server url{option})"')
+    click.echo(f"  to stop it:     taskflow server stop{option}")
+
+
+def _print_nodes(nodes: Sequence[NodeStatus]) -> None:
+    if not nodes:
+        return
+    number = {node.node_id: str(node.index) for node in nodes if node.node_id}
+    rows = [_row(node, number.get(node.master_id, "")) for node in nodes]
+    # Columns that say nothing, as those of a cluster for one server, are left out.
+    columns = [column for column in range(len(_HEADERS)) if any(row[column] for row in rows)]
+    headers = [_HEADERS[column] for column in columns]
+    _print_table(headers, [[row[column] for column in columns] for row in rows])
+
+
+def _row(node: NodeStatus, master: str) -> tuple[str, ...]:
+    pid = str(node.pid) if node.pid is not None else "-"
+    return (str(node.index), node.role, node.address, pid, node.answer, node.slots, node.node_id[:8], master)
+
+
+def _print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if sys.stdout.isatty():
+        table = Table(*headers)
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        return
+    lines = [headers, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
+    for row in lines:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _as_json(found: ServerStatus) -> dict[str, Any]:
+    return {**asdict(found), "directory": str(found.directory)}

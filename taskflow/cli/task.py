@@ -1,0 +1,308 @@
+"""`taskflow task`: look at tasks, and move them by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..inspector import Inspector, Problem, TaskInfo
+from ..states import State
+from .inspecting import for_each, inspects
+from .options import remember_target
+from .output import as_json, number, print_fields, print_json, print_table, since, span_of, stamp, until
+from .views import as_text, page_view, task_view
+
+_QUEUE = click.option("-q", "--queue", required=True, metavar="QUEUE", help="The queue.")
+_IDS = click.argument("ids", nargs=-1, metavar="ID...")
+_MORE_IDS = click.option(
+    "-i", "--id", "more_ids", multiple=True, metavar="ID", help="The same as an argument."
+)
+_PAYLOAD = click.option("--payload", is_flag=True, help="Show arguments, headers and results too.")
+_GROUP = click.option(
+    "-g", "--group", metavar="GROUP", help="One aggregation group, with -s aggregating.  [default: all]"
+)
+
+
+def _state(*states: State) -> Callable[[Any], Any]:
+    return click.option(
+        "-s",
+        "--state",
+        required=True,
+        type=click.Choice([state.value for state in states]),
+        callback=lambda context, option, value: State(value),
+        help="The state.",
+    )
+
+
+@click.group("task")
+@remember_target
+def task() -> None:
+    """List, inspect, run, archive, delete and cancel tasks."""
+
+
+@task.command("ls")
+@inspects
+@_QUEUE
+@_state(*State)
+@_GROUP
+@click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which page.")
+@click.option(
+    "--size", type=click.IntRange(1, 10_000), default=30, show_default=True, help="Tasks on a page."
+)
+@_PAYLOAD
+@as_json
+def list_tasks(
+    inspector: Inspector,
+    queue: str,
+    state: State,
+    group: str | None,
+    page: int,
+    size: int,
+    payload: bool,
+    as_json: bool,
+) -> None:
+    """List the tasks in a state, in the order in which they come up."""
+    _check_group(state, group)
+    found = inspector.tasks(queue, state, page=page, size=size, group=group)
+    if as_json:
+        print_json(page_view(queue, state, found, payload=payload))
+        return
+    columns = [*_COLUMNS[state], *([("Payload", _payload)] if payload else [])]
+    print_table(
+        [name for name, _ in columns],
+        [[cell(one) for _, cell in columns] for one in found.tasks],
+        empty=f"No {state.value} tasks in queue {queue!r}{f', group {group!r}' if group else ''}.",
+    )
+    if found.total > len(found.tasks) and found.tasks:
+        first = (page - 1) * size + 1
+        click.echo(f"{first} to {first + len(found.tasks) - 1} of {number(found.total)}", err=True)
+
+
+@task.command("inspect")
+@_IDS
+@inspects
+@_QUEUE
+@_MORE_IDS
+@_PAYLOAD
+@as_json
+def inspect_tasks(
+    inspector: Inspector,
+    queue: str,
+    ids: tuple[str, ...],
+    more_ids: tuple[str, ...],
+    payload: bool,
+    as_json: bool,
+) -> None:
+    """Show tasks."""
+    found = [inspector.task(queue, one) for one in _required(ids, more_ids)]
+    if as_json:
+        views = [task_view(one, payload=payload) for one in found]
+        print_json(views[0] if len(views) == 1 else views)
+        return
+    for position, one in enumerate(found):
+        if position:
+            click.echo()
+        print_fields(_fields(one, payload=payload))
+
+
+@task.command("run")
+@_IDS
+@inspects
+@_QUEUE
+@_MORE_IDS
+def run_tasks(inspector: Inspector, queue: str, ids: tuple[str, ...], more_ids: tuple[str, ...]) -> None:
+    """Let tasks run now that wait, were archived, or are completed."""
+    _each(_required(ids, more_ids), lambda one: inspector.run(queue, one), "is pending")
+
+
+@task.command("archive")
+@_IDS
+@inspects
+@_QUEUE
+@_MORE_IDS
+def archive_tasks(inspector: Inspector, queue: str, ids: tuple[str, ...], more_ids: tuple[str, ...]) -> None:
+    """Archive tasks that wait: they do not run, and can be looked at and run later."""
+    _each(_required(ids, more_ids), lambda one: inspector.archive(queue, one), "is archived")
+
+
+@task.command("delete")
+@_IDS
+@inspects
+@_QUEUE
+@_MORE_IDS
+def delete_tasks(inspector: Inspector, queue: str, ids: tuple[str, ...], more_ids: tuple[str, ...]) -> None:
+    """Delete tasks that are not running."""
+    _each(_required(ids, more_ids), lambda one: inspector.delete(queue, one), "is deleted")
+
+
+@task.command("cancel")
+@_IDS
+@inspects
+@click.option("-q", "--queue", metavar="QUEUE", help="Make sure first that this queue runs the task.")
+@_MORE_IDS
+def cancel_tasks(
+    inspector: Inspector, queue: str | None, ids: tuple[str, ...], more_ids: tuple[str, ...]
+) -> None:
+    """Tell the workers that run tasks to stop them.
+
+    The workers that listen are told, and none of them answers. A task that waits is not touched: archive or delete it.
+    """
+
+    def cancel(one: str) -> str:
+        if queue is not None:
+            inspector.require_active(queue, one)
+        inspector.cancel(one)
+        return f"Workers are told to cancel task {one!r}."
+
+    for_each(_required(ids, more_ids), cancel)
+
+
+@task.command("runall")
+@inspects
+@_QUEUE
+@_state(State.SCHEDULED, State.RETRY, State.ARCHIVED, State.COMPLETED, State.AGGREGATING)
+@_GROUP
+def run_all(inspector: Inspector, queue: str, state: State, group: str | None) -> None:
+    """Let all tasks of a state run now."""
+    _check_group(state, group)
+    click.echo(f"{number(inspector.run_all(queue, state, group))} tasks are pending.")
+
+
+@task.command("archiveall")
+@inspects
+@_QUEUE
+@_state(State.PENDING, State.SCHEDULED, State.RETRY, State.AGGREGATING)
+@_GROUP
+def archive_all(inspector: Inspector, queue: str, state: State, group: str | None) -> None:
+    """Archive all tasks of a state."""
+    _check_group(state, group)
+    click.echo(f"{number(inspector.archive_all(queue, state, group))} tasks are archived.")
+
+
+@task.command("deleteall")
+@inspects
+@_QUEUE
+@_state(*(state for state in State if state is not State.ACTIVE))
+@_GROUP
+def delete_all(inspector: Inspector, queue: str, state: State, group: str | None) -> None:
+    """Delete all tasks of a state."""
+    _check_group(state, group)
+    click.echo(f"{number(inspector.delete_all(queue, state, group))} tasks are deleted.")
+
+
+def _each(ids: tuple[str, ...], order: Callable[[str], None], done: str) -> None:
+    def carry_out(one: str) -> str:
+        order(one)
+        return f"Task {one!r} {done}."
+
+    for_each(ids, carry_out)
+
+
+def _required(ids: tuple[str, ...], more_ids: tuple[str, ...]) -> tuple[str, ...]:
+    if not ids and not more_ids:
+        raise click.UsageError("which task? Name its id.")
+    return ids + more_ids
+
+
+def _check_group(state: State, group: str | None) -> None:
+    if group is not None and state is not State.AGGREGATING:
+        raise click.UsageError("-g/--group goes with -s aggregating only")
+
+
+Cell = Callable[[TaskInfo], str]
+
+
+def _type(found: TaskInfo) -> str:
+    return f"({found.problem.value})" if found.problem is not Problem.NONE else found.type
+
+
+def _payload(found: TaskInfo) -> str:
+    return _shown(found.message.payload if found.message else None)
+
+
+def _shown(data: bytes | None) -> str:
+    if not data:
+        return ""
+    text = as_text(data)
+    return text if text is not None else f"({len(data):,} bytes that are no text)"
+
+
+def _retried(found: TaskInfo) -> str:
+    return f"{found.message.retried}/{found.message.max_retries}" if found.message else ""
+
+
+_ID: tuple[str, Cell] = ("ID", lambda found: found.id)
+_TYPE: tuple[str, Cell] = ("Type", _type)
+_ERROR: tuple[str, Cell] = ("Last Error", lambda found: found.last_error)
+_RETRIED: tuple[str, Cell] = ("Retried", _retried)
+
+_COLUMNS: dict[State, list[tuple[str, Cell]]] = {
+    State.PENDING: [_ID, _TYPE, ("Pending Since", lambda found: since(found.pending_since))],
+    State.ACTIVE: [
+        _ID,
+        _TYPE,
+        ("Lease", lambda found: "ended" if found.is_orphaned else until(found.lease_until)),
+    ],
+    State.SCHEDULED: [_ID, _TYPE, ("Process In", lambda found: until(found.next_process_at))],
+    State.RETRY: [
+        _ID,
+        _TYPE,
+        ("Next Retry", lambda found: until(found.next_process_at)),
+        ("Last Failed", lambda found: since(found.last_failed_at)),
+        _RETRIED,
+        _ERROR,
+    ],
+    State.ARCHIVED: [_ID, _TYPE, ("Archived", lambda found: since(found.archived_at)), _RETRIED, _ERROR],
+    State.COMPLETED: [
+        _ID,
+        _TYPE,
+        ("Completed", lambda found: since(found.completed_at)),
+        ("Deleted", lambda found: until(found.expires_at)),
+    ],
+    State.AGGREGATING: [_ID, _TYPE, ("Group", lambda found: found.group)],
+}
+
+
+def _fields(found: TaskInfo, *, payload: bool) -> list[tuple[str, str]]:
+    message = found.message
+    fields = [
+        ("Queue", found.queue),
+        ("ID", found.id),
+        ("Type", _type(found)),
+        (
+            "State",
+            (found.state.value if found.state else "unknown") + (", orphaned" if found.is_orphaned else ""),
+        ),
+        ("Retried", _retried(found)),
+        ("Group", found.group),
+        ("Pending since", stamp(found.pending_since)),
+        ("Next process time", _when(found)),
+        ("Lease until", stamp(found.lease_until)),
+        ("Worker", found.owner),
+        ("Archived at", stamp(found.archived_at)),
+        ("Completed at", stamp(found.completed_at)),
+        ("Kept until", stamp(found.expires_at)),
+        ("Last failed at", stamp(found.last_failed_at)),
+        ("Last error", found.last_error),
+        ("Crashes", number(found.crashes) if found.crashes else ""),
+        ("Recoveries", number(found.recoveries) if found.recoveries else ""),
+    ]
+    if message:
+        fields += [
+            ("Timeout", span_of(message.timeout)),
+            ("Deadline", stamp(found.deadline)),
+            ("Retention", span_of(message.retention)),
+            ("Unique key", message.unique_key),
+        ]
+    if payload:
+        fields += [(f"Header {name}", value) for name, value in (message.headers.items() if message else ())]
+        fields += [("Payload", _payload(found)), ("Result", _shown(found.result))]
+    return fields
+
+
+def _when(found: TaskInfo) -> str:
+    if found.state is State.PENDING:
+        return "now"
+    return f"{stamp(found.next_process_at)}, {until(found.next_process_at)}" if found.next_process_at else ""

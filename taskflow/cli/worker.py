@@ -1,0 +1,67 @@
+"""`taskflow worker`: runs tasks."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from ..telemetry.logs import FORMATS, LEVELS
+from ..worker.config import DEFAULT_CONCURRENCY, DEFAULT_GRACE, WorkerConfig, parse_queues
+from ..worker.main import run
+from .options import Target, target_options
+
+
+@click.command("worker", context_settings={"help_option_names": ["-h", "--help"]})
+@target_options
+@click.option("-Q", "--queues", multiple=True, metavar="NAME[=WEIGHT],...", help="Queues to serve, with weights.  [default: the queues of the app's tasks]")
+@click.option("-c", "--concurrency", type=str, default=str(DEFAULT_CONCURRENCY), show_default=True, metavar="N|auto", help="Tasks at once.")
+@click.option("-P", "--pool", type=click.Choice(["threads", "processes", "solo"]), default="threads", show_default=True, help="Threads of one process, a process each, or in this process.")
+@click.option("--processes", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many such pools.")
+@click.option("--strict", is_flag=True, help="Serve queues strictly in the order of their weights.")
+@click.option("--grace", type=float, default=DEFAULT_GRACE, show_default=True, metavar="SECONDS", help="Time that running tasks get at a stop.")
+@click.option("--burst", is_flag=True, help="Work until the queues are empty, then exit.")
+@click.option("-l", "--log-level", type=click.Choice(LEVELS, case_sensitive=False), default="info", show_default=True)
+@click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True)
+def worker(
+    target: Target,
+    queues: tuple[str, ...],
+    concurrency: str,
+    pool: str,
+    processes: int,
+    strict: bool,
+    grace: float,
+    burst: bool,
+    log_level: str,
+    log_format: str,
+) -> None:
+    """Run the tasks of an app.
+
+    SIGTERM and SIGINT stop gracefully (a second one at once), SIGTSTP takes no more tasks, SIGCONT takes them again, SIGHUP
+    restarts the child processes, SIGUSR1 writes their stacks to the log.
+    """
+    if target.app is None:
+        raise click.UsageError("which app? Name its module: taskflow worker -A module[:attribute]")
+    run(
+        WorkerConfig(
+            app=target.app,
+            queues=parse_queues(queues),
+            strict=strict,
+            concurrency=_concurrency(concurrency),
+            pool=pool,  # type: ignore[arg-type]
+            processes=processes,
+            grace=grace,
+            burst=burst,
+            broker=target.broker,
+            log_level=log_level.lower(),
+            log_format=log_format,
+        )
+    )
+
+
+def _concurrency(text: str) -> int:
+    if text == "auto":
+        return os.cpu_count() or 1
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise click.BadParameter(f"{text!r} is neither a number from 1 nor 'auto'", param_hint="-c")
+    return int(text)

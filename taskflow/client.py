@@ -1,0 +1,164 @@
+"""Enqueue: from messages to the broker, synchronous and asyncio, with an honest outcome for each."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Iterable, Sequence
+
+from .broker.aio import AsyncBroker
+from .broker.command import Command
+from .broker.commands.enqueue import BATCH, Enqueued, EnqueueReply, NewTask, enqueue, publish_queues
+from .broker.sync import Broker
+from .connection.aio import AsyncDriver
+from .connection.exchange import Request
+from .connection.sync import SyncDriver
+from .errors import BrokerError, BrokerUnavailable, DuplicateTask, TaskFlowError, TaskIdConflict
+
+WINDOW = 10 * BATCH
+
+Chunk = tuple[list[int], Command[list[EnqueueReply]]]
+
+
+class Client:
+    """What an app enqueues with. Connects at the first use; threads, event loops and forks each get their own connections.
+
+    Args:
+        url: the broker.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._broker: Broker | None = None
+        self._lock = threading.Lock()
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncBroker] = weakref.WeakKeyDictionary()
+        self._published: set[str] = set()
+
+    @property
+    def broker(self) -> Broker:
+        """The broker for threads."""
+        if self._broker is None:
+            with self._lock:
+                if self._broker is None:
+                    self._broker = Broker(SyncDriver(self.url))
+        return self._broker
+
+    @property
+    def async_broker(self) -> AsyncBroker:
+        """The broker for the running event loop."""
+        loop = asyncio.get_running_loop()
+        broker = self._loops.get(loop)
+        if broker is None:
+            broker = self._loops[loop] = AsyncBroker(AsyncDriver(self.url))
+        return broker
+
+    def enqueue(self, task: NewTask, timeout: float) -> None:
+        """Enqueue one task.
+
+        Args:
+            task: the message, and when it is to run.
+            timeout: seconds that this may take over reconnections and fail-overs.
+
+        Raises:
+            DuplicateTask: the unique lock is held.
+            TaskIdConflict: the queue has another task of this id.
+            BrokerUnavailable: no answer in time; the task may have been enqueued. Its `task_id` makes a repetition safe.
+        """
+        (error,) = self.enqueue_many([task], timeout)
+        if error is not None:
+            raise error
+
+    async def aenqueue(self, task: NewTask, timeout: float) -> None:
+        """As `enqueue`, from a coroutine."""
+        (error,) = await self.aenqueue_many([task], timeout)
+        if error is not None:
+            raise error
+
+    def enqueue_many(self, tasks: Sequence[NewTask], timeout: float) -> list[TaskFlowError | None]:
+        """Enqueue tasks, one script call per queue and chunk: for each None, or the error that kept it out.
+
+        `timeout` is for each window of a few thousand tasks.
+        """
+        outcomes: list[TaskFlowError | None] = []
+        for window in _windows(tasks):
+            chunks, requests = self._plan(window)
+            outcomes += self._outcomes(window, chunks, self.broker.run_many(requests, timeout))
+        return outcomes
+
+    async def aenqueue_many(self, tasks: Sequence[NewTask], timeout: float) -> list[TaskFlowError | None]:
+        """As `enqueue_many`, from a coroutine."""
+        outcomes: list[TaskFlowError | None] = []
+        for window in _windows(tasks):
+            chunks, requests = self._plan(window)
+            outcomes += self._outcomes(window, chunks, await self.async_broker.run_many(requests, timeout))
+        return outcomes
+
+    def close(self) -> None:
+        """Close the idle connections of threads. The client can be used again."""
+        if self._broker is not None:
+            self._broker.close()
+
+    async def aclose(self) -> None:
+        """Close the idle connections of the running event loop."""
+        broker = self._loops.pop(asyncio.get_running_loop(), None)
+        if broker is not None:
+            await broker.close()
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _plan(self, tasks: Sequence[NewTask]) -> tuple[list[Chunk], list[Request]]:
+        chunks = list(_chunks(tasks))
+        requests: list[Request] = [command for _, command in chunks]
+        # Once per process and queue; workers repeat it with each heartbeat, so a removed queue shows up again.
+        unpublished = {task.message.queue for task in tasks} - self._published
+        if unpublished:
+            requests.append(publish_queues(sorted(unpublished)))
+        return chunks, requests
+
+    def _outcomes(
+        self, tasks: Sequence[NewTask], chunks: list[Chunk], values: list[object]
+    ) -> list[TaskFlowError | None]:
+        outcomes: list[TaskFlowError | None] = [None] * len(tasks)
+        for (indexes, _), value in zip(chunks, values, strict=False):
+            for position, index in enumerate(indexes):
+                message = tasks[index].message
+                if isinstance(value, BrokerError):
+                    outcomes[index] = _named(value, message.id)
+                else:
+                    outcomes[index] = _error(value[position], tasks[index])  # type: ignore[index]
+        if len(values) > len(chunks) and not isinstance(values[-1], BrokerError):
+            self._published |= {task.message.queue for task in tasks}
+        return outcomes
+
+
+def _windows(tasks: Sequence[NewTask]) -> Iterable[Sequence[NewTask]]:
+    """So many tasks as are under way at once: more would fill the sockets' buffers and wait for each other."""
+    for start in range(0, len(tasks), WINDOW):
+        yield tasks[start : start + WINDOW]
+
+
+def _chunks(tasks: Sequence[NewTask]) -> Iterable[Chunk]:
+    queues: dict[str, list[int]] = {}
+    for index, task in enumerate(tasks):
+        queues.setdefault(task.message.queue, []).append(index)
+    for queue, indexes in queues.items():
+        for start in range(0, len(indexes), BATCH):
+            part = indexes[start : start + BATCH]
+            yield part, enqueue(queue, [tasks[index] for index in part])
+
+
+def _error(reply: EnqueueReply, task: NewTask) -> TaskFlowError | None:
+    message = task.message
+    if reply.outcome is Enqueued.ID_TAKEN:
+        return TaskIdConflict(message.id, message.queue)
+    if reply.outcome is Enqueued.DUPLICATE:
+        return DuplicateTask(message.type, message.queue, reply.holder)
+    return None
+
+
+def _named(error: BrokerError, task_id: str) -> BrokerError:
+    """The broker's error, with the id of the task that it concerns."""
+    if isinstance(error, BrokerUnavailable):
+        return BrokerUnavailable(f"task {task_id} may not have been enqueued: {error}", task_id=task_id)
+    return error

@@ -1,0 +1,197 @@
+"""The asyncio driver: carries out the steps of an exchange on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from redis import exceptions as redis_errors
+from redis.asyncio import connection as redis_connection
+
+from ..errors import BrokerUnavailable
+from .discovery import learn, not_a_cluster, question, refused
+from .exchange import Broken, Exchange, Pause, Refresh, Request, Trip, Trips
+from .settings import IDLE_CONNECTIONS, arguments, pack, resolve, topology_of
+from .topology import Address, Topology
+from .url import BrokerURL
+
+_CONNECTION_ERRORS = (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError, EOFError)
+
+
+class AsyncDriver:
+    """Sends requests to the nodes of one broker, from coroutines of one event loop.
+
+    Args:
+        url: the broker, as a URL or parsed. Nothing is connected before the first request.
+    """
+
+    def __init__(self, url: str | BrokerURL) -> None:
+        self._given = url
+        self._url: BrokerURL | None = None
+        self._topology: Topology | None = None
+        self._pools: dict[Address, deque[Any]] = {}
+        self._refreshing: asyncio.Lock = asyncio.Lock()
+
+    async def open(self) -> Topology:
+        """Resolve the URL; an embedded server is started in a thread if it does not run yet."""
+        if self._topology is None:
+            url = await asyncio.to_thread(resolve, self._given)
+            self._url, self._topology = url, topology_of(url)
+        return self._topology
+
+    @property
+    def url(self) -> BrokerURL:
+        """The broker's URL, once `open` has been awaited or a request has been sent."""
+        assert self._url is not None, "open() the driver first"
+        return self._url
+
+    async def execute(self, requests: Sequence[Request], timeout: float) -> list[Any]:
+        """Send the requests, one pipeline per node, and wait for their replies; as `SyncDriver.execute`."""
+        topology = await self.open()
+        deadline = time.monotonic() + timeout
+        if not topology.known:
+            await self._refresh(topology.generation, deadline)
+        steps = Exchange(requests, topology, deadline, time.monotonic).run()
+        answer: Any = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            match step:
+                case Trips(trips):
+                    answer = await self._travel(trips, deadline)
+                case Refresh(generation):
+                    answer = await self._refresh(generation, deadline)
+                case Pause(seconds):
+                    answer = await asyncio.sleep(seconds)
+
+    async def connect(self, slot: int | None, timeout: float) -> Any:
+        """A connection of the caller's own to the owner of `slot`, for blocking and subscribing; the caller closes it."""
+        topology = await self.open()
+        if topology.owner(slot) is None:
+            await self._refresh(topology.generation, time.monotonic() + timeout)
+        address = topology.owner(slot)
+        if address is None:
+            raise BrokerUnavailable(f"no node of {self.url} is known to own key slot {slot}")
+        connection = self._new(address)
+        try:
+            await connection.connect()
+        except _CONNECTION_ERRORS as error:
+            await connection.disconnect(nowait=True)
+            await self._refresh(topology.generation, time.monotonic() + timeout)
+            raise BrokerUnavailable(f"{self.url}: {error}") from error
+        return connection
+
+    async def refresh(self, timeout: float) -> None:
+        """Look at the topology anew: for loops that wait on a connection of their own."""
+        topology = await self.open()
+        await self._refresh(topology.generation, time.monotonic() + timeout)
+
+    async def close(self) -> None:
+        """Close the idle connections. The driver can be used again."""
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            for connection in pool:
+                await connection.disconnect(nowait=True)
+
+    # --- trips -----------------------------------------------------------------------------------------------------
+
+    async def _travel(self, trips: list[Trip], deadline: float) -> list[Any]:
+        if len(trips) == 1:
+            return [await self._trip(trips[0], deadline)]
+        return list(await asyncio.gather(*(self._trip(trip, deadline) for trip in trips)))
+
+    async def _trip(self, trip: Trip, deadline: float) -> list[Any] | Broken:
+        sent = False
+        connection = self._take(trip.address)
+        try:
+            await connection.connect()
+            sent = True
+            await connection.send_packed_command(pack(connection, trip.wires), check_health=False)
+            replies = [await self._reply(connection, deadline) for _ in trip.wires]
+        except redis_errors.DataError:
+            await connection.disconnect(nowait=True)
+            raise
+        except _CONNECTION_ERRORS as error:
+            await connection.disconnect(nowait=True)
+            await self._forget(trip.address)
+            return Broken(error, sent=sent)
+        except BaseException:
+            # Cancelled in mid-exchange: the reply is still to come, so nobody may use this connection again
+            # (redis-py's CVE-2023-28858).
+            await connection.disconnect(nowait=True)
+            raise
+        await self._give_back(trip.address, connection)
+        return replies
+
+    async def _reply(self, connection: Any, deadline: float) -> Any:
+        limit = min(connection.socket_timeout, max(deadline - time.monotonic(), 0.001))
+        try:
+            return await connection.read_response(disable_decoding=True, timeout=limit)
+        except redis_errors.ResponseError as error:
+            return error
+
+    def _take(self, address: Address) -> Any:
+        pool = self._pools.get(address)
+        return pool.pop() if pool else self._new(address)
+
+    def _new(self, address: Address) -> Any:
+        kind: Any = redis_connection.Connection
+        if self.url.kind == "unix":
+            kind = redis_connection.UnixDomainSocketConnection
+        elif self.url.tls:
+            kind = redis_connection.SSLConnection
+        return kind(**arguments(self.url, address))
+
+    async def _give_back(self, address: Address, connection: Any) -> None:
+        pool = self._pools.setdefault(address, deque())
+        if len(pool) < IDLE_CONNECTIONS:
+            pool.append(connection)
+        else:
+            await connection.disconnect(nowait=True)
+
+    async def _forget(self, address: Address) -> None:
+        """A broken connection: the idle ones to the same node are most likely dead too."""
+        for connection in self._pools.pop(address, ()):
+            await connection.disconnect(nowait=True)
+
+    # --- topology ----------------------------------------------------------------------------------------------------
+
+    async def _refresh(self, generation: int, deadline: float) -> None:
+        """Learn the owners anew: one coroutine at a time, and only if nobody has since `generation`."""
+        topology = await self.open()
+        if self.url.kind in ("single", "unix"):
+            await self.close()
+            return
+        async with self._refreshing:
+            if topology.generation != generation:
+                return
+            for address in list(topology.candidates()):
+                if time.monotonic() >= deadline or await self._ask_owners(topology, address, deadline):
+                    return
+
+    async def _ask_owners(self, topology: Topology, address: Address, deadline: float) -> bool:
+        sentinel = self.url.kind == "sentinel"
+        if sentinel and address not in topology.seeds:
+            return False
+        kind: Any = redis_connection.SSLConnection if self.url.tls else redis_connection.Connection
+        connection = kind(**arguments(self.url, address, sentinel=sentinel))
+        try:
+            await connection.connect()
+            await connection.send_command(*question(self.url))
+            reply = await connection.read_response(
+                disable_decoding=True, timeout=min(1.0, max(deadline - time.monotonic(), 0.001))
+            )
+        except (redis_errors.AuthenticationError, redis_errors.NoPermissionError) as error:
+            raise refused(self.url, error) from error
+        except (redis_errors.ResponseError, *_CONNECTION_ERRORS) as error:
+            if not_a_cluster(error):
+                raise refused(self.url, error) from error
+            return False
+        finally:
+            await connection.disconnect(nowait=True)
+        return learn(topology, reply, address, sentinel=sentinel)

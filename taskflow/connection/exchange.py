@@ -1,0 +1,236 @@
+"""How requests become replies, whatever happens in between: one generator, no I/O.
+
+The generator yields what is to be done (`Trips`, `Refresh`, `Pause`) and is sent what came of it. The synchronous and the
+asyncio driver carry the steps out; everything that decides is here, once.
+
+A request that may have run although no reply came is sent again with its re-send flag set: its script then takes "already
+done" for success (design, section 3, rule 4).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import BrokerAuthError, BrokerError, BrokerUnavailable, ScriptError
+from .faults import Fault, Remedy, understand
+from .topology import Address, Topology
+
+Wire = tuple[Any, ...]
+
+FIRST_PAUSE = 0.02
+LONGEST_PAUSE = 0.5
+REDIRECTS_AT_ONCE = 5
+
+
+class Request(Protocol):
+    """What can be sent: a script call or a plain command."""
+
+    @property
+    def name(self) -> str:
+        """For errors and measurements."""
+
+    @property
+    def slot(self) -> int | None:
+        """The key slot that decides on the node; None: any master."""
+
+    @property
+    def node(self) -> Address | None:
+        """A node that was chosen by hand; None: by slot."""
+
+    def wire(self, *, full: bool, resent: bool) -> Wire:
+        """The command's words. `full`: with the script's text; `resent`: an earlier copy may have run."""
+
+    def read(self, reply: Any) -> Any:
+        """Turn the reply into a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """One pipeline to one node."""
+
+    address: Address
+    wires: list[Wire]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A trip that did not end: `sent` says whether the node may have got anything."""
+
+    error: Exception
+    sent: bool
+    fatal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trips:
+    """Do these trips, at once; answer with one list of replies, or one `Broken`, for each."""
+
+    trips: list[Trip]
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Look at the topology anew, unless somebody has since `generation`."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+Step = Trips | Refresh | Pause
+
+
+class _Attempt:
+    __slots__ = ("asking", "full", "redirects", "resent")
+
+    def __init__(self) -> None:
+        self.full = False
+        self.resent = False
+        self.asking: Address | None = None
+        self.redirects = 0
+
+
+class Exchange:
+    """Some requests on their way to their replies."""
+
+    def __init__(
+        self, requests: Sequence[Request], topology: Topology, deadline: float, clock: Callable[[], float]
+    ) -> None:
+        self._requests = requests
+        self._topology = topology
+        self._deadline = deadline
+        self._clock = clock
+        self._results: list[Any] = [None] * len(requests)
+        self._open: dict[int, _Attempt] = {index: _Attempt() for index in range(len(requests))}
+        self._trouble: Fault | None = None
+
+    def run(self) -> Generator[Step, Any, list[Any]]:
+        """Yield steps until every request has a value or a `BrokerError`; return them in the order of the requests."""
+        pause = FIRST_PAUSE
+        while self._open:
+            generation = self._topology.generation
+            self._trouble = None
+            yield from self._round()
+            if not self._open:
+                break
+            if self._trouble is None:
+                continue
+            wait = pause * random.uniform(0.5, 1.0)
+            if self._clock() + wait >= self._deadline:
+                self._give_up()
+                break
+            yield Refresh(generation)
+            yield Pause(wait)
+            pause = min(pause * 2, LONGEST_PAUSE)
+        return self._results
+
+    def _round(self) -> Generator[Step, Any, None]:
+        routes = self._routes()
+        if not routes:
+            return
+        trips = [self._trip(address, indexes) for address, indexes in routes.items()]
+        answers = yield Trips(trips)
+        for indexes, answer in zip(routes.values(), answers, strict=True):
+            if isinstance(answer, Broken):
+                self._broken(indexes, answer)
+            else:
+                self._answered(indexes, answer)
+
+    def _routes(self) -> dict[Address, list[int]]:
+        routes: dict[Address, list[int]] = {}
+        for index, attempt in self._open.items():
+            request = self._requests[index]
+            address = attempt.asking or request.node or self._topology.owner(request.slot)
+            if address is None:
+                where = "the server" if not self._topology.cluster else f"the owner of key slot {request.slot}"
+                self._trouble = Fault(Remedy.WAIT, f"{where} is not known")
+            else:
+                routes.setdefault(address, []).append(index)
+        return routes
+
+    def _trip(self, address: Address, indexes: list[int]) -> Trip:
+        wires: list[Wire] = []
+        for index in indexes:
+            attempt = self._open[index]
+            if attempt.asking is not None:
+                wires.append(("ASKING",))
+            wires.append(self._requests[index].wire(full=attempt.full, resent=attempt.resent))
+        return Trip(address, wires)
+
+    def _broken(self, indexes: list[int], broken: Broken) -> None:
+        fault = understand(broken.error)
+        for index in indexes:
+            attempt = self._open[index]
+            attempt.asking = None
+            attempt.resent = attempt.resent or broken.sent
+            if fault.remedy is Remedy.AUTH or broken.fatal:
+                self._settle(index, BrokerAuthError(f"the server refused the connection: {fault.text}"))
+        self._trouble = Fault(Remedy.WAIT, fault.text)
+
+    def _answered(self, indexes: list[int], replies: list[Any]) -> None:
+        position = 0
+        for index in indexes:
+            if self._open[index].asking is not None:
+                position += 1
+            self._settle_reply(index, replies[position])
+            position += 1
+
+    def _settle_reply(self, index: int, reply: Any) -> None:
+        if not isinstance(reply, Exception):
+            self._settle(index, self._requests[index].read(reply))
+            return
+        fault = understand(reply)
+        attempt = self._open[index]
+        attempt.asking = None
+        match fault.remedy:
+            case Remedy.LOAD:
+                attempt.full = True
+            case Remedy.MOVED | Remedy.ASK:
+                self._redirect(index, attempt, fault)
+            case Remedy.AUTH:
+                self._settle(index, BrokerAuthError(f"{self._requests[index].name}: the server refused: {fault.text}"))
+            case Remedy.FATAL:
+                self._settle(index, ScriptError(self._requests[index].name, fault.text))
+            case _:
+                # A script that failed half-way may have written: what it wrote is found again under the re-send flag.
+                attempt.resent = True
+                self._trouble = fault
+
+    def _redirect(self, index: int, attempt: _Attempt, fault: Fault) -> None:
+        attempt.redirects += 1
+        if fault.address is None or attempt.redirects > REDIRECTS_AT_ONCE or self._requests[index].node is not None:
+            attempt.redirects = 0
+            self._trouble = fault
+        elif fault.remedy is Remedy.ASK:
+            attempt.asking = self._reachable(fault.address)
+        else:
+            self._topology.moved(fault.slot, self._reachable(fault.address))
+
+    def _reachable(self, address: Address) -> Address:
+        """A redirection with an empty host means the host that was asked."""
+        host = address[0] or next(self._topology.candidates())[0]
+        return host, address[1]
+
+    def _settle(self, index: int, value: Any) -> None:
+        self._results[index] = value
+        del self._open[index]
+
+    def _give_up(self) -> None:
+        detail = self._trouble.text if self._trouble else "no answer"
+        for index in list(self._open):
+            self._settle(index, BrokerUnavailable(f"the broker could not be reached or could not serve in time: {detail}"))
+
+
+def value_or_raise(result: Any) -> Any:
+    """A result of an exchange, or the error that stands in its place."""
+    if isinstance(result, BrokerError):
+        raise result
+    return result

@@ -1,0 +1,85 @@
+"""How a connection to a node is made: the same arguments for the synchronous and the asyncio client of redis-py."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from .. import embedded
+from .topology import Address, Topology
+from .url import BrokerURL, parse
+
+SOCKET_TIMEOUT = 5.0
+"""Seconds that a node may take for one reply. A blocking command waits less than half of it."""
+
+CONNECT_TIMEOUT = 3.0
+
+IDLE_CONNECTIONS = 32
+"""How many unused connections to one node are kept."""
+
+
+def resolve(url: str | BrokerURL) -> BrokerURL:
+    """The URL to connect to. An `embedded://` URL starts its server, if it does not run yet, and becomes its address."""
+    parsed = parse(url) if isinstance(url, str) else url
+    if parsed.kind != "embedded":
+        return parsed
+    return parse(embedded.ensure(embedded.parse_url(parsed.source)))
+
+
+def topology_of(url: BrokerURL) -> Topology:
+    """What the URL alone says about who owns the slots."""
+    seeds = [(url.path, 0)] if url.kind == "unix" else list(url.hosts)
+    topology = Topology(seeds, cluster=url.kind == "cluster")
+    if url.kind in ("single", "unix"):
+        topology.set_single(seeds[0])
+    return topology
+
+
+def arguments(url: BrokerURL, address: Address, *, sentinel: bool = False) -> dict[str, Any]:
+    """Keyword arguments for redis-py's connection class.
+
+    Automatic retries are off: whether a command is sent again is decided in `exchange`, under one deadline.
+    RESP2, since nothing here needs pushes and its replies are the same on every server.
+    """
+    values: dict[str, Any] = {
+        "username": url.options.get("sentinel_username") if sentinel else url.username,
+        "password": url.options.get("sentinel_password") if sentinel else url.password,
+        "db": 0 if sentinel else url.db,
+        "socket_timeout": url.seconds("socket_timeout", SOCKET_TIMEOUT),
+        "socket_connect_timeout": url.seconds("connect_timeout", CONNECT_TIMEOUT),
+        "protocol": 2,
+        "driver_info": None,
+    }
+    if url.kind == "unix":
+        return {**values, "path": address[0]}
+    values |= {
+        "host": address[0],
+        "port": address[1],
+        "socket_keepalive": True,
+        "socket_keepalive_options": _keepalive(),
+    }
+    if url.tls:
+        names = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs")
+        values |= {name: url.options[name] for name in names if name in url.options}
+    return values
+
+
+def pack(connection: Any, wires: list[tuple[Any, ...]]) -> Any:
+    """The bytes of a pipeline.
+
+    A foreign id may be no UTF-8; it is carried as text with surrogate escapes, and goes back to the bytes it was.
+    """
+    try:
+        return connection.pack_commands(wires)
+    except UnicodeEncodeError:
+        raw = [
+            tuple(word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word for word in wire)
+            for wire in wires
+        ]
+        return connection.pack_commands(raw)
+
+
+def _keepalive() -> dict[int, int]:
+    """A dead peer is noticed after about 25 s, also where nothing is being sent."""
+    wanted = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
+    return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}

@@ -1,0 +1,240 @@
+"""The synchronous driver: carries out the steps of an exchange on blocking sockets, from any thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+from redis import connection as redis_connection
+from redis import exceptions as redis_errors
+
+from ..errors import BrokerUnavailable
+from .discovery import learn, not_a_cluster, question, refused
+from .exchange import Broken, Exchange, Pause, Refresh, Request, Trip, Trips
+from .settings import IDLE_CONNECTIONS, arguments, pack, resolve, topology_of
+from .topology import Address, Topology
+from .url import BrokerURL
+
+_CONNECTION_ERRORS = (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError)
+
+
+class SyncDriver:
+    """Sends requests to the nodes of one broker.
+
+    Args:
+        url: the broker, as a URL or parsed. Nothing is connected before the first request.
+    """
+
+    def __init__(self, url: str | BrokerURL) -> None:
+        self._given = url
+        self._start()
+        _drivers.add(self)
+
+    def _start(self) -> None:
+        self._url: BrokerURL | None = None
+        self._topology: Topology | None = None
+        self._pools: dict[Address, deque[Any]] = {}
+        self._lock = threading.Lock()
+        self._refreshed_at = 0.0
+
+    @property
+    def url(self) -> BrokerURL:
+        """The broker's URL; an embedded server is started by asking."""
+        if self._url is None:
+            with self._lock:
+                if self._url is None:
+                    url = resolve(self._given)
+                    self._topology = topology_of(url)
+                    self._url = url
+        return self._url
+
+    @property
+    def topology(self) -> Topology:
+        """Who owns which slot, as far as known."""
+        assert self.url is not None
+        assert self._topology is not None
+        return self._topology
+
+    def execute(self, requests: Sequence[Request], timeout: float) -> list[Any]:
+        """Send the requests, one pipeline per node, and wait for their replies.
+
+        Args:
+            requests: what to send.
+            timeout: seconds for everything together: connecting, redirections, fail-overs, repetitions.
+
+        Returns:
+            For each request its value, or the `BrokerError` that stands in its place.
+        """
+        topology = self.topology
+        deadline = time.monotonic() + timeout
+        if not topology.known:
+            self._refresh(topology.generation, deadline)
+        steps = Exchange(requests, topology, deadline, time.monotonic).run()
+        answer: Any = None
+        while True:
+            try:
+                step = steps.send(answer)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            match step:
+                case Trips(trips):
+                    answer = self._travel(trips, deadline)
+                case Refresh(generation):
+                    answer = self._refresh(generation, deadline)
+                case Pause(seconds):
+                    answer = time.sleep(seconds)
+
+    def masters(self, timeout: float) -> list[Address]:
+        """The masters of the cluster, or the one server."""
+        topology = self.topology
+        if topology.cluster or not topology.known:
+            self._refresh(topology.generation, time.monotonic() + timeout, force=True)
+        if not topology.masters():
+            raise BrokerUnavailable(f"no node of {self.url} answers")
+        return topology.masters()
+
+    def connect(self, slot: int | None, timeout: float) -> Any:
+        """A connection of the caller's own to the owner of `slot`, for blocking and subscribing; the caller closes it."""
+        topology = self.topology
+        if topology.owner(slot) is None:
+            self._refresh(topology.generation, time.monotonic() + timeout)
+        address = topology.owner(slot)
+        if address is None:
+            raise BrokerUnavailable(f"no node of {self.url} is known to own key slot {slot}")
+        connection = self._new(address)
+        try:
+            connection.connect()
+        except _CONNECTION_ERRORS as error:
+            self._refresh(topology.generation, time.monotonic() + timeout)
+            raise BrokerUnavailable(f"{self.url}: {error}") from error
+        return connection
+
+    def close(self) -> None:
+        """Close the idle connections. The driver can be used again."""
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            for connection in pool:
+                connection.disconnect()
+
+    # --- trips -----------------------------------------------------------------------------------------------------
+
+    def _travel(self, trips: list[Trip], deadline: float) -> list[Any]:
+        if len(trips) == 1:
+            return [self._collect(trips[0], self._depart(trips[0]), deadline)]
+        departed = [self._depart(trip) for trip in trips]
+        return [self._collect(trip, connection, deadline) for trip, connection in zip(trips, departed, strict=True)]
+
+    def _depart(self, trip: Trip) -> Any:
+        """Send the pipeline; the connection on which its replies will come, or what went wrong."""
+        try:
+            connection = self._pools[trip.address].pop()
+        except (KeyError, IndexError):
+            connection = self._new(trip.address)
+        try:
+            connection.connect()
+        except _CONNECTION_ERRORS as error:
+            self._forget(trip.address)
+            return Broken(error, sent=False)
+        try:
+            connection.send_packed_command(pack(connection, trip.wires), check_health=False)
+        except _CONNECTION_ERRORS as error:
+            self._forget(trip.address)
+            return Broken(error, sent=True)
+        except redis_errors.DataError:
+            self._give_back(trip.address, connection)
+            raise
+        return connection
+
+    def _collect(self, trip: Trip, connection: Any, deadline: float) -> list[Any] | Broken:
+        if isinstance(connection, Broken):
+            return connection
+        replies: list[Any] = []
+        for _ in trip.wires:
+            limit = min(connection.socket_timeout, max(deadline - time.monotonic(), 0.001))
+            try:
+                replies.append(connection.read_response(disable_decoding=True, timeout=limit))
+            except redis_errors.ResponseError as error:
+                replies.append(error)
+            except _CONNECTION_ERRORS as error:
+                connection.disconnect()
+                self._forget(trip.address)
+                return Broken(error, sent=True)
+        self._give_back(trip.address, connection)
+        return replies
+
+    def _new(self, address: Address) -> Any:
+        kind: Any = redis_connection.Connection
+        if self.url.kind == "unix":
+            kind = redis_connection.UnixDomainSocketConnection
+        elif self.url.tls:
+            kind = redis_connection.SSLConnection
+        return kind(**arguments(self.url, address))
+
+    def _give_back(self, address: Address, connection: Any) -> None:
+        pool = self._pools.setdefault(address, deque())
+        if len(pool) < IDLE_CONNECTIONS:
+            pool.append(connection)
+        else:
+            connection.disconnect()
+
+    def _forget(self, address: Address) -> None:
+        """A broken connection: the idle ones to the same node are most likely dead too."""
+        for connection in self._pools.pop(address, ()):
+            connection.disconnect()
+
+    # --- topology ----------------------------------------------------------------------------------------------------
+
+    def _refresh(self, generation: int, deadline: float, *, force: bool = False) -> None:
+        """Learn the owners anew: one thread at a time, and only if nobody has since `generation`."""
+        topology = self.topology
+        if self.url.kind in ("single", "unix"):
+            self.close()
+            return
+        if not self._lock.acquire(timeout=max(deadline - time.monotonic(), 0)):
+            return
+        try:
+            if topology.generation != generation and not force:
+                return
+            for address in list(topology.candidates()):
+                if time.monotonic() >= deadline or self._ask_owners(topology, address, deadline):
+                    return
+        finally:
+            self._lock.release()
+
+    def _ask_owners(self, topology: Topology, address: Address, deadline: float) -> bool:
+        sentinel = self.url.kind == "sentinel"
+        if sentinel and address not in topology.seeds:
+            return False
+        kind: Any = redis_connection.SSLConnection if self.url.tls else redis_connection.Connection
+        connection = kind(**arguments(self.url, address, sentinel=sentinel))
+        try:
+            connection.send_command(*question(self.url))
+            reply = connection.read_response(
+                disable_decoding=True, timeout=min(1.0, max(deadline - time.monotonic(), 0.001))
+            )
+        except (redis_errors.AuthenticationError, redis_errors.NoPermissionError) as error:
+            raise refused(self.url, error) from error
+        except (redis_errors.ResponseError, *_CONNECTION_ERRORS) as error:
+            if not_a_cluster(error):
+                raise refused(self.url, error) from error
+            return False
+        finally:
+            connection.disconnect()
+        return learn(topology, reply, address, sentinel=sentinel)
+
+
+_drivers: weakref.WeakSet[SyncDriver] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """A forked child must not read the parent's replies: it starts with no connection and fresh locks."""
+    for driver in list(_drivers):
+        driver._start()
+
+
+os.register_at_fork(after_in_child=_after_fork)

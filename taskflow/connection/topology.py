@@ -1,0 +1,90 @@
+"""Which node owns which key slot (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from redis.crc import key_slot as _key_slot
+
+Address = tuple[str, int]
+"""Host and port; a unix socket is its path and port 0."""
+
+SLOTS = 16384
+
+
+def key_slot(key: str | bytes) -> int:
+    """The cluster's slot of a key: CRC16 of its hash tag, modulo 16384.
+
+    Example:
+        >>> key_slot("asynq:{images}:pending")
+        9450
+    """
+    return int(_key_slot(key.encode() if isinstance(key, str) else key))
+
+
+class Topology:
+    """The owners of the slots, as far as known, and the nodes to ask about them.
+
+    One server and a Sentinel service are the case of one owner for all slots. An update is a new list, so that a
+    reader in another thread sees the old owners or the new ones, never half of each.
+    """
+
+    def __init__(self, seeds: Sequence[Address], *, cluster: bool) -> None:
+        self.cluster = cluster
+        self.seeds = list(seeds)
+        self.generation = 0
+        self._owners: list[Address | None] = [None] * SLOTS
+        self._masters: list[Address] = []
+
+    @property
+    def known(self) -> bool:
+        """Whether any owner is known yet."""
+        return bool(self._masters)
+
+    def owner(self, slot: int | None) -> Address | None:
+        """The master that owns `slot` (None: any master), or None while nobody is known to."""
+        if slot is None or not self.cluster:
+            return self._masters[0] if self._masters else None
+        return self._owners[slot]
+
+    def masters(self) -> list[Address]:
+        """The masters that own slots."""
+        return list(self._masters)
+
+    def candidates(self) -> Iterator[Address]:
+        """Whom to ask about the topology: the known masters, then the addresses of the URL."""
+        yield from dict.fromkeys([*self._masters, *self.seeds])
+
+    def set_single(self, address: Address) -> None:
+        """One server owns everything."""
+        self._masters = [address]
+        self.generation += 1
+
+    def set_slots(self, ranges: Sequence[tuple[int, int, Address]]) -> None:
+        """Take over what `CLUSTER SLOTS` said."""
+        owners: list[Address | None] = [None] * SLOTS
+        for start, end, address in ranges:
+            owners[start : end + 1] = [address] * (end + 1 - start)
+        self._owners = owners
+        self._masters = list(dict.fromkeys(address for _, _, address in ranges))
+        self.generation += 1
+
+    def moved(self, slot: int, address: Address) -> None:
+        """One slot has another owner (a MOVED redirection)."""
+        self._owners[slot] = address
+        if address not in self._masters:
+            self._masters = [*self._masters, address]
+
+
+def parse_slots(reply: Any, asked: Address) -> list[tuple[int, int, Address]]:
+    """Read the reply of `CLUSTER SLOTS`: (first slot, last slot, master's address).
+
+    A node that does not know its own address answers an empty host: it is the one that was asked.
+    """
+    ranges = []
+    for entry in reply or ():
+        start, end, master = int(entry[0]), int(entry[1]), entry[2]
+        host = master[0].decode() if master[0] else asked[0]
+        ranges.append((start, end, (host or asked[0], int(master[1]))))
+    return ranges

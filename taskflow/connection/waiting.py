@@ -1,0 +1,128 @@
+"""Waiting on a connection of one's own: for a message on a sharded channel, or for a list that is not empty."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from redis import exceptions as redis_errors
+
+from ..errors import BrokerError, BrokerUnavailable
+from .aio import AsyncDriver
+from .faults import Remedy, understand
+from .sync import SyncDriver
+
+_ERRORS = (redis_errors.RedisError, OSError, EOFError)
+
+
+class Listener:
+    """Hears one sharded channel, on a blocking socket.
+
+    What it hears is only a reason to look: a message that is missed (a fail-over, a reconnection) costs time, not truth.
+    """
+
+    def __init__(self, driver: SyncDriver, slot: int, channel: str, timeout: float) -> None:
+        self._connection = driver.connect(slot, timeout)
+        try:
+            self._connection.send_command("SSUBSCRIBE", channel)
+            self._connection.read_response(disable_decoding=True)
+        except _ERRORS as error:
+            self.close()
+            raise BrokerUnavailable(str(error)) from error
+
+    def wait(self, timeout: float) -> None:
+        """Return when there was a message, or after `timeout` seconds."""
+        try:
+            if self._connection.can_read(timeout):
+                self._connection.read_response(disable_decoding=True)
+        except _ERRORS as error:
+            raise BrokerUnavailable(str(error)) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.disconnect()
+
+
+class AsyncListener:
+    """As `Listener`, in a coroutine: `await AsyncListener.open(...)`."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    @classmethod
+    async def open(cls, driver: AsyncDriver, slot: int | None, channel: str, timeout: float, *, sharded: bool = True) -> AsyncListener:
+        """Connect and subscribe."""
+        connection = await driver.connect(slot, timeout)
+        try:
+            await connection.send_command("SSUBSCRIBE" if sharded else "SUBSCRIBE", channel)
+            await connection.read_response(disable_decoding=True)
+        except BaseException as error:
+            await connection.disconnect(nowait=True)
+            if isinstance(error, _ERRORS):
+                raise BrokerUnavailable(str(error)) from error
+            raise
+        return cls(connection)
+
+    async def wait(self, timeout: float) -> bytes | None:
+        """The next message's text, or None after `timeout` seconds."""
+        try:
+            reply = await self._connection.read_response(
+                disable_decoding=True, timeout=timeout, disconnect_on_error=False
+            )
+        except redis_errors.TimeoutError:
+            return None
+        except _ERRORS as error:
+            raise BrokerUnavailable(str(error)) from error
+        data: bytes | None = reply[2] if isinstance(reply, list) and len(reply) > 2 else None
+        return data
+
+    async def ping(self) -> None:
+        """Make sure that the connection still lives; the answer comes as one more message."""
+        await self._connection.send_command("PING")
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.disconnect(nowait=True)
+
+
+class Watch:
+    """Waits until a list is not empty, without taking from it: `BLMOVE key key RIGHT RIGHT`.
+
+    The only wake-up that also sees what Go pushes (asynq-format.md, section 15, rule 11).
+    """
+
+    def __init__(self, driver: AsyncDriver, slot: int, key: str) -> None:
+        self._driver = driver
+        self._slot = slot
+        self._key = key
+        self._connection: Any = None
+
+    async def wait(self, seconds: float) -> bool:
+        """Whether the list has something in it; False after `seconds` without.
+
+        Raises:
+            BrokerError: the wait is not possible just now (the connection broke, the slot moved, the server is full);
+                the caller asks by itself for a while.
+        """
+        try:
+            if self._connection is None:
+                self._connection = await self._driver.connect(self._slot, seconds)
+            await self._connection.send_command("BLMOVE", self._key, self._key, "RIGHT", "RIGHT", seconds)
+            # Twice the time and more: a reply that is late must not be taken for one that is lost.
+            reply = await self._connection.read_response(disable_decoding=True, timeout=2 * seconds + 1)
+            return reply is not None
+        except BrokerError:
+            raise
+        except _ERRORS as error:
+            await self.close()
+            if understand(error).remedy in (Remedy.MOVED, Remedy.WAIT, Remedy.ASK):
+                await self._driver.refresh(seconds)
+            raise BrokerUnavailable(str(error)) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.disconnect(nowait=True)

@@ -1,0 +1,93 @@
+"""The running task, as its own code sees it: `taskflow.current_task()`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn
+
+from .errors import NotInTask, Retry
+from .message.task_message import TaskMessage
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentTask:
+    """The attempt that is running.
+
+    Args:
+        id: the task's id.
+        name: the task's name.
+        queue: the queue it came from.
+        retried: how many attempts failed before this one.
+        max_retries: how many retries it may have.
+        deadline: when its soft time limit is (UTC).
+        headers: what the caller put into `headers`.
+
+    Example:
+        >>> from taskflow import current_task
+        >>> current_task().retried            # doctest: +SKIP
+        0
+    """
+
+    id: str
+    name: str
+    queue: str
+    retried: int
+    max_retries: int
+    deadline: datetime
+    headers: Mapping[str, str]
+
+    def retry(self, reason: str = "", *, delay: float | timedelta | None = None) -> NoReturn:
+        """End this attempt and run the task again later; the same as `raise taskflow.Retry(reason, delay=...)`.
+
+        Args:
+            reason: kept as the task's last error.
+            delay: seconds or a timedelta; without it the task's retry policy decides.
+        """
+        raise Retry(reason, delay=delay)
+
+
+_running: ContextVar[CurrentTask] = ContextVar("taskflow_current_task")
+
+
+def current_task() -> CurrentTask:
+    """The task that is running here.
+
+    Raises:
+        NotInTask: outside a task. Inside, it also works in the functions that the task calls, and in coroutines.
+    """
+    try:
+        return _running.get()
+    except LookupError:
+        raise NotInTask("no task is running here: current_task() works inside a task only") from None
+
+
+def enter(task: CurrentTask) -> object:
+    """Mark a task as the running one in this context; give what comes back to `leave`."""
+    return _running.set(task)
+
+
+def leave(token: object) -> None:
+    """Undo `enter`."""
+    _running.reset(token)  # type: ignore[arg-type]
+
+
+def direct(message: TaskMessage) -> CurrentTask:
+    """A running task that stands for a call which no worker makes: of the function itself, or in eager mode."""
+    return CurrentTask(
+        id=message.id,
+        name=message.type,
+        queue=message.queue,
+        retried=0,
+        max_retries=message.max_retries,
+        deadline=datetime.now(UTC) + timedelta(seconds=message.timeout or 86400),
+        headers=message.headers,
+    )
+
+
+def running(name: str) -> CurrentTask | None:
+    """The running task, if it is of this name."""
+    task = _running.get(None)
+    return task if task is not None and task.name == name else None

@@ -1,0 +1,129 @@
+"""`TaskFlow(eager=True)`: tasks run where they are enqueued, for tests. Arguments and results still go through JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+from . import context
+from .broker.commands.enqueue import NewTask
+from .client import Client
+from .errors import ResultNotKept, TaskFailed
+from .message.payload import decode_result, encode_result
+from .message.task_message import TaskMessage
+from .result import AsyncResult, ResultInfo
+from .states import State
+from .task import BaseTask
+
+
+class EagerResult(AsyncResult[Any]):
+    """The handle on a task that has already run.
+
+    `get()` behaves as with a broker: a failure is `TaskFailed`, its cause the task's own exception; without `retention` there
+    is no result. There is one attempt: retries are for workers.
+    """
+
+    def __init__(self, message: TaskMessage, value: Any, error: BaseException | None) -> None:
+        super().__init__(Client("embedded://"), message.id, message.queue, retention=message.retention)
+        self._message = message
+        self._result = value
+        self._error = error
+
+    @property
+    def state(self) -> State | None:
+        """Archived, completed, or None for a task without `retention`."""
+        if self._error is not None:
+            return State.ARCHIVED
+        return State.COMPLETED if self._message.retention else None
+
+    def get(self, timeout: float | None = None) -> Any:
+        """What the task returned."""
+        if self._error is not None:
+            raise TaskFailed(str(self._error) or type(self._error).__name__, task_id=self.id) from self._error
+        if not self._message.retention:
+            raise ResultNotKept(
+                f"task {self.id} keeps no result; give it one with retention=<seconds>", task_id=self.id
+            )
+        return self._result
+
+    async def aget(self, timeout: float | None = None) -> Any:
+        """As `get`."""
+        return self.get(timeout)
+
+    def info(self) -> ResultInfo:
+        """What a queue would know of the task."""
+        message = self._message
+        return ResultInfo(
+            id=message.id,
+            queue=message.queue,
+            name=message.type,
+            state=self.state or State.COMPLETED,
+            retried=0,
+            max_retries=message.max_retries,
+            last_error=str(self._error or ""),
+            last_failed_at=None,
+            completed_at=None,
+            retention=message.retention,
+        )
+
+    async def ainfo(self) -> ResultInfo:
+        """As `info`."""
+        return self.info()
+
+
+def run(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
+    """Run a task here. A coroutine runs on an event loop of its own, in a thread of its own if one runs here."""
+    if not task.is_async:
+        return _settle(new.message, propagate, lambda: task.call(task.decode(new.message.payload)), task)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(arun(task, new, propagate=propagate))
+    return _in_thread(task, new, propagate)
+
+
+async def arun(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
+    """Run a task here, from a coroutine."""
+    if not task.is_async:
+        return run(task, new, propagate=propagate)
+    token = context.enter(context.direct(new.message))
+    try:
+        value = await task.call(task.decode(new.message.payload))
+        return EagerResult(new.message, decode_result(encode_result(value)), None)
+    except Exception as error:  # noqa: BLE001 - a task may raise anything; it is in the handle
+        if propagate:
+            raise
+        return EagerResult(new.message, None, error)
+    finally:
+        context.leave(token)
+
+
+def _settle(message: TaskMessage, propagate: bool, call: Any, task: BaseTask[Any, Any]) -> EagerResult:
+    token = context.enter(context.direct(message))
+    try:
+        return EagerResult(message, decode_result(encode_result(call())), None)
+    except Exception as error:  # noqa: BLE001 - a task may raise anything; it is in the handle
+        if propagate:
+            raise
+        return EagerResult(message, None, error)
+    finally:
+        context.leave(token)
+
+
+def _in_thread(task: BaseTask[Any, Any], new: NewTask, propagate: bool) -> EagerResult:
+    outcome: list[EagerResult] = []
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            outcome.append(asyncio.run(arun(task, new, propagate=propagate)))
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return outcome[0]

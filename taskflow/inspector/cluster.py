@@ -1,0 +1,91 @@
+"""Which nodes of the cluster hold which queue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ..broker.command import Plain
+from ..broker.keys import queue_keys
+from ..broker.sync import Broker
+from ..connection.topology import Address
+from ..errors import ConfigurationError
+from .queues import all_names, is_text
+from .values import ClusterQueue, Node
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A master with its replicas, and the key slots that it holds."""
+
+    slots: tuple[tuple[int, int], ...]
+    nodes: tuple[Node, ...]
+
+    def holds(self, slot: int) -> bool:
+        """Whether the slot is one of its own."""
+        return any(first <= slot <= last for first, last in self.slots)
+
+
+def cluster_queues(broker: Broker, names: Iterable[str] | None = None) -> list[ClusterQueue]:
+    """The queues of the index (or those named), sorted, with the nodes that hold them."""
+    shards = read_shards(broker)
+    queues = sorted(names) if names is not None else all_names(broker)
+    return [_place(name, shards) for name in queues if is_text(name)]
+
+
+def read_shards(broker: Broker) -> list[Shard]:
+    """Ask one master how it sees the cluster."""
+    topology = broker.driver.topology
+    if not topology.cluster:
+        raise ConfigurationError(
+            f"{broker.driver.url} is not a cluster: every queue is on the one server; leave --cluster out, "
+            "or name the cluster as redis+cluster://host:port"
+        )
+    words = ("CLUSTER", "SHARDS")
+    shards = broker.run(Plain(words, parse_shards))
+    if any(not node.host for shard in shards for node in shard.nodes):
+        asked = topology.masters()[0]
+        shards = broker.run(Plain(words, partial(parse_shards, asked=asked), node=asked))
+    return shards
+
+
+def parse_shards(reply: Sequence[Any], asked: Address | None = None) -> list[Shard]:
+    """Read the reply of `CLUSTER SHARDS` (pure). A node without an address is the one that was asked."""
+    shards = []
+    for entry in reply:
+        fields = _fields(entry)
+        bounds = [int(bound) for bound in fields["slots"]]
+        nodes = [_node(_fields(item), asked) for item in fields["nodes"]]
+        nodes.sort(key=lambda node: (node.failed, node.role != "master", node.host, node.port))
+        shards.append(Shard(tuple(zip(bounds[::2], bounds[1::2], strict=True)), tuple(nodes)))
+    return shards
+
+
+def _place(name: str, shards: Sequence[Shard]) -> ClusterQueue:
+    slot = queue_keys(name).slot
+    nodes = next((shard.nodes for shard in shards if shard.holds(slot)), ())
+    return ClusterQueue(name, slot, nodes)
+
+
+def _node(fields: dict[str, Any], asked: Address | None) -> Node:
+    host = next(_hosts(fields), "") or (asked[0] if asked else "")
+    return Node(
+        id=fields["id"].decode(),
+        host=host,
+        port=int(fields.get("port") or fields["tls-port"]),
+        role="master" if fields["role"] == b"master" else "replica",
+        failed=fields["health"] == b"fail",
+    )
+
+
+def _hosts(fields: dict[str, Any]) -> Iterator[str]:
+    for name in ("endpoint", "hostname", "ip"):
+        value = (fields.get(name) or b"").decode()
+        if value not in ("", "?"):
+            yield value
+
+
+def _fields(flat: Sequence[Any]) -> dict[str, Any]:
+    return {flat[at].decode(): flat[at + 1] for at in range(0, len(flat), 2)}

@@ -1,0 +1,53 @@
+"""What the servers say of themselves, for `stats`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..broker.command import Plain
+from ..broker.sync import TIMEOUT, Broker
+from ..connection.topology import Address
+from ..errors import BrokerError
+from .queues import all_queues
+from .values import ClusterFacts, NodeFacts, Stats
+
+
+def read_stats(broker: Broker) -> Stats:
+    """Everything at a glance; what cannot be read says why."""
+    queues = all_queues(broker)
+    masters = broker.driver.masters(TIMEOUT)
+    replies = broker.run_many([Plain(("INFO",), parse_info, node=address) for address in masters])
+    nodes = [_node(broker, address, reply) for address, reply in zip(masters, replies, strict=True)]
+    cluster = broker.run(Plain(("CLUSTER", "INFO"), parse_info)) if broker.driver.topology.cluster else None
+    return Stats(datetime.now(UTC), tuple(queues), tuple(nodes), _cluster(cluster) if cluster else None)
+
+
+def parse_info(reply: bytes) -> dict[str, str]:
+    """Read lines of `name:value` (pure)."""
+    lines = reply.decode("utf-8", "replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
+
+
+def _node(broker: Broker, address: Address, info: Any) -> NodeFacts:
+    shown = address[0] if broker.driver.url.kind == "unix" else f"{address[0]}:{address[1]}"
+    if isinstance(info, BrokerError):
+        return NodeFacts(shown, problem=str(info))
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    return NodeFacts(
+        address=shown,
+        version=f"{name} {info.get('valkey_version') or info.get('redis_version', '')}",
+        uptime=timedelta(seconds=int(info.get("uptime_in_seconds", 0))),
+        connections=int(info.get("connected_clients", 0)),
+        memory=int(info.get("used_memory", 0)),
+        peak_memory=int(info.get("used_memory_peak", 0)),
+    )
+
+
+def _cluster(info: dict[str, str]) -> ClusterFacts:
+    return ClusterFacts(
+        state=info.get("cluster_state", ""),
+        known_nodes=int(info.get("cluster_known_nodes", 0)),
+        size=int(info.get("cluster_size", 0)),
+        slots_ok=int(info.get("cluster_slots_ok", 0)),
+    )

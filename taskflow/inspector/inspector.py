@@ -1,0 +1,205 @@
+"""The inspector: reads and administers queues, tasks and workers, whoever wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..broker.command import Plain
+from ..broker.commands.queues import pause, resume
+from ..broker.keys import CANCEL_CHANNEL
+from ..broker.sync import Broker
+from ..errors import IllegalMove
+from ..states import State
+from . import cluster, facts, moving, queues, removal, servers, tasks
+from .values import (
+    ClusterQueue,
+    DayCounts,
+    GroupInfo,
+    QueueInfo,
+    ServerView,
+    Stats,
+    TaskInfo,
+    TaskPage,
+)
+
+
+class Inspector:
+    """Reads and administers a server, a Sentinel service or a cluster, also queues that only Go has touched.
+
+    Every method raises `BrokerError` when the broker does not answer. What names a queue raises
+    `QueueNotFound` when there is nothing of such a queue: neither its name in the index nor one of its keys.
+
+    Args:
+        broker: where to look.
+
+    Example:
+        >>> inspector = Inspector(Broker(SyncDriver("redis://localhost")))   # doctest: +SKIP
+        >>> inspector.queue("images").pending                                # doctest: +SKIP
+        3
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    # --- queues ------------------------------------------------------------------------------------
+
+    def queue_names(self) -> list[str]:
+        """The names of all queues that clients or workers have made known, sorted."""
+        return queues.all_names(self._broker)
+
+    def queues(self) -> list[QueueInfo]:
+        """All these queues, counted. One that cannot be read says why in `problem`; the others are there."""
+        return queues.all_queues(self._broker)
+
+    def queue(self, name: str) -> QueueInfo:
+        """One queue, counted."""
+        return queues.one_queue(self._broker, name)
+
+    def history(self, name: str, days: int = 10) -> list[DayCounts]:
+        """What a queue did on the last `days` days (UTC; 90 are kept), newest first."""
+        return queues.history(self._broker, name, days)
+
+    def groups(self, name: str) -> list[GroupInfo]:
+        """The aggregation groups of a queue that have waiting tasks, sorted by name."""
+        queues.require(self._broker, name)
+        return queues.groups(self._broker, name)
+
+    def pause(self, name: str) -> bool:
+        """Let no worker take from a queue until it is resumed; False: it was paused already."""
+        queues.require(self._broker, name)
+        return self._broker.run(pause(name))
+
+    def resume(self, name: str) -> bool:
+        """Let workers take from a queue again; False: it was not paused."""
+        queues.require(self._broker, name)
+        return self._broker.run(resume(name))
+
+    def remove(self, name: str, *, force: bool = False) -> None:
+        """Remove a queue and everything that carries its name.
+
+        Args:
+            name: the queue.
+            force: also when it holds tasks: they are deleted, completed ones and aggregation groups
+                included. The queue is paused meanwhile.
+
+        Raises:
+            QueueNotEmpty: it holds tasks (without `force`), runs tasks, or gets new ones all the time.
+        """
+        removal.remove(self._broker, name, force=force)
+
+    def purge(self, name: str) -> int:
+        """Delete all tasks that have yet to run (pending, scheduled, retry, aggregating); their number."""
+        return moving.purge(self._broker, name)
+
+    # --- tasks -------------------------------------------------------------------------------------
+
+    def tasks(
+        self, queue: str, state: State, *, page: int = 1, size: int = 30, group: str | None = None
+    ) -> TaskPage:
+        """A page of the tasks in a state, in the order in which they come up (archived: the oldest first).
+
+        Args:
+            queue: the queue.
+            state: which state.
+            page: from 1.
+            size: tasks on a page.
+            group: for `aggregating`, one group; None: all groups, and what is being aggregated right now.
+        """
+        return tasks.page_of_tasks(self._broker, queue, state, page, size, group)
+
+    def task(self, queue: str, task_id: str) -> TaskInfo:
+        """One task.
+
+        Raises:
+            TaskNotFound: the queue has no such task.
+        """
+        return tasks.one_task(self._broker, queue, task_id)
+
+    def run(self, queue: str, task_id: str) -> None:
+        """Let a task run now: move it to pending from scheduled, retry, archived, completed or aggregating.
+
+        Raises:
+            TaskNotFound: the queue has no such task.
+            IllegalMove: it is pending or active already, or being aggregated.
+        """
+        moving.move_one(self._broker, moving.RUN, queue, task_id)
+
+    def archive(self, queue: str, task_id: str) -> None:
+        """Archive a task that waits, and release its unique lock; whoever waits for its result is told.
+
+        Raises:
+            TaskNotFound: the queue has no such task.
+            IllegalMove: it is active, completed or archived, or being aggregated.
+        """
+        moving.move_one(self._broker, moving.ARCHIVE, queue, task_id)
+
+    def delete(self, queue: str, task_id: str) -> None:
+        """Delete a task that is not running, and release its unique lock.
+
+        Also deletes what is no task any more: an id without a hash, a hash without a message.
+
+        Raises:
+            TaskNotFound: the queue has no such task.
+            IllegalMove: it is active.
+        """
+        moving.move_one(self._broker, moving.DELETE, queue, task_id)
+
+    def run_all(self, queue: str, state: State, group: str | None = None) -> int:
+        """`run` for all tasks of a state; for `aggregating` those of a group, or of all groups. Their number.
+
+        Not one atomic step but many bounded ones: it ends when as many were handled as there were at the
+        beginning.
+
+        Raises:
+            IllegalMove: tasks in this state cannot be run.
+        """
+        return moving.move_all(self._broker, moving.RUN, queue, state, group)
+
+    def archive_all(self, queue: str, state: State, group: str | None = None) -> int:
+        """`archive` for all tasks of a state; as `run_all`."""
+        return moving.move_all(self._broker, moving.ARCHIVE, queue, state, group)
+
+    def delete_all(self, queue: str, state: State, group: str | None = None) -> int:
+        """`delete` for all tasks of a state; as `run_all`."""
+        return moving.move_all(self._broker, moving.DELETE, queue, state, group)
+
+    def require_active(self, queue: str, task_id: str) -> None:
+        """Make sure that a task is running.
+
+        Raises:
+            TaskNotFound: the queue has no such task.
+            IllegalMove: it is in another state.
+        """
+        found = self.task(queue, task_id)
+        if found.state is not State.ACTIVE:
+            state = found.state.value if found.state else "in no state"
+            raise IllegalMove(
+                f"task {task_id!r} of queue {queue!r} is {state}, so there is nothing to cancel; "
+                "`taskflow task archive` or `delete` keeps it from running"
+            )
+
+    def cancel(self, task_id: str) -> None:
+        """Tell whoever runs the task, in whatever queue, to stop it.
+
+        A message to the workers that listen right now, as in Asynq: nobody says whether one of them ran the
+        task, and a task that waits is not touched (`archive` or `delete` it).
+        """
+        self._broker.run(Plain(("PUBLISH", CANCEL_CHANNEL, task_id), int))
+
+    # --- workers and nodes -------------------------------------------------------------------------
+
+    def servers(self) -> list[ServerView]:
+        """The workers that run now, of ours and of Go's, sorted by host and pid."""
+        return servers.all_servers(self._broker)
+
+    def cluster_queues(self, names: Iterable[str] | None = None) -> list[ClusterQueue]:
+        """All queues, or those named, with their key slot and the nodes that hold it, failed ones too.
+
+        Raises:
+            ConfigurationError: the broker is not a cluster.
+        """
+        return cluster.cluster_queues(self._broker, names)
+
+    def stats(self) -> Stats:
+        """Everything at a glance."""
+        return facts.read_stats(self._broker)

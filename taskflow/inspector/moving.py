@@ -1,0 +1,119 @@
+"""Moving tasks by hand: run, archive, delete; one by its id, or all of a state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..broker.command import Command
+from ..broker.commands.admin import (
+    BATCH,
+    Moved,
+    Swept,
+    archive_all,
+    archive_tasks,
+    delete_all,
+    delete_tasks,
+    run_all,
+    run_tasks,
+)
+from ..broker.commands.inspect import count_set
+from ..broker.keys import queue_keys
+from ..broker.sync import Broker
+from ..errors import IllegalMove, TaskFlowError, TaskNotFound
+from ..states import State
+from .queues import groups, require
+
+ByState = Callable[[str, State, str, int], Command[Swept]]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Something that an operator tells tasks to do.
+
+    `done` is its past participle for errors; `there` is the state where an order finds nothing to do.
+    """
+
+    done: str
+    there: str
+    by_id: Callable[[str, list[str]], Command[list[Moved]]]
+    by_state: ByState
+    states: frozenset[State]
+
+
+RUN = Order(
+    "run",
+    "pending",
+    run_tasks,
+    run_all,
+    frozenset({State.SCHEDULED, State.RETRY, State.ARCHIVED, State.COMPLETED, State.AGGREGATING}),
+)
+ARCHIVE = Order(
+    "archived",
+    "archived",
+    archive_tasks,
+    archive_all,
+    frozenset({State.PENDING, State.SCHEDULED, State.RETRY, State.AGGREGATING}),
+)
+DELETE = Order("deleted", "gone", delete_tasks, delete_all, frozenset(State) - {State.ACTIVE})
+
+WAITING = (State.PENDING, State.SCHEDULED, State.RETRY, State.AGGREGATING)
+"""The states of tasks that have yet to run: what a purge deletes."""
+
+
+def move_one(broker: Broker, order: Order, queue: str, task_id: str) -> None:
+    """Carry out an order for one task; raises QueueNotFound, TaskNotFound or IllegalMove."""
+    require(broker, queue)
+    (outcome,) = broker.run(order.by_id(queue, [task_id]))
+    if outcome not in (Moved.MOVED, Moved.MOVED_BEFORE):
+        raise refusal(order, outcome, queue, task_id)
+
+
+def move_all(broker: Broker, order: Order, queue: str, state: State, group: str | None = None) -> int:
+    """Carry out an order for all tasks of a state; the number of tasks.
+
+    Not one atomic step but many bounded ones: it ends when as many tasks were handled as there were at its
+    beginning. A step whose reply was lost is repeated, and its tasks are then missing from the number.
+    """
+    if state not in order.states:
+        possible = ", ".join(one.value for one in State if one in order.states)
+        raise IllegalMove(f"tasks in state {state.value} cannot be {order.done}; it works for {possible}")
+    counts = require(broker, queue)
+    if state is not State.AGGREGATING:
+        return _sweep(broker, order, queue, state, "", counts.numbers[state.value])
+    if group is not None:
+        size = broker.run(count_set(queue, queue_keys(queue).group(group)))
+        return _sweep(broker, order, queue, state, group, size)
+    return sum(_sweep(broker, order, queue, state, one.name, one.size) for one in groups(broker, queue))
+
+
+def purge(broker: Broker, queue: str) -> int:
+    """Delete every task that has yet to run; the number of tasks."""
+    return sum(move_all(broker, DELETE, queue, state) for state in WAITING)
+
+
+def _sweep(broker: Broker, order: Order, queue: str, state: State, group: str, size: int) -> int:
+    taken = moved = 0
+    while taken < size:
+        step = broker.run(order.by_state(queue, state, group, min(BATCH, size - taken)))
+        if not step.taken:
+            break
+        taken += step.taken
+        moved += step.moved
+    return moved
+
+
+def refusal(order: Order, outcome: Moved, queue: str, task_id: str) -> TaskFlowError:
+    """The error for an order that the task's state does not allow."""
+    if outcome is Moved.NO_SUCH_TASK:
+        return TaskNotFound(task_id, queue)
+    task = f"task {task_id!r} of queue {queue!r}"
+    reasons: Mapping[Moved, str] = {
+        Moved.IS_ACTIVE: f"{task} is active, so it cannot be {order.done}; `taskflow task cancel` stops it",
+        Moved.IS_THERE: f"{task} is {order.there} already",
+        Moved.IS_BEING_AGGREGATED: f"{task} is aggregating: its group is being put together right now, "
+        f"so it cannot be {order.done}; look again in a moment",
+        Moved.IS_COMPLETED: f"{task} is completed, so it cannot be {order.done}; "
+        "`taskflow task delete` deletes it",
+    }
+    return IllegalMove(reasons[outcome])

@@ -1,0 +1,152 @@
+"""Reading queues: which there are, what they hold, what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from ..broker.commands.inspect import (
+    Counts,
+    Groups,
+    count_queue,
+    daily_counts,
+    is_listed,
+    list_groups,
+    queue_names,
+    server_time,
+)
+from ..broker.keys import day_of
+from ..broker.sync import Broker
+from ..connection.exchange import value_or_raise
+from ..errors import BrokerError, QueueNotFound, ScriptError
+from ..message.ids import check_queue_name
+from .values import DayCounts, GroupInfo, QueueInfo, moment
+
+_TOGETHER = 200
+"""Queues that are counted by one pipeline per node."""
+
+
+def all_names(broker: Broker) -> list[str]:
+    """The names in the index of all queues, sorted."""
+    return sorted(name.decode("utf-8", "surrogateescape") for name in broker.run(queue_names()))
+
+
+def all_queues(broker: Broker) -> list[QueueInfo]:
+    """All queues of the index; one that cannot be read says why."""
+    names = all_names(broker)
+    day = day_of(broker.run(server_time()))
+    found: list[QueueInfo] = []
+    for start in range(0, len(names), _TOGETHER):
+        found += _read_many(broker, names[start : start + _TOGETHER], day)
+    return found
+
+
+def one_queue(broker: Broker, queue: str) -> QueueInfo:
+    """One queue; raises QueueNotFound."""
+    check_text(queue)
+    day = day_of(broker.run(server_time(queue)))
+    listed, counts, groups = broker.run_many([is_listed(queue), count_queue(queue, day), list_groups(queue)])
+    counted = _checked(queue, listed, counts)
+    return _info(queue, counted, _aggregating(broker, queue, value_or_raise(groups)))
+
+
+def require(broker: Broker, queue: str) -> Counts:
+    """Make sure that a queue exists. Go's clients may leave it out of the index, so its keys count too."""
+    check_text(queue)
+    listed, counts = broker.run_many([is_listed(queue), count_queue(queue, day_of(0))])
+    return _checked(queue, listed, counts)
+
+
+def check_text(queue: str) -> None:
+    """Refuse a name that cannot be part of a key."""
+    if not is_text(queue):
+        check_queue_name(queue)
+
+
+def history(broker: Broker, queue: str, days: int) -> list[DayCounts]:
+    """What the queue did on the last days (UTC), newest first."""
+    require(broker, queue)
+    today = datetime.fromtimestamp(broker.run(server_time(queue)), UTC).date()
+    dates = [today - timedelta(days=back) for back in range(days)]
+    counts = broker.run(daily_counts(queue, [date.isoformat(day) for day in dates]))
+    return [DayCounts(day, processed, failed) for day, (processed, failed) in zip(dates, counts, strict=True)]
+
+
+def groups(broker: Broker, queue: str) -> list[GroupInfo]:
+    """The aggregation groups with waiting tasks, sorted by name."""
+    sizes = {name: size for page in group_pages(broker, queue) for name, size in page.sizes}
+    return [GroupInfo(name, size) for name, size in sorted(sizes.items())]
+
+
+def group_pages(broker: Broker, queue: str, first: Groups | None = None) -> Iterator[Groups]:
+    """The groups of a queue, page by page."""
+    page = first or broker.run(list_groups(queue))
+    yield page
+    while page.cursor != "0":
+        page = broker.run(list_groups(queue, page.cursor))
+        yield page
+
+
+def _checked(queue: str, listed: Any, counts: Any) -> Counts:
+    if isinstance(counts, ScriptError):
+        # A queue name that the cluster cannot place fails with an error that explains nothing.
+        check_queue_name(queue)
+    counted: Counts = value_or_raise(counts)
+    if not counted.is_trace and not value_or_raise(listed):
+        check_queue_name(queue)
+        raise QueueNotFound(queue)
+    return counted
+
+
+def _read_many(broker: Broker, names: Sequence[str], day: str) -> list[QueueInfo]:
+    sound = [name for name in names if is_text(name)]
+    commands = [command for name in sound for command in (count_queue(name, day), list_groups(name))]
+    replies = broker.run_many(commands)
+    found = {name: _read(broker, name, *replies[2 * at : 2 * at + 2]) for at, name in enumerate(sound)}
+    return [found.get(name) or QueueInfo(name, problem="its name is not valid UTF-8") for name in names]
+
+
+def _read(broker: Broker, name: str, counts: Any, first_groups: Any) -> QueueInfo:
+    try:
+        return _info(name, value_or_raise(counts), _aggregating(broker, name, value_or_raise(first_groups)))
+    except BrokerError as error:
+        return QueueInfo(name, problem=str(error))
+
+
+def _aggregating(broker: Broker, queue: str, first: Groups) -> int:
+    return sum(size for page in group_pages(broker, queue, first) for _, size in page.sizes)
+
+
+def _info(name: str, counts: Counts, in_groups: int) -> QueueInfo:
+    numbers = counts.numbers
+    since = counts.oldest_since
+    waited = max(counts.server_time - since, 0.0) if since is not None else 0.0
+    return QueueInfo(
+        name=name,
+        pending=numbers["pending"],
+        active=numbers["active"],
+        scheduled=numbers["scheduled"],
+        retry=numbers["retry"],
+        archived=numbers["archived"],
+        completed=numbers["completed"],
+        aggregating=numbers["in_sets"] + in_groups,
+        groups=numbers["groups"],
+        orphans=numbers["orphans"],
+        paused=bool(numbers["paused"]),
+        processed=numbers["processed"],
+        failed=numbers["failed"],
+        processed_total=numbers["processed_total"],
+        failed_total=numbers["failed_total"],
+        latency=timedelta(seconds=waited),
+        oldest_pending_since=moment(since),
+    )
+
+
+def is_text(name: str) -> bool:
+    """Whether a name is valid Unicode, so that it can be part of a key that is placed in the cluster."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

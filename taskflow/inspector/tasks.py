@@ -1,0 +1,128 @@
+"""Reading tasks: a page of a state, or one by its id. What cannot be read is shown as such."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from ..broker.command import Command
+from ..broker.commands.inspect import (
+    Page,
+    Row,
+    count_set,
+    list_aggregating,
+    list_sets,
+    list_tasks,
+    read_row,
+    text,
+)
+from ..broker.keys import queue_keys
+from ..broker.sync import Broker
+from ..errors import DecodeError, TaskNotFound
+from ..message.task_message import TaskMessage
+from ..states import State
+from .queues import groups, require
+from .values import Problem, TaskInfo, TaskPage, moment
+
+Listing = Callable[[int, int], Command[Page]]
+"""From an offset and a limit to the command that lists."""
+
+_STATES = {state.value: state for state in State}
+
+
+def page_of_tasks(
+    broker: Broker, queue: str, state: State, page: int, size: int, group: str | None = None
+) -> TaskPage:
+    """A page of the tasks in a state, in the order in which they come up."""
+    require(broker, queue)
+    if state is State.AGGREGATING:
+        total, tasks = _aggregating(broker, queue, (page - 1) * size, size, group)
+    else:
+        listing: Listing = partial(list_tasks, queue, state)
+        total, tasks = _read(broker, queue, state, (page - 1) * size, size, listing)
+    return TaskPage(total, page, size, tuple(tasks))
+
+
+def one_task(broker: Broker, queue: str, task_id: str) -> TaskInfo:
+    """One task; raises QueueNotFound or TaskNotFound."""
+    require(broker, queue)
+    found = broker.run(read_row(queue, task_id))
+    (row,) = found.rows
+    if not row.exists:
+        raise TaskNotFound(task_id, queue)
+    return _task(queue, row, None, found.server_time)
+
+
+def _read(
+    broker: Broker, queue: str, state: State, offset: int, size: int, listing: Listing
+) -> tuple[int, list[TaskInfo]]:
+    """Ask until the page is full: one call stops early where the messages are large."""
+    tasks: list[TaskInfo] = []
+    while True:
+        found = broker.run(listing(offset + len(tasks), size - len(tasks)))
+        tasks += [_task(queue, row, state, found.server_time) for row in found.rows]
+        if not found.rows or len(tasks) >= size or offset + len(tasks) >= found.total:
+            return found.total, tasks
+
+
+def _aggregating(
+    broker: Broker, queue: str, offset: int, size: int, group: str | None
+) -> tuple[int, list[TaskInfo]]:
+    """A page over groups, one after the other, then over what is being aggregated right now."""
+    total = 0
+    tasks: list[TaskInfo] = []
+    for key, length in list(_sources(broker, queue, group)):
+        start = max(offset - total, 0)
+        if start < length and len(tasks) < size:
+            listing: Listing = partial(list_aggregating, queue, key)
+            tasks += _read(broker, queue, State.AGGREGATING, start, size - len(tasks), listing)[1]
+        total += length
+    return total, tasks
+
+
+def _sources(broker: Broker, queue: str, group: str | None) -> Iterator[tuple[str, int]]:
+    keys = queue_keys(queue)
+    if group is None:
+        yield from ((keys.group(found.name), found.size) for found in groups(broker, queue))
+    else:
+        yield keys.group(group), broker.run(count_set(queue, keys.group(group)))
+    prefix = keys.group("" if group is None else f"{group}:")
+    for name in [text(key) for key in broker.run(list_sets(queue))]:
+        # A set is named after its group and a UUID. A registration may be any text, also another key's name.
+        if name.startswith(prefix) and (group is None or ":" not in name.removeprefix(prefix)):
+            yield name, broker.run(count_set(queue, name))
+
+
+def _task(queue: str, row: Row, listed_as: State | None, now: int) -> TaskInfo:
+    state = _STATES.get(row.state, listed_as)
+    message, problem = _message(row)
+    return TaskInfo(
+        id=row.id,
+        queue=queue,
+        state=state,
+        problem=problem,
+        message=message,
+        result=row.result,
+        next_process_at=moment(row.score) if state in (State.SCHEDULED, State.RETRY) else None,
+        pending_since=moment(int(row.pending_since) / 1e9) if row.pending_since.isdecimal() else None,
+        archived_at=moment(row.score) if state is State.ARCHIVED else None,
+        expires_at=moment(row.score) if state is State.COMPLETED else None,
+        lease_until=moment(row.lease),
+        is_orphaned=state is State.ACTIVE and (row.lease is None or row.lease <= now),
+        group=row.group or (message.group_key if message else ""),
+        owner=row.owner,
+        error=row.error,
+        crashes=row.crashes,
+        recoveries=row.recoveries,
+    )
+
+
+def _message(row: Row) -> tuple[TaskMessage | None, Problem]:
+    if not row.exists:
+        return None, Problem.MISSING
+    if row.message is None:
+        return None, Problem.UNREADABLE
+    try:
+        return TaskMessage.decode(row.message), Problem.NONE
+    except DecodeError:
+        return None, Problem.UNREADABLE

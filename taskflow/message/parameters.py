@@ -1,0 +1,223 @@
+"""What a function's parameters are, and which types their JSON must fit (pure)."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import typing
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import msgspec.inspect
+
+from taskflow.errors import InvalidSignature
+from taskflow.message.payload import is_model
+
+_Kind = inspect.Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a task's function.
+
+    Args:
+        name: as in Python.
+        wire_name: as in JSON: a keyword with an underscore (`from_`) travels without it.
+        required: whether it has no default.
+        keyword_only: whether it must be given by name.
+        may_be_none: whether its default is None: `x: int = None` takes None, whatever its annotation says.
+        annotation: as written, perhaps a string not yet resolved.
+    """
+
+    name: str
+    wire_name: str
+    required: bool
+    keyword_only: bool
+    may_be_none: bool
+    annotation: object
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """The parameters of a task's function.
+
+    Args:
+        owner: the function's name, for errors.
+        named: those that have a name of their own, in order.
+        extra: the `**kwargs`, which takes every field without a parameter, if there is one.
+        given_by_taskflow: the name of the first parameter when `bind=True`, else None.
+        scope: where the annotations' names are looked up.
+    """
+
+    owner: str
+    named: tuple[Parameter, ...]
+    extra: Parameter | None
+    given_by_taskflow: str | None
+    scope: SimpleNamespace
+
+
+class Unresolved(Exception):
+    """An annotation names something that does not exist, or not yet."""
+
+
+def read_parameters(function: Callable[..., Any], *, skip_first: bool) -> Parameters:
+    """Read a function's parameters, without looking at their types.
+
+    Args:
+        function: what is to become a task.
+        skip_first: whether the first parameter gets the running task and does not travel (`bind=True`).
+
+    Returns:
+        The parameters.
+
+    Raises:
+        InvalidSignature: a parameter cannot be filled by name; with the remedy.
+    """
+    owner = getattr(function, "__qualname__", repr(function))
+    try:
+        declared = list(inspect.signature(function).parameters.values())
+    except (ValueError, TypeError, NameError) as error:
+        raise InvalidSignature(f"the parameters of {owner} cannot be read: {error}") from error
+    given = _take_first(declared, owner) if skip_first else None
+    named: list[Parameter] = []
+    extra: Parameter | None = None
+    for parameter in declared:
+        _refuse_nameless(parameter, owner)
+        if parameter.kind is _Kind.VAR_KEYWORD:
+            extra = _parameter(parameter)
+        else:
+            named.append(_parameter(parameter))
+    _refuse_same_wire_name(named, owner)
+    return Parameters(owner, tuple(named), extra, given, _scope(function))
+
+
+def _take_first(declared: list[inspect.Parameter], owner: str) -> str:
+    if not declared or declared[0].kind in (_Kind.KEYWORD_ONLY, _Kind.VAR_KEYWORD, _Kind.VAR_POSITIONAL):
+        raise InvalidSignature(
+            f"{owner} has bind=True and so needs a first parameter that gets the running task; "
+            "add one (`def task(self, ...)`), or remove bind=True"
+        )
+    return declared.pop(0).name
+
+
+def _refuse_nameless(parameter: inspect.Parameter, owner: str) -> None:
+    if parameter.kind is _Kind.VAR_POSITIONAL:
+        raise InvalidSignature(
+            f"{owner} cannot be a task with `*{parameter.name}`: arguments travel by name; "
+            f"take a list instead (`{parameter.name}: list`)"
+        )
+    if parameter.kind is _Kind.POSITIONAL_ONLY:
+        raise InvalidSignature(
+            f"{owner} cannot be a task with the positional-only parameter `{parameter.name}`: "
+            "arguments travel by name; remove the `/`"
+        )
+    if parameter.name.startswith("__"):  # a struct, which the parameters become, mangles such a name
+        raise InvalidSignature(
+            f"{owner}: parameter `{parameter.name}` begins with two underscores; rename it"
+        )
+
+
+def _refuse_same_wire_name(named: list[Parameter], owner: str) -> None:
+    seen: dict[str, str] = {}
+    for parameter in named:
+        other = seen.setdefault(parameter.wire_name, parameter.name)
+        if other != parameter.name:
+            raise InvalidSignature(f"{owner}: `{other}` and `{parameter.name}` have the same name in JSON")
+
+
+def _parameter(parameter: inspect.Parameter) -> Parameter:
+    name = parameter.name
+    without = name.removesuffix("_")
+    return Parameter(
+        name=name,
+        wire_name=without if name.endswith("_") and keyword.iskeyword(without) else name,
+        required=parameter.default is _Kind.empty,
+        keyword_only=parameter.kind is _Kind.KEYWORD_ONLY,
+        may_be_none=parameter.default is None,
+        annotation=Any if parameter.annotation is _Kind.empty else parameter.annotation,
+    )
+
+
+def _scope(function: Callable[..., Any]) -> SimpleNamespace:
+    """Make the object that `typing.get_type_hints` takes for a function with one annotation at a time."""
+    inner: Any = inspect.unwrap(function)
+    while hasattr(inner, "func"):  # functools.partial
+        inner = inspect.unwrap(inner.func)
+    inner = getattr(inner, "__func__", inner)
+    if not hasattr(inner, "__globals__"):  # an object with __call__
+        inner = type(inner).__call__
+    return SimpleNamespace(
+        __globals__=getattr(inner, "__globals__", {}),
+        __type_params__=getattr(inner, "__type_params__", ()),
+    )
+
+
+def resolve_type(parameter: Parameter, parameters: Parameters) -> Any:
+    """Find out the type of a parameter and check that it can travel as JSON.
+
+    Args:
+        parameter: one of the parameters.
+        parameters: all of them.
+
+    Returns:
+        A type that msgspec can decode, Any when there is no annotation.
+
+    Raises:
+        Unresolved: the annotation names what does not exist, or not yet.
+        InvalidSignature: JSON cannot be made into this type.
+    """
+    if parameter.annotation is Any:
+        return Any
+    where = f"{parameters.owner}: parameter `{parameter.name}`"
+    scope = SimpleNamespace(**vars(parameters.scope), __annotations__={parameter.name: parameter.annotation})
+    try:
+        type_ = typing.get_type_hints(scope, include_extras=True)[parameter.name]
+        if parameter.may_be_none:
+            type_ = typing.Optional[type_]  # noqa: UP045 - `|` is not defined for every form of a type
+        problem = _type_problem(type_)
+    except (NameError, AttributeError) as error:
+        raise Unresolved(f"{where} has an annotation that cannot be resolved: {error}") from error
+    except (SyntaxError, TypeError) as error:
+        raise InvalidSignature(f"{where} has an annotation that is not a type: {error}") from error
+    if problem:
+        raise InvalidSignature(f"{where} has a type that cannot travel as JSON: {problem}")
+    return type_
+
+
+def _type_problem(type_: Any) -> str | None:
+    """Say what in a type is not for JSON; None when it is fine.
+
+    msgspec takes any class and asks a hook for it when it decodes. The hook knows models only, so every other
+    class is found here, when the task is declared.
+    """
+    try:
+        described = msgspec.inspect.type_info(type_)
+        msgspec.json.Decoder(type_)
+    except TypeError as error:
+        return str(error)
+    for part in _walk(described):
+        if isinstance(part, msgspec.inspect.CustomType) and not (part.cls is object or is_model(part.cls)):
+            return f"{part.cls.__module__}.{part.cls.__qualname__}; {_remedy(part.cls)}"
+    return None
+
+
+def _remedy(cls: type) -> str:
+    if cls.__module__ == "collections.abc" and cls.__name__ in ("Iterable", "Iterator", "Generator"):
+        return "use list[...]"
+    return "use a dataclass, a msgspec.Struct, a pydantic model or plain types"
+
+
+def _walk(described: Any) -> Iterator[Any]:
+    """Visit a type and the types in it, once each: types may hold themselves."""
+    waiting, seen = [described], set()
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, tuple):
+            waiting.extend(item)
+        elif isinstance(item, msgspec.inspect.Type | msgspec.inspect.Field) and id(item) not in seen:
+            seen.add(id(item))
+            yield item
+            waiting.extend(msgspec.structs.astuple(item))

@@ -1,0 +1,96 @@
+"""From a call to its message (pure).
+
+The rules are Asynq's (`client.go:composeOptions`), but for rounding: Asynq cuts fractions of a second off, we
+round up, so that nothing runs or ends early.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import ceil
+
+from taskflow.message.task_message import TaskMessage, unique_key
+from taskflow.options.layers import TaskOptions
+
+DEFAULT_QUEUE = "default"
+DEFAULT_MAX_RETRIES = 25
+DEFAULT_TIMEOUT = 1800
+"""Seconds that a task without `timeout` and `deadline` may run."""
+
+HARD_TIMEOUT_HEADER = "taskflow-hard-timeout"
+"""The header that brings `hard_timeout`, in seconds, to the worker: Asynq's message has no field for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a task may run: now, `delay` seconds from now, or at `process_at` (Unix seconds).
+
+    A delay stays a delay until the script that enqueues it adds it to the server's clock.
+    """
+
+    delay: float | None = None
+    process_at: float | None = None
+
+
+_NOW = Schedule()
+
+
+def build_message(
+    name: str,
+    payload: bytes | None,
+    merged: TaskOptions,
+    *,
+    new_id: Callable[[], str],
+    now: float,
+) -> tuple[TaskMessage, Schedule]:
+    """Make the message of a call.
+
+    Args:
+        name: the task's name.
+        payload: its encoded arguments.
+        merged: the options of all layers.
+        new_id: makes an id when none is given.
+        now: Unix seconds, for `expires`.
+
+    Returns:
+        The message, and when it may run. The lock's time is `merged.unique`.
+
+    Example:
+        >>> message, when = build_message("noop", None, TaskOptions(delay=9), new_id=lambda: "x", now=0)
+        >>> message.timeout, when.delay
+        (1800, 9)
+    """
+    queue = merged.queue or DEFAULT_QUEUE
+    deadline = merged.deadline or 0
+    if merged.expires is not None:
+        deadline = ceil(now + merged.expires)
+    headers = dict(merged.headers) if merged.headers else {}
+    if merged.hard_timeout is not None:
+        headers[HARD_TIMEOUT_HEADER] = str(merged.hard_timeout).removesuffix(".0")
+    message = TaskMessage(
+        type=name,
+        payload=payload,
+        id=merged.id or new_id(),
+        queue=queue,
+        max_retries=DEFAULT_MAX_RETRIES if merged.max_retries is None else merged.max_retries,
+        timeout=_timeout(merged, deadline),
+        deadline=deadline,
+        unique_key=unique_key(queue, name, payload) if merged.unique else "",
+        retention=merged.retention or 0,
+        group_key=merged.group or "",
+        headers=headers,
+    )
+    return message, _NOW if merged.delay is None and merged.eta is None else Schedule(
+        merged.delay, merged.eta
+    )
+
+
+def _timeout(merged: TaskOptions, deadline: int) -> int:
+    """Choose the timeout as Asynq does: a message must have a timeout or a deadline."""
+    if merged.timeout is not None:
+        return merged.timeout
+    if deadline:
+        return 0
+    # Half an hour would end what was explicitly given longer, and a shorter hard limit is the timeout for Go.
+    return ceil(merged.hard_timeout) if merged.hard_timeout is not None else DEFAULT_TIMEOUT

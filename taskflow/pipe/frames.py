@@ -1,0 +1,117 @@
+"""The frames on the socket between a worker and a child: a length, then one msgpack value.
+
+Frames are batches: under load nothing is sent one by one, and when idle nothing waits for a batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+LENGTH = 4
+"""Bytes of the length in front of a frame, big-endian."""
+
+
+class Job(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A task on its way to a child.
+
+    `number` counts the jobs of one child from 1. `failure` is set when the task is not to be run but judged: what ended its
+    last attempt from outside (a hard time limit). `first_failed_at` is in Unix seconds; 0: it has not failed before.
+    """
+
+    number: int
+    queue: str
+    id: bytes
+    message: bytes
+    failure: str = ""
+    first_failed_at: int = 0
+
+
+class Outcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """How the attempt at a job ended: what the worker is to write down.
+
+    `verb` is one of `states.Verb`; `at` is in seconds (retention or delay); `seconds` is how long it ran.
+    """
+
+    number: int
+    verb: str
+    message: bytes = b""
+    at: float = 0.0
+    result: bytes = b""
+    error: str = ""
+    lock: str = ""
+    seconds: float = 0.0
+
+
+class TaskFacts(msgspec.Struct, array_like=True, frozen=True):
+    """What the worker needs to know of a task's declaration."""
+
+    name: str
+    queue: str
+
+
+class Hello(msgspec.Struct, tag="hello", frozen=True):
+    """A child's first frame: what the app is."""
+
+    app: str
+    broker: str
+    tasks: list[TaskFacts]
+    pid: int
+
+
+class ImportFailed(msgspec.Struct, tag="failed", frozen=True):
+    """Instead of `Hello`: the app could not be loaded. `usage` marks a mistake in `-A` rather than in the app's code."""
+
+    error: str
+    traceback: str = ""
+
+
+class Outcomes(msgspec.Struct, tag="outcomes", frozen=True):
+    """How attempts ended."""
+
+    items: list[Outcome]
+
+
+class Returned(msgspec.Struct, tag="returned", frozen=True):
+    """Jobs that the child gives back because it saw the recall after it had marked their start."""
+
+    numbers: list[int]
+
+
+class Pong(msgspec.Struct, tag="pong", frozen=True):
+    """The answer to a `Ping`: the child reads its socket, so it can be given work."""
+
+
+class Jobs(msgspec.Struct, tag="jobs", frozen=True):
+    """Work for the child."""
+
+    items: list[Job]
+
+
+class Cancel(msgspec.Struct, tag="cancel", frozen=True):
+    """Raise `TaskCancelled` in the task of this id, if it runs here."""
+
+    id: bytes
+
+
+class Ping(msgspec.Struct, tag="ping", frozen=True):
+    """Sent to a child that did not start its jobs in time; until it answers it gets no more."""
+
+
+class DumpStacks(msgspec.Struct, tag="stacks", frozen=True):
+    """Write the stacks of all threads to the log."""
+
+
+FromChild = Hello | ImportFailed | Outcomes | Returned | Pong
+FromWorker = Jobs | Cancel | Ping | DumpStacks
+
+_encoder = msgspec.msgpack.Encoder()
+decode_from_child = msgspec.msgpack.Decoder(FromChild).decode
+decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+
+
+def frame(value: Any) -> bytes:
+    """A value as it goes on the socket."""
+    body = _encoder.encode(value)
+    return len(body).to_bytes(LENGTH, "big") + body

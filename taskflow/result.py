@@ -1,0 +1,244 @@
+"""`AsyncResult`: a task that was enqueued, and the way to its verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from .broker.commands.read import Snapshot, read_task
+from .broker.keys import queue_keys
+from .client import Client
+from .connection.waiting import AsyncListener, Listener
+from .errors import BrokerUnavailable, ResultMissing, ResultNotKept, ResultTimeout, TaskFailed
+from .message.payload import decode_result
+from .states import State
+
+R = TypeVar("R")
+
+_FIRST_LOOK = 0.05
+_LONGEST_LOOK = 1.0
+_READ_TIMEOUT = 30.0
+
+_PENDING: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class ResultInfo:
+    """What the queue knows of a task, without its arguments.
+
+    Args:
+        id: the task's id.
+        queue: its queue.
+        name: the task's name.
+        state: one of Asynq's seven states.
+        retried: failed attempts so far.
+        max_retries: how many it may have.
+        last_error: the text of the last failure.
+        last_failed_at: when that was (UTC), or None.
+        completed_at: when it succeeded (UTC), or None.
+        retention: seconds that it is kept after success.
+    """
+
+    id: str
+    queue: str
+    name: str
+    state: State
+    retried: int
+    max_retries: int
+    last_error: str
+    last_failed_at: datetime | None
+    completed_at: datetime | None
+    retention: int
+
+
+class AsyncResult(Generic[R]):
+    """A handle on one task.
+
+    `get()` waits for the verdict; in a coroutine `await result.aget()`, or just `await result`. Another process gets the
+    same handle by `app.result(id, queue=...)`.
+
+    Example:
+        >>> result = resize.options(retention=600).delay("a.png")   # doctest: +SKIP
+        >>> result.get(timeout=10)                                  # doctest: +SKIP
+        'a-small.png'
+    """
+
+    def __init__(self, client: Client, task_id: str, queue: str, *, retention: int | None = None) -> None:
+        self.id = task_id
+        self.queue = queue
+        self._client = client
+        self._retention = retention
+        self._value: Any = _PENDING
+
+    def __repr__(self) -> str:
+        return f"AsyncResult(id={self.id!r}, queue={self.queue!r})"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, AsyncResult):
+            return NotImplemented
+        return (self.id, self.queue) == (other.id, other.queue)
+
+    def __hash__(self) -> int:
+        return hash((self.id, self.queue))
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return self.aget().__await__()
+
+    @property
+    def state(self) -> State | None:
+        """Where the task is now, or None when the queue does not know it (any more)."""
+        snapshot = self._client.broker.run(read_task(self.queue, self.id))
+        return State(snapshot.state) if snapshot.state else None
+
+    def info(self) -> ResultInfo:
+        """What the queue knows of the task.
+
+        Raises:
+            ResultMissing: it does not know the task: it was not retained, was deleted, or never existed.
+        """
+        return self._info(self._client.broker.run(read_task(self.queue, self.id)))
+
+    async def ainfo(self) -> ResultInfo:
+        """As `info`, from a coroutine."""
+        return self._info(await self._client.async_broker.run(read_task(self.queue, self.id)))
+
+    def get(self, timeout: float | None = None) -> R:
+        """Wait for the verdict and return what the task returned.
+
+        A task in retry is waited for. The wait is woken when a Python worker writes the verdict; what Go writes is found
+        by looking, at growing intervals up to a second.
+
+        Args:
+            timeout: seconds; None waits as long as it takes.
+
+        Raises:
+            TaskFailed: the task is archived; `text` is its last error.
+            ResultNotKept: it has no `retention`, so no result is ever kept. Raised at once.
+            ResultMissing: the queue does not know it.
+            ResultTimeout: no verdict in time.
+            BrokerUnavailable: the broker did not answer for 30 s.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        look = _FIRST_LOOK
+        listener: Listener | None = None
+        try:
+            while not self._settled(self._client.broker.run(read_task(self.queue, self.id), _READ_TIMEOUT)):
+                pause = self._pause(deadline, look)
+                if listener is None:
+                    listener = self._listen(pause)
+                elif not _heard(listener, pause):
+                    listener = None
+                look = min(look * 1.5, _LONGEST_LOOK)
+        finally:
+            if listener is not None:
+                listener.close()
+        return self._value  # type: ignore[no-any-return]
+
+    async def aget(self, timeout: float | None = None) -> R:
+        """As `get`, from a coroutine."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        look = _FIRST_LOOK
+        broker = self._client.async_broker
+        listener: AsyncListener | None = None
+        try:
+            while not self._settled(await broker.run(read_task(self.queue, self.id), _READ_TIMEOUT)):
+                pause = self._pause(deadline, look)
+                try:
+                    if listener is None:
+                        listener = await self._alisten(pause)
+                    else:
+                        await listener.wait(pause)
+                except BrokerUnavailable:
+                    await asyncio.sleep(pause)
+                    if listener is not None:
+                        await listener.close()
+                    listener = None
+                look = min(look * 1.5, _LONGEST_LOOK)
+        finally:
+            if listener is not None:
+                await listener.close()
+        return self._value  # type: ignore[no-any-return]
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _settled(self, snapshot: Snapshot) -> bool:
+        """Whether there is a verdict; an error is raised, a value is kept."""
+        if self._value is not _PENDING:
+            return True
+        retention = snapshot.message.retention if snapshot.message else self._retention
+        if snapshot.state == State.ARCHIVED:
+            text = snapshot.message.error_msg if snapshot.message else ""
+            raise TaskFailed(text or snapshot.error or "archived without an error", task_id=self.id)
+        if snapshot.state == State.COMPLETED:
+            self._value = decode_result(snapshot.result) if snapshot.result is not None else None
+            return True
+        if retention == 0:
+            raise ResultNotKept(
+                f"task {self.id} keeps no result; give it one with retention=<seconds>, in @app.task or .options()",
+                task_id=self.id,
+            )
+        if snapshot.state is None:
+            raise ResultMissing(
+                f"queue {self.queue!r} does not know task {self.id}: it was deleted, its retention has passed, "
+                "or it never existed",
+                task_id=self.id,
+            )
+        return False
+
+    def _pause(self, deadline: float | None, look: float) -> float:
+        if deadline is None:
+            return look
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise ResultTimeout(f"task {self.id} had no verdict in time", task_id=self.id)
+        return min(look, left)
+
+    def _listen(self, pause: float) -> Listener | None:
+        """Subscribe; the caller looks once more afterwards, so that nothing falls between look and subscription."""
+        keys = queue_keys(self.queue)
+        try:
+            return Listener(self._client.broker.driver, keys.slot, keys.verdict_channel(self.id), max(pause, 1.0))
+        except BrokerUnavailable:
+            time.sleep(pause)
+            return None
+
+    async def _alisten(self, pause: float) -> AsyncListener:
+        keys = queue_keys(self.queue)
+        driver = self._client.async_broker.driver
+        return await AsyncListener.open(driver, keys.slot, keys.verdict_channel(self.id), max(pause, 1.0))
+
+    def _info(self, snapshot: Snapshot) -> ResultInfo:
+        message = snapshot.message
+        if snapshot.state is None or message is None:
+            raise ResultMissing(f"queue {self.queue!r} does not know task {self.id}", task_id=self.id)
+        return ResultInfo(
+            id=self.id,
+            queue=self.queue,
+            name=message.type,
+            state=State(snapshot.state),
+            retried=message.retried,
+            max_retries=message.max_retries,
+            last_error=message.error_msg,
+            last_failed_at=_moment(message.last_failed_at),
+            completed_at=_moment(message.completed_at),
+            retention=message.retention,
+        )
+
+
+def _heard(listener: Listener, pause: float) -> bool:
+    """Wait on the listener; False when its connection broke: the next round makes a new one."""
+    with contextlib.suppress(BrokerUnavailable):
+        listener.wait(pause)
+        return True
+    listener.close()
+    time.sleep(pause)
+    return False
+
+
+def _moment(unix_seconds: int) -> datetime | None:
+    return datetime.fromtimestamp(unix_seconds, UTC) if unix_seconds else None

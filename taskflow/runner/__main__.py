@@ -1,0 +1,36 @@
+"""`python -m taskflow.runner`: how a worker starts a child. Not for users."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import sys
+
+from ..pipe.page import Page
+from ..telemetry.logs import setup
+from .child import main
+
+
+def run() -> int:
+    """Read the command line that the worker wrote, and be its child."""
+    parser = argparse.ArgumentParser(prog="python -m taskflow.runner")
+    parser.add_argument("--app", required=True)
+    parser.add_argument("--socket", type=int, required=True)
+    parser.add_argument("--page", type=int, required=True)
+    parser.add_argument("--slots", type=int, required=True)
+    parser.add_argument("--log-level", default="info")
+    parser.add_argument("--log-format", default="text")
+    options = parser.parse_args()
+    # Terminals and service managers send their signals to the whole group; the worker alone decides when a child ends.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    os.environ["TASKFLOW_WORKER"] = "1"
+    setup(options.log_level, options.log_format)
+    page = Page(options.page, options.slots)
+    return main(options.app, socket.socket(fileno=options.socket), page, options.slots)
+
+
+if __name__ == "__main__":
+    sys.exit(run())

@@ -1,0 +1,187 @@
+"""The child process: reads jobs from its socket, runs them, sends outcomes back in batches."""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import socket
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from ..app import TaskFlow
+from ..errors import ConfigurationError
+from ..loader import load_app
+from ..pipe import frames
+from ..pipe.page import Page
+from .executor import Executor
+from .pool.loop import LoopPool
+from .pool.slots import Slots
+from .pool.threads import ThreadPool
+
+logger = logging.getLogger("taskflow.child")
+
+OUTCOMES_PER_FRAME = 500
+
+
+class Outbox:
+    """Collects frames' contents from all threads; one thread sends them.
+
+    While tasks keep the interpreter busy, the sender gets its turn every few milliseconds and finds a batch; when nothing
+    else runs, it sends at once.
+    """
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._outcomes: deque[frames.Outcome] = deque()
+        self._returned: deque[int] = deque()
+        self._pong = False
+        self._filled = threading.Event()
+
+    def start(self) -> None:
+        """Start sending."""
+        threading.Thread(target=self._run, name="taskflow-outbox", daemon=True).start()
+
+    def outcome(self, outcome: frames.Outcome) -> None:
+        """An attempt has ended."""
+        self._outcomes.append(outcome)
+        if not self._filled.is_set():
+            self._filled.set()
+
+    def returned(self, number: int) -> None:
+        """A job was recalled when it was about to start."""
+        self._returned.append(number)
+        self._filled.set()
+
+    def pong(self) -> None:
+        """The worker has asked for a sign of life."""
+        self._pong = True
+        self._filled.set()
+
+    def send(self, value: Any) -> None:
+        """Send a frame now; only before `start`."""
+        self._connection.sendall(frames.frame(value))
+
+    def _run(self) -> None:
+        try:
+            while True:
+                self._filled.wait()
+                self._filled.clear()
+                while self._outcomes:
+                    self._send_outcomes()
+                if self._returned:
+                    numbers = [self._returned.popleft() for _ in range(len(self._returned))]
+                    self._connection.sendall(frames.frame(frames.Returned(numbers)))
+                if self._pong:
+                    self._pong = False
+                    self._connection.sendall(frames.frame(frames.Pong()))
+        except OSError:
+            # The worker is gone, and what it held will be recovered by others: nothing here can be told to anybody.
+            os._exit(1)
+
+    def _send_outcomes(self) -> None:
+        outcomes = self._outcomes
+        items = [outcomes.popleft() for _ in range(min(len(outcomes), OUTCOMES_PER_FRAME))]
+        self._connection.sendall(frames.frame(frames.Outcomes(items)))
+
+
+class Child:
+    """One child.
+
+    Args:
+        app: whose tasks it runs.
+        connection: to the worker.
+        page: shared with the worker.
+        slots: how many tasks run at once.
+    """
+
+    def __init__(self, app: TaskFlow, connection: socket.socket, page: Page, slots: int) -> None:
+        self._app = app
+        self._connection = connection
+        self._outbox = Outbox(connection)
+        self._executor = Executor(app.tasks)
+        shared = Slots(page, slots)
+        self._threads = ThreadPool(slots, self._executor, shared, self._outbox.outcome, self._outbox.returned)
+        self._loop = LoopPool(self._executor, shared, self._outbox.outcome, self._outbox.returned)
+
+    def run(self, *, here: bool = False) -> None:
+        """Run until the worker closes the socket. `here`: tasks run in the calling thread (`-P solo`)."""
+        self._outbox.send(hello(self._app))
+        self._outbox.start()
+        if here:
+            threading.Thread(target=self._read, name="taskflow-reader", daemon=True).start()
+            self._threads.run_here()
+        else:
+            self._read()
+
+    def _read(self) -> None:
+        with self._connection.makefile("rb", buffering=1 << 18) as stream:
+            while header := stream.read(frames.LENGTH):
+                body = stream.read(int.from_bytes(header, "big"))
+                self._handle(frames.decode_from_worker(body))
+
+    def _handle(self, value: frames.FromWorker) -> None:
+        match value:
+            case frames.Jobs(items):
+                for job in items:
+                    self._admit(job)
+            case frames.Cancel(task_id):
+                self._threads.cancel(task_id)
+                self._loop.cancel(task_id)
+            case frames.Ping():
+                self._outbox.pong()
+            case frames.DumpStacks():
+                faulthandler.dump_traceback(all_threads=True)
+
+    def _admit(self, job: frames.Job) -> None:
+        attempt = self._executor.prepare(job)
+        if isinstance(attempt, frames.Outcome):
+            self._outbox.outcome(attempt)
+        elif attempt.task.is_async:
+            self._loop.submit(attempt)
+        else:
+            self._threads.submit(attempt)
+
+
+def hello(app: TaskFlow) -> frames.Hello:
+    """What the worker is told about the app."""
+    tasks = [frames.TaskFacts(task.name, task.queue) for task in app.tasks.values()]
+    return frames.Hello(app=app.name, broker=app.broker_url, tasks=tasks, pid=os.getpid())
+
+
+def load(spec: str, say: Callable[[Any], None]) -> TaskFlow | None:
+    """Import the app; on failure tell the worker why and return None."""
+    try:
+        return load_app(spec)
+    except ConfigurationError as error:
+        cause = error.__cause__
+        text = "".join(traceback.format_exception(cause)) if cause is not None else ""
+        say(frames.ImportFailed(str(error), text))
+    return None
+
+
+def main(spec: str, connection: socket.socket, page: Page, slots: int, *, here: bool = False) -> int:
+    """Run a child on this socket until the worker closes it.
+
+    Args:
+        spec: `module[:attribute]` of the app.
+        connection: to the worker.
+        page: shared with the worker.
+        slots: how many tasks run at once.
+        here: tasks run in the calling thread, and the process does not end with the socket (`-P solo`).
+
+    Returns:
+        2 when the app could not be imported.
+    """
+    app = load(spec, lambda value: connection.sendall(frames.frame(value)))
+    if app is None:
+        return 2
+    Child(app, connection, page, slots).run(here=here)
+    # Ends at once, whatever its threads are doing: the worker has closed the socket and given back what they hold.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)

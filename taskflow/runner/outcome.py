@@ -1,0 +1,96 @@
+"""How an attempt ended, as the worker is to write it down (pure)."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+
+from ..errors import InvalidArguments
+from ..message.task_message import TaskMessage, sanitize_text
+from ..pipe.frames import Job, Outcome
+from ..retry import RetryPolicy
+from ..states import Verb
+
+UNKNOWN_FIRST_DELAY = 2.0
+UNKNOWN_LONGEST_DELAY = 300.0
+
+
+def succeeded(number: int, message: TaskMessage, result: bytes, now: float, seconds: float) -> Outcome:
+    """The task returned: done, or completed where its result is kept."""
+    if message.retention <= 0:
+        return Outcome(number, Verb.DONE, lock=message.unique_key, seconds=seconds)
+    kept = replace(message, completed_at=int(now))
+    return Outcome(
+        number,
+        Verb.COMPLETE,
+        message=kept.encode(),
+        at=message.retention,
+        result=result,
+        lock=message.unique_key,
+        seconds=seconds,
+    )
+
+
+def failed(
+    job: Job, message: TaskMessage, error: BaseException, policy: RetryPolicy, now: float, seconds: float
+) -> Outcome:
+    """The task raised: retried or archived, as the exception and the task's policy say."""
+    text = text_of(error)
+    if isinstance(error, InvalidArguments):
+        # The stored arguments will not fit next time either.
+        return archived(job.number, message, text, error, now, seconds)
+    elapsed = now - job.first_failed_at if job.first_failed_at else seconds
+    decision = policy.decide(error, retried=message.retried, max_retries=message.max_retries, elapsed=elapsed)
+    if decision.action == "archive":
+        return archived(job.number, message, text, error, now, seconds)
+    return _retried(job.number, message, text, error, decision.delay, now, seconds)
+
+
+def archived(
+    number: int, message: TaskMessage, text: str, error: BaseException | None, now: float, seconds: float = 0.0
+) -> Outcome:
+    """The task failed for good."""
+    kept = replace(message, error_msg=text, last_failed_at=int(now))
+    return Outcome(
+        number,
+        Verb.ARCHIVE,
+        message=kept.encode(),
+        error=_facts(error),
+        lock=message.unique_key,
+        seconds=seconds,
+    )
+
+
+def unreadable(number: int, reason: str) -> Outcome:
+    """The stored bytes are no message: archived as they are, with the reason beside them."""
+    return Outcome(number, Verb.ARCHIVE_RAW, error=json.dumps({"type": "DecodeError", "text": reason}))
+
+
+def unknown(number: int, times: int) -> Outcome:
+    """Nobody here knows the task's name: put back for a while that grows, since a newer worker may know it."""
+    delay = min(UNKNOWN_FIRST_DELAY * 2**times, UNKNOWN_LONGEST_DELAY)
+    return Outcome(number, Verb.PUT_BACK, at=delay * random.uniform(0.8, 1.2))
+
+
+def text_of(error: BaseException) -> str:
+    """What is stored as the task's error: the exception's own text, or its type where it has none."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - the user's __str__ may do anything; the attempt still needs its verdict
+        text = ""
+    return sanitize_text(text.strip() or type(error).__name__)
+
+
+def _retried(
+    number: int, message: TaskMessage, text: str, error: BaseException, delay: float, now: float, seconds: float
+) -> Outcome:
+    kept = replace(message, error_msg=text, last_failed_at=int(now), retried=message.retried + 1)
+    return Outcome(
+        number, Verb.RETRY, message=kept.encode(), at=max(delay, 0.0), error=_facts(error), seconds=seconds
+    )
+
+
+def _facts(error: BaseException | None) -> str:
+    """Beside the text: the exception's type, by name only. Nobody ever imports it (CVE-2021-23727)."""
+    return json.dumps({"type": type(error).__name__}) if error is not None else ""

@@ -1,0 +1,110 @@
+"""Coroutines run on one event loop, in a thread that starts with the first of them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ... import context
+from ...errors import TaskCancelled, TaskTimeout
+from ...pipe.frames import Outcome
+from ..executor import Attempt, Executor
+from .slots import Slots
+
+
+class LoopPool:
+    """Runs coroutine tasks, each in a slot of its own.
+
+    Args:
+        executor: decodes and decides.
+        slots: shared with the threads.
+        done: takes each outcome.
+        dropped: takes the number of a job that was recalled when it was about to start.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        slots: Slots,
+        done: Callable[[Outcome], None],
+        dropped: Callable[[int], None],
+    ) -> None:
+        self._executor = executor
+        self._slots = slots
+        self._done = done
+        self._dropped = dropped
+        self._backlog: deque[Attempt] = deque()
+        self._running: dict[bytes, asyncio.Task[None]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        slots.on_free = self._wake
+
+    def submit(self, attempt: Attempt) -> None:
+        """Run the attempt as soon as a slot is free."""
+        self._backlog.append(attempt)
+        if self._loop is None:
+            self._start()
+        self._wake()
+
+    def cancel(self, task_id: bytes) -> None:
+        """Cancel the task, if it runs here."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cancel, task_id)
+
+    def _start(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=self._loop.run_forever, name="taskflow-loop", daemon=True)
+        thread.start()
+
+    def _wake(self) -> None:
+        if self._backlog and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._admit)
+
+    def _admit(self) -> None:
+        """Start what has a slot; what has none waits until one is given back."""
+        while self._backlog:
+            slot = self._slots.try_take()
+            if slot is None:
+                return
+            attempt = self._backlog.popleft()
+            if self._slots.start(slot, attempt.job.number, attempt.hard):
+                task = asyncio.create_task(self._work(attempt, slot))
+                self._running[attempt.job.id] = task
+            else:
+                self._dropped(attempt.job.number)
+                self._slots.give_back(slot)
+
+    async def _work(self, attempt: Attempt, slot: int) -> None:
+        try:
+            self._done(await self._run(attempt))
+        finally:
+            self._running.pop(attempt.job.id, None)
+            self._slots.give_back(slot)
+
+    async def _run(self, attempt: Attempt) -> Outcome:
+        executor = self._executor
+        attempt.started = time.monotonic()
+        decoded = executor.decode(attempt)
+        if decoded is not None:
+            return decoded
+        context.enter(attempt.current(time.time()))
+        try:
+            async with asyncio.timeout(attempt.soft) as limit:
+                value = await attempt.task.call(attempt.kwargs)
+        except TimeoutError as error:
+            if limit.expired():
+                error = TaskTimeout(f"time limit of {attempt.soft:g} s exceeded").with_traceback(error.__traceback__)
+            return executor.fail(attempt, error)
+        except asyncio.CancelledError as error:
+            cancelled = TaskCancelled("cancelled").with_traceback(error.__traceback__)
+            return executor.fail(attempt, cancelled)
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises, SystemExit too, is a verdict
+            return executor.fail(attempt, error)
+        return executor.succeed(attempt, value)
+
+    def _cancel(self, task_id: bytes) -> None:
+        task = self._running.get(task_id)
+        if task is not None:
+            task.cancel()

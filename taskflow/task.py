@@ -1,0 +1,333 @@
+"""`Task`: a function that can be called, and enqueued."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
+
+from . import context
+from .broker.commands.enqueue import NewTask
+from .errors import EnqueueError, InvalidArguments, TaskFlowError
+from .message.ids import new_id
+from .message.signature import Signature
+from .message.task_message import TaskMessage
+from .options import HARD_TIMEOUT_HEADER, Options, TaskOptions, build_message, merge
+from .result import AsyncResult
+from .retry import RetryPolicy
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Backend(Protocol):
+    """What a task needs of its app: somebody who enqueues."""
+
+    max_payload: int
+
+    def submit(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
+        """Enqueue one, or raise."""
+
+    def asubmit(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> Awaitable[AsyncResult[Any]]:
+        """Enqueue one from a coroutine."""
+
+    def submit_many(
+        self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
+    ) -> list[AsyncResult[Any] | TaskFlowError]:
+        """Enqueue many: a handle or an error for each."""
+
+    def asubmit_many(
+        self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
+    ) -> Awaitable[list[AsyncResult[Any] | TaskFlowError]]:
+        """Enqueue many from a coroutine."""
+
+
+@dataclass(frozen=True, slots=True)
+class MapItem(Generic[R]):
+    """What became of one call of `map`: `result` is its handle, or `error` says why it was not enqueued."""
+
+    index: int
+    result: AsyncResult[R] | None
+    error: TaskFlowError | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it was enqueued."""
+        return self.error is None
+
+
+class MapResult(Sequence[MapItem[R]]):
+    """The outcomes of `map`, in the order of the calls.
+
+    Example:
+        >>> outcomes = resize.map([("a.png",), ("b.png", 100)])    # doctest: +SKIP
+        >>> len(outcomes), len(outcomes.failed)                    # doctest: +SKIP
+        (2, 0)
+    """
+
+    def __init__(self, items: Sequence[MapItem[R]]) -> None:
+        self._items = tuple(items)
+
+    @overload
+    def __getitem__(self, index: int) -> MapItem[R]: ...
+    @overload
+    def __getitem__(self, index: slice) -> MapResult[R]: ...
+    def __getitem__(self, index: int | slice) -> MapItem[R] | MapResult[R]:
+        return MapResult(self._items[index]) if isinstance(index, slice) else self._items[index]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __repr__(self) -> str:
+        return f"MapResult({len(self) - len(self.failed)} enqueued, {len(self.failed)} failed)"
+
+    @property
+    def results(self) -> list[AsyncResult[R]]:
+        """The handles of those that were enqueued."""
+        return [item.result for item in self._items if item.result is not None]
+
+    @property
+    def failed(self) -> list[MapItem[R]]:
+        """Those that were not."""
+        return [item for item in self._items if not item.ok]
+
+    def raise_for_errors(self) -> None:
+        """Raise `EnqueueError` if any call was not enqueued; its cause is the first of the errors."""
+        if self.failed:
+            first = self.failed[0]
+            raise EnqueueError(
+                f"{len(self.failed)} of {len(self)} calls were not enqueued; the first is number {first.index}: {first.error}"
+            ) from first.error
+
+
+class Sender(Generic[P, R]):
+    """Enqueues calls of one task with one set of options. A task is one; `.options(...)` makes others."""
+
+    def __init__(self, task: BaseTask[P, R] | None, options: TaskOptions) -> None:
+        self._task: BaseTask[P, R] = task if task is not None else self  # type: ignore[assignment]
+        self._options = options
+
+    def options(self, **options: Unpack[Options]) -> Sender[P, R]:
+        """The same task with other options, for one or more calls.
+
+        Args:
+            **options: see `taskflow.Options`; seconds unless they are datetimes.
+
+        Raises:
+            UnknownOption: there is no such option (a `TypeError`).
+            InvalidOption: a value cannot be.
+
+        Example:
+            >>> resize.options(delay=60, queue="slow").delay("a.png")   # doctest: +SKIP
+        """
+        return Sender(self._task, merge(self._options, TaskOptions.of(options)))
+
+    def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """Enqueue a call of the task with these arguments.
+
+        Returns:
+            A handle. Once it is returned, the task is run to a verdict (docs/guarantees.md).
+
+        Raises:
+            InvalidArguments: an argument is missing, unknown, of the wrong type, or cannot travel as JSON.
+            PayloadTooLarge: the arguments are over the app's limit.
+            DuplicateTask: with `unique`, an equal task is enqueued already.
+            TaskIdConflict: with `id`, the queue has a task of this id.
+            BrokerUnavailable: no answer within the app's `enqueue_timeout`; its `task_id` makes a repetition safe.
+        """
+        return self._submit(args, kwargs, self._options)
+
+    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """As `delay`, from a coroutine."""
+        return await self._asubmit(args, kwargs, self._options)
+
+    def apply_async(
+        self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[Options]
+    ) -> AsyncResult[R]:
+        """Enqueue a call, Celery's way: the arguments in a tuple and a dict, the options beside them.
+
+        Example:
+            >>> resize.apply_async(("a.png",), {"width": 100}, countdown=60)   # doctest: +SKIP
+        """
+        return self._submit(args, kwargs or {}, merge(self._options, TaskOptions.of(options)))
+
+    async def aapply_async(
+        self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[Options]
+    ) -> AsyncResult[R]:
+        """As `apply_async`, from a coroutine."""
+        return await self._asubmit(args, kwargs or {}, merge(self._options, TaskOptions.of(options)))
+
+    def map(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> MapResult[R]:
+        """Enqueue many calls in few round trips.
+
+        Args:
+            calls: for each call its positional arguments as a tuple, or its arguments by name as a dict.
+
+        Returns:
+            An outcome for each call, in order. Nothing is raised for a single call: look at `failed`, or call
+            `raise_for_errors()`.
+        """
+        new, items = self._prepare_many(calls)
+        handles = self._task.backend.submit_many(self._task, list(new.values()), self._timeout(self._options))
+        return _outcomes(new, handles, items)
+
+    async def amap(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> MapResult[R]:
+        """As `map`, from a coroutine."""
+        new, items = self._prepare_many(calls)
+        handles = await self._task.backend.asubmit_many(
+            self._task, list(new.values()), self._timeout(self._options)
+        )
+        return _outcomes(new, handles, items)
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _submit(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions) -> AsyncResult[R]:
+        return self._task.backend.submit(self._task, self._task.prepare(args, kwargs, options), self._timeout(options))
+
+    async def _asubmit(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions) -> AsyncResult[R]:
+        new = self._task.prepare(args, kwargs, options)
+        return await self._task.backend.asubmit(self._task, new, self._timeout(options))
+
+    def _prepare_many(
+        self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]
+    ) -> tuple[dict[int, NewTask], list[MapItem[R] | None]]:
+        new: dict[int, NewTask] = {}
+        items: list[MapItem[R] | None] = []
+        for index, call in enumerate(calls):
+            try:
+                args, kwargs = _call(call, self._task.name)
+                new[index] = self._task.prepare(args, kwargs, self._options)
+                items.append(None)
+            except EnqueueError as error:
+                items.append(MapItem(index, None, error))
+        return new, items
+
+    @staticmethod
+    def _timeout(options: TaskOptions) -> float:
+        assert options.enqueue_timeout is not None, "the app sets it"
+        return options.enqueue_timeout
+
+
+class BaseTask(Sender[P, R]):
+    """What functions and coroutine functions have in common when they are tasks. Made by `@app.task`.
+
+    Attributes:
+        name: what it is called on the wire.
+        function: the function itself.
+        queue: where it goes unless a call says otherwise.
+        policy: its retry policy.
+        is_async: whether it is a coroutine function.
+        bind: whether its first parameter is the running task.
+    """
+
+    is_async = False
+
+    def __init__(
+        self,
+        backend: Backend,
+        function: Callable[..., Any],
+        name: str,
+        options: TaskOptions,
+        policy: RetryPolicy,
+        *,
+        bind: bool,
+    ) -> None:
+        super().__init__(None, options)
+        self.backend = backend
+        self.function = function
+        self.name = name
+        self.policy = policy
+        self.bind = bind
+        self._signature = Signature.of(function, skip_first=bind)
+        self.__name__ = getattr(function, "__name__", name)
+        self.__qualname__ = getattr(function, "__qualname__", name)
+        self.__module__ = getattr(function, "__module__", __name__)
+        self.__doc__ = function.__doc__
+        self.__wrapped__ = function
+
+    def __repr__(self) -> str:
+        return f"<task {self.name} (queue {self.queue})>"
+
+    @property
+    def queue(self) -> str:
+        """The task's own queue."""
+        assert self._options.queue is not None, "the app sets it"
+        return self._options.queue
+
+    def prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions) -> NewTask:
+        """A call as a message, and when it is to run."""
+        payload = self._signature.encode(
+            args, kwargs, canonical=options.unique is not None, limit=self.backend.max_payload, name=self.name
+        )
+        message, schedule = build_message(self.name, payload, options, new_id=new_id, now=time.time())
+        return NewTask(message, schedule.delay, schedule.process_at, options.unique or 0)
+
+    def decode(self, payload: bytes | None) -> dict[str, Any]:
+        """The arguments of a stored call, converted by the function's annotations.
+
+        Raises:
+            InvalidArguments: they do not fit.
+        """
+        return self._signature.decode(payload, name=self.name)
+
+    def call(self, kwargs: dict[str, Any]) -> Any:
+        """Call the function with decoded arguments, inside the context of the running task."""
+        if self.bind:
+            return self.function(context.current_task(), **kwargs)
+        return self.function(**kwargs)
+
+    def hard_limit(self, message: TaskMessage, soft: float, margin: float) -> float:
+        """Seconds after which the process that runs this message is killed."""
+        own = message.headers.get(HARD_TIMEOUT_HEADER)
+        if own is not None:
+            try:
+                return float(own)
+            except ValueError:
+                pass
+        return self._options.hard_timeout or soft + margin
+
+    def _direct(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if not self.bind:
+            return self.function(*args, **kwargs)
+        stand_in = TaskMessage(type=self.name, payload=None, id="", queue=self.queue)
+        return self.function(context.running(self.name) or context.direct(stand_in), *args, **kwargs)
+
+
+class Task(BaseTask[P, R]):
+    """A function that is a task: call it, or enqueue a call of it."""
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here and now."""
+        return self._direct(args, kwargs)  # type: ignore[no-any-return]
+
+
+class AsyncTask(BaseTask[P, R]):
+    """A coroutine function that is a task: await it, or enqueue a call of it."""
+
+    is_async = True
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Call the coroutine function here and now."""
+        return self._direct(args, kwargs)  # type: ignore[no-any-return]
+
+
+def _call(call: Sequence[Any] | Mapping[str, Any], name: str) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    if isinstance(call, Mapping):
+        return (), call
+    if isinstance(call, tuple | list):
+        return call, {}
+    raise InvalidArguments(
+        f"task {name!r}: map() takes a tuple of positional arguments or a dict for each call, not {type(call).__name__}"
+    )
+
+
+def _outcomes(
+    new: Mapping[int, NewTask], handles: list[AsyncResult[Any] | TaskFlowError], items: list[MapItem[R] | None]
+) -> MapResult[R]:
+    for index, handle in zip(new, handles, strict=True):
+        if isinstance(handle, TaskFlowError):
+            items[index] = MapItem(index, None, handle)
+        else:
+            items[index] = MapItem(index, handle, None)
+    return MapResult([item for item in items if item is not None])

@@ -1,0 +1,116 @@
+"""What a worker was told, validated once."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ..errors import InvalidOption
+from ..message.ids import check_queue_name
+
+Pool = Literal["threads", "processes", "solo"]
+
+DEFAULT_CONCURRENCY = 20
+DEFAULT_GRACE = 30.0
+"""Seconds that running tasks get at a stop: what Kubernetes gives."""
+
+MAX_SLOTS = 4000
+"""Tasks that one child may run at once: it has to fit in the page that it shares with the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """How a worker runs.
+
+    Args:
+        app: `module[:attribute]`.
+        queues: weight by queue name; None: the queues that the app's tasks name.
+        strict: serve queues strictly in the order of their weights.
+        concurrency: how many tasks run at once in one child (`threads`), or how many children (`processes`).
+        pool: `threads`, `processes` or `solo`.
+        processes: how many such sets of children.
+        grace: seconds that running tasks get at a stop.
+        burst: stop when the queues are empty.
+        broker: instead of the app's broker.
+        log_level: as in `telemetry.logs.LEVELS`.
+        log_format: `text` or `json`.
+    """
+
+    app: str
+    queues: Mapping[str, int] | None = None
+    strict: bool = False
+    concurrency: int = DEFAULT_CONCURRENCY
+    pool: Pool = "threads"
+    processes: int = 1
+    grace: float = DEFAULT_GRACE
+    burst: bool = False
+    broker: str | None = None
+    log_level: str = "info"
+    log_format: str = "text"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.slots <= MAX_SLOTS:
+            raise InvalidOption(f"concurrency must be from 1 to {MAX_SLOTS}, not {self.concurrency}")
+        if self.children < 1:
+            raise InvalidOption(f"processes must be at least 1, not {self.processes}")
+        if self.grace < 0:
+            raise InvalidOption("grace must not be negative")
+
+    @property
+    def slots(self) -> int:
+        """Tasks at once in one child."""
+        return 1 if self.pool == "processes" or (self.pool == "solo" and self.concurrency < 1) else self.concurrency
+
+    @property
+    def children(self) -> int:
+        """How many children run."""
+        return self.concurrency * self.processes if self.pool == "processes" else self.processes
+
+    @property
+    def total(self) -> int:
+        """Tasks at once in all children."""
+        return self.slots * self.children
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this worker is: in its record, and as the owner of leases."""
+
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    server_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+
+    @property
+    def owner(self) -> str:
+        """The `owner` of the leases that it holds."""
+        return f"{self.host}:{self.pid}:{self.server_id}"
+
+
+def parse_queues(values: tuple[str, ...]) -> dict[str, int] | None:
+    """Read `-Q images=6,webhooks=3,low`, which may be repeated.
+
+    Returns:
+        Weight by name (1 where none is given), in their order; None when nothing was given.
+
+    Raises:
+        InvalidQueueName: a name cannot be a queue's.
+        InvalidOption: a weight is not a whole number from 1, or a queue is named twice.
+    """
+    queues: dict[str, int] = {}
+    for part in (part.strip() for value in values for part in value.split(",")):
+        if not part:
+            continue
+        name, equals, weight = part.rpartition("=")
+        if not equals:
+            name, weight = part, "1"
+        check_queue_name(name)
+        if not (weight.isascii() and weight.isdigit() and 1 <= int(weight) <= 1_000_000):
+            raise InvalidOption(f"queue {name!r} has weight {weight!r}; a weight is a whole number from 1, as in {name}=3")
+        if name in queues:
+            raise InvalidOption(f"queue {name!r} is named twice")
+        queues[name] = int(weight)
+    return queues or None

@@ -1,0 +1,119 @@
+"""Takes the tasks of one queue: asks for slots, takes a batch, waits when there is nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Callable
+
+from ..broker.aio import AsyncBroker
+from ..broker.commands.dequeue import Dequeued, Taken, dequeue
+from ..broker.keys import queue_keys
+from ..clock import ServerClock
+from ..connection.waiting import Watch
+from ..errors import BrokerError
+from .service import Service
+from .shares import Shares
+
+logger = logging.getLogger("taskflow.worker")
+
+WAIT_SECONDS = 2.0
+"""Of one blocking wait: under half of the socket's timeout."""
+
+PAUSED_SECONDS = 1.0
+TIMEOUT = 30.0
+LONGEST_BACKOFF = 1.0
+
+
+class Fetcher(Service):
+    """The loop of one queue.
+
+    Args:
+        queue: its name.
+        owner: whose leases the tasks get.
+        broker: where from.
+        shares: who may take how many.
+        take: is given the tasks.
+        clock: is told the server's time.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        owner: str,
+        broker: AsyncBroker,
+        shares: Shares,
+        take: Callable[[str, list[Taken]], None],
+        clock: ServerClock,
+    ) -> None:
+        super().__init__()
+        self.name = f"fetcher of queue {queue}"
+        self._queue = queue
+        self._owner = owner
+        self._broker = broker
+        self._shares = shares
+        self._take = take
+        self._clock = clock
+        self._fetch: asyncio.Future[Dequeued] | None = None
+        self._watch = Watch(broker.driver, queue_keys(queue).slot, queue_keys(queue).pending)
+        self._empty_wakes = 0
+
+    async def tick(self) -> float:
+        """Take one batch; wait when the queue is empty or paused."""
+        count = await self._shares.grant(self._queue)
+        self._fetch = asyncio.ensure_future(self._dequeue(count))
+        # A fetch is never cancelled in the middle: what it took would wait for the end of its lease.
+        reply = await asyncio.shield(self._fetch)
+        if reply.orphans:
+            logger.warning(
+                "Queue %s listed %d ids without a task; they are kept in %s",
+                self._queue,
+                reply.orphans,
+                queue_keys(self._queue).orphans,
+            )
+        if reply.paused:
+            return PAUSED_SECONDS
+        if len(reply.tasks) < count:
+            return await self._wait(found=bool(reply.tasks))
+        return 0.0
+
+    async def stop(self) -> None:
+        """Stop; a fetch in progress is waited for, and what it brings is given to `take`."""
+        await super().stop()
+        if self._fetch is not None:
+            await asyncio.wait([self._fetch], timeout=2.0)
+        await self._watch.close()
+
+    async def _dequeue(self, count: int) -> Dequeued:
+        used = 0
+        more = False
+        try:
+            command = dequeue(self._queue, self._owner, uuid.uuid4().hex, count)
+            reply = await self._broker.run(command, TIMEOUT)
+            used, more = len(reply.tasks), len(reply.tasks) >= count
+            self._clock.observe(reply.server_time)
+            if reply.tasks:
+                self._take(self._queue, reply.tasks)
+            return reply
+        finally:
+            self._shares.settle(self._queue, count, used, more=more)
+
+    async def _wait(self, *, found: bool) -> float:
+        """Wait until the list has something; the pause before the next try.
+
+        A waiter that woke and found nothing was one of many: it steps back, so that a crowd of idle workers does not
+        fall upon every single task.
+        """
+        self._empty_wakes = 0 if found else self._empty_wakes
+        try:
+            while not await self._watch.wait(WAIT_SECONDS):
+                self._empty_wakes = 0
+        except BrokerError as error:
+            logger.debug("%s: cannot wait (%s); asking once a second", self.name, error)
+            return random.uniform(0.5, 1.0)
+        self._empty_wakes += 1
+        if self._empty_wakes <= 1:
+            return 0.0
+        return random.uniform(0, min(0.001 * 2**self._empty_wakes, LONGEST_BACKOFF))

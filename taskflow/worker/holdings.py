@@ -1,0 +1,65 @@
+"""What a worker holds: the tasks it has taken and not yet written a verdict on."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..broker.commands.dequeue import Taken
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A task in our hands.
+
+    `failure` is set when it was ended from outside and waits for the judgement of a child. `lost` when the server says that
+    somebody else has it now.
+    """
+
+    queue: str
+    taken: Taken
+    taken_at: float = field(default_factory=time.monotonic)
+    failure: str = ""
+    lost: bool = False
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self.taken.id
+
+    def fingerprint(self) -> str:
+        """The SHA-1 of the message as it was taken: proves to the server that it is still ours."""
+        return hashlib.sha1(self.taken.message).hexdigest()
+
+
+class Holdings:
+    """Everything held, by queue."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, set[Held]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Held]:
+        for held in self._queues.values():
+            yield from held
+
+    def add(self, held: Held) -> None:
+        """It was taken."""
+        self._queues.setdefault(held.queue, set()).add(held)
+        self._count += 1
+
+    def remove(self, held: Held) -> None:
+        """Its verdict is written, or somebody else has it."""
+        self._queues[held.queue].remove(held)
+        self._count -= 1
+
+    def by_queue(self) -> Iterator[tuple[str, list[Held]]]:
+        """The tasks of each queue that holds any."""
+        for queue, held in list(self._queues.items()):
+            if held:
+                yield queue, list(held)

@@ -1,0 +1,51 @@
+"""Extends the leases on everything held, from a process that never runs user code."""
+
+from __future__ import annotations
+
+import logging
+
+from ..broker.aio import AsyncBroker
+from ..broker.commands.dequeue import LEASE_SECONDS, extend
+from ..errors import BrokerError
+from .holdings import Held, Holdings
+from .service import Service
+
+logger = logging.getLogger("taskflow.worker")
+
+PERIOD = LEASE_SECONDS / 6
+BATCH = 200
+
+
+class Leases(Service):
+    """The loop that keeps leases alive."""
+
+    name = "leases"
+
+    def __init__(self, broker: AsyncBroker, owner: str, holdings: Holdings) -> None:
+        super().__init__()
+        self._broker = broker
+        self._owner = owner
+        self._holdings = holdings
+
+    async def tick(self) -> float:
+        """Extend every lease once. Queues on a node that does not answer do not keep the others waiting."""
+        batches: list[list[Held]] = []
+        for _, held in self._holdings.by_queue():
+            batches += [held[start : start + BATCH] for start in range(0, len(held), BATCH)]
+        if not batches:
+            return PERIOD
+        commands = [extend(batch[0].queue, self._owner, [held.id for held in batch]) for batch in batches]
+        replies = await self._broker.run_many(commands, PERIOD)
+        for batch, reply in zip(batches, replies, strict=True):
+            if isinstance(reply, BrokerError):
+                logger.warning("Leases of queue %s could not be extended: %s", batch[0].queue, reply)
+            elif reply:
+                self._mark_lost(batch, set(reply))
+        return PERIOD
+
+    @staticmethod
+    def _mark_lost(batch: list[Held], ids: set[str]) -> None:
+        for held in batch:
+            if held.id in ids and not held.lost:
+                held.lost = True
+                logger.debug("The lease on task %s of queue %s is gone; its verdict will be refused", held.id, held.queue)

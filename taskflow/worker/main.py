@@ -1,0 +1,112 @@
+"""Runs a worker: signals, the event loop, and `-P solo`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+
+from ..errors import TaskFlowError
+from ..pipe.page import Page
+from ..runner import child as runner
+from ..telemetry.logs import setup
+from .config import WorkerConfig
+from .supervisor import ThreadProcess
+from .worker import Worker
+
+
+def run(config: WorkerConfig) -> None:
+    """Run a worker until a signal ends it.
+
+    Raises:
+        AppNotFound: the app cannot be imported.
+        BrokerUnavailable: the broker cannot be reached at the start.
+    """
+    setup(config.log_level, config.log_format)
+    if config.pool == "solo":
+        _run_solo(config)
+    else:
+        asyncio.run(_run(config))
+
+
+async def _run(config: WorkerConfig) -> None:
+    worker = Worker(config)
+    loop = asyncio.get_running_loop()
+    for number, act in _actions(worker).items():
+        loop.add_signal_handler(number, act)
+    await worker.run()
+
+
+def _actions(worker: Worker) -> dict[signal.Signals, Callable[[], None]]:
+    return {
+        signal.SIGTERM: worker.stop,
+        signal.SIGINT: worker.stop,
+        signal.SIGTSTP: worker.quiet,
+        signal.SIGCONT: worker.resume,
+        signal.SIGHUP: worker.reload,
+        signal.SIGUSR1: worker.dump_stacks,
+    }
+
+
+def _run_solo(config: WorkerConfig) -> None:
+    """The user's code in the main thread of this process, where debuggers want it; the worker's loop in another."""
+    started = threading.Event()
+    ready: list[tuple[socket.socket, Page]] = []
+    failed: list[TaskFlowError] = []
+
+    async def start(connection: int, memory: int) -> ThreadProcess:
+        ready.append((socket.socket(fileno=connection), Page(os.dup(memory), config.slots)))
+        started.set()
+        return ThreadProcess()
+
+    async def work() -> None:
+        worker = Worker(config, start)
+        loop = asyncio.get_running_loop()
+        acts = _actions(worker)
+        acts.pop(signal.SIGHUP)
+        for number, act in acts.items():
+            signal_acts[number] = lambda act=act: loop.call_soon_threadsafe(act)
+        try:
+            await worker.run()
+        except TaskFlowError as error:
+            failed.append(error)
+        finally:
+            ended.set()
+            # The main thread may be inside a task or waiting for one: only a signal brings it back.
+            os.kill(os.getpid(), signal.SIGUSR2)
+
+    signal_acts: dict[int, Callable[[], object]] = {}
+    ended = threading.Event()
+
+    def on_signal(number: int, _frame: object) -> None:
+        if ended.is_set():
+            raise _Ended
+        if number in signal_acts:
+            signal_acts[number]()
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGCONT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, on_signal)
+    thread = threading.Thread(target=lambda: asyncio.run(work()), name="taskflow-worker", daemon=True)
+    thread.start()
+    try:
+        while not started.wait(0.1) and not ended.is_set():
+            pass
+        if ready:
+            connection, page = ready[0]
+            runner.main(config.app, connection, page, config.slots, here=True)
+        while True:
+            ended.wait(0.1)
+            if ended.is_set():
+                raise _Ended
+    except _Ended:
+        pass
+    thread.join(5)
+    if failed:
+        raise failed[0]
+
+
+class _Ended(BaseException):
+    """Brings the main thread of a solo worker out of whatever it is doing."""

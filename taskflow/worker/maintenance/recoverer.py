@@ -1,0 +1,50 @@
+"""Gives back the tasks of workers that are gone, and deletes what is past its retention."""
+
+from __future__ import annotations
+
+import logging
+import random
+
+from ...broker.aio import AsyncBroker
+from ...broker.commands.maintenance import BATCH, expire, recover
+from ..service import Service
+
+logger = logging.getLogger("taskflow.worker")
+
+
+class Recoverer(Service):
+    """The loop of one queue; every worker runs it, at its own moments."""
+
+    def __init__(self, queue: str, broker: AsyncBroker) -> None:
+        super().__init__()
+        self.name = f"recoverer of queue {queue}"
+        self._queue = queue
+        self._broker = broker
+
+    async def tick(self) -> float:
+        """Give back everything whose lease is over."""
+        recovered: list[str] = []
+        while True:
+            ids = await self._broker.run(recover(self._queue), 30.0)
+            recovered += ids
+            if len(ids) < BATCH:
+                break
+        if recovered:
+            logger.warning("%d tasks of queue %s had lost their worker and were given back", len(recovered), self._queue)
+        return random.uniform(4.0, 6.0)
+
+
+class Janitor(Service):
+    """Deletes completed tasks of one queue when their retention has passed."""
+
+    def __init__(self, queue: str, broker: AsyncBroker) -> None:
+        super().__init__()
+        self.name = f"janitor of queue {queue}"
+        self._queue = queue
+        self._broker = broker
+
+    async def tick(self) -> float:
+        """Delete what has expired."""
+        while await self._broker.run(expire(self._queue), 30.0) >= BATCH:
+            pass
+        return random.uniform(7.0, 9.0)

@@ -1,0 +1,238 @@
+"""Wires the parts of a worker together, and starts and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Mapping
+
+from ..broker.aio import AsyncBroker
+from ..broker.command import Plain
+from ..broker.commands.dequeue import BATCH, Taken
+from ..broker.keys import queue_keys
+from ..clock import ServerClock
+from ..connection.aio import AsyncDriver
+from ..errors import BrokerError, BrokerUnavailable
+from ..options import DEFAULT_QUEUE
+from ..pipe import frames
+from ..states import Verb
+from .acker import Acker
+from .banner import banner
+from .config import Identity, WorkerConfig
+from .fetcher import Fetcher
+from .heartbeat import Heartbeat
+from .holdings import Held, Holdings
+from .leases import Leases
+from .maintenance.forwarder import Forwarder
+from .maintenance.recoverer import Janitor, Recoverer
+from .service import Service
+from .shares import Shares
+from .subscriber import Subscriber
+from .supervisor import Starter, Supervisor
+
+logger = logging.getLogger("taskflow.worker")
+
+LIMITS_PERIOD = 0.05
+BURST_PERIOD = 0.05
+REACH_SECONDS = 4.5
+"""A broker that cannot be reached at the start ends the command within 5 s."""
+
+FLUSH_SECONDS = 10.0
+"""How long a stop waits for the last verdicts to be written."""
+
+
+class Worker:
+    """A worker process.
+
+    Args:
+        config: how it runs.
+        start_process: how a child is started, if not as a process.
+    """
+
+    def __init__(self, config: WorkerConfig, start_process: Starter | None = None) -> None:
+        self._config = config
+        self._identity = Identity()
+        self._clock = ServerClock()
+        self._holdings = Holdings()
+        self._supervisor = Supervisor(config, self._outcomes, self._room, start_process)
+        self._shares: Shares | None = None
+        self._acker: Acker | None = None
+        self._fetchers: list[Fetcher] = []
+        self._services: list[Service] = []
+        self._heartbeat: Heartbeat | None = None
+        self._stop = asyncio.Event()
+        self._grace = config.grace
+        self._taking = True
+
+    async def run(self) -> None:
+        """Run until told to stop.
+
+        Raises:
+            AppNotFound: the app cannot be imported.
+            BrokerUnavailable: the broker cannot be reached at the start.
+        """
+        hello = await self._supervisor.start()
+        try:
+            broker = await self._reach(self._config.broker or hello.broker)
+        except BaseException:
+            await self._supervisor.drain(lambda: 0.0)
+            raise
+        queues = self._config.queues or queues_of(hello)
+        self._wire(broker, queues)
+        logger.info("%s", banner(self._config, hello, str(broker.driver.url), queues))
+        try:
+            for service in self._services:
+                service.start()
+            watches = [asyncio.create_task(self._watch_limits(), name="limits")]
+            if self._config.burst:
+                watches.append(asyncio.create_task(self._watch_burst(broker, queues), name="burst"))
+            await self._stop.wait()
+            await self._shut_down(watches)
+        finally:
+            await broker.close()
+
+    # --- what signals do -------------------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop gracefully; the second time, hand back at once what still runs."""
+        if self._stop.is_set():
+            self._grace = 0.0
+            logger.warning("Stopping at once: running tasks are handed back")
+        else:
+            logger.info("Stopping: running tasks have %.0f s; stop again to hand them back at once", self._grace)
+        self._stop.set()
+
+    def quiet(self) -> None:
+        """Take nothing more; go on with what runs."""
+        if self._taking and self._heartbeat is not None:
+            self._taking = False
+            self._heartbeat.status = "stopped"
+            logger.info("Quiet: no more tasks are taken")
+            for fetcher in self._fetchers:
+                asyncio.ensure_future(fetcher.stop())
+
+    def resume(self) -> None:
+        """Take tasks again after `quiet`."""
+        if not self._taking and self._heartbeat is not None and not self._stop.is_set():
+            self._taking = True
+            self._heartbeat.status = "active"
+            logger.info("Taking tasks again")
+            for fetcher in self._fetchers:
+                fetcher.start()
+
+    def reload(self) -> None:
+        """Replace the children: new ones import the app anew, the old ones finish what they run."""
+        logger.info("Restarting the child processes")
+        self._reloading = asyncio.ensure_future(self._supervisor.restart())
+
+    def dump_stacks(self) -> None:
+        """Let every child write the stacks of its threads to standard error."""
+        self._supervisor.broadcast(frames.DumpStacks())
+
+    # --- wiring ----------------------------------------------------------------------------------------------------
+
+    async def _reach(self, url: str) -> AsyncBroker:
+        broker = AsyncBroker(AsyncDriver(url))
+        try:
+            await broker.driver.open()
+            await broker.run(Plain(("PING",), bytes), REACH_SECONDS)
+        except BrokerUnavailable as error:
+            await broker.close()
+            raise BrokerUnavailable(
+                f"cannot reach the broker {broker.driver.url}: {error}; is the server running, is the URL right?"
+            ) from error
+        except BaseException:
+            await broker.close()
+            raise
+        return broker
+
+    def _wire(self, broker: AsyncBroker, queues: Mapping[str, int]) -> None:
+        owner = self._identity.owner
+        self._acker = Acker(broker, owner, self._holdings, self._clock)
+        self._shares = Shares(queues, strict=self._config.strict, room=self._supervisor.room, most=BATCH)
+        self._heartbeat = Heartbeat(
+            broker,
+            self._identity,
+            queues,
+            strict=self._config.strict,
+            concurrency=self._config.total,
+            running=self._supervisor.running,
+            clock=self._clock,
+        )
+        self._fetchers = [Fetcher(q, owner, broker, self._shares, self._take, self._clock) for q in queues]
+        self._services = [
+            Leases(broker, owner, self._holdings),
+            self._heartbeat,
+            Subscriber(broker, lambda task_id: self._supervisor.broadcast(frames.Cancel(task_id))),
+            *(Forwarder(queue, broker, self._clock) for queue in queues),
+            *(Recoverer(queue, broker) for queue in queues),
+            *(Janitor(queue, broker) for queue in queues),
+            *self._fetchers,
+        ]
+
+    def _take(self, queue: str, tasks: list[Taken]) -> None:
+        items = [Held(queue, taken) for taken in tasks]
+        for held in items:
+            self._holdings.add(held)
+        if self._stop.is_set() or not self._taking:
+            self._outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])
+        else:
+            self._supervisor.give(items)
+
+    def _outcomes(self, items: list[tuple[Held, frames.Outcome]]) -> None:
+        assert self._acker is not None
+        self._acker.add(items)
+
+    def _room(self) -> None:
+        if self._shares is not None and not self._stop.is_set():
+            self._shares.pump()
+
+    # --- loops -----------------------------------------------------------------------------------------------------
+
+    async def _watch_limits(self) -> None:
+        while True:
+            await asyncio.sleep(LIMITS_PERIOD)
+            try:
+                self._supervisor.watch_limits()
+            except Exception:  # noqa: BLE001 - a defect in one look must not end the watch
+                logger.exception("The watch on time limits failed once; it goes on")
+
+    async def _watch_burst(self, broker: AsyncBroker, queues: Mapping[str, int]) -> None:
+        """Stop when nothing is held and every queue is empty, after what was due has been forwarded."""
+        lengths = [Plain(("LLEN", queue_keys(q).pending), int, queue_keys(q).slot) for q in queues]
+        await asyncio.sleep(2 * BURST_PERIOD)
+        while True:
+            await asyncio.sleep(BURST_PERIOD)
+            if len(self._holdings):
+                continue
+            for queue in queues:
+                with contextlib.suppress(BrokerError):
+                    await Forwarder(queue, broker, self._clock).tick()
+            replies = await broker.run_many(lengths)
+            if all(reply == 0 for reply in replies) and not len(self._holdings):
+                self._stop.set()
+                return
+
+    async def _shut_down(self, watches: list[asyncio.Task[None]]) -> None:
+        started = time.monotonic()
+        assert self._heartbeat is not None
+        assert self._acker is not None
+        self._heartbeat.status = "closed"
+        await asyncio.gather(*(fetcher.stop() for fetcher in self._fetchers))
+        await self._supervisor.drain(lambda: self._grace)
+        if not await self._acker.drain(FLUSH_SECONDS):
+            logger.error("%d tasks could not be handed back; their leases end within 30 s", len(self._holdings))
+            self._acker.stop()
+        for watch in watches:
+            watch.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+        await asyncio.gather(*(service.stop() for service in self._services))
+        await self._heartbeat.clear()
+        logger.info("Stopped after %.1f s", time.monotonic() - started)
+
+
+def queues_of(hello: frames.Hello) -> dict[str, int]:
+    """Every queue that the app's tasks name, with weight 1; the default queue when there are no tasks."""
+    return dict.fromkeys(sorted({task.queue for task in hello.tasks}) or [DEFAULT_QUEUE], 1)

@@ -1,0 +1,1 @@
+"""Go's Asynq on the other side of the storage."""

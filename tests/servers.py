@@ -1,0 +1,85 @@
+"""Real servers for the tests: started on free loopback ports, ended by process id."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from taskflow.embedded.binary import find_binary
+
+
+@dataclass
+class Server:
+    """A running valkey-server."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    directory: Path
+
+    @property
+    def url(self) -> str:
+        """Its broker URL."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """host:port, as Go's client takes it."""
+        return f"127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        """End the process, whatever state it is in."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait(10)
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on right now, with room for the cluster bus above it."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port < 55535:
+            return port
+
+
+def start_server(directory: Path, *arguments: str, port: int | None = None) -> Server:
+    """Start a server without a password and wait until it answers."""
+    port = port or free_port()
+    command = [str(find_binary()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)]
+    command += ["--save", "", "--appendonly", "no", "--enable-debug-command", "yes", *arguments]
+    with (directory / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    server = Server(port, process, directory)
+    client = redis.Redis(host="127.0.0.1", port=port)
+
+    def answers() -> bool:
+        assert process.poll() is None, (directory / "server.log").read_text()[-2000:]
+        with contextlib.suppress(redis.exceptions.ConnectionError):
+            return bool(client.ping())
+        return False
+
+    try:
+        wait_until(answers, description="the server answers")
+    except BaseException:
+        server.stop()
+        raise
+    finally:
+        client.close()
+    return server
+
+
+def wait_until(predicate: Callable[[], object], *, description: str, timeout: float = 20) -> None:
+    """Wait until the predicate holds; fail with the description when it does not in `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not predicate():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:g} s: {description}")
+        time.sleep(0.02)

@@ -1,0 +1,3 @@
+module taskflow/gojson
+
+go 1.22

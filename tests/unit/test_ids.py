@@ -1,0 +1,136 @@
+"""Ids and the names that become parts of keys."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskflow.errors import InvalidOption, InvalidQueueName, InvalidTaskId, TaskFlowError
+from taskflow.message.ids import (
+    MAX_HEADERS,
+    check_group_name,
+    check_headers,
+    check_queue_name,
+    check_task_id,
+    check_task_name,
+    new_id,
+)
+
+CHECKS = [check_queue_name, check_task_id, check_task_name, check_group_name]
+
+
+def test_a_new_id_is_a_random_uuid_in_lower_case() -> None:
+    for made in (new_id() for _ in range(1000)):
+        parsed = uuid.UUID(made)
+        assert str(parsed) == made
+        assert parsed.version == 4
+        assert parsed.variant == uuid.RFC_4122
+
+
+def test_new_ids_do_not_repeat() -> None:
+    assert len({new_id() for _ in range(10_000)}) == 10_000
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(
+    "name", ["default", "images:resize", "a-b_c.d/e", "x" * 255, "größe", "0", "a<b>", "画像"]
+)
+def test_ordinary_names_pass_unchanged(check: Callable[[str], str], name: str) -> None:
+    assert check(name) == name
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("", "blank"),
+        ("  ", "blank"),
+        ("\n", "blank"),
+        ("x" * 256, "256 characters"),
+        ("a{b", "brace"),
+        ("}", "brace"),
+        ("a\x00b", r"U\+0000"),
+        ("a\nb", r"U\+000A"),
+        ("a\x1b[31mb", r"U\+001B"),
+        ("a\x7f", r"U\+007F"),
+        ("a\x85b", r"U\+0085"),
+        ("a\ud800", r"U\+D800"),
+        ("a\u2028b", r"U\+2028"),
+        (b"bytes", "not bytes"),
+        (None, "not NoneType"),
+        (7, "not int"),
+    ],
+)
+def test_bad_names_are_refused_with_what_is_wrong(
+    check: Callable[[str], str], name: str, problem: str
+) -> None:
+    with pytest.raises(InvalidOption, match=problem):
+        check(name)
+
+
+@pytest.mark.parametrize("name", ["a b", " a", "a\u00a0b", "a\u3000b"])
+def test_only_queue_names_may_not_hold_whitespace(name: str) -> None:
+    with pytest.raises(InvalidQueueName, match="dash"):
+        check_queue_name(name)
+    assert check_task_id(name) == name
+
+
+def test_each_check_has_its_own_error() -> None:
+    with pytest.raises(InvalidQueueName):
+        check_queue_name("")
+    with pytest.raises(InvalidTaskId):
+        check_task_id("")
+
+
+@given(st.text(st.characters(codec=None)))
+def test_errors_about_names_are_one_printable_line(name: str) -> None:
+    for check in CHECKS:
+        problem = refusal(check, name)
+        assert problem.isascii()
+        assert problem.isprintable()
+        assert len(problem) < 250
+        assert problem or name.encode()
+
+
+def refusal(check: Callable[[str], str], name: str) -> str:
+    try:
+        check(name)
+    except TaskFlowError as error:
+        return str(error)
+    return ""
+
+
+def test_headers_are_copied() -> None:
+    given_headers = {"trace": "abc", "empty": "", "text": "any\nthing \u2028"}
+    checked = check_headers(given_headers)
+    assert checked == given_headers
+    assert checked is not given_headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ({"a": 1}, "'a' must be a str, not int"),
+        ({1: "a"}, "of type int must be a str"),
+        ({"": "a"}, "blank"),
+        ({"a\n": "x"}, r"U\+000A"),
+        ({"a": "\ud800"}, "lone surrogate"),
+        ({str(n): "" for n in range(MAX_HEADERS + 1)}, "65 headers"),
+        ({"a": "x" * 17_000}, "17,001 bytes"),
+        ("text", "mapping"),
+        ([("a", "b")], "mapping"),
+    ],
+)
+def test_bad_headers_are_refused(headers: object, problem: str) -> None:
+    with pytest.raises(InvalidOption, match=problem):
+        check_headers(headers)  # type: ignore[arg-type]
+
+
+def test_a_bad_headers_value_is_not_shown() -> None:
+    with pytest.raises(InvalidOption) as caught:
+        check_headers({"token": b"hunter2"})  # type: ignore[dict-item]
+    assert "hunter2" not in str(caught.value)
