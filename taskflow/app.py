@@ -16,7 +16,14 @@ from .broker.commands.enqueue import NewTask
 from .client import Client
 from .connection.url import parse
 from .context import CurrentTask
-from .errors import InvalidOption, InvalidSignature, TaskAlreadyRegistered, TaskFlowError, TaskNotRegistered, UnknownOption
+from .errors import (
+    InvalidOption,
+    InvalidSignature,
+    TaskAlreadyRegistered,
+    TaskFlowError,
+    TaskNotRegistered,
+    UnknownOption,
+)
 from .message.ids import check_queue_name, check_task_id, check_task_name
 from .options import DEFAULT_QUEUE, Options, TaskOptions, merge
 from .result import AsyncResult
@@ -36,8 +43,8 @@ Ask = Callable[[Any], Any]
 class Declaration(TypedDict, total=False):
     """What `@app.task(...)` takes besides `bind`, for type checkers. A number is seconds.
 
-    The first part are the defaults for every call (see `taskflow.Options`); then the retry policy, in tenacity's words or in
-    Celery's.
+    The first part are the defaults for every call (see `taskflow.Options`); then the retry policy, in
+    tenacity's words or in Celery's.
     """
 
     name: str | None
@@ -81,14 +88,14 @@ _PER_CALL = ("id", "task_id", "eta", "deadline", "expires")
 
 class _Decorator(Protocol):
     @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]
     @overload
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
 class _BindDecorator(Protocol):
     @overload
-    def __call__(
+    def __call__(  # type: ignore[overload-overlap]
         self, function: Callable[Concatenate[CurrentTask, P], Coroutine[Any, Any, R]], /
     ) -> AsyncTask[P, R]: ...
     @overload
@@ -100,12 +107,13 @@ class TaskFlow:
 
     Args:
         name: for logs and banners.
-        broker: the broker's URL (see `taskflow.connection.url.parse`). Without it `TASKFLOW_BROKER`, and without that
-            `embedded://`: a server of the machine's own, started when it is first needed.
+        broker: the broker's URL (see `taskflow.connection.url.parse`). Without it `TASKFLOW_BROKER`, and
+            without that `embedded://`: a server of the machine's own, started when it is first needed.
         include: modules to import before work starts, for tasks that nothing else imports.
         max_payload: bytes that the encoded arguments of one call may have.
         eager: run tasks where they are enqueued, for tests; arguments and results still go through JSON.
-        eager_propagates: in eager mode, raise a task's exception at `.delay()` instead of keeping it for `.get()`.
+        eager_propagates: in eager mode, raise a task's exception at `.delay()` instead of keeping it for
+            `.get()`.
         **defaults: options for every task, such as `queue`, `max_retries`, `retention`, `enqueue_timeout`.
 
     Raises:
@@ -147,7 +155,8 @@ class TaskFlow:
         self._broker = broker
         self._client: Client | None = None
         self._defaults = merge(
-            TaskOptions(queue=DEFAULT_QUEUE, enqueue_timeout=DEFAULT_ENQUEUE_TIMEOUT), TaskOptions.of(defaults)
+            TaskOptions(queue=DEFAULT_QUEUE, enqueue_timeout=DEFAULT_ENQUEUE_TIMEOUT),
+            TaskOptions.of(defaults),
         )
 
     def __repr__(self) -> str:
@@ -165,17 +174,23 @@ class TaskFlow:
             self._client = Client(self.broker_url)
         return self._client
 
-    # --- tasks -----------------------------------------------------------------------------------------------------
+    # --- tasks ----------------------------------------------------------------------------------------------
 
     @overload
-    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...
+    def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]
     @overload
     def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
     @overload
-    def task(self, *, bind: Literal[True], **options: Unpack[Declaration]) -> _BindDecorator: ...
+    def task(
+        self, function: None = None, /, *, bind: Literal[True], **options: Unpack[Declaration]
+    ) -> _BindDecorator: ...
     @overload
-    def task(self, *, bind: Literal[False] = False, **options: Unpack[Declaration]) -> _Decorator: ...
-    def task(self, function: Callable[..., Any] | None = None, /, *, bind: bool = False, **options: Any) -> Any:
+    def task(
+        self, function: None = None, /, *, bind: Literal[False] = False, **options: Unpack[Declaration]
+    ) -> _Decorator: ...
+    def task(
+        self, function: Callable[..., Any] | None = None, /, *, bind: bool = False, **options: Any
+    ) -> Any:
         """Make a function a task: `@app.task` or `@app.task(queue="images", ...)`.
 
         Args:
@@ -187,7 +202,8 @@ class TaskFlow:
             A `Task` (an `AsyncTask` for a coroutine function), which can still be called as the function.
 
         Raises:
-            InvalidSignature: the function has `*args` or positional-only parameters, or types that cannot travel.
+            InvalidSignature: the function has `*args` or positional-only parameters, or types that cannot
+                travel.
             UnknownOption: there is no such option.
             TaskAlreadyRegistered: another function has this name.
         """
@@ -195,7 +211,9 @@ class TaskFlow:
             return self._register(function, bind=False, options={})
         return lambda decorated: self._register(decorated, bind=bind, options=options)
 
-    def _register(self, function: Callable[..., Any], *, bind: bool, options: dict[str, Any]) -> BaseTask[Any, Any]:
+    def _register(
+        self, function: Callable[..., Any], *, bind: bool, options: dict[str, Any]
+    ) -> BaseTask[Any, Any]:
         if isinstance(function, BaseTask) or not callable(function):
             raise InvalidSignature(f"a task is made from a function, not from {type(function).__name__}")
         given = dict(options)
@@ -203,7 +221,9 @@ class TaskFlow:
         policy = RetryPolicy.of(**{key: given.pop(key) for key in _POLICY if key in given})
         for key in _PER_CALL:
             if given.get(key) is not None:
-                raise UnknownOption(f"option `{key}` is for one call, not for a task: give it to .options({key}=...)")
+                raise UnknownOption(
+                    f"option `{key}` is for one call, not for a task: give it to .options({key}=...)"
+                )
         own = merge(self._defaults, TaskOptions.of(given, also_known=("name", "bind", *_POLICY)))
         self._refuse_second(name, function)
         kind = AsyncTask if inspect.iscoroutinefunction(function) else Task
@@ -278,7 +298,7 @@ class TaskFlow:
         if self._client is not None:
             await self._client.aclose()
 
-    # --- what tasks enqueue with -----------------------------------------------------------------------------------
+    # --- what tasks enqueue with ----------------------------------------------------------------------------
 
     def submit(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """Enqueue one prepared call; used by `task.delay`."""
@@ -321,12 +341,12 @@ class TaskFlow:
 
 
 def _name_of(function: Callable[..., Any]) -> str:
-    """`module.function`; for a script that is run, its file's name stands for `__main__`, as the worker imports it."""
+    """`module.function`; for a script that is run, its file's name stands for `__main__`, as the worker
+    imports it.
+    """
     module = getattr(function, "__module__", None) or "__main__"
     if module == "__main__":
         main = sys.modules.get("__main__")
         spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
         module = spec.name.removesuffix(".__main__") if spec else Path(file).stem if file else module
     return f"{module}.{getattr(function, '__qualname__', 'task').replace('<locals>.', '')}"
-
-

@@ -22,7 +22,9 @@ Chunk = tuple[list[int], Command[list[EnqueueReply]]]
 
 
 class Client:
-    """What an app enqueues with. Connects at the first use; threads, event loops and forks each get their own connections.
+    """What an app enqueues with.
+
+    Connects at the first use; threads, event loops and forks each get their own connections.
 
     Args:
         url: the broker.
@@ -32,7 +34,9 @@ class Client:
         self.url = url
         self._broker: Broker | None = None
         self._lock = threading.Lock()
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncBroker] = weakref.WeakKeyDictionary()
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncBroker] = (
+            weakref.WeakKeyDictionary()
+        )
         self._published: set[str] = set()
 
     @property
@@ -63,7 +67,8 @@ class Client:
         Raises:
             DuplicateTask: the unique lock is held.
             TaskIdConflict: the queue has another task of this id.
-            BrokerUnavailable: no answer in time; the task may have been enqueued. Its `task_id` makes a repetition safe.
+            BrokerUnavailable: no answer in time; the task may have been enqueued. Its `task_id` makes a
+                repetition safe.
         """
         (error,) = self.enqueue_many([task], timeout)
         if error is not None:
@@ -105,12 +110,13 @@ class Client:
         if broker is not None:
             await broker.close()
 
-    # ---------------------------------------------------------------------------------------------------------------
+    # --------------------------------------------------------------------------------------------------------
 
     def _plan(self, tasks: Sequence[NewTask]) -> tuple[list[Chunk], list[Request]]:
         chunks = list(_chunks(tasks))
         requests: list[Request] = [command for _, command in chunks]
-        # Once per process and queue; workers repeat it with each heartbeat, so a removed queue shows up again.
+        # Once per process and queue; workers repeat it with each heartbeat, so a removed queue shows up
+        # again.
         unpublished = {task.message.queue for task in tasks} - self._published
         if unpublished:
             requests.append(publish_queues(sorted(unpublished)))
@@ -133,7 +139,7 @@ class Client:
 
 
 def _windows(tasks: Sequence[NewTask]) -> Iterable[Sequence[NewTask]]:
-    """So many tasks as are under way at once: more would fill the sockets' buffers and wait for each other."""
+    """So many tasks as are under way at once: more would fill the buffers and wait for each other."""
     for start in range(0, len(tasks), WINDOW):
         yield tasks[start : start + WINDOW]
 

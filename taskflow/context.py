@@ -40,7 +40,7 @@ class CurrentTask:
     headers: Mapping[str, str]
 
     def retry(self, reason: str = "", *, delay: float | timedelta | None = None) -> NoReturn:
-        """End this attempt and run the task again later; the same as `raise taskflow.Retry(reason, delay=...)`.
+        """End this attempt and run the task again later, as `raise taskflow.Retry(reason, delay=...)` does.
 
         Args:
             reason: kept as the task's last error.
@@ -56,7 +56,8 @@ def current_task() -> CurrentTask:
     """The task that is running here.
 
     Raises:
-        NotInTask: outside a task. Inside, it also works in the functions that the task calls, and in coroutines.
+        NotInTask: outside a task. Inside, it also works in the functions that the task calls, and in
+            coroutines.
     """
     try:
         return _running.get()
@@ -75,7 +76,7 @@ def leave(token: object) -> None:
 
 
 def direct(message: TaskMessage) -> CurrentTask:
-    """A running task that stands for a call which no worker makes: of the function itself, or in eager mode."""
+    """A running task that stands for a call no worker makes: of the function itself, or in eager mode."""
     return CurrentTask(
         id=message.id,
         name=message.type,

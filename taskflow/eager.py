@@ -1,4 +1,7 @@
-"""`TaskFlow(eager=True)`: tasks run where they are enqueued, for tests. Arguments and results still go through JSON."""
+"""`TaskFlow(eager=True)`: tasks run where they are enqueued, for tests.
+
+Arguments and results still go through JSON.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,8 @@ from .task import BaseTask
 class EagerResult(AsyncResult[Any]):
     """The handle on a task that has already run.
 
-    `get()` behaves as with a broker: a failure is `TaskFailed`, its cause the task's own exception; without `retention` there
-    is no result. There is one attempt: retries are for workers.
+    `get()` behaves as with a broker: a failure is `TaskFailed`, its cause the task's own exception; without
+    `retention` there is no result. There is one attempt: retries are for workers.
     """
 
     def __init__(self, message: TaskMessage, value: Any, error: BaseException | None) -> None:
@@ -73,7 +76,10 @@ class EagerResult(AsyncResult[Any]):
 
 
 def run(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
-    """Run a task here. A coroutine runs on an event loop of its own, in a thread of its own if one runs here."""
+    """Run a task here.
+
+    A coroutine runs on an event loop of its own, in a thread of its own if one runs here.
+    """
     if not task.is_async:
         return _settle(new.message, propagate, lambda: task.call(task.decode(new.message.payload)), task)
     try:
@@ -91,7 +97,7 @@ async def arun(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> Ea
     try:
         value = await task.call(task.decode(new.message.payload))
         return EagerResult(new.message, decode_result(encode_result(value)), None)
-    except Exception as error:  # noqa: BLE001 - a task may raise anything; it is in the handle
+    except Exception as error:
         if propagate:
             raise
         return EagerResult(new.message, None, error)
@@ -103,7 +109,7 @@ def _settle(message: TaskMessage, propagate: bool, call: Any, task: BaseTask[Any
     token = context.enter(context.direct(message))
     try:
         return EagerResult(message, decode_result(encode_result(call())), None)
-    except Exception as error:  # noqa: BLE001 - a task may raise anything; it is in the handle
+    except Exception as error:
         if propagate:
             raise
         return EagerResult(message, None, error)

@@ -1,8 +1,9 @@
 """Every exception that taskflow raises, in one tree.
 
-`TaskFlowError` is the root. Below it, four questions decide where an error belongs: does the programmer fix it
-(`ConfigurationError`), does the caller of `.delay()` decide (`EnqueueError`), does somebody wait or call the operator
-(`BrokerError`), or is something wrong with what is stored (`MessageError`)? Facts about the error are attributes.
+`TaskFlowError` is the root. Below it, four questions decide where an error belongs: does the programmer fix
+it (`ConfigurationError`), does the caller of `.delay()` decide (`EnqueueError`), does somebody wait or call
+the operator (`BrokerError`), or is something wrong with what is stored (`MessageError`)? Facts about the
+error are attributes.
 
 No message holds a password, an argument of a task or a result.
 """
@@ -16,7 +17,7 @@ class TaskFlowError(Exception):
     """The root of every error of taskflow."""
 
 
-# --- the programmer fixes it -------------------------------------------------------------------------------------------
+# --- the programmer fixes it --------------------------------------------------------------------------------
 
 
 class ConfigurationError(TaskFlowError):
@@ -44,7 +45,7 @@ class InvalidBrokerURL(ConfigurationError, ValueError):
 
 
 class InvalidSignature(ConfigurationError, TypeError):
-    """A function cannot be a task: `*args`, positional-only parameters or types that cannot travel as JSON."""
+    """A function cannot be a task: `*args`, positional-only parameters, types that cannot be JSON."""
 
 
 class TaskNotRegistered(ConfigurationError, LookupError):
@@ -67,7 +68,9 @@ class PortInUse(ConfigurationError):
     """A port that a server was told to use belongs to somebody else."""
 
     def __init__(self, port: int, detail: str = "") -> None:
-        super().__init__(f"port {port} is in use{detail}; choose another with --port, or stop what listens there")
+        super().__init__(
+            f"port {port} is in use{detail}; choose another with --port, or stop what listens there"
+        )
         self.port = port
 
 
@@ -79,7 +82,7 @@ class EmbeddedServerError(TaskFlowError):
     """The embedded server or cluster did not start, or did not form; the end of its log is in the message."""
 
 
-# --- the caller of .delay() decides ------------------------------------------------------------------------------------
+# --- the caller of .delay() decides -------------------------------------------------------------------------
 
 
 class EnqueueError(TaskFlowError):
@@ -87,7 +90,7 @@ class EnqueueError(TaskFlowError):
 
 
 class InvalidArguments(EnqueueError, TypeError):
-    """The arguments do not fit the task: one is missing, unknown, of the wrong type, or cannot travel as JSON.
+    """The arguments do not fit the task: one is missing, unknown, of the wrong type, or cannot be JSON.
 
     In a worker such a task is archived and never retried.
     """
@@ -109,7 +112,8 @@ class TaskIdConflict(EnqueueError):
 
     def __init__(self, task_id: str, queue: str) -> None:
         super().__init__(
-            f"task id {task_id!r} already exists in queue {queue!r}; choose another id, or delete or wait for the first"
+            f"task id {task_id!r} already exists in queue {queue!r}; "
+            "choose another id, or delete or wait for the first"
         )
         self.task_id = task_id
         self.queue = queue
@@ -128,7 +132,7 @@ class PayloadTooLarge(EnqueueError, ValueError):
         self.limit = limit
 
 
-# --- wait, or call the operator ----------------------------------------------------------------------------------------
+# --- wait, or call the operator -----------------------------------------------------------------------------
 
 
 class BrokerError(TaskFlowError):
@@ -183,7 +187,7 @@ class IllegalMove(TaskFlowError):
     """The task is in a state from which it cannot go where it was told to."""
 
 
-# --- the stored bytes are bad ------------------------------------------------------------------------------------------
+# --- the stored bytes are bad -------------------------------------------------------------------------------
 
 
 class MessageError(TaskFlowError):
@@ -194,7 +198,7 @@ class DecodeError(MessageError):
     """The bytes are not a message of Asynq's format."""
 
 
-# --- results -----------------------------------------------------------------------------------------------------------
+# --- results ------------------------------------------------------------------------------------------------
 
 
 class ResultError(TaskFlowError):
@@ -210,7 +214,7 @@ class ResultTimeout(ResultError, TimeoutError):
 
 
 class ResultNotKept(ResultError):
-    """The task has no `retention`, so nothing of it remains once it has succeeded: there is no result to wait for."""
+    """The task has no `retention`, so nothing remains once it has succeeded: there is no result to get."""
 
 
 class ResultMissing(ResultError):
@@ -229,7 +233,7 @@ class ResultNotSerializable(TaskFlowError, TypeError):
     """What a task returned cannot be written as JSON, so it cannot be kept as its result."""
 
 
-# --- inside a running task ---------------------------------------------------------------------------------------------
+# --- inside a running task ----------------------------------------------------------------------------------
 
 
 class NotInTask(TaskFlowError, RuntimeError):
@@ -237,7 +241,7 @@ class NotInTask(TaskFlowError, RuntimeError):
 
 
 class TaskTimeout(TaskFlowError, TimeoutError):
-    """Raised inside a task whose `timeout` or `deadline` has passed (the soft limit). It counts as a failure."""
+    """Raised inside a task whose `timeout` or `deadline` has passed (the soft limit): a failed attempt."""
 
 
 class TaskCancelled(TaskFlowError):

@@ -19,22 +19,25 @@ def load_app(spec: str) -> TaskFlow:
     """Import an app.
 
     Args:
-        spec: `module`, `module:attribute` or `module:factory()`. The current directory is looked at first. Without an attribute
-            it is `app` or `taskflow`, or the module's only `TaskFlow`. A path such as `shop/jobs.py` works too.
+        spec: `module`, `module:attribute` or `module:factory()`. The current directory is looked at first.
+            Without an attribute it is `app` or `taskflow`, or the module's only `TaskFlow`. A path such as
+            `shop/jobs.py` works too.
 
     Returns:
         The app, with its `include` imported.
 
     Raises:
-        AppNotFound: there is no such module or attribute, it is not an app, or the import failed; then the failure is
-            its `__cause__`.
+        AppNotFound: there is no such module or attribute, it is not an app, or the import failed; then the
+            failure is its `__cause__`.
     """
     module_name, _, attribute = spec.partition(":")
     module_name = module_name.strip()
     if module_name.endswith(".py"):
         module_name = module_name.removesuffix(".py").strip("./").replace("/", ".")
     if not module_name or not all(part.isidentifier() for part in module_name.split(".")):
-        raise AppNotFound(f"-A {spec!r} names no module; write module or module:attribute, as in -A shop.tasks:app")
+        raise AppNotFound(
+            f"-A {spec!r} names no module; write module or module:attribute, as in -A shop.tasks:app"
+        )
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
     module = _import(module_name, spec)
@@ -56,8 +59,10 @@ def _import(name: str, spec: str) -> ModuleType:
                 "run the command where the module is"
             ) from None
         raise AppNotFound(f"-A {spec!r}: importing {name!r} failed: {error}") from error
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's module raises, the command ends with it
-        raise AppNotFound(f"-A {spec!r}: importing {name!r} failed: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise AppNotFound(
+            f"-A {spec!r}: importing {name!r} failed: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _attribute(module: ModuleType, path: str, spec: str) -> Any:
@@ -66,12 +71,16 @@ def _attribute(module: ModuleType, path: str, spec: str) -> Any:
         try:
             value = getattr(value, part)
         except AttributeError:
-            raise AppNotFound(f"-A {spec!r}: module {module.__name__!r} has no attribute {path!r}{_hint(module)}") from None
+            raise AppNotFound(
+                f"-A {spec!r}: module {module.__name__!r} has no attribute {path!r}{_hint(module)}"
+            ) from None
     if path.endswith("()"):
         try:
             value = value()
-        except Exception as error:  # noqa: BLE001 - whatever the user's factory raises, the command ends with it
-            raise AppNotFound(f"-A {spec!r}: calling {path} failed: {type(error).__name__}: {error}") from error
+        except Exception as error:
+            raise AppNotFound(
+                f"-A {spec!r}: calling {path} failed: {type(error).__name__}: {error}"
+            ) from error
     return value
 
 
@@ -86,8 +95,8 @@ def _find(module: ModuleType, spec: str) -> TaskFlow:
         names = ", ".join(f"{module.__name__}:{name}" for name in apps)
         raise AppNotFound(f"-A {spec!r}: module {module.__name__!r} has several apps; name one: {names}")
     raise AppNotFound(
-        f"-A {spec!r}: module {module.__name__!r} has no TaskFlow app; make one with app = TaskFlow(...), or name it: "
-        f"-A {module.__name__}:attribute"
+        f"-A {spec!r}: module {module.__name__!r} has no TaskFlow app; make one with app = TaskFlow(...), "
+        f"or name it: -A {module.__name__}:attribute"
     )
 
 

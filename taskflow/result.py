@@ -59,8 +59,8 @@ class ResultInfo:
 class AsyncResult(Generic[R]):
     """A handle on one task.
 
-    `get()` waits for the verdict; in a coroutine `await result.aget()`, or just `await result`. Another process gets the
-    same handle by `app.result(id, queue=...)`.
+    `get()` waits for the verdict; in a coroutine `await result.aget()`, or just `await result`. Another
+    process gets the same handle by `app.result(id, queue=...)`.
 
     Example:
         >>> result = resize.options(retention=600).delay("a.png")   # doctest: +SKIP
@@ -110,8 +110,8 @@ class AsyncResult(Generic[R]):
     def get(self, timeout: float | None = None) -> R:
         """Wait for the verdict and return what the task returned.
 
-        A task in retry is waited for. The wait is woken when a Python worker writes the verdict; what Go writes is found
-        by looking, at growing intervals up to a second.
+        A task in retry is waited for. The wait is woken when a Python worker writes the verdict; what Go
+        writes is found by looking, at growing intervals up to a second.
 
         Args:
             timeout: seconds; None waits as long as it takes.
@@ -164,7 +164,7 @@ class AsyncResult(Generic[R]):
                 await listener.close()
         return self._value  # type: ignore[no-any-return]
 
-    # ---------------------------------------------------------------------------------------------------------------
+    # --------------------------------------------------------------------------------------------------------
 
     def _settled(self, snapshot: Snapshot) -> bool:
         """Whether there is a verdict; an error is raised, a value is kept."""
@@ -179,13 +179,14 @@ class AsyncResult(Generic[R]):
             return True
         if retention == 0:
             raise ResultNotKept(
-                f"task {self.id} keeps no result; give it one with retention=<seconds>, in @app.task or .options()",
+                f"task {self.id} keeps no result; "
+                "give it one with retention=<seconds>, in @app.task or .options()",
                 task_id=self.id,
             )
         if snapshot.state is None:
             raise ResultMissing(
-                f"queue {self.queue!r} does not know task {self.id}: it was deleted, its retention has passed, "
-                "or it never existed",
+                f"queue {self.queue!r} does not know task {self.id}: "
+                "it was deleted, its retention has passed, or it never existed",
                 task_id=self.id,
             )
         return False
@@ -199,10 +200,12 @@ class AsyncResult(Generic[R]):
         return min(look, left)
 
     def _listen(self, pause: float) -> Listener | None:
-        """Subscribe; the caller looks once more afterwards, so that nothing falls between look and subscription."""
+        """Subscribe. The caller looks once more afterwards, so that nothing falls between the two."""
         keys = queue_keys(self.queue)
         try:
-            return Listener(self._client.broker.driver, keys.slot, keys.verdict_channel(self.id), max(pause, 1.0))
+            return Listener(
+                self._client.broker.driver, keys.slot, keys.verdict_channel(self.id), max(pause, 1.0)
+            )
         except BrokerUnavailable:
             time.sleep(pause)
             return None

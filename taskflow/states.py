@@ -9,7 +9,10 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a task is. The value is what the `state` field of the task's hash holds, and the suffix of its key."""
+    """Where a task is.
+
+    The value is what the `state` field of the task's hash holds, and the suffix of its key.
+    """
 
     PENDING = "pending"
     ACTIVE = "active"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from . import context
@@ -19,6 +20,9 @@ from .retry import RetryPolicy
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+SOFT_FIRST = 0.5
+"""Seconds that the soft limit has at least before the hard one."""
 
 
 class Backend(Protocol):
@@ -97,7 +101,8 @@ class MapResult(Sequence[MapItem[R]]):
         if self.failed:
             first = self.failed[0]
             raise EnqueueError(
-                f"{len(self.failed)} of {len(self)} calls were not enqueued; the first is number {first.index}: {first.error}"
+                f"{len(self.failed)} of {len(self)} calls were not enqueued; "
+                f"the first is number {first.index}: {first.error}"
             ) from first.error
 
 
@@ -134,7 +139,8 @@ class Sender(Generic[P, R]):
             PayloadTooLarge: the arguments are over the app's limit.
             DuplicateTask: with `unique`, an equal task is enqueued already.
             TaskIdConflict: with `id`, the queue has a task of this id.
-            BrokerUnavailable: no answer within the app's `enqueue_timeout`; its `task_id` makes a repetition safe.
+            BrokerUnavailable: no answer within the app's `enqueue_timeout`; its `task_id` makes a repetition
+                safe.
         """
         return self._submit(args, kwargs, self._options)
 
@@ -180,12 +186,16 @@ class Sender(Generic[P, R]):
         )
         return _outcomes(new, handles, items)
 
-    # ---------------------------------------------------------------------------------------------------------------
+    # --------------------------------------------------------------------------------------------------------
 
     def _submit(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions) -> AsyncResult[R]:
-        return self._task.backend.submit(self._task, self._task.prepare(args, kwargs, options), self._timeout(options))
+        return self._task.backend.submit(
+            self._task, self._task.prepare(args, kwargs, options), self._timeout(options)
+        )
 
-    async def _asubmit(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions) -> AsyncResult[R]:
+    async def _asubmit(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions
+    ) -> AsyncResult[R]:
         new = self._task.prepare(args, kwargs, options)
         return await self._task.backend.asubmit(self._task, new, self._timeout(options))
 
@@ -279,13 +289,11 @@ class BaseTask(Sender[P, R]):
 
     def hard_limit(self, message: TaskMessage, soft: float, margin: float) -> float:
         """Seconds after which the process that runs this message is killed."""
-        own = message.headers.get(HARD_TIMEOUT_HEADER)
-        if own is not None:
-            try:
-                return float(own)
-            except ValueError:
-                pass
-        return self._options.hard_timeout or soft + margin
+        hard = (
+            _seconds(message.headers.get(HARD_TIMEOUT_HEADER)) or self._options.hard_timeout or soft + margin
+        )
+        # The soft limit gets its chance first, also where both are the same.
+        return max(hard, soft + SOFT_FIRST)
 
     def _direct(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if not self.bind:
@@ -312,18 +320,30 @@ class AsyncTask(BaseTask[P, R]):
         return self._direct(args, kwargs)  # type: ignore[no-any-return]
 
 
+def _seconds(text: str | None) -> float | None:
+    """A header as a positive number of seconds, if it is one: others may have written it."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if isfinite(value) and value > 0 else None
+
+
 def _call(call: Sequence[Any] | Mapping[str, Any], name: str) -> tuple[Sequence[Any], Mapping[str, Any]]:
     if isinstance(call, Mapping):
         return (), call
     if isinstance(call, tuple | list):
         return call, {}
     raise InvalidArguments(
-        f"task {name!r}: map() takes a tuple of positional arguments or a dict for each call, not {type(call).__name__}"
+        f"task {name!r}: map() takes a tuple of positional arguments or a dict for each call, "
+        f"not {type(call).__name__}"
     )
 
 
 def _outcomes(
-    new: Mapping[int, NewTask], handles: list[AsyncResult[Any] | TaskFlowError], items: list[MapItem[R] | None]
+    new: Mapping[int, NewTask],
+    handles: list[AsyncResult[Any] | TaskFlowError],
+    items: list[MapItem[R] | None],
 ) -> MapResult[R]:
     for index, handle in zip(new, handles, strict=True):
         if isinstance(handle, TaskFlowError):

@@ -16,8 +16,8 @@ T = TypeVar("T")
 class Command(Generic[T]):
     """A call of a script.
 
-    `resend_flag` is the index in `args` of the flag that the retry loop raises when an earlier copy of this very call may
-    have run; -1 for scripts that are idempotent by themselves.
+    `resend_flag` is the index in `args` of the flag that the retry loop raises when an earlier copy of this
+    very call may have run; -1 for scripts that are idempotent by themselves.
     """
 
     script: Script

@@ -1,7 +1,7 @@
 """The names of the keys (Asynq's, and ours beside them), and the cluster's key slot of a queue (pure).
 
-Source: hibiken/asynq `internal/base/base.go`. All keys of a queue carry its name in braces, the cluster's hash tag, so
-they live on one slot. Ours begin with `taskflow:` and carry the same tag.
+Source: hibiken/asynq `internal/base/base.go`. All keys of a queue carry its name in braces, the cluster's
+hash tag, so they live on one slot. Ours begin with `taskflow:` and carry the same tag.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class QueueKeys:
         "lease",
         "name",
         "orphans",
+        "own",
         "paused",
         "pending",
         "prefix",
@@ -45,7 +46,6 @@ class QueueKeys:
         "slot",
         "task_prefix",
         "unique_prefix",
-        "own",
     )
 
     def __init__(self, name: str) -> None:

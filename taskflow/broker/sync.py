@@ -12,7 +12,9 @@ from .command import Command, Plain
 T = TypeVar("T")
 
 TIMEOUT = 5.0
-"""Seconds that a command may take over reconnections, redirections and repetitions, unless the caller says otherwise."""
+"""Seconds that a command may take over reconnections, redirections and repetitions, unless the caller says
+otherwise.
+"""
 
 
 class Broker:

@@ -32,9 +32,10 @@ def inspects(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def for_each(names: Iterable[str], order: Callable[[str], str]) -> None:
-    """Carry out an order for each name and print what it says; go on after a refusal, and exit with 2 at the end.
+    """Carry out an order for each name and print what it says.
 
-    An error of the broker concerns all of them: it ends the command.
+    After a refusal the others are still carried out, and the exit code is 2 at the end. An error of the
+    broker concerns all of them: it ends the command.
     """
     refused = False
     for name in names:

@@ -14,6 +14,7 @@ import click
 from .._version import __version__
 from ..errors import TaskFlowError
 from .options import remember_target
+from .output import clean
 
 DEBUG_VARIABLE = "TASKFLOW_DEBUG"
 
@@ -25,14 +26,14 @@ NOUNS: Mapping[str, str] = {
     "task": "List, inspect, run, archive, delete and cancel tasks.",
     "worker": "Run the tasks of an app.",
 }
-"""The commands, with the line that `taskflow --help` shows. Each is `taskflow/cli/<name>.py`, loaded when it is used."""
+"""The commands, with their lines in `taskflow --help`. Each is `taskflow/cli/<name>.py`, loaded when used."""
 
 _SUBCOMMANDS: Mapping[str, Mapping[str, str]] = {"server": {"ls": "taskflow.cli.server_ls"}}
 """Commands that another file adds to the group of a noun, by name: the module that has them."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are modules: `taskflow worker` must not wait for what `taskflow queue` imports."""
+    """A group of modules: `taskflow worker` loads nothing that only `taskflow queue` needs."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands whose modules are installed."""
@@ -72,12 +73,12 @@ class Failure(click.ClickException):
 
     def __init__(self, error: Exception) -> None:
         if isinstance(error, TaskFlowError | OSError):
-            text, self.exit_code = str(error), 2
+            text, code = str(error), 2
         else:
             # The text of an unforeseen error may hold somebody's data.
-            text = f"unexpected {type(error).__name__}; {DEBUG_VARIABLE}=1 shows where it comes from"
-            self.exit_code = 1
-        super().__init__(" ".join(text.split()))
+            text, code = f"unexpected {type(error).__name__}; {DEBUG_VARIABLE}=1 shows where it comes from", 1
+        super().__init__(clean(" ".join(text.split())))
+        self.exit_code: int = code  # type: ignore[misc]  # click reads it from the instance
 
 
 def _is_closed_pipe(error: Exception) -> bool:

@@ -1,7 +1,7 @@
 """How commands print: tables on a terminal, aligned text in a pipe, JSON on request.
 
-What comes from queues (names, ids, errors, payloads) is foreign text: control characters are escaped, so that nothing
-stored can move the cursor or hide a line.
+What comes from queues (names, ids, errors, payloads) is foreign text: control characters are escaped, so that
+nothing stored can move the cursor or hide a line.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def span(length: timedelta) -> str:
     if seconds < 1:
         milliseconds = int(length.total_seconds() * 1000)
         return f"{milliseconds}ms" if milliseconds > 0 else "0s"
-    parts = []
+    parts: list[str] = []
     for name, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         count, seconds = divmod(seconds, size)
         if count or parts:
@@ -120,14 +120,13 @@ def size(count: int) -> str:
         >>> size(1536)
         '1.5 KiB'
     """
-    amount, unit = float(count), "B"
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if amount < 1024:
-            break
+    if count < 1024:
+        return f"{count} B"
+    amount, units = count / 1024, ["KiB", "MiB", "GiB", "TiB"]
+    while amount >= 1024 and len(units) > 1:
         amount /= 1024
-    else:
-        unit = "TiB"
-    return f"{count} B" if unit == "B" else f"{amount:.1f} {unit}"
+        del units[0]
+    return f"{amount:.1f} {units[0]}"
 
 
 def _print_plain(rows: Sequence[Sequence[str]]) -> None:

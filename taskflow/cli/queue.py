@@ -80,7 +80,7 @@ def inspect_queues(inspector: Inspector, names: tuple[str, ...], as_json: bool) 
 )
 @as_json
 def show_history(inspector: Inspector, names: tuple[str, ...], days: int, as_json: bool) -> None:
-    """Show how many tasks were processed and failed on each day (UTC)."""
+    """Show what queues did on each day (UTC)."""
     found = {name: inspector.history(name, days) for name in names}
     if as_json:
         print_json(
@@ -109,7 +109,10 @@ def show_history(inspector: Inspector, names: tuple[str, ...], days: int, as_jso
 @_NAMES
 @inspects
 def pause_queues(inspector: Inspector, names: tuple[str, ...]) -> None:
-    """Let no worker, of ours or of Go's, take from queues until they are resumed."""
+    """Let no worker take from queues until resumed.
+
+    Workers of ours and of Go's finish what they are running.
+    """
 
     def pause(name: str) -> str:
         return f"Queue {name!r} is paused{'' if inspector.pause(name) else ' already'}."
@@ -134,9 +137,9 @@ def resume_queues(inspector: Inspector, names: tuple[str, ...]) -> None:
 @inspects
 @click.option("-f", "--force", is_flag=True, help="Also when it holds tasks: they are deleted with it.")
 def remove_queues(inspector: Inspector, names: tuple[str, ...], force: bool) -> None:
-    """Remove queues with everything that belongs to them, counters and locks included.
+    """Remove queues and everything that is theirs.
 
-    A queue that runs tasks is never removed.
+    Counters and unique locks go too. A queue that runs tasks is never removed.
     """
 
     def remove(name: str) -> str:
@@ -151,7 +154,7 @@ def remove_queues(inspector: Inspector, names: tuple[str, ...], force: bool) -> 
 @inspects
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 def purge_queue(inspector: Inspector, name: str, yes: bool) -> None:
-    """Delete all tasks of a queue that have yet to run.
+    """Delete the tasks of a queue that have yet to run.
 
     Those are the pending, scheduled, retry and aggregating ones. Active, archived and completed tasks stay.
     """

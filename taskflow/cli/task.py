@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from ..inspector import Inspector, Problem, TaskInfo
+from ..inspector import Inspector
 from ..states import State
 from .inspecting import for_each, inspects
 from .options import remember_target
-from .output import as_json, number, print_fields, print_json, print_table, since, span_of, stamp, until
-from .views import as_text, page_view, task_view
+from .output import as_json, number, print_fields, print_json, print_table
+from .task_table import COLUMNS, fields, payload_text
+from .views import page_view, task_view
 
 _QUEUE = click.option("-q", "--queue", required=True, metavar="QUEUE", help="The queue.")
 _IDS = click.argument("ids", nargs=-1, metavar="ID...")
@@ -69,7 +70,7 @@ def list_tasks(
     if as_json:
         print_json(page_view(queue, state, found, payload=payload))
         return
-    columns = [*_COLUMNS[state], *([("Payload", _payload)] if payload else [])]
+    columns = [*COLUMNS[state], *([("Payload", payload_text)] if payload else [])]
     print_table(
         [name for name, _ in columns],
         [[cell(one) for _, cell in columns] for one in found.tasks],
@@ -104,7 +105,7 @@ def inspect_tasks(
     for position, one in enumerate(found):
         if position:
             click.echo()
-        print_fields(_fields(one, payload=payload))
+        print_fields(fields(one, payload=payload))
 
 
 @task.command("run")
@@ -147,7 +148,8 @@ def cancel_tasks(
 ) -> None:
     """Tell the workers that run tasks to stop them.
 
-    The workers that listen are told, and none of them answers. A task that waits is not touched: archive or delete it.
+    The workers that listen are told, and none of them answers. A task that waits is not touched: archive or
+    delete it.
     """
 
     def cancel(one: str) -> str:
@@ -209,100 +211,3 @@ def _required(ids: tuple[str, ...], more_ids: tuple[str, ...]) -> tuple[str, ...
 def _check_group(state: State, group: str | None) -> None:
     if group is not None and state is not State.AGGREGATING:
         raise click.UsageError("-g/--group goes with -s aggregating only")
-
-
-Cell = Callable[[TaskInfo], str]
-
-
-def _type(found: TaskInfo) -> str:
-    return f"({found.problem.value})" if found.problem is not Problem.NONE else found.type
-
-
-def _payload(found: TaskInfo) -> str:
-    return _shown(found.message.payload if found.message else None)
-
-
-def _shown(data: bytes | None) -> str:
-    if not data:
-        return ""
-    text = as_text(data)
-    return text if text is not None else f"({len(data):,} bytes that are no text)"
-
-
-def _retried(found: TaskInfo) -> str:
-    return f"{found.message.retried}/{found.message.max_retries}" if found.message else ""
-
-
-_ID: tuple[str, Cell] = ("ID", lambda found: found.id)
-_TYPE: tuple[str, Cell] = ("Type", _type)
-_ERROR: tuple[str, Cell] = ("Last Error", lambda found: found.last_error)
-_RETRIED: tuple[str, Cell] = ("Retried", _retried)
-
-_COLUMNS: dict[State, list[tuple[str, Cell]]] = {
-    State.PENDING: [_ID, _TYPE, ("Pending Since", lambda found: since(found.pending_since))],
-    State.ACTIVE: [
-        _ID,
-        _TYPE,
-        ("Lease", lambda found: "ended" if found.is_orphaned else until(found.lease_until)),
-    ],
-    State.SCHEDULED: [_ID, _TYPE, ("Process In", lambda found: until(found.next_process_at))],
-    State.RETRY: [
-        _ID,
-        _TYPE,
-        ("Next Retry", lambda found: until(found.next_process_at)),
-        ("Last Failed", lambda found: since(found.last_failed_at)),
-        _RETRIED,
-        _ERROR,
-    ],
-    State.ARCHIVED: [_ID, _TYPE, ("Archived", lambda found: since(found.archived_at)), _RETRIED, _ERROR],
-    State.COMPLETED: [
-        _ID,
-        _TYPE,
-        ("Completed", lambda found: since(found.completed_at)),
-        ("Deleted", lambda found: until(found.expires_at)),
-    ],
-    State.AGGREGATING: [_ID, _TYPE, ("Group", lambda found: found.group)],
-}
-
-
-def _fields(found: TaskInfo, *, payload: bool) -> list[tuple[str, str]]:
-    message = found.message
-    fields = [
-        ("Queue", found.queue),
-        ("ID", found.id),
-        ("Type", _type(found)),
-        (
-            "State",
-            (found.state.value if found.state else "unknown") + (", orphaned" if found.is_orphaned else ""),
-        ),
-        ("Retried", _retried(found)),
-        ("Group", found.group),
-        ("Pending since", stamp(found.pending_since)),
-        ("Next process time", _when(found)),
-        ("Lease until", stamp(found.lease_until)),
-        ("Worker", found.owner),
-        ("Archived at", stamp(found.archived_at)),
-        ("Completed at", stamp(found.completed_at)),
-        ("Kept until", stamp(found.expires_at)),
-        ("Last failed at", stamp(found.last_failed_at)),
-        ("Last error", found.last_error),
-        ("Crashes", number(found.crashes) if found.crashes else ""),
-        ("Recoveries", number(found.recoveries) if found.recoveries else ""),
-    ]
-    if message:
-        fields += [
-            ("Timeout", span_of(message.timeout)),
-            ("Deadline", stamp(found.deadline)),
-            ("Retention", span_of(message.retention)),
-            ("Unique key", message.unique_key),
-        ]
-    if payload:
-        fields += [(f"Header {name}", value) for name, value in (message.headers.items() if message else ())]
-        fields += [("Payload", _payload(found)), ("Result", _shown(found.result))]
-    return fields
-
-
-def _when(found: TaskInfo) -> str:
-    if found.state is State.PENDING:
-        return "now"
-    return f"{stamp(found.next_process_at)}, {until(found.next_process_at)}" if found.next_process_at else ""

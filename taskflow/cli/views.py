@@ -1,7 +1,7 @@
-"""What `--json` prints: the values of the inspector as plain objects with stable names (pure; see docs/cli.md).
+"""What `--json` prints: the inspector's values as plain objects with stable names (pure; see docs/cli.md).
 
-Times are ISO 8601 in UTC, lengths of time are seconds, and what is not there is null. Payloads, results and headers
-are only there when they were asked for.
+Times are ISO 8601 in UTC, lengths of time are seconds, and what is not there is null. Payloads, results and
+headers are only there when they were asked for.
 """
 
 from __future__ import annotations

@@ -14,14 +14,46 @@ from .options import Target, target_options
 
 @click.command("worker", context_settings={"help_option_names": ["-h", "--help"]})
 @target_options
-@click.option("-Q", "--queues", multiple=True, metavar="NAME[=WEIGHT],...", help="Queues to serve, with weights.  [default: the queues of the app's tasks]")
-@click.option("-c", "--concurrency", type=str, default=str(DEFAULT_CONCURRENCY), show_default=True, metavar="N|auto", help="Tasks at once.")
-@click.option("-P", "--pool", type=click.Choice(["threads", "processes", "solo"]), default="threads", show_default=True, help="Threads of one process, a process each, or in this process.")
-@click.option("--processes", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many such pools.")
+@click.option(
+    "-Q",
+    "--queues",
+    multiple=True,
+    metavar="NAME[=WEIGHT],...",
+    help="Queues to serve, with weights.  [default: the queues of the app's tasks]",
+)
+@click.option(
+    "-c",
+    "--concurrency",
+    type=str,
+    default=str(DEFAULT_CONCURRENCY),
+    show_default=True,
+    metavar="N|auto",
+    help="Tasks at once.",
+)
+@click.option(
+    "-P",
+    "--pool",
+    type=click.Choice(["threads", "processes", "solo"]),
+    default="threads",
+    show_default=True,
+    help="Threads of one process, a process each, or in this process.",
+)
+@click.option(
+    "--processes", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many such pools."
+)
 @click.option("--strict", is_flag=True, help="Serve queues strictly in the order of their weights.")
-@click.option("--grace", type=float, default=DEFAULT_GRACE, show_default=True, metavar="SECONDS", help="Time that running tasks get at a stop.")
+@click.option(
+    "--grace",
+    type=float,
+    default=DEFAULT_GRACE,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time that running tasks get at a stop.",
+)
 @click.option("--burst", is_flag=True, help="Work until the queues are empty, then exit.")
-@click.option("-l", "--log-level", type=click.Choice(LEVELS, case_sensitive=False), default="info", show_default=True)
+@click.option(
+    "-l", "--log-level", type=click.Choice(LEVELS, case_sensitive=False), default="info", show_default=True
+)
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True)
 def worker(
     target: Target,

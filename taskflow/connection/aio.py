@@ -58,19 +58,21 @@ class AsyncDriver:
         answer: Any = None
         while True:
             try:
-                step = steps.send(answer)
+                step, answer = steps.send(answer), None
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             match step:
                 case Trips(trips):
                     answer = await self._travel(trips, deadline)
                 case Refresh(generation):
-                    answer = await self._refresh(generation, deadline)
+                    await self._refresh(generation, deadline)
                 case Pause(seconds):
-                    answer = await asyncio.sleep(seconds)
+                    await asyncio.sleep(seconds)
 
     async def connect(self, slot: int | None, timeout: float) -> Any:
-        """A connection of the caller's own to the owner of `slot`, for blocking and subscribing; the caller closes it."""
+        """A connection of the caller's own to the owner of `slot`, for blocking and subscribing; the caller
+        closes it.
+        """
         topology = await self.open()
         if topology.owner(slot) is None:
             await self._refresh(topology.generation, time.monotonic() + timeout)
@@ -98,7 +100,7 @@ class AsyncDriver:
             for connection in pool:
                 await connection.disconnect(nowait=True)
 
-    # --- trips -----------------------------------------------------------------------------------------------------
+    # --- trips ----------------------------------------------------------------------------------------------
 
     async def _travel(self, trips: list[Trip], deadline: float) -> list[Any]:
         if len(trips) == 1:
@@ -159,7 +161,7 @@ class AsyncDriver:
         for connection in self._pools.pop(address, ()):
             await connection.disconnect(nowait=True)
 
-    # --- topology ----------------------------------------------------------------------------------------------------
+    # --- topology -------------------------------------------------------------------------------------------
 
     async def _refresh(self, generation: int, deadline: float) -> None:
         """Learn the owners anew: one coroutine at a time, and only if nobody has since `generation`."""

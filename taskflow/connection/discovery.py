@@ -30,7 +30,9 @@ def learn(topology: Topology, reply: Any, asked: Address, *, sentinel: bool) -> 
 
 
 def not_a_cluster(error: Exception) -> bool:
-    """Whether the error says that a cluster URL points at a server without cluster mode, or that a login failed."""
+    """Whether the error says that a cluster URL points at a server without cluster mode, or that a login
+    failed.
+    """
     text = str(error)
     return "cluster support disabled" in text or "NOAUTH" in text or "NOPERM" in text
 

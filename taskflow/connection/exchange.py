@@ -1,10 +1,10 @@
 """How requests become replies, whatever happens in between: one generator, no I/O.
 
-The generator yields what is to be done (`Trips`, `Refresh`, `Pause`) and is sent what came of it. The synchronous and the
-asyncio driver carry the steps out; everything that decides is here, once.
+The generator yields what is to be done (`Trips`, `Refresh`, `Pause`) and is sent what came of it. The
+synchronous and the asyncio driver carry the steps out; everything that decides is here, once.
 
-A request that may have run although no reply came is sent again with its re-send flag set: its script then takes "already
-done" for success (design, section 3, rule 4).
+A request that may have run although no reply came is sent again with its re-send flag set: its script then
+takes "already done" for success (design, section 3, rule 4).
 """
 
 from __future__ import annotations
@@ -113,11 +113,12 @@ class Exchange:
         self._trouble: Fault | None = None
 
     def run(self) -> Generator[Step, Any, list[Any]]:
-        """Yield steps until every request has a value or a `BrokerError`; return them in the order of the requests."""
+        """Yield steps until every request has a value or a `BrokerError`; return them in the order of the
+        requests.
+        """
         pause = FIRST_PAUSE
         while self._open:
             generation = self._topology.generation
-            self._trouble = None
             yield from self._round()
             if not self._open:
                 break
@@ -133,6 +134,7 @@ class Exchange:
         return self._results
 
     def _round(self) -> Generator[Step, Any, None]:
+        self._trouble = None
         routes = self._routes()
         if not routes:
             return
@@ -150,7 +152,9 @@ class Exchange:
             request = self._requests[index]
             address = attempt.asking or request.node or self._topology.owner(request.slot)
             if address is None:
-                where = "the server" if not self._topology.cluster else f"the owner of key slot {request.slot}"
+                where = (
+                    "the server" if not self._topology.cluster else f"the owner of key slot {request.slot}"
+                )
                 self._trouble = Fault(Remedy.WAIT, f"{where} is not known")
             else:
                 routes.setdefault(address, []).append(index)
@@ -196,17 +200,24 @@ class Exchange:
             case Remedy.MOVED | Remedy.ASK:
                 self._redirect(index, attempt, fault)
             case Remedy.AUTH:
-                self._settle(index, BrokerAuthError(f"{self._requests[index].name}: the server refused: {fault.text}"))
+                self._settle(
+                    index, BrokerAuthError(f"{self._requests[index].name}: the server refused: {fault.text}")
+                )
             case Remedy.FATAL:
                 self._settle(index, ScriptError(self._requests[index].name, fault.text))
             case _:
-                # A script that failed half-way may have written: what it wrote is found again under the re-send flag.
+                # A script that failed half-way may have written: what it wrote is found again under the
+                # re-send flag.
                 attempt.resent = True
                 self._trouble = fault
 
     def _redirect(self, index: int, attempt: _Attempt, fault: Fault) -> None:
         attempt.redirects += 1
-        if fault.address is None or attempt.redirects > REDIRECTS_AT_ONCE or self._requests[index].node is not None:
+        if (
+            fault.address is None
+            or attempt.redirects > REDIRECTS_AT_ONCE
+            or self._requests[index].node is not None
+        ):
             attempt.redirects = 0
             self._trouble = fault
         elif fault.remedy is Remedy.ASK:
@@ -226,7 +237,10 @@ class Exchange:
     def _give_up(self) -> None:
         detail = self._trouble.text if self._trouble else "no answer"
         for index in list(self._open):
-            self._settle(index, BrokerUnavailable(f"the broker could not be reached or could not serve in time: {detail}"))
+            self._settle(
+                index,
+                BrokerUnavailable(f"the broker could not be reached or could not serve in time: {detail}"),
+            )
 
 
 def value_or_raise(result: Any) -> Any:

@@ -1,7 +1,7 @@
 """What an error from the server or the socket means for the next step (pure).
 
-The rule is the other way round than usual: everything is "try again until the deadline" unless it is known that trying
-again cannot help. Lists of retryable errors miss the next one (chrisguidry/docket#477).
+The rule is the other way round than usual: everything is "try again until the deadline" unless it is known
+that trying again cannot help. Lists of retryable errors miss the next one (chrisguidry/docket#477).
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ _TRANSIENT = (
     "UNBLOCKED",
     "BUSY",
     "OOM",
-    # A slot that moved in the middle of a script: what it had written stays, and its repetition is idempotent.
+    # A slot that moved in the middle of a script: what it had written stays, and its repetition is
+    # idempotent.
     "non local key",
 )
 
@@ -74,13 +75,15 @@ def understand(error: Exception) -> Fault:
         return Fault(Remedy.AUTH, text)
     if any(word in text for word in _TRANSIENT):
         return Fault(Remedy.WAIT, text)
-    if text.startswith(("ERR", "WRONGTYPE", "CROSSSLOT")) or type(error) is redis_errors.ResponseError and _is_plain(text):
+    if text.startswith(("ERR", "WRONGTYPE", "CROSSSLOT")) or (
+        type(error) is redis_errors.ResponseError and _is_plain(text)
+    ):
         return Fault(Remedy.FATAL, text)
     return Fault(Remedy.WAIT, text)
 
 
 def _is_plain(text: str) -> bool:
-    """Whether redis-py has cut an `ERR ` off the front: a message that begins with no error word in capitals."""
+    """Whether redis-py has cut an `ERR ` off the front: the text begins with no error word in capitals."""
     word = text.split(" ", 1)[0].rstrip(":")
     return not (word.isupper() and word.isalpha() and len(word) > 2)
 

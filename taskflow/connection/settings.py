@@ -1,4 +1,6 @@
-"""How a connection to a node is made: the same arguments for the synchronous and the asyncio client of redis-py."""
+"""How a connection to a node is made: the same arguments for the synchronous and the asyncio client of
+redis-py.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ IDLE_CONNECTIONS = 32
 
 
 def resolve(url: str | BrokerURL) -> BrokerURL:
-    """The URL to connect to. An `embedded://` URL starts its server, if it does not run yet, and becomes its address."""
+    """The URL to connect to.
+
+    An `embedded://` URL starts its server, if it does not run yet, and becomes its address.
+    """
     parsed = parse(url) if isinstance(url, str) else url
     if parsed.kind != "embedded":
         return parsed
@@ -67,7 +72,8 @@ def arguments(url: BrokerURL, address: Address, *, sentinel: bool = False) -> di
 def pack(connection: Any, wires: list[tuple[Any, ...]]) -> Any:
     """The bytes of a pipeline.
 
-    A foreign id may be no UTF-8; it is carried as text with surrogate escapes, and goes back to the bytes it was.
+    A foreign id may be no UTF-8; it is carried as text with surrogate escapes, and goes back to the bytes it
+    was.
     """
     try:
         return connection.pack_commands(wires)

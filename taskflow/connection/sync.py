@@ -78,16 +78,16 @@ class SyncDriver:
         answer: Any = None
         while True:
             try:
-                step = steps.send(answer)
+                step, answer = steps.send(answer), None
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             match step:
                 case Trips(trips):
                     answer = self._travel(trips, deadline)
                 case Refresh(generation):
-                    answer = self._refresh(generation, deadline)
+                    self._refresh(generation, deadline)
                 case Pause(seconds):
-                    answer = time.sleep(seconds)
+                    time.sleep(seconds)
 
     def masters(self, timeout: float) -> list[Address]:
         """The masters of the cluster, or the one server."""
@@ -99,7 +99,9 @@ class SyncDriver:
         return topology.masters()
 
     def connect(self, slot: int | None, timeout: float) -> Any:
-        """A connection of the caller's own to the owner of `slot`, for blocking and subscribing; the caller closes it."""
+        """A connection of the caller's own to the owner of `slot`, for blocking and subscribing; the caller
+        closes it.
+        """
         topology = self.topology
         if topology.owner(slot) is None:
             self._refresh(topology.generation, time.monotonic() + timeout)
@@ -121,13 +123,16 @@ class SyncDriver:
             for connection in pool:
                 connection.disconnect()
 
-    # --- trips -----------------------------------------------------------------------------------------------------
+    # --- trips ----------------------------------------------------------------------------------------------
 
     def _travel(self, trips: list[Trip], deadline: float) -> list[Any]:
         if len(trips) == 1:
             return [self._collect(trips[0], self._depart(trips[0]), deadline)]
         departed = [self._depart(trip) for trip in trips]
-        return [self._collect(trip, connection, deadline) for trip, connection in zip(trips, departed, strict=True)]
+        return [
+            self._collect(trip, connection, deadline)
+            for trip, connection in zip(trips, departed, strict=True)
+        ]
 
     def _depart(self, trip: Trip) -> Any:
         """Send the pipeline; the connection on which its replies will come, or what went wrong."""
@@ -187,7 +192,7 @@ class SyncDriver:
         for connection in self._pools.pop(address, ()):
             connection.disconnect()
 
-    # --- topology ----------------------------------------------------------------------------------------------------
+    # --- topology -------------------------------------------------------------------------------------------
 
     def _refresh(self, generation: int, deadline: float, *, force: bool = False) -> None:
         """Learn the owners anew: one thread at a time, and only if nobody has since `generation`."""

@@ -26,8 +26,8 @@ def key_slot(key: str | bytes) -> int:
 class Topology:
     """The owners of the slots, as far as known, and the nodes to ask about them.
 
-    One server and a Sentinel service are the case of one owner for all slots. An update is a new list, so that a
-    reader in another thread sees the old owners or the new ones, never half of each.
+    One server and a Sentinel service are the case of one owner for all slots. An update is a new list, so
+    that a reader in another thread sees the old owners or the new ones, never half of each.
     """
 
     def __init__(self, seeds: Sequence[Address], *, cluster: bool) -> None:

@@ -84,7 +84,8 @@ def parse(url: str) -> BrokerURL:
             `redis+cluster://a:7000,b:7000,:7001` (no host: localhost), or `embedded://`.
 
     Raises:
-        InvalidBrokerURL: when it cannot be understood; the text names what is wrong and never holds the password.
+        InvalidBrokerURL: when it cannot be understood; the text names what is wrong and never holds the
+            password.
 
     Example:
         >>> str(parse("redis+cluster://:pw@a:7000,:7001"))
@@ -116,7 +117,9 @@ class _Common:
     options: dict[str, str]
     source: str
 
-    def build(self, *, hosts: tuple[HostPort, ...] = (), path: str = "", service: str = "", db: int = 0) -> BrokerURL:
+    def build(
+        self, *, hosts: tuple[HostPort, ...] = (), path: str = "", service: str = "", db: int = 0
+    ) -> BrokerURL:
         return BrokerURL(
             kind=self.kind,
             scheme=self.scheme,
@@ -144,7 +147,9 @@ def _network(common: _Common, location: str) -> BrokerURL:
     service = ""
     if common.kind == "sentinel":
         if not parts:
-            raise InvalidBrokerURL("a Sentinel URL names the service after the hosts: redis+sentinel://host:26379/mymaster")
+            raise InvalidBrokerURL(
+                "a Sentinel URL names the service after the hosts: redis+sentinel://host:26379/mymaster"
+            )
         service = unquote(parts.pop(0))
     db = _database(common.options.pop("db", "") or (parts.pop(0) if parts else ""))
     if parts:
@@ -153,7 +158,9 @@ def _network(common: _Common, location: str) -> BrokerURL:
         raise InvalidBrokerURL("a cluster has database 0 only; remove the database from the URL")
     hosts = tuple(_host(text, _DEFAULT_PORT[common.kind]) for text in netloc.split(","))
     if common.kind == "single" and len(hosts) > 1:
-        raise InvalidBrokerURL("redis:// takes one host; for several use redis+cluster:// or redis+sentinel://")
+        raise InvalidBrokerURL(
+            "redis:// takes one host; for several use redis+cluster:// or redis+sentinel://"
+        )
     return common.build(hosts=hosts, service=service, db=db)
 
 

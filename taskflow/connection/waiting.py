@@ -1,4 +1,4 @@
-"""Waiting on a connection of one's own: for a message on a sharded channel, or for a list that is not empty."""
+"""Waiting on a connection of one's own: for a message on a sharded channel, or for a list with items."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _ERRORS = (redis_errors.RedisError, OSError, EOFError)
 class Listener:
     """Hears one sharded channel, on a blocking socket.
 
-    What it hears is only a reason to look: a message that is missed (a fail-over, a reconnection) costs time, not truth.
+    What it hears is only a reason to look: a message that is missed (a fail-over, a reconnection) costs time,
+    not truth.
     """
 
     def __init__(self, driver: SyncDriver, slot: int, channel: str, timeout: float) -> None:
@@ -49,7 +50,9 @@ class AsyncListener:
         self._connection = connection
 
     @classmethod
-    async def open(cls, driver: AsyncDriver, slot: int | None, channel: str, timeout: float, *, sharded: bool = True) -> AsyncListener:
+    async def open(
+        cls, driver: AsyncDriver, slot: int | None, channel: str, timeout: float, *, sharded: bool = True
+    ) -> AsyncListener:
         """Connect and subscribe."""
         connection = await driver.connect(slot, timeout)
         try:
@@ -100,8 +103,8 @@ class Watch:
         """Whether the list has something in it; False after `seconds` without.
 
         Raises:
-            BrokerError: the wait is not possible just now (the connection broke, the slot moved, the server is full);
-                the caller asks by itself for a while.
+            BrokerError: the wait is not possible just now (the connection broke, the slot moved, the server
+                is full); the caller asks by itself for a while.
         """
         try:
             if self._connection is None:

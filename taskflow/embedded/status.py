@@ -12,7 +12,7 @@ from taskflow.embedded.config import EmbeddedConfig
 from taskflow.embedded.instance import Instance, probe_all, read_password, remembered_view
 from taskflow.embedded.layout import Layout
 from taskflow.embedded.ports import HOST
-from taskflow.embedded.topology import Answer, ClusterNode, Probe, missing
+from taskflow.embedded.topology import Answer, ClusterNode, Probe, missing, newest_view
 
 Role = Literal["server", "master", "replica", ""]
 
@@ -129,6 +129,6 @@ def _line_of(instance: Instance, probe: Probe, probes: Sequence[Probe]) -> Clust
     if probe.myself is not None:
         return probe.myself
     port = instance.manifest.ports[probe.index]
-    seen = [line for other in probes for line in other.view if line.port == port]
+    seen = [line for line in newest_view(probes) if line.port == port]
     own = [line for line in remembered_view(instance.layout.node(probe.index)) if "myself" in line.flags]
     return next(iter(seen + own), None)

@@ -20,6 +20,7 @@ class ClusterNode:
     port: int
     flags: frozenset[str]
     master_id: str
+    epoch: int
     link: str
     slots: str
 
@@ -76,8 +77,16 @@ def _parse_line(words: Sequence[str]) -> ClusterNode:
         port=int(port) if port.isdigit() else 0,
         flags=frozenset(words[2].split(",")),
         master_id="" if words[3] == "-" else words[3],
+        epoch=int(words[6]),
         link=words[7],
         slots=" ".join(word for word in words[8:] if not word.startswith("[")),  # [..] is a slot that moves
+    )
+
+
+def newest_view(probes: Sequence[Probe]) -> tuple[ClusterNode, ...]:
+    """Return the view of the node that has heard of the last failover: each failover has a higher epoch."""
+    return max(
+        (probe.view for probe in probes), key=lambda view: max((line.epoch for line in view), default=-1)
     )
 
 

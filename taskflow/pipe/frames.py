@@ -5,6 +5,7 @@ Frames are batches: under load nothing is sent one by one, and when idle nothing
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -16,8 +17,9 @@ LENGTH = 4
 class Job(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A task on its way to a child.
 
-    `number` counts the jobs of one child from 1. `failure` is set when the task is not to be run but judged: what ended its
-    last attempt from outside (a hard time limit). `first_failed_at` is in Unix seconds; 0: it has not failed before.
+    `number` counts the jobs of one child from 1. `failure` is set when the task is not to be run but judged:
+    what ended its last attempt from outside (a hard time limit). `first_failed_at` is in Unix seconds; 0: it
+    has not failed before.
     """
 
     number: int
@@ -61,7 +63,10 @@ class Hello(msgspec.Struct, tag="hello", frozen=True):
 
 
 class ImportFailed(msgspec.Struct, tag="failed", frozen=True):
-    """Instead of `Hello`: the app could not be loaded. `usage` marks a mistake in `-A` rather than in the app's code."""
+    """Instead of `Hello`: the app could not be loaded.
+
+    `usage` marks a mistake in `-A` rather than in the app's code.
+    """
 
     error: str
     traceback: str = ""
@@ -107,8 +112,8 @@ FromChild = Hello | ImportFailed | Outcomes | Returned | Pong
 FromWorker = Jobs | Cancel | Ping | DumpStacks
 
 _encoder = msgspec.msgpack.Encoder()
-decode_from_child = msgspec.msgpack.Decoder(FromChild).decode
-decode_from_worker = msgspec.msgpack.Decoder(FromWorker).decode
+decode_from_child: Callable[[bytes], FromChild] = msgspec.msgpack.Decoder(FromChild).decode
+decode_from_worker: Callable[[bytes], FromWorker] = msgspec.msgpack.Decoder(FromWorker).decode
 
 
 def frame(value: Any) -> bytes:

@@ -1,11 +1,11 @@
 """A page of memory that a worker shares with one child.
 
-The child marks in it what it has started and what it is running: so the worker knows, without a message and also when the
-child has died or does not answer. The worker writes into it which jobs it takes back.
+The child marks in it what it has started and what it is running: so the worker knows, without a message and
+also when the child has died or does not answer. The worker writes into it which jobs it takes back.
 
-A recall and a start may cross. The child first marks the start and then looks at the recall; the worker first writes the
-recall and then looks at the marks. So at least one of the two sees the other, and a job is never both run and given back:
-when both see it, the child drops the job and says so.
+A recall and a start may cross. The child first marks the start and then looks at the recall; the worker first
+writes the recall and then looks at the marks. So at least one of the two sees the other, and a job is never
+both run and given back: when both see it, the child drops the job and says so.
 """
 
 from __future__ import annotations
@@ -56,10 +56,13 @@ class Page:
         self._words = self._view[: words * _WORD].cast("Q")
         self._started = self._view[words * _WORD :]
 
-    # --- the child's side --------------------------------------------------------------------------------------------
+    # --- the child's side -----------------------------------------------------------------------------------
 
     def start(self, slot: int, number: int, now_ns: int, limit_ns: int) -> bool:
-        """Mark a job as started in a slot. False when it was recalled: then it must be dropped and reported."""
+        """Mark a job as started in a slot.
+
+        False when it was recalled: then it must be dropped and reported.
+        """
         words, base = self._words, _HEAD + slot * _SLOT
         words[base + 1] = now_ns
         words[base + 2] = limit_ns
@@ -78,7 +81,7 @@ class Page:
         """Whether the worker has taken this job back."""
         return number < self._words[_RECALL_BELOW]
 
-    # --- the worker's side -------------------------------------------------------------------------------------------
+    # --- the worker's side ----------------------------------------------------------------------------------
 
     def expect(self, number: int) -> None:
         """A job is about to be sent: it has not started."""
@@ -89,7 +92,10 @@ class Page:
         return bool(self._started[number % RING])
 
     def recall(self, below: int) -> None:
-        """Take back every job with a smaller number that has not started. It never goes down: numbers only grow."""
+        """Take back every job with a smaller number that has not started.
+
+        It never goes down: numbers only grow.
+        """
         self._words[_RECALL_BELOW] = below
 
     def running(self) -> Iterator[Running]:

@@ -23,7 +23,8 @@ def run() -> int:
     parser.add_argument("--log-level", default="info")
     parser.add_argument("--log-format", default="text")
     options = parser.parse_args()
-    # Terminals and service managers send their signals to the whole group; the worker alone decides when a child ends.
+    # Terminals and service managers send their signals to the whole group; the worker alone decides when a
+    # child ends.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.environ["TASKFLOW_WORKER"] = "1"

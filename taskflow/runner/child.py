@@ -31,8 +31,8 @@ OUTCOMES_PER_FRAME = 500
 class Outbox:
     """Collects frames' contents from all threads; one thread sends them.
 
-    While tasks keep the interpreter busy, the sender gets its turn every few milliseconds and finds a batch; when nothing
-    else runs, it sends at once.
+    While tasks keep the interpreter busy, the sender gets its turn every few milliseconds and finds a batch;
+    when nothing else runs, it sends at once.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -80,7 +80,8 @@ class Outbox:
                     self._pong = False
                     self._connection.sendall(frames.frame(frames.Pong()))
         except OSError:
-            # The worker is gone, and what it held will be recovered by others: nothing here can be told to anybody.
+            # The worker is gone, and what it held will be recovered by others: nothing here can be told to
+            # anybody.
             os._exit(1)
 
     def _send_outcomes(self) -> None:
@@ -180,8 +181,13 @@ def main(spec: str, connection: socket.socket, page: Page, slots: int, *, here: 
     app = load(spec, lambda value: connection.sendall(frames.frame(value)))
     if app is None:
         return 2
-    Child(app, connection, page, slots).run(here=here)
-    # Ends at once, whatever its threads are doing: the worker has closed the socket and given back what they hold.
+    try:
+        Child(app, connection, page, slots).run(here=here)
+    except ConnectionError:
+        # The worker went away while the app was being imported.
+        return 1
+    # Ends at once, whatever its threads are doing: the worker has closed the socket and given back what they
+    # hold.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

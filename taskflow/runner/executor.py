@@ -22,7 +22,9 @@ DEFAULT_TIMEOUT = 1800
 """Seconds: a message without timeout and deadline gets Asynq's half hour."""
 
 HARD_MARGIN = 30
-"""Seconds that a task may go on after its soft limit before its process is killed, unless it has a `hard_timeout`."""
+"""Seconds that a task may go on after its soft limit before its process is killed, unless it has a
+`hard_timeout`.
+"""
 
 
 @dataclass(slots=True)
@@ -77,13 +79,17 @@ class Executor:
             return self._report(job, message, task, TaskTimeout(job.failure), 0.0)
         soft = soft_limit(message, now)
         if soft <= 0:
-            return self._report(job, message, task, TaskTimeout("the deadline had passed before the task started"), 0.0)
+            return self._report(
+                job, message, task, TaskTimeout("the deadline had passed before the task started"), 0.0
+            )
         _log(logging.INFO, "Task %s[%s] received", message, job.queue)
         return Attempt(job, message, task, soft, task.hard_limit(message, soft, HARD_MARGIN))
 
     def decode(self, attempt: Attempt) -> Outcome | None:
-        """Turn the payload into arguments; the outcome when they do not fit. Runs in the task's own thread or loop,
-        since converting may be user code (pydantic's validators)."""
+        """Turn the payload into arguments; the outcome when they do not fit.
+
+        Runs in the task's own thread or loop, since converting may be user code (pydantic's validators).
+        """
         try:
             attempt.kwargs = attempt.task.decode(attempt.message.payload)
         except Exception as error:  # noqa: BLE001 - a validator may raise anything; the attempt still needs its verdict
@@ -100,7 +106,12 @@ class Executor:
                 result = encode_result(value)
             except TypeError as error:
                 # It has run: another attempt would do the work again and fail in the same way.
-                _log(logging.ERROR, "Task %s[%s] ran, but its return value cannot be kept", message, attempt.job.queue)
+                _log(
+                    logging.ERROR,
+                    "Task %s[%s] ran, but its return value cannot be kept",
+                    message,
+                    attempt.job.queue,
+                )
                 return outcome.archived(number, message, outcome.text_of(error), error, time.time(), seconds)
         _log(logging.INFO, "Task %s[%s] succeeded in %.4fs", message, attempt.job.queue, seconds)
         return outcome.succeeded(number, message, result, time.time(), seconds)
@@ -110,22 +121,35 @@ class Executor:
         seconds = time.monotonic() - attempt.started
         return self._report(attempt.job, attempt.message, attempt.task, error, seconds)
 
-    # ---------------------------------------------------------------------------------------------------------------
+    # --------------------------------------------------------------------------------------------------------
 
     def _report(
         self, job: Job, message: TaskMessage, task: BaseTask[Any, Any], error: BaseException, seconds: float
     ) -> Outcome:
         try:
             verdict = outcome.failed(job, message, error, task.policy, time.time(), seconds)
-        except Exception as broken:  # noqa: BLE001 - a user's retry policy may raise; the attempt still needs a verdict
+        except Exception as broken:
             logger.exception("The retry policy of task %s raised", message.type)
-            verdict = outcome.archived(job.number, message, outcome.text_of(broken), broken, time.time(), seconds)
-        # The exception's text may hold an argument, so a log line has its type and place only; the text is in the task.
+            verdict = outcome.archived(
+                job.number, message, outcome.text_of(broken), broken, time.time(), seconds
+            )
+        # The exception's text may hold an argument, so a log line has its type and place only; the text is in
+        # the task.
         what = f"{type(error).__name__}{_place(error, task)}"
         if verdict.verb == "r":
-            _log(logging.WARNING, "Task %s[%s] failed in %.4fs: %s; next attempt in %.0fs", message, job.queue, seconds, what, verdict.at)
+            _log(
+                logging.WARNING,
+                "Task %s[%s] failed in %.4fs: %s; next attempt in %.0fs",
+                message,
+                job.queue,
+                seconds,
+                what,
+                verdict.at,
+            )
         else:
-            _log(logging.ERROR, "Task %s[%s] failed in %.4fs: %s; archived", message, job.queue, seconds, what)
+            _log(
+                logging.ERROR, "Task %s[%s] failed in %.4fs: %s; archived", message, job.queue, seconds, what
+            )
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("Traceback of task %s[%s]", message.type, message.id, exc_info=error)
         return verdict

@@ -1,4 +1,6 @@
-"""Soft time limits and cancellation of tasks that run in threads: an exception, raised in the thread from outside."""
+"""Soft time limits and cancellation of tasks that run in threads: an exception, raised in the thread from
+outside.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ _raise_in.restype = ctypes.c_int
 class ThreadLimit:
     """The right to raise an exception in the thread that made it, while its task runs.
 
-    Python delivers such an exception between two bytecodes, never inside a C call: a sleep in C is not interrupted, which
-    is what hard limits are for. `close` takes back one that was raised and not yet delivered, so that it cannot hit the next task.
+    Python delivers such an exception between two bytecodes, never inside a C call: a sleep in C is not
+    interrupted, which is what hard limits are for. `close` takes back one that was raised and not yet
+    delivered, so that it cannot hit the next task.
     """
 
     __slots__ = ("_lock", "_raised", "_thread", "deadline", "task_id")

@@ -48,7 +48,12 @@ def failed(
 
 
 def archived(
-    number: int, message: TaskMessage, text: str, error: BaseException | None, now: float, seconds: float = 0.0
+    number: int,
+    message: TaskMessage,
+    text: str,
+    error: BaseException | None,
+    now: float,
+    seconds: float = 0.0,
 ) -> Outcome:
     """The task failed for good."""
     kept = replace(message, error_msg=text, last_failed_at=int(now))
@@ -68,7 +73,7 @@ def unreadable(number: int, reason: str) -> Outcome:
 
 
 def unknown(number: int, times: int) -> Outcome:
-    """Nobody here knows the task's name: put back for a while that grows, since a newer worker may know it."""
+    """Nobody here knows the task's name: put back for a growing while, since a newer worker may know it."""
     delay = min(UNKNOWN_FIRST_DELAY * 2**times, UNKNOWN_LONGEST_DELAY)
     return Outcome(number, Verb.PUT_BACK, at=delay * random.uniform(0.8, 1.2))
 
@@ -83,7 +88,13 @@ def text_of(error: BaseException) -> str:
 
 
 def _retried(
-    number: int, message: TaskMessage, text: str, error: BaseException, delay: float, now: float, seconds: float
+    number: int,
+    message: TaskMessage,
+    text: str,
+    error: BaseException,
+    delay: float,
+    now: float,
+    seconds: float,
 ) -> Outcome:
     kept = replace(message, error_msg=text, last_failed_at=int(now), retried=message.retried + 1)
     return Outcome(

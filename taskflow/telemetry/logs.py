@@ -1,7 +1,7 @@
 """The log of a worker and its children: one line per event, as text or JSON, on standard error.
 
-A line never holds an argument, a result or a password. The facts of an event (`task`, `id`, `queue`, `seconds`) are in the
-record's `facts`, so that both formats show the same.
+A line never holds an argument, a result or a password. The facts of an event (`task`, `id`, `queue`,
+`seconds`) are in the record's `facts`, so that both formats show the same.
 """
 
 from __future__ import annotations

@@ -1,1 +1,3 @@
-"""The process that owns the queues: it takes, leases, commits and cleans up, and never imports the user's code."""
+"""The process that owns the queues: it takes, leases, commits and cleans up, and never imports the user's
+code.
+"""

@@ -19,7 +19,10 @@ from .holdings import Held, Holdings
 logger = logging.getLogger("taskflow.worker")
 
 TIMEOUT = 30.0
-"""Seconds of one try. There is always another: what the server has meanwhile given to somebody else, it refuses."""
+"""Seconds of one try.
+
+There is always another: what the server has meanwhile given to somebody else, it refuses.
+"""
 
 
 @dataclass(slots=True)
@@ -87,18 +90,26 @@ class Acker:
         pause = 0.1
         while True:
             try:
-                replies = await self._broker.run(finish(queue, self._owner, verdicts, self._clock.now()), TIMEOUT)
+                replies = await self._broker.run(
+                    finish(queue, self._owner, verdicts, self._clock.now()), TIMEOUT
+                )
                 break
             except BrokerError as error:
                 # Not acknowledged: the tasks stay held and leased, and are written when the server is back.
-                logger.warning("Verdicts of %d tasks of queue %s wait for the broker: %s", len(items), queue, error)
+                logger.warning(
+                    "Verdicts of %d tasks of queue %s wait for the broker: %s", len(items), queue, error
+                )
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             pause = min(pause * 2, 5.0)
         for (held, _), reply in zip(items, replies, strict=True):
             self._holdings.remove(held)
             if reply is Written.REFUSED:
                 self.counts.refused += 1
-                logger.warning("A late verdict on task %s of queue %s was refused: it is not ours any more", held.id, queue)
+                logger.warning(
+                    "A late verdict on task %s of queue %s was refused: it is not ours any more",
+                    held.id,
+                    queue,
+                )
             else:
                 self.counts.written += 1
         self.on_written()

@@ -16,7 +16,9 @@ from ..pipe import frames, page
 from .holdings import Held
 
 AHEAD_SECONDS = 0.05
-"""Quick tasks are sent ahead of the free slots, as many as will start within this time at their measured pace."""
+"""Quick tasks are sent ahead of the free slots, as many as will start within this time at their measured
+pace.
+"""
 
 QUICK_SECONDS = 0.02
 """A task that takes longer on average is never sent ahead."""
@@ -40,11 +42,16 @@ class Process(Protocol):
 
 
 class Child:
-    """A running child. `on_frame` is given every frame after the first; see `supervisor` for who starts it."""
+    """A running child.
+
+    `on_frame` is given every frame after the first; see `supervisor` for who starts it.
+    """
 
     _numbers = itertools.count(1)
 
-    def __init__(self, connection: socket.socket, shared: page.Page, slots: int, process: Process | None) -> None:
+    def __init__(
+        self, connection: socket.socket, shared: page.Page, slots: int, process: Process | None
+    ) -> None:
         self.index = next(self._numbers)
         self.slots = slots
         self.page = shared
@@ -53,6 +60,10 @@ class Child:
         self.retiring = False
         self.stalled = False
         self.closed = False
+        self.cell = False
+        """Runs suspects, one at a time, and nothing else."""
+        self.settled = asyncio.Event()
+        """Set when it holds no job any more."""
         self._connection = connection
         self._next = 1
         self._seconds = 1.0
@@ -77,11 +88,16 @@ class Child:
         body = await self._reader.readexactly(int.from_bytes(header, "big"))
         return frames.decode_from_child(body)
 
-    # --- work ------------------------------------------------------------------------------------------------------
+    # --- work -----------------------------------------------------------------------------------------------
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether it is one of those that tasks are given to."""
+        return not (self.retiring or self.closed or self.cell)
 
     def room(self) -> int:
         """How many more jobs it can be sent."""
-        if self.retiring or self.stalled or self.closed:
+        if self.stalled or not self.takes_work:
             return 0
         return max(self.slots + self._ahead() - len(self.jobs), 0)
 
@@ -100,7 +116,9 @@ class Child:
             self.jobs[number] = held
             taken = held.taken
             task_id = taken.id.encode("utf-8", "surrogateescape")
-            jobs.append(frames.Job(number, held.queue, task_id, taken.message, held.failure, taken.first_failed_at))
+            jobs.append(
+                frames.Job(number, held.queue, task_id, taken.message, held.failure, taken.first_failed_at)
+            )
         if len(jobs) == len(self.jobs):
             # It was idle: the pace is measured from now on.
             self._frame_at = time.monotonic()
@@ -117,13 +135,14 @@ class Child:
         elapsed = max(now - self._frame_at, 1e-4)
         self._frame_at = now
         mean = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
-        # A slow task counts at once, a quick one little by little: sending too far ahead is the worse mistake.
+        # A slow task counts at once, a quick one little by little: sending too far ahead is the worse
+        # mistake.
         weight = 0.5 if mean > self._seconds else 0.2
         self._seconds += weight * (mean - self._seconds)
         self._pace += 0.2 * (len(outcomes) / elapsed - self._pace)
 
     def recall_late(self, now: float) -> list[Held]:
-        """Take back what should have started and has not; until it answers, such a child gets no more work."""
+        """Take back what should have started and has not; such a child gets no work until it answers."""
         late = False
         for number, held in self.jobs.items():
             if not self.page.has_started(number) and not held.failure:
@@ -153,7 +172,7 @@ class Child:
         runs = [(self.jobs.get(run.number), (now - run.started_ns) / 1e9) for run in self.page.running()]
         return [(held, seconds) for held, seconds in runs if held is not None]
 
-    # --- end -------------------------------------------------------------------------------------------------------
+    # --- end ------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Close the socket: the child ends at once."""

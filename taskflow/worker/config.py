@@ -63,7 +63,11 @@ class WorkerConfig:
     @property
     def slots(self) -> int:
         """Tasks at once in one child."""
-        return 1 if self.pool == "processes" or (self.pool == "solo" and self.concurrency < 1) else self.concurrency
+        return (
+            1
+            if self.pool == "processes" or (self.pool == "solo" and self.concurrency < 1)
+            else self.concurrency
+        )
 
     @property
     def children(self) -> int:
@@ -109,7 +113,9 @@ def parse_queues(values: tuple[str, ...]) -> dict[str, int] | None:
             name, weight = part, "1"
         check_queue_name(name)
         if not (weight.isascii() and weight.isdigit() and 1 <= int(weight) <= 1_000_000):
-            raise InvalidOption(f"queue {name!r} has weight {weight!r}; a weight is a whole number from 1, as in {name}=3")
+            raise InvalidOption(
+                f"queue {name!r} has weight {weight!r}; a weight is a whole number from 1, as in {name}=3"
+            )
         if name in queues:
             raise InvalidOption(f"queue {name!r} is named twice")
         queues[name] = int(weight)

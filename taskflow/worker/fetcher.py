@@ -103,8 +103,8 @@ class Fetcher(Service):
     async def _wait(self, *, found: bool) -> float:
         """Wait until the list has something; the pause before the next try.
 
-        A waiter that woke and found nothing was one of many: it steps back, so that a crowd of idle workers does not
-        fall upon every single task.
+        A waiter that woke and found nothing was one of many: it steps back, so that a crowd of idle workers
+        does not fall upon every single task.
         """
         self._empty_wakes = 0 if found else self._empty_wakes
         try:

@@ -102,4 +102,3 @@ class Heartbeat(Service):
 
 def _timestamp(unix_seconds: float) -> Timestamp:
     return Timestamp(int(unix_seconds), int(unix_seconds % 1 * 1e9))
-

@@ -14,8 +14,8 @@ from ..broker.commands.dequeue import Taken
 class Held:
     """A task in our hands.
 
-    `failure` is set when it was ended from outside and waits for the judgement of a child. `lost` when the server says that
-    somebody else has it now.
+    `failure` is set when it was ended from outside and waits for the judgement of a child. `lost` when the
+    server says that somebody else has it now.
     """
 
     queue: str

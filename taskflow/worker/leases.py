@@ -48,4 +48,8 @@ class Leases(Service):
         for held in batch:
             if held.id in ids and not held.lost:
                 held.lost = True
-                logger.debug("The lease on task %s of queue %s is gone; its verdict will be refused", held.id, held.queue)
+                logger.debug(
+                    "The lease on task %s of queue %s is gone; its verdict will be refused",
+                    held.id,
+                    held.queue,
+                )

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from ..errors import TaskFlowError
 from ..pipe.page import Page
@@ -52,7 +53,9 @@ def _actions(worker: Worker) -> dict[signal.Signals, Callable[[], None]]:
 
 
 def _run_solo(config: WorkerConfig) -> None:
-    """The user's code in the main thread of this process, where debuggers want it; the worker's loop in another."""
+    """The user's code in the main thread of this process, where debuggers want it; the worker's loop in
+    another.
+    """
     started = threading.Event()
     ready: list[tuple[socket.socket, Page]] = []
     failed: list[TaskFlowError] = []
@@ -68,7 +71,7 @@ def _run_solo(config: WorkerConfig) -> None:
         acts = _actions(worker)
         acts.pop(signal.SIGHUP)
         for number, act in acts.items():
-            signal_acts[number] = lambda act=act: loop.call_soon_threadsafe(act)
+            signal_acts[number] = partial(loop.call_soon_threadsafe, act)
         try:
             await worker.run()
         except TaskFlowError as error:
@@ -87,7 +90,14 @@ def _run_solo(config: WorkerConfig) -> None:
         if number in signal_acts:
             signal_acts[number]()
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTSTP, signal.SIGCONT, signal.SIGUSR1, signal.SIGUSR2):
+    for number in (
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGTSTP,
+        signal.SIGCONT,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+    ):
         signal.signal(number, on_signal)
     thread = threading.Thread(target=lambda: asyncio.run(work()), name="taskflow-worker", daemon=True)
     thread.start()

@@ -15,9 +15,9 @@ logger = logging.getLogger("taskflow.worker")
 class Service(ABC):
     """Something that the worker does again and again.
 
-    A subclass gives `tick`, which does one round and returns the seconds until the next. Errors of the broker are waited out; every
-    other error is logged and the loop goes on: a loop that has died while its process lives is the worst failure there is
-    (failures.md, row 1).
+    A subclass gives `tick`, which does one round and returns the seconds until the next. Errors of the broker
+    are waited out; every other error is logged and the loop goes on: a loop that has died while its process
+    lives is the worst failure there is (failures.md, row 1).
     """
 
     name = "service"
@@ -50,7 +50,7 @@ class Service(ABC):
                 failures += 1
                 pause = min(0.5 * 2**failures, 5.0) * random.uniform(0.5, 1.0)
                 (logger.warning if failures in (1, 5) else logger.debug)("%s: %s", self.name, error)
-            except Exception:  # noqa: BLE001 - a defect in one round must not end the loop
+            except Exception:
                 logger.exception("%s: unexpected error; the loop goes on", self.name)
                 pause = 1.0
             await asyncio.sleep(pause)

@@ -1,8 +1,8 @@
 """Who gets the next free slots: queues by weight, or strictly in order (no I/O).
 
-Fair queueing by virtual time: every slot that a queue is granted moves its clock forward by 1/weight, and the queue whose
-clock is furthest behind is served next. A busy queue keeps its claim during the round trip in which it fetches, so
-that the shares hold even when slots come free one by one.
+Fair queueing by virtual time: every slot that a queue is granted moves its clock forward by 1/weight, and the
+queue whose clock is furthest behind is served next. A busy queue keeps its claim during the round trip in
+which it fetches, so that the shares hold even when slots come free one by one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import time
 from collections.abc import Callable, Mapping
 
 CLAIM_SECONDS = 0.1
-"""How long a fetch may hold its slots and its claim: a node that does not answer must not starve the others' queues."""
+"""How long a fetch may hold its slots and its claim: a node that does not answer must not starve the others'
+queues.
+"""
 
 
 class _Queue:
@@ -38,7 +40,9 @@ class Shares:
         most: of one grant.
     """
 
-    def __init__(self, weights: Mapping[str, int], *, strict: bool, room: Callable[[], int], most: int) -> None:
+    def __init__(
+        self, weights: Mapping[str, int], *, strict: bool, room: Callable[[], int], most: int
+    ) -> None:
         ordered = sorted(weights.items(), key=lambda item: -item[1])
         self._queues = {name: _Queue(name, weight) for name, weight in ordered}
         self._strict = strict
@@ -62,7 +66,10 @@ class Shares:
             queue.waiter = None
 
     def settle(self, name: str, granted: int, used: int, *, more: bool) -> None:
-        """A fetch has ended: so many of its slots were used, the rest is free. `more`: the queue has more to take."""
+        """A fetch has ended: so many of its slots were used, the rest is free.
+
+        `more`: the queue has more to take.
+        """
         queue = self._queues[name]
         queue.granted = 0
         queue.busy = more
@@ -72,7 +79,9 @@ class Shares:
     def pump(self) -> None:
         """Grant what is free. To be called whenever something may have become free."""
         now = time.monotonic()
-        waiting = [queue for queue in self._queues.values() if queue.waiter is not None and not queue.waiter.done()]
+        waiting = [
+            queue for queue in self._queues.values() if queue.waiter is not None and not queue.waiter.done()
+        ]
         if not waiting:
             return
         room = self._room() - sum(q.granted for q in self._queues.values() if now - q.since < CLAIM_SECONDS)

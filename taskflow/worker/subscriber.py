@@ -13,7 +13,10 @@ WAIT_SECONDS = 30.0
 
 
 class Subscriber(Service):
-    """The loop on the channel of cancellations. A message lost in a reconnection is lost: the channel promises nothing more."""
+    """The loop on the channel of cancellations.
+
+    A message lost in a reconnection is lost: the channel promises nothing more.
+    """
 
     name = "subscriber"
 

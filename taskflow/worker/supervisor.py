@@ -8,7 +8,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from ..errors import AppNotFound
 from ..pipe import frames, page
@@ -18,6 +20,9 @@ from .config import WorkerConfig
 from .holdings import Held
 
 logger = logging.getLogger("taskflow.worker")
+
+MOST_CELLS = 4
+"""Children that run suspects at once."""
 
 Starter = Callable[[int, int], Awaitable[Process | None]]
 """Starts a child's code on a socket and a page (both as descriptors)."""
@@ -47,6 +52,8 @@ class Supervisor:
         self._stopping = False
         self._watchers: set[asyncio.Task[None]] = set()
         self._judging: list[Held] = []
+        self._suspects: deque[Held] = deque()
+        self._cells = 0
         self.children: list[Child] = []
 
     async def start(self) -> frames.Hello:
@@ -74,21 +81,27 @@ class Supervisor:
     def give(self, items: list[Held]) -> None:
         """Send tasks to the children, each part to the one with most room.
 
-        More than fits (a fetch that came late) goes to the emptiest: what does not start in time is taken back.
+        More than fits (a fetch that came late) goes to the emptiest: what does not start in time is taken
+        back.
         """
+        suspects = [held for held in items if held.taken.crashes]
+        if suspects:
+            # Was running when a process died: it runs alone, so that it can only hurt itself.
+            items = [held for held in items if not held.taken.crashes]
+            self._isolate(suspects)
         while items:
-            child = max((c for c in self.children if not c.retiring and not c.closed), key=Child.room, default=None)
+            child = max((c for c in self.children if c.takes_work), key=Child.room, default=None)
             if child is None:
                 self._hand_back(items)
                 return
-            others = any(c is not child and c.room() for c in self.children)
+            others = any(c is not child and c.room() > 0 for c in self.children)
             count = max(child.room() // 2, 1) if others else len(items)
             part, items = items[:count], items[count:]
             child.send_jobs(part)
 
     def judge(self, held: Held) -> None:
         """Ask a child for the verdict on a task that was ended from outside: it knows the retry policy."""
-        child = next((c for c in self.children if not c.retiring and not c.closed), None)
+        child = next((c for c in self.children if c.takes_work), None)
         if child is None:
             self._judging.append(held)
         else:
@@ -119,15 +132,19 @@ class Supervisor:
 
     async def restart(self) -> None:
         """Replace every child by a new one; the old ones finish what they run."""
-        old = [child for child in self.children if not child.retiring]
+        old = [child for child in self.children if child.takes_work]
         for child in old:
             await self._replace(child)
         self._on_room()
 
     async def drain(self, grace: Callable[[], float]) -> None:
-        """Stop: hand back what has not started, wait for the rest until `grace()` seconds are over, hand that back too."""
+        """Stop: hand back what has not started, wait for the rest until `grace()` seconds are over, hand that
+        back too.
+        """
         self._stopping = True
         started = time.monotonic()
+        self._hand_back(list(self._suspects))
+        self._suspects.clear()
         for child in self.children:
             child.retiring = True
             self._hand_back(child.recall())
@@ -146,7 +163,7 @@ class Supervisor:
             if late:
                 await asyncio.wait(late, timeout=2.0)
 
-    # --- starting --------------------------------------------------------------------------------------------------
+    # --- starting -------------------------------------------------------------------------------------------
 
     async def _launch(self) -> Child:
         ours, theirs = socket_pair()
@@ -180,13 +197,12 @@ class Supervisor:
 
     def _adopt(self, child: Child) -> None:
         self.children.append(child)
-        watcher = asyncio.create_task(self._watch(child), name=f"child-{child.index}")
-        self._watchers.add(watcher)
-        watcher.add_done_callback(self._watchers.discard)
-        for held in self._judging:
-            child.send_jobs([held])
-        self._judging.clear()
-        self._on_room()
+        self._background(self._watch(child))
+        if child.takes_work:
+            for held in self._judging:
+                child.send_jobs([held])
+            self._judging.clear()
+            self._on_room()
 
     async def _start_one(self) -> None:
         """Start a replacement, however often that takes: what failed may be mended by the next deploy."""
@@ -206,7 +222,7 @@ class Supervisor:
             await asyncio.sleep(pause)
             pause = min(pause * 2, 30.0)
 
-    # --- watching --------------------------------------------------------------------------------------------------
+    # --- watching -------------------------------------------------------------------------------------------
 
     async def _watch(self, child: Child) -> None:
         await child.listen(self._on_frame)
@@ -215,7 +231,8 @@ class Supervisor:
         self.children.remove(child)
         self._bury(child, code)
         child.page.close()
-        if not self._stopping and not child.retiring:
+        child.settled.set()
+        if not self._stopping and not child.retiring and not child.cell:
             await self._start_one()
 
     def _on_frame(self, child: Child, value: frames.FromChild) -> None:
@@ -226,9 +243,13 @@ class Supervisor:
                 known = [(child.jobs.pop(item.number, None), item) for item in items]
                 self._on_outcomes([(held, item) for held, item in known if held is not None])
             case frames.Returned(numbers):
-                self._hand_back([held for number in numbers if (held := child.jobs.pop(number, None)) is not None])
-        if child.retiring and not child.jobs:
-            child.close()
+                self._hand_back(
+                    [held for number in numbers if (held := child.jobs.pop(number, None)) is not None]
+                )
+        if not child.jobs:
+            child.settled.set()
+            if child.retiring:
+                child.close()
         self._on_room()
 
     def _bury(self, child: Child, code: int) -> None:
@@ -237,10 +258,10 @@ class Supervisor:
         crashed = [held for held, started in left if started and not held.failure]
         if left and not self._stopping:
             logger.error(
-                "Child %s ended (%s) while it ran %d tasks; %d more had not started and go back at once",
+                "Child %s ended (%s) while it ran %d tasks; %d more had not started; all go back at once",
                 child.process.pid if child.process else "-",
                 child.signal_name(code),
-                len(crashed),
+                sum(started for _, started in left),
                 sum(not started for _, started in left),
             )
         self._hand_back([held for held, started in left if not started and not held.failure])
@@ -250,17 +271,24 @@ class Supervisor:
                 self.judge(held)
 
     def _expire(self, child: Child, over: list[Held]) -> None:
-        """Jobs are over their hard limit: no more work for this child, its replacement starts, others get their grace."""
+        """Jobs are over their hard limit: no more work for this child, its replacement starts, others get
+        their grace.
+        """
         for held in over:
             if not held.failure:
                 held.failure = "hard time limit exceeded; its process was killed"
         if child.retiring:
             return
-        logger.error("Task %s in queue %s is over its hard time limit; its process will be killed", over[0].id, over[0].queue)
+        logger.error(
+            "Task %s in queue %s is over its hard time limit; its process will be killed",
+            over[0].id,
+            over[0].queue,
+        )
         self._hand_back(child.recall())
         child.retiring = True
-        self._later(self._config.grace, child.kill)
-        self._spawn_watcher(self._start_one())
+        asyncio.get_running_loop().call_later(self._config.grace, child.kill)
+        if not child.cell:
+            self._background(self._start_one())
 
     async def _replace(self, child: Child) -> None:
         await self._start_one()
@@ -273,14 +301,55 @@ class Supervisor:
         if items:
             self._on_outcomes([(held, frames.Outcome(0, verb)) for held in items])
 
-    def _spawn_watcher(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
         self._watchers.add(task)
         task.add_done_callback(self._watchers.discard)
 
-    @staticmethod
-    def _later(seconds: float, call: Callable[[], None]) -> None:
-        asyncio.get_running_loop().call_later(seconds, call)
+    # --- suspects --------------------------------------------------------------------------------------------------
+
+    def _isolate(self, suspects: list[Held]) -> None:
+        for held in suspects:
+            logger.warning(
+                "Task %s of queue %s was running when a process died (%d times so far); it runs alone now",
+                held.id,
+                held.queue,
+                held.taken.crashes,
+            )
+        self._suspects.extend(suspects)
+        while self._cells < min(MOST_CELLS, len(self._suspects)):
+            self._cells += 1
+            self._background(self._run_cell())
+
+    async def _run_cell(self) -> None:
+        """One child that runs one suspect at a time, until there are no more."""
+        child: Child | None = None
+        try:
+            while self._suspects and not self._stopping:
+                if child is None or child.closed:
+                    child = await self._start_cell()
+                if child is None or not self._suspects:
+                    continue
+                child.settled.clear()
+                child.send_jobs([self._suspects.popleft()])
+                await child.settled.wait()
+        finally:
+            self._cells -= 1
+            if child is not None:
+                child.close()
+
+    async def _start_cell(self) -> Child | None:
+        child = await self._launch()
+        child.cell = True
+        try:
+            if isinstance(await child.open(), frames.Hello):
+                self._adopt(child)
+                return child
+        except (OSError, EOFError):
+            pass
+        child.close()
+        await asyncio.sleep(1.0)
+        return None
 
 
 class ThreadProcess:

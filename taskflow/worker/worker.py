@@ -27,6 +27,7 @@ from .holdings import Held, Holdings
 from .leases import Leases
 from .maintenance.forwarder import Forwarder
 from .maintenance.recoverer import Janitor, Recoverer
+from .poison import MOST_CRASHES, archive_poison
 from .service import Service
 from .shares import Shares
 from .subscriber import Subscriber
@@ -93,7 +94,7 @@ class Worker:
         finally:
             await broker.close()
 
-    # --- what signals do -------------------------------------------------------------------------------------------
+    # --- what signals do ------------------------------------------------------------------------------------
 
     def stop(self) -> None:
         """Stop gracefully; the second time, hand back at once what still runs."""
@@ -101,7 +102,9 @@ class Worker:
             self._grace = 0.0
             logger.warning("Stopping at once: running tasks are handed back")
         else:
-            logger.info("Stopping: running tasks have %.0f s; stop again to hand them back at once", self._grace)
+            logger.info(
+                "Stopping: running tasks have %.0f s; stop again to hand them back at once", self._grace
+            )
         self._stop.set()
 
     def quiet(self) -> None:
@@ -110,8 +113,7 @@ class Worker:
             self._taking = False
             self._heartbeat.status = "stopped"
             logger.info("Quiet: no more tasks are taken")
-            for fetcher in self._fetchers:
-                asyncio.ensure_future(fetcher.stop())
+            self._quieting = [asyncio.ensure_future(fetcher.stop()) for fetcher in self._fetchers]
 
     def resume(self) -> None:
         """Take tasks again after `quiet`."""
@@ -131,7 +133,7 @@ class Worker:
         """Let every child write the stacks of its threads to standard error."""
         self._supervisor.broadcast(frames.DumpStacks())
 
-    # --- wiring ----------------------------------------------------------------------------------------------------
+    # --- wiring ---------------------------------------------------------------------------------------------
 
     async def _reach(self, url: str) -> AsyncBroker:
         broker = AsyncBroker(AsyncDriver(url))
@@ -141,7 +143,8 @@ class Worker:
         except BrokerUnavailable as error:
             await broker.close()
             raise BrokerUnavailable(
-                f"cannot reach the broker {broker.driver.url}: {error}; is the server running, is the URL right?"
+                f"cannot reach the broker {broker.driver.url}: {error}; "
+                "is the server running, is the URL right?"
             ) from error
         except BaseException:
             await broker.close()
@@ -178,8 +181,11 @@ class Worker:
             self._holdings.add(held)
         if self._stop.is_set() or not self._taking:
             self._outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])
-        else:
-            self._supervisor.give(items)
+            return
+        poison = [held for held in items if held.taken.crashes >= MOST_CRASHES]
+        if poison:
+            self._outcomes([(held, archive_poison(held, self._clock.now())) for held in poison])
+        self._supervisor.give([held for held in items if held.taken.crashes < MOST_CRASHES])
 
     def _outcomes(self, items: list[tuple[Held, frames.Outcome]]) -> None:
         assert self._acker is not None
@@ -189,14 +195,14 @@ class Worker:
         if self._shares is not None and not self._stop.is_set():
             self._shares.pump()
 
-    # --- loops -----------------------------------------------------------------------------------------------------
+    # --- loops ----------------------------------------------------------------------------------------------
 
     async def _watch_limits(self) -> None:
         while True:
             await asyncio.sleep(LIMITS_PERIOD)
             try:
                 self._supervisor.watch_limits()
-            except Exception:  # noqa: BLE001 - a defect in one look must not end the watch
+            except Exception:
                 logger.exception("The watch on time limits failed once; it goes on")
 
     async def _watch_burst(self, broker: AsyncBroker, queues: Mapping[str, int]) -> None:
@@ -223,7 +229,9 @@ class Worker:
         await asyncio.gather(*(fetcher.stop() for fetcher in self._fetchers))
         await self._supervisor.drain(lambda: self._grace)
         if not await self._acker.drain(FLUSH_SECONDS):
-            logger.error("%d tasks could not be handed back; their leases end within 30 s", len(self._holdings))
+            logger.error(
+                "%d tasks could not be handed back; their leases end within 30 s", len(self._holdings)
+            )
             self._acker.stop()
         for watch in watches:
             watch.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from tests.embedded.support import end_all
 
 
 @pytest.fixture(scope="session", autouse=True)
-def runtime_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Sockets go to a directory of the session, not to the user's."""
-    directory = tmp_path_factory.mktemp("run")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_RUNTIME_DIR", str(directory))
-        yield directory
+def runtime_directory() -> Iterator[Path]:
+    """Sockets go to a directory of the session, not to the user's; short, as a socket's path must be."""
+    with (
+        tempfile.TemporaryDirectory(prefix="tf-", dir="/tmp") as directory,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("XDG_RUNTIME_DIR", directory)
+        yield Path(directory)
 
 
 @pytest.fixture

@@ -163,10 +163,10 @@ def test_a_directory_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 
 def test_a_runtime_directory_of_somebody_else_is_not_trusted(
-    config: EmbeddedConfig, runtime_directory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    config: EmbeddedConfig, runtime_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever owns the directory of the socket could answer in the server's place."""
-    run = tmp_path / "run"
+    run = runtime_directory / "other"
     run.mkdir()
     (run / "taskflow").symlink_to(runtime_directory)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(run))

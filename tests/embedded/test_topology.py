@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from taskflow.embedded.serverconf import quote
-from taskflow.embedded.topology import Probe, missing, parse_nodes, slot_ranges
+from taskflow.embedded.topology import Probe, missing, newest_view, parse_nodes, slot_ranges
 
 A, B = "a" * 40, "b" * 40
 MASTER = (
@@ -21,6 +21,15 @@ def test_the_lines_of_a_cluster_are_read() -> None:
     assert master.slots == "0-5460 7000"
     assert (replica.node_id, replica.port, replica.role, replica.master_id) == (B, 7003, "replica", A)
     assert replica.link == "disconnected"
+
+
+def test_the_newest_view_knows_of_the_last_failover() -> None:
+    old = parse_nodes(TEXT)
+    new = parse_nodes(TEXT.replace("- 0 0 1 connected", "- 0 0 9 connected"))
+    assert (
+        newest_view([Probe(0, None, "down"), Probe(1, 2, "up", view=old), Probe(2, 3, "up", view=new)]) == new
+    )
+    assert newest_view([Probe(0, None, "down")]) == ()
 
 
 @pytest.mark.parametrize("masters", [3, 4, 10])

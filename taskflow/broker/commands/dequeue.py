@@ -21,7 +21,8 @@ BATCH = 500
 class Taken:
     """A task that was taken: its id and its message's bytes, and what its hash remembers of earlier attempts.
 
-    `crashes` and `recoveries` say how often it has cost a process or a lease; `first_failed_at` is in Unix seconds, 0: never.
+    `crashes` and `recoveries` say how often it has cost a process or a lease; `first_failed_at` is in Unix
+    seconds, 0: never.
     """
 
     id: str
@@ -44,7 +45,10 @@ class Dequeued:
 
 
 def dequeue(queue: str, owner: str, token: str, count: int) -> Command[Dequeued]:
-    """Take up to `count` tasks for the worker `owner`. A repetition with the same `token` gets the same tasks."""
+    """Take up to `count` tasks for the worker `owner`.
+
+    A repetition with the same `token` gets the same tasks.
+    """
     keys = queue_keys(queue)
     return Command(
         load("dequeue"),

@@ -31,8 +31,8 @@ class Enqueued(Enum):
 class NewTask:
     """A message and when it is to run.
 
-    `delay` is in seconds from now by the server's clock, `process_at` a Unix time; both None: now. `lock_seconds` is the time
-    to live of the lock that the message's `unique_key` names; 0: no lock.
+    `delay` is in seconds from now by the server's clock, `process_at` a Unix time; both None: now.
+    `lock_seconds` is the time to live of the lock that the message's `unique_key` names; 0: no lock.
     """
 
     message: TaskMessage
@@ -50,7 +50,9 @@ class EnqueueReply:
 
 
 def enqueue(queue: str, tasks: Sequence[NewTask]) -> Command[list[EnqueueReply]]:
-    """Put tasks into one queue, in their order: all of them in one atomic step, each with an outcome of its own."""
+    """Put tasks into one queue, in their order: all of them in one atomic step, each with an outcome of its
+    own.
+    """
     keys = queue_keys(queue)
     names = [keys.pending, keys.scheduled, keys.groups]
     args: list[Any] = [0, keys.task_prefix]
@@ -77,7 +79,9 @@ def _add(task: NewTask, names: list[str], args: list[Any], task_prefix: str, pre
 
 def _parse(reply: list[Any]) -> list[EnqueueReply]:
     return [
-        EnqueueReply(Enqueued(item)) if isinstance(item, int) else EnqueueReply(Enqueued.DUPLICATE, item.decode())
+        EnqueueReply(Enqueued(item))
+        if isinstance(item, int)
+        else EnqueueReply(Enqueued.DUPLICATE, item.decode())
         for item in reply
     ]
 

@@ -38,7 +38,8 @@ class Verdict:
     Args:
         id: the task.
         verb: what to write.
-        taken: hex SHA-1 of the message as it was taken; proves together with the owner that the task is still held.
+        taken: hex SHA-1 of the message as it was taken; proves together with the owner that the task is still
+            held.
         message: the message to store instead; empty: as it is.
         at: seconds: retention, or the delay until the next attempt.
         result: the return value as JSON; empty: none.
@@ -57,7 +58,10 @@ class Verdict:
 
 
 def finish(queue: str, owner: str, verdicts: Sequence[Verdict], now: float) -> Command[list[Written]]:
-    """Write the verdicts of one queue. `now` is the server's time in Unix seconds: it names the day's counters."""
+    """Write the verdicts of one queue.
+
+    `now` is the server's time in Unix seconds: it names the day's counters.
+    """
     keys = queue_keys(queue)
     day = day_of(now)
     names = [

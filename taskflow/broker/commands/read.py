@@ -13,7 +13,9 @@ from ..keys import queue_keys
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A task at one moment: None for `state` when the queue does not know it; `message` None when it cannot be read."""
+    """A task at one moment: None for `state` when the queue does not know it; `message` None when it cannot
+    be read.
+    """
 
     state: str | None
     message: TaskMessage | None

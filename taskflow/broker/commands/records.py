@@ -16,7 +16,10 @@ RECORD_TTL = 10
 def write_server(
     host: str, pid: int, server_id: str, info: bytes, running: Sequence[tuple[str, bytes]], now: float
 ) -> list[Command[int] | Plain[int]]:
-    """The record, its tasks, and their entries in the two indexes. Three slots, so three commands, each idempotent."""
+    """The record, its tasks, and their entries in the two indexes.
+
+    Three slots, so three commands, each idempotent.
+    """
     server, workers = server_record(host, pid, server_id), workers_record(host, pid, server_id)
     expiry = int(now) + RECORD_TTL
     return [

@@ -8,9 +8,9 @@ The head is machine-read:
     -- args:    owner, count, item...
     -- returns: ...
 
-`keys:` and `args:` become named locals in front of the script, so no script says `KEYS[7]`. A last name with dots takes
-the rest: `task...` makes `task_keys_from` the index of the first of them (in `args`, `item...`: `item_argv_from`).
-`-- @include name` puts in `include/name.lua`.
+`keys:` and `args:` become named locals in front of the script, so no script says `KEYS[7]`. A last name with
+dots takes the rest: `task...` makes `task_keys_from` the index of the first of them (in `args`, `item...`:
+`item_argv_from`). `-- @include name` puts in `include/name.lua`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class Script:
     sha: str
 
     def check(self, keys: int, args: int) -> None:
-        """Raise ValueError unless so many keys and arguments fit the head (for tests; builders are held to it)."""
+        """Raise ValueError unless so many keys and arguments fit the head (for tests; builders are held to
+        it).
+        """
         for what, given, names in (("keys", keys, self.keys), ("args", args, self.args)):
             fixed = [name for name in names if not name.endswith("...")]
             fits = given >= len(fixed) if len(fixed) < len(names) else given == len(fixed)
@@ -69,7 +71,9 @@ def load(name: str) -> Script:
 def names() -> list[str]:
     """Every script there is."""
     return sorted(
-        entry.name.removesuffix(".lua") for entry in resources.files(__name__).iterdir() if entry.name.endswith(".lua")
+        entry.name.removesuffix(".lua")
+        for entry in resources.files(__name__).iterdir()
+        if entry.name.endswith(".lua")
     )
 
 

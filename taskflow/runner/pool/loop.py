@@ -95,7 +95,9 @@ class LoopPool:
                 value = await attempt.task.call(attempt.kwargs)
         except TimeoutError as error:
             if limit.expired():
-                error = TaskTimeout(f"time limit of {attempt.soft:g} s exceeded").with_traceback(error.__traceback__)
+                error = TaskTimeout(f"time limit of {attempt.soft:g} s exceeded").with_traceback(
+                    error.__traceback__
+                )
             return executor.fail(attempt, error)
         except asyncio.CancelledError as error:
             cancelled = TaskCancelled("cancelled").with_traceback(error.__traceback__)

@@ -53,7 +53,9 @@ class ThreadPool:
             thread.start()
 
     def run_here(self) -> None:
-        """Lend the calling thread to the pool, for ever: `-P solo` runs tasks in the main thread, for debuggers."""
+        """Lend the calling thread to the pool, for ever: `-P solo` runs tasks in the main thread, for
+        debuggers.
+        """
         self._threads.append(threading.current_thread())
         self._work()
 

@@ -1,4 +1,6 @@
-"""Moves what is due from scheduled and retry to pending: one look just after each second of the server's clock."""
+"""Moves what is due from scheduled and retry to pending: one look just after each second of the server's
+clock.
+"""
 
 from __future__ import annotations
 

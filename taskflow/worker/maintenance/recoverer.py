@@ -30,7 +30,9 @@ class Recoverer(Service):
             if len(ids) < BATCH:
                 break
         if recovered:
-            logger.warning("%d tasks of queue %s had lost their worker and were given back", len(recovered), self._queue)
+            logger.warning(
+                "%d tasks of queue %s had lost their worker and were given back", len(recovered), self._queue
+            )
         return random.uniform(4.0, 6.0)
 
 

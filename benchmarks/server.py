@@ -1,0 +1,95 @@
+"""The server that a run measures on: a real one, on a free loopback port, ended by its process id."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import redis
+
+from taskflow.embedded.binary import find_binary
+
+START_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server; `client` is the harness's own view of it."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+    client: redis.Redis
+
+    @property
+    def url(self) -> str:
+        """Its URL."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    @property
+    def address(self) -> str:
+        """host:port."""
+        return f"127.0.0.1:{self.port}"
+
+    def flush(self) -> None:
+        """Empty it: every measurement starts with nothing."""
+        self.client.flushall()
+
+    def cpu_seconds(self) -> float:
+        """The processor time that it has used."""
+        cpu = self.client.info("cpu")
+        return float(cpu["used_cpu_user"]) + float(cpu["used_cpu_sys"])
+
+    def used_memory(self) -> int:
+        """The bytes that it has allocated."""
+        return int(self.client.info("memory")["used_memory"])
+
+    def about(self) -> str:
+        """Its name and version."""
+        info = self.client.info("server")
+        if "valkey_version" in info:
+            return f"Valkey {info['valkey_version']}"
+        return f"Redis {info['redis_version']}"
+
+
+@contextlib.contextmanager
+def running(directory: Path) -> Iterator[Server]:
+    """A server without a password and without persistence, for the time of a `with` block."""
+    port = _free_port()
+    command = [str(find_binary()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)]
+    command += ["--save", "", "--appendonly", "no"]
+    log_path = directory / "server.log"
+    with log_path.open("ab") as log:
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+    client = redis.Redis(host="127.0.0.1", port=port, socket_timeout=30)
+    try:
+        _wait_for(client, process, log_path)
+        yield Server(port, process, client)
+    finally:
+        client.close()
+        process.kill()
+        process.wait(10)
+
+
+def _wait_for(client: redis.Redis, process: subprocess.Popen[bytes], log_path: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(redis.ConnectionError):
+            client.ping()
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"the server did not start:\n{log_path.read_text()[-2000:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,5 @@
+"""`python -m taskflow`: the command, also where its script is not on PATH."""
+
+from .cli.main import main
+
+main(prog_name="taskflow")

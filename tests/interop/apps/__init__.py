@@ -1,0 +1,1 @@
+"""Apps whose tasks Go enqueues, or runs."""
