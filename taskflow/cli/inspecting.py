@@ -12,7 +12,7 @@ from ..broker.sync import Broker
 from ..connection.sync import SyncDriver
 from ..errors import BrokerError, TaskFlowError
 from ..inspector import Inspector
-from .options import Target, target_options
+from .options import Target, is_debugging, target_options
 from .output import clean
 
 
@@ -44,6 +44,8 @@ def for_each(names: Iterable[str], order: Callable[[str], str]) -> None:
         except BrokerError:
             raise
         except TaskFlowError as error:
+            if is_debugging():
+                raise
             refused = True
             click.echo(f"Error: {clean(str(error))}", err=True)
     if refused:

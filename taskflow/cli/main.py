@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import importlib
-import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
@@ -13,10 +12,8 @@ import click
 
 from .._version import __version__
 from ..errors import TaskFlowError
-from .options import remember_target
+from .options import DEBUG_VARIABLE, is_debugging, remember_target
 from .output import clean
-
-DEBUG_VARIABLE = "TASKFLOW_DEBUG"
 
 NOUNS: Mapping[str, str] = {
     "demo": "Watch a cluster lose a node, and no task.",
@@ -63,7 +60,7 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            if os.environ.get(DEBUG_VARIABLE) == "1" or _is_closed_pipe(error):
+            if is_debugging() or _is_closed_pipe(error):
                 raise
             raise Failure(error) from error
 

@@ -12,6 +12,7 @@ import click
 
 BROKER_VARIABLE = "TASKFLOW_BROKER"
 DEFAULT_BROKER = "embedded://"
+DEBUG_VARIABLE = "TASKFLOW_DEBUG"
 
 _APP = "taskflow.app"
 _BROKER = "taskflow.broker"
@@ -45,6 +46,11 @@ class Target:
 
             return load_app(self.app).broker_url
         return os.environ.get(BROKER_VARIABLE) or DEFAULT_BROKER
+
+
+def is_debugging() -> bool:
+    """Whether errors are to come with their tracebacks."""
+    return os.environ.get(DEBUG_VARIABLE) == "1"
 
 
 def remember_target(command: _Function) -> _Function:

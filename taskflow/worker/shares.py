@@ -54,8 +54,10 @@ class Shares:
         """Wait for slots for this queue: how many it may take."""
         queue = self._queues[name]
         queue.clock = max(queue.clock, self._clock)
-        queue.waiter = asyncio.get_running_loop().create_future()
-        self.pump()
+        loop = asyncio.get_running_loop()
+        queue.waiter = loop.create_future()
+        # Not at once: whoever else asks in this turn of the loop is weighed against this one.
+        loop.call_soon(self.pump)
         try:
             return await queue.waiter
         except asyncio.CancelledError:

@@ -39,11 +39,17 @@ def processes_of(directory: Path) -> list[int]:
 
 
 def kill(pid: int) -> None:
-    """Kill a process, and wait until it is gone."""
+    """Kill a process, and wait until it has let go of its files and ports."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
-    cmdline = Path(f"/proc/{pid}/cmdline")
-    wait_until(lambda: not cmdline.exists() or not cmdline.read_bytes(), description=f"{pid} is gone")
+    wait_until(lambda: _is_gone(pid), description=f"{pid} is gone")
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def end_all(directory: Path) -> None:

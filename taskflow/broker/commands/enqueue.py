@@ -55,7 +55,7 @@ def enqueue(queue: str, tasks: Sequence[NewTask]) -> Command[list[EnqueueReply]]
     """
     keys = queue_keys(queue)
     names = [keys.pending, keys.scheduled, keys.groups]
-    args: list[Any] = [0, keys.task_prefix]
+    args: list[Any] = [0]
     for task in tasks:
         _add(task, names, args, keys.task_prefix, keys.prefix)
     return Command(load("enqueue"), names, args, _parse, keys.slot, resend_flag=0)

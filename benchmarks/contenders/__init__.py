@@ -1,0 +1,1 @@
+"""Who takes part: each in a file of its own."""

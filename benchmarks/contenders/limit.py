@@ -1,0 +1,34 @@
+"""What the server and Python allow: the same scripts over bare connections."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from ..contender import QUEUE, Place, Program
+from ..processes import PROGRAMS
+
+
+class Limit(Program):
+    """See `programs/limit_app.py`."""
+
+    name = "limit"
+    label = "limit (bare scripts)"
+    python = False
+    program = "limit_app"
+    version = "-"
+    waiting = ("LLEN", f"asynq:{{{QUEUE}}}:pending")
+    held = (("LLEN", f"asynq:{{{QUEUE}}}:active"),)
+    lacks = {  # noqa: RUF012 - declared as a ClassVar by the base
+        "result": "it keeps no results",
+        "latency-go": "see idle pick-up",
+    }
+    note = "20 threads, batches of 200, taskflow's scripts over redis-py's connections; no framework, no promises"
+
+    def prepare(self) -> None:
+        """See `Contender.prepare`."""
+        self.interpreter = sys.executable
+
+    def worker_command(self, place: Place) -> Sequence[str]:
+        """See `Program.worker_command`."""
+        return [self.interpreter, str(PROGRAMS / "limit_app.py")]

@@ -1,0 +1,69 @@
+"""taskflow itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Sequence
+
+from taskflow import __version__
+from tests.interop.golang import GoUnavailable, PeerError, build_peer
+
+from ..contender import QUEUE, Place, Program, Unsupported
+from ..processes import Process
+
+_RUN = (
+    "from taskflow.worker.main import run\n"
+    "from taskflow.worker.config import WorkerConfig\n"
+    "run(WorkerConfig(app='taskflow_app:app', queues={{{queue!r}: 1}}, concurrency={concurrency}, "
+    "processes={processes}, log_level='warning', broker={broker!r}))"
+)
+
+
+class Taskflow(Program):
+    """The project's own environment, as it is."""
+
+    name = "taskflow"
+    label = "taskflow"
+    program = "taskflow_app"
+    waiting = ("LLEN", f"asynq:{{{QUEUE}}}:pending")
+    held = (("LLEN", f"asynq:{{{QUEUE}}}:active"),)
+    note = "`-P threads -c 20`: one worker process with one child of 20 threads; two processes are two children"
+
+    def prepare(self) -> None:
+        """See `Contender.prepare`."""
+        self.interpreter = sys.executable
+        self.version = __version__
+
+    def worker_command(self, place: Place) -> Sequence[str]:
+        """See `Program.worker_command`."""
+        return self._run(place, 1)
+
+    def worker(self, place: Place, count: int = 0, processes: int = 1) -> list[Process]:
+        """Two processes are two children of one worker."""
+        return [Process(self._run(place, processes), self.environment(place), place.log)]
+
+    def pings_from_go(self, place: Place, count: int, interval: float) -> None:
+        """As `pings`, enqueued by Go's Asynq: the moment is taken before the line is given to the Go program."""
+        try:
+            peer = build_peer()
+        except (GoUnavailable, PeerError) as error:
+            raise Unsupported(str(error)) from None
+        place = dataclasses.replace(place)
+        command = [str(peer), "enqueue", f"--redis={place.server.address}"]
+        with Process(command, {}, place.log, stdin=True) as program:
+            for _ in range(count):
+                time.sleep(interval)
+                payload = json.dumps({"sent": time.time_ns()})
+                program.tell(json.dumps({"type": "bench:mark", "queue": QUEUE, "payload": payload}))
+            program.check()
+            time.sleep(interval)
+
+    @staticmethod
+    def _run(place: Place, processes: int) -> list[str]:
+        code = _RUN.format(
+            queue=QUEUE, concurrency=place.concurrency, processes=processes, broker=place.server.url
+        )
+        return [sys.executable, "-c", code]

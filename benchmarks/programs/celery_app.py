@@ -1,0 +1,60 @@
+"""Celery. Nothing is asked of it that a no-op does not need: results are ignored, events are off."""
+
+from __future__ import annotations
+
+import side
+from celery import Celery, group
+
+app = Celery("bench", broker=f"{side.URL}/0", backend=f"{side.URL}/0")
+app.conf.update(
+    task_default_queue=side.QUEUE,
+    task_ignore_result=True,
+    result_expires=60,
+    worker_send_task_events=False,
+    broker_connection_retry_on_startup=True,
+    worker_redirect_stdouts=False,
+)
+
+
+@app.task(name="bench:noop")
+def noop() -> None: ...
+
+
+@app.task(name="bench:sleep")
+def sleep() -> None:
+    side.sleep()
+
+
+@app.task(name="bench:cpu")
+def cpu() -> None:
+    side.cpu()
+
+
+@app.task(name="bench:mark")
+def mark(sent: int) -> None:
+    side.mark(sent)
+
+
+@app.task(name="bench:value", ignore_result=False)
+def value() -> int:
+    return 1
+
+
+KINDS = {"noop": noop, "sleep": sleep, "cpu": cpu}
+
+
+class Client:
+    def one(self, kind: str) -> None:
+        if kind not in KINDS:
+            raise side.Lacks("it has no coroutine tasks")
+        KINDS[kind].delay()
+
+    def many(self, kind: str, count: int) -> None:
+        """The nearest that it has: a group, which sends its tasks one by one on one connection."""
+        group([KINDS[kind].s()] * count).apply_async(add_to_parent=False)
+
+    def ping(self, sent: int) -> None:
+        mark.delay(sent)
+
+    def value(self) -> None:
+        assert value.delay().get(timeout=10) == 1

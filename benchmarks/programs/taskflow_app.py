@@ -1,0 +1,56 @@
+"""taskflow, as its users write it."""
+
+from __future__ import annotations
+
+import side
+from taskflow import TaskFlow
+
+app = TaskFlow("bench", broker=side.URL, queue=side.QUEUE)
+
+
+@app.task(name="bench:noop")
+def noop() -> None: ...
+
+
+@app.task(name="bench:anoop")
+async def anoop() -> None: ...
+
+
+@app.task(name="bench:sleep")
+def sleep() -> None:
+    side.sleep()
+
+
+@app.task(name="bench:cpu")
+def cpu() -> None:
+    side.cpu()
+
+
+@app.task(name="bench:mark")
+def mark(sent: int) -> None:
+    side.mark(sent)
+
+
+@app.task(name="bench:value", retention=60)
+def value() -> int:
+    return 1
+
+
+KINDS = {"noop": noop, "anoop": anoop, "sleep": sleep, "cpu": cpu}
+
+
+class Client:
+    def one(self, kind: str) -> None:
+        KINDS[kind].delay()
+
+    async def aone(self, kind: str) -> None:
+        await KINDS[kind].adelay()
+
+    def many(self, kind: str, count: int) -> None:
+        KINDS[kind].map(() for _ in range(count)).raise_for_errors()
+
+    def ping(self, sent: int) -> None:
+        mark.delay(sent)
+
+    def value(self) -> None:
+        assert value.delay().get(timeout=10) == 1

@@ -1,0 +1,1 @@
+"""What is measured. `scenarios.table` lists it all."""

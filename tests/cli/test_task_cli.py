@@ -1,0 +1,201 @@
+"""`taskflow task`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from taskflow.states import State
+from tests.inspector.stored import Stored
+
+Cli = Callable[..., Result]
+
+
+@pytest.mark.parametrize(
+    ("state", "columns"),
+    [
+        (State.PENDING, ["ID", "Type", "Pending Since"]),
+        (State.ACTIVE, ["ID", "Type", "Lease"]),
+        (State.SCHEDULED, ["ID", "Type", "Process In"]),
+        (State.RETRY, ["ID", "Type", "Next Retry", "Last Failed", "Retried", "Last Error"]),
+        (State.ARCHIVED, ["ID", "Type", "Archived", "Retried", "Last Error"]),
+        (State.COMPLETED, ["ID", "Type", "Completed", "Deleted"]),
+        (State.AGGREGATING, ["ID", "Type", "Group"]),
+    ],
+)
+def test_ls_shows_what_matters_in_a_state(cli: Cli, stored: Stored, state: State, columns: list[str]) -> None:
+    stored.put(state, "t1")
+    result = cli("task", "ls", "-q", stored.queue, "-s", state.value)
+    assert result.exit_code == 0, result.output
+    header, row = result.stdout.splitlines()
+    assert [column.strip() for column in header.split("  ") if column.strip()] == columns
+    assert row.split()[:2] == ["t1", "shop:pay"]
+
+
+def test_payloads_and_results_are_hidden_unless_asked_for(cli: Cli, stored: Stored) -> None:
+    stored.put(State.COMPLETED, "t1")
+    for words in (
+        ("task", "ls", "-q", stored.queue, "-s", "completed"),
+        ("task", "inspect", "-q", stored.queue, "t1"),
+    ):
+        for shape in ((), ("--json",)):
+            hidden = cli(*words, *shape)
+            assert hidden.exit_code == 0
+            assert "secret" not in hidden.output
+            assert "paid" not in hidden.output
+            assert "4111-secret" in cli(*words, *shape, "--payload").output
+    assert 'Result:       "paid"' in cli("task", "inspect", "-q", stored.queue, "t1", "--payload").output
+
+
+def test_ls_pages(cli: Cli, cli_json: Callable[..., Any], stored: Stored) -> None:
+    for number in range(5):
+        stored.put(State.RETRY, f"t{number}")
+    words = ("task", "ls", "-q", stored.queue, "-s", "retry", "--size", "2", "--page", "2")
+    result = cli(*words)
+    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == ["t2", "t3"]
+    assert result.stderr == "3 to 4 of 5\n"
+    found = cli_json(*words)
+    assert (found["total"], found["page"], found["size"]) == (5, 2, 2)
+    assert [task["id"] for task in found["tasks"]] == ["t2", "t3"]
+
+
+def test_ls_of_an_empty_state(cli: Cli, stored: Stored) -> None:
+    assert (
+        cli("task", "ls", "-q", stored.queue, "-s", "retry").stdout
+        == f"No retry tasks in queue '{stored.queue}'.\n"
+    )
+    empty = cli("task", "ls", "-q", stored.queue, "-s", "aggregating", "-g", "g")
+    assert empty.stdout == f"No aggregating tasks in queue '{stored.queue}', group 'g'.\n"
+
+
+def test_ls_survives_garbage_and_escapes_it(cli: Cli, stored: Stored) -> None:
+    """What is stored must not move the cursor of whoever looks at it."""
+    stored.put(State.PENDING, "good", type="a\x1b[2Jb\nc", payload=b"\xff\xfe")
+    stored.raw.lpush(stored.keys.pending, b"\xff\x1b[31m", "bad")
+    stored.raw.hset(stored.keys.task("bad"), mapping={"msg": b"\xff", "state": "pending"})
+    result = cli("task", "ls", "-q", stored.queue, "-s", "pending", "--payload")
+    assert result.exit_code == 0
+    assert "\x1b" not in result.stdout
+    lines = result.stdout.splitlines()
+    assert len(lines) == 4
+    assert r"a\x1b[2Jb; c" in lines[1]
+    assert "(2 bytes that are no text)" in lines[1]
+    assert r"\udcff\x1b[31m" in lines[2]
+    assert "(missing)" in lines[2]
+    assert "(unreadable)" in lines[3]
+
+
+def test_inspect_has_stable_names(cli_json: Callable[..., Any], stored: Stored) -> None:
+    stored.put(State.RETRY, "t1")
+    found = cli_json("task", "inspect", "-q", stored.queue, "t1")
+    assert (
+        found.items()
+        >= {
+            "id": "t1",
+            "queue": stored.queue,
+            "state": "retry",
+            "problem": None,
+            "type": "shop:pay",
+            "max_retries": 25,
+            "retried": 1,
+            "last_error": "no route",
+            "timeout": 1800,
+            "deadline": None,
+            "retention": 0,
+            "is_orphaned": False,
+        }.items()
+    )
+    assert "payload" not in found
+    with_payload = cli_json("task", "inspect", "-q", stored.queue, "-i", "t1", "--payload")
+    assert with_payload["payload"] == '{"card":"4111-secret"}'
+    assert (with_payload["headers"], with_payload["result"]) == ({}, None)
+    stored.put(State.PENDING, "t2", payload=b"\xff")
+    several = cli_json("task", "inspect", "-q", stored.queue, "t1", "-i", "t2", "--payload")
+    assert [task["id"] for task in several] == ["t1", "t2"]
+    assert (several[1]["payload"], several[1]["payload_base64"]) == (None, "/w==")
+
+
+def test_inspect_as_text(cli: Cli, stored: Stored) -> None:
+    stored.put(State.RETRY, "t1")
+    result = cli("task", "inspect", "-q", stored.queue, "t1")
+    shown = dict(line.split(":", 1) for line in result.stdout.splitlines())
+    assert shown["State"].strip() == "retry"
+    assert shown["Retried"].strip() == "1/25"
+    assert shown["Timeout"].strip() == "30m"
+    assert "in 9m" in shown["Next process time"] or "in 10m" in shown["Next process time"]
+
+
+def test_orders(cli: Cli, stored: Stored) -> None:
+    stored.put(State.SCHEDULED, "t1")
+    assert cli("task", "run", "-q", stored.queue, "t1").stdout == "Task 't1' is pending.\n"
+    assert cli("task", "archive", "-q", stored.queue, "-i", "t1").stdout == "Task 't1' is archived.\n"
+    assert cli("task", "delete", "t1", "--queue", stored.queue).stdout == "Task 't1' is deleted.\n"
+    assert stored.is_nowhere("t1")
+
+
+def test_one_refusal_does_not_stop_the_others(cli: Cli, stored: Stored) -> None:
+    stored.put(State.ACTIVE, "t1")
+    stored.put(State.RETRY, "t2")
+    result = cli("task", "delete", "-q", stored.queue, "none", "t1", "t2")
+    assert result.exit_code == 2
+    assert result.stdout == "Task 't2' is deleted.\n"
+    first, second = result.stderr.splitlines()
+    assert first == f"Error: queue '{stored.queue}' has no task 'none'"
+    assert second.startswith(f"Error: task 't1' of queue '{stored.queue}' is active, so it cannot be deleted")
+
+
+def test_an_order_needs_an_id(cli: Cli, stored: Stored) -> None:
+    result = cli("task", "run", "-q", stored.queue)
+    assert result.exit_code == 2
+    assert "which task?" in result.stderr
+
+
+def test_cancel_tells_the_workers(cli: Cli, stored: Stored) -> None:
+    stored.put(State.ACTIVE, "t1")
+    stored.put(State.PENDING, "t2")
+    listener = stored.raw.pubsub()
+    listener.subscribe("asynq:cancel")
+    listener.get_message(timeout=5)
+    assert cli("task", "cancel", "t1").stdout == "Workers are told to cancel task 't1'.\n"
+    assert listener.get_message(timeout=5)["data"] == b"t1"
+    refused = cli("task", "cancel", "-q", stored.queue, "t2")
+    assert refused.exit_code == 2
+    assert "is pending, so there is nothing to cancel" in refused.stderr
+    listener.close()
+
+
+def test_orders_for_a_state(cli: Cli, stored: Stored) -> None:
+    for number in range(3):
+        stored.put(State.RETRY, f"t{number}")
+        stored.put(State.AGGREGATING, f"a{number}", group=f"g{number}")
+    queue = ("-q", stored.queue)
+    assert cli("task", "runall", *queue, "-s", "retry").stdout == "3 tasks are pending.\n"
+    assert cli("task", "archiveall", *queue, "-s", "pending").stdout == "3 tasks are archived.\n"
+    assert cli("task", "deleteall", *queue, "-s", "archived").stdout == "3 tasks are deleted.\n"
+    assert (
+        cli("task", "deleteall", *queue, "-s", "aggregating", "-g", "g0").stdout == "1 tasks are deleted.\n"
+    )
+    assert cli("task", "runall", *queue, "-s", "aggregating").stdout == "2 tasks are pending.\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("task", "ls", "-q", "q", "-s", "waiting"),
+        ("task", "ls", "-s", "pending"),
+        ("task", "ls", "-q", "q"),
+        ("task", "ls", "-q", "q", "-s", "pending", "--page", "0"),
+        ("task", "ls", "-q", "q", "-s", "pending", "-g", "g"),
+        ("task", "runall", "-q", "q", "-s", "active"),
+        ("task", "archiveall", "-q", "q", "-s", "completed"),
+        ("task", "deleteall", "-q", "q", "-s", "active"),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_meant_is_a_usage_error(cli: Cli, words: tuple[str, ...]) -> None:
+    result = cli(*words)
+    assert result.exit_code == 2
+    assert "Usage: taskflow task" in result.stderr or "Usage: main task" in result.stderr

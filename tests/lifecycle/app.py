@@ -1,0 +1,97 @@
+"""Tasks whose starts and ends are written to a file outside the tested server: `TASKFLOW_TEST_LEDGER`."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import signal
+import socket
+import time
+
+from taskflow import Reject, Retry, TaskFlow, current_task
+
+app = TaskFlow("lifecycle", retention=600)
+
+
+def note(event: str, tag: str) -> None:
+    """One line: event, tag, process id, monotonic time."""
+    line = f"{event} {tag} {os.getpid()} {time.monotonic():.3f}\n"
+    descriptor = os.open(os.environ["TASKFLOW_TEST_LEDGER"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(descriptor, line.encode())
+    os.close(descriptor)
+
+
+@app.task(max_retries=0)
+def work(tag: str, seconds: float = 0.0) -> str:
+    note("start", tag)
+    time.sleep(seconds)
+    note("end", tag)
+    return tag
+
+
+@app.task(max_retries=0)
+async def async_work(tag: str, seconds: float = 0.0) -> str:
+    note("start", tag)
+    await asyncio.sleep(seconds)
+    note("end", tag)
+    return tag
+
+
+@app.task(max_retries=0)
+def kill_own_process(tag: str) -> None:
+    note("start", tag)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(max_retries=0, timeout=1, hard_timeout=2)
+def stuck(kind: str) -> str:
+    note("start", kind)
+    if kind == "c-sleep":
+        ctypes.PyDLL(None).sleep(120)  # holds the GIL
+    elif kind == "read":
+        ours, _theirs = socket.socketpair()
+        ours.recv(1)
+    elif kind == "swallow":
+        while True:
+            try:
+                while True:
+                    time.sleep(0.01)
+            except Exception:  # noqa: BLE001, S110 - what the test is about
+                pass
+    else:
+        while True:
+            pass
+    return kind
+
+
+@app.task(max_retries=0, timeout=1)
+async def async_stuck() -> None:
+    await asyncio.sleep(120)
+
+
+@app.task(max_retries=1, default_retry_delay=1)
+def fail_once(tag: str) -> int:
+    note("start", tag)
+    retried = current_task().retried
+    if retried == 0:
+        raise ValueError("the first attempt fails")
+    return retried
+
+
+@app.task
+def reject(reason: str) -> None:
+    raise Reject(reason)
+
+
+@app.task
+def later(tag: str) -> int:
+    note("start", tag)
+    if current_task().retried == 0:
+        raise Retry("not yet", delay=1)
+    return current_task().retried
+
+
+@app.task
+def secretive(token: str) -> str:
+    raise ValueError(f"cannot use {token}")

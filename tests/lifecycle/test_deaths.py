@@ -1,0 +1,107 @@
+"""Children and workers die; tasks do not."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+from typing import Any
+
+import pytest
+import redis
+
+from taskflow import errors
+from tests.lifecycle.conftest import Ledger
+from tests.servers import wait_until
+
+
+def test_kills_a_child_while_its_tasks_run(tasks: Any, worker: Any, ledger: Ledger) -> None:
+    """The worker knows which tasks the child held: they run again at once, long before any lease ends."""
+    with worker(concurrency=3) as process:
+        results = [tasks.work.delay(f"k{n}", 1.0) for n in range(6)]
+        ledger.wait_for("start", "k0", "k1", "k2")
+        os.kill(ledger.pids("k0")[0], signal.SIGKILL)
+        assert [result.get(15) for result in results] == [f"k{n}" for n in range(6)]
+        process.wait_for_log("signal SIGKILL")
+    # What ran was interrupted and ran twice; what had not started ran once.
+    assert [ledger.count("start", f"k{n}") for n in range(6)] == [2, 2, 2, 1, 1, 1]
+
+
+def test_isolates_a_task_that_kills_its_process(tasks: Any, worker: Any, ledger: Ledger) -> None:
+    """Three processes are the price; then it is archived with the reason. Its neighbours complete."""
+    with worker(concurrency=20):
+        neighbours = [tasks.work.delay(f"n{n}", 0.5) for n in range(19)]
+        ledger.wait_for("start", *(f"n{n}" for n in range(19)))
+        poison = tasks.kill_own_process.delay("poison")
+        with pytest.raises(errors.TaskFailed, match="process died 3 times"):
+            poison.get(30)
+        assert {neighbour.get(30) for neighbour in neighbours} == {f"n{n}" for n in range(19)}
+    assert ledger.count("start", "poison") == 3
+
+
+@pytest.mark.timeout(150)
+def test_kills_the_whole_worker(tasks: Any, worker: Any, ledger: Ledger, raw: redis.Redis, queue: str) -> None:
+    """Another worker takes over when the leases have ended; also a task that has no retries at all."""
+    with worker(concurrency=2) as first:
+        results = [tasks.work.delay(f"w{n}", 2.0) for n in range(4)]
+        ledger.wait_for("start", "w0", "w1")
+        children = ledger.pids("w0")
+        first.kill()
+        wait_until(lambda: not _alive(children[0]), description="the child ends with its worker")
+    with worker(concurrency=4):
+        assert [result.get(60) for result in results] == [f"w{n}" for n in range(4)]
+    assert raw.llen(f"asynq:{{{queue}}}:active") == 0
+    assert raw.zcard(f"asynq:{{{queue}}}:lease") == 0
+
+
+def test_refuses_the_verdict_of_a_worker_that_lost_the_task(
+    tasks: Any, worker: Any, ledger: Ledger, raw: redis.Redis, queue: str
+) -> None:
+    """Somebody else holds the task when the first worker comes back: its verdict changes nothing."""
+    with worker(concurrency=1) as process:
+        result = tasks.work.delay("late", 1.0)
+        ledger.wait_for("start", "late")
+        raw.hset(f"asynq:{{{queue}}}:t:{result.id}", "owner", "somebody-else")
+        process.wait_for_log("was refused")
+    task = raw.hgetall(f"asynq:{{{queue}}}:t:{result.id}")
+    assert task[b"state"] == b"active"
+    assert task[b"owner"] == b"somebody-else"
+    assert raw.lrange(f"asynq:{{{queue}}}:active", 0, -1) == [result.id.encode()]
+
+
+def test_refuses_the_verdict_when_go_has_rewritten_the_message(
+    tasks: Any, worker: Any, ledger: Ledger, raw: redis.Redis, queue: str
+) -> None:
+    """Go knows no owner; the message that was taken must be the message that is there."""
+    with worker(concurrency=1) as process:
+        result = tasks.work.delay("late", 1.0)
+        ledger.wait_for("start", "late")
+        key = f"asynq:{{{queue}}}:t:{result.id}"
+        before = raw.hget(key, "msg")
+        assert before is not None
+        raw.hset(key, "msg", before + b"\x30\x01")  # retried = 1, as Go's recoverer writes
+        process.wait_for_log("was refused")
+        assert hashlib.sha1(raw.hget(key, "msg") or b"").digest() == hashlib.sha1(before + b"\x30\x01").digest()
+
+
+def test_takes_back_quick_tasks_that_wait_behind_a_slow_one(tasks: Any, worker: Any, ledger: Ledger) -> None:
+    """Quick tasks are sent ahead to a child; when one turns out slow, those behind it go to the other child."""
+    with worker(concurrency=1, processes=2):
+        for result in tasks.work.map([(f"warm{n}",) for n in range(300)]).results:
+            result.get(20)
+        slow = tasks.work.delay("slow", 8.0)
+        ledger.wait_for("start", "slow")
+        quick = tasks.work.map([(f"q{n}",) for n in range(100)])
+        for result in quick.results:
+            result.get(20)
+        assert ledger.count("end", "slow") == 0
+        assert slow.get(20) == "slow"
+    assert all(ledger.count("start", f"q{n}") == 1 for n in range(100))
+
+
+def _alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,1 @@
+"""Rules about the code that a machine can check."""

@@ -1,0 +1,156 @@
+"""What a type checker must accept, with the types that it must find. Checked, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from typing import Any, assert_type
+
+from tenacity import retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential_jitter
+
+from taskflow import (
+    AsyncResult,
+    AsyncTask,
+    CurrentTask,
+    MapResult,
+    Reject,
+    ResultInfo,
+    Retry,
+    State,
+    Task,
+    TaskFlow,
+    current_task,
+)
+from taskflow.errors import DuplicateTask, TaskFlowError
+
+app = TaskFlow("shop", broker="redis://127.0.0.1:6379", max_retries=3, retention=timedelta(hours=1))
+
+
+@app.task
+def plain(src: str, width: int = 800) -> str:
+    return f"{src} at {width}"
+
+
+@app.task(queue="images", name="images:resize", max_retries=5, timeout=30, hard_timeout=timedelta(minutes=1))
+def resize(src: str, width: int = 800, *, crop: bool = False) -> str:
+    return f"{src} at {width}, {crop}"
+
+
+@app.task()
+def nothing() -> None:
+    return None
+
+
+@app.task
+async def fetch(url: str) -> bytes:
+    return url.encode()
+
+
+@app.task(queue="web")
+async def fetch_many(urls: list[str]) -> dict[str, int]:
+    return dict.fromkeys(urls, 200)
+
+
+@app.task(bind=True)
+def bound(self: CurrentTask, number: int) -> int:
+    if self.retried < 3:
+        self.retry("not yet", delay=timedelta(seconds=5))
+    return number
+
+
+@app.task(bind=True, queue="web")
+async def bound_async(self: CurrentTask, number: int) -> list[int]:
+    return [number, self.max_retries]
+
+
+@app.task(
+    wait=wait_exponential_jitter(max=600),
+    stop=stop_after_attempt(5) | stop_after_delay(3600),
+    retry=retry_if_exception_type(OSError),
+)
+def tenacious(order: int) -> float:
+    if order < 0:
+        raise Reject("no such order")
+    if order == 0:
+        raise Retry("later", delay=30)
+    return order / 2
+
+
+@app.task(autoretry_for=(OSError,), retry_backoff=True, retry_backoff_max=60, retry_jitter=False)
+def celery_like(order: int, tags: list[str] | None = None) -> bool:
+    return current_task().id != str(order) and tags is None
+
+
+@app.task
+def keywords(to: int, from_: int, **more: str) -> dict[str, str]:
+    return more
+
+
+# What the decorator makes.
+assert_type(plain("a.png"), str)
+assert_type(plain("a.png", width=100), str)
+assert_type(resize("a.png", 100, crop=True), str)
+assert_type(bound(3), int)
+coroutine: Coroutine[Any, Any, bytes] = fetch("https://example.org")
+resize_as_task: Task[..., str] = resize
+fetch_as_task: AsyncTask[[str], bytes] = fetch
+
+# .delay() and its handle.
+assert_type(resize.delay("a.png"), AsyncResult[str])
+assert_type(resize.delay("a.png", 100, crop=True), AsyncResult[str])
+assert_type(resize.delay(src="a.png").get(), str)
+assert_type(resize.delay("a.png").get(timeout=10), str)
+assert_type(nothing.delay(), AsyncResult[None])
+assert_type(fetch.delay("https://example.org"), AsyncResult[bytes])
+assert_type(fetch.delay("https://example.org").get(), bytes)
+assert_type(fetch_many.delay(["https://example.org"]).get(), dict[str, int])
+assert_type(bound.delay(3), AsyncResult[int])
+assert_type(bound_async.delay(number=3), AsyncResult[list[int]])
+assert_type(tenacious.delay(1), AsyncResult[float])
+assert_type(celery_like.delay(1, tags=["a"]), AsyncResult[bool])
+assert_type(keywords.delay(1, from_=2, reason="three").get(), dict[str, str])
+assert_type(resize.delay("a.png").state, State | None)
+assert_type(resize.delay("a.png").info(), ResultInfo)
+assert_type(resize.delay("a.png").id, str)
+
+# Options, ours and Celery's.
+assert_type(
+    resize.options(delay=60, unique=3600, queue="slow", id="order-1").delay("a.png"), AsyncResult[str]
+)
+assert_type(resize.options(eta=datetime.now(UTC), headers={"trace": "1"}).delay("a.png"), AsyncResult[str])
+assert_type(resize.options(retention=600).options(delay=timedelta(days=1)).delay("a.png").get(), str)
+assert_type(resize.apply_async(("a.png",), {"width": 100}, countdown=60), AsyncResult[str])
+assert_type(resize.apply_async(["a.png"], expires=60.5, task_id="order-1"), AsyncResult[str])
+assert_type(nothing.apply_async(), AsyncResult[None])
+
+# Many at once.
+outcomes = resize.map([("a.png",), ("b.png", 100)])
+assert_type(outcomes, MapResult[str])
+assert_type(outcomes.results[0].get(), str)
+assert_type(outcomes[0].error, TaskFlowError | None)
+assert_type(resize.map([{"src": "a.png"}]).results, list[AsyncResult[str]])
+
+# By name, and from another process: nobody knows the type.
+assert_type(app.send("images:resize", src="a.png"), AsyncResult[Any])
+assert_type(app.result("order-1", queue="images"), AsyncResult[Any])
+
+
+async def from_asyncio() -> None:
+    assert_type(await resize.adelay("a.png"), AsyncResult[str])
+    assert_type(await (await resize.adelay("a.png", width=100)).aget(timeout=10), str)
+    assert_type(await resize.delay("a.png"), str)
+    assert_type(await (await fetch.adelay("https://example.org")), bytes)
+    assert_type(await fetch("https://example.org"), bytes)
+    assert_type(await bound_async(3), list[int])
+    assert_type(await fetch.options(delay=5).adelay("https://example.org"), AsyncResult[bytes])
+    assert_type(await resize.aapply_async(("a.png",), countdown=5), AsyncResult[str])
+    assert_type(await resize.amap([("a.png",)]), MapResult[str])
+    assert_type(await (await resize.adelay("a.png")).ainfo(), ResultInfo)
+
+
+def errors_have_facts() -> str | None:
+    try:
+        resize.options(unique=60).delay("a.png")
+    except DuplicateTask as error:
+        return error.holder
+    return None
