@@ -37,7 +37,7 @@ class Server:
 
     def flush(self) -> None:
         """Empty it: every measurement starts with nothing."""
-        self.client.flushall()
+        self.client.execute_command("FLUSHALL", "SYNC")
 
     def cpu_seconds(self) -> float:
         """The processor time that it has used."""

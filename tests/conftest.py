@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import redis
 
+from taskflow import embedded
+from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
 from tests.servers import Server, start_server
@@ -26,6 +29,48 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
     finally:
         server.stop()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A running six-node cluster without a password: three masters, three replicas."""
+
+    config: embedded.EmbeddedConfig
+    url: str
+
+    @property
+    def nodes(self) -> Sequence[embedded.NodeStatus]:
+        return embedded.status(self.config).nodes
+
+    @property
+    def address(self) -> str:
+        """As Go's peer takes it."""
+        return "cluster:" + ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+
+    def master_of(self, queue: str) -> embedded.NodeStatus:
+        """The node that holds a queue now."""
+        slot = queue_keys(queue).slot
+        for node in self.nodes:
+            for part in node.slots.split():
+                first, _, last = part.partition("-")
+                if node.role == "master" and node.alive and int(first) <= slot <= int(last or first):
+                    return node
+        raise AssertionError(f"no living master holds key slot {slot}")
+
+    def heal(self) -> None:
+        """Start dead nodes again and wait until all six serve."""
+        embedded.ensure(self.config)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A real six-node cluster. Tests that use it are in the xdist group `cluster`, so there is one."""
+    directory = tmp_path_factory.mktemp("cluster")
+    config = embedded.parse_url(f"embedded://{directory}?nodes=6&password=no")
+    try:
+        yield Cluster(config, embedded.ensure(config))
+    finally:
+        embedded.stop(config)
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ class Taskflow(Program):
             for _ in range(count):
                 time.sleep(interval)
                 payload = json.dumps({"sent": time.time_ns()})
-                program.tell(json.dumps({"type": "bench:mark", "queue": QUEUE, "payload": payload}))
+                program.tell(json.dumps({"type": "benchmark:mark", "queue": QUEUE, "payload": payload}))
             program.check()
             time.sleep(interval)
 

@@ -16,26 +16,26 @@ app.conf.update(
 )
 
 
-@app.task(name="bench:noop")
+@app.task(name="benchmark:noop")
 def noop() -> None: ...
 
 
-@app.task(name="bench:sleep")
+@app.task(name="benchmark:sleep")
 def sleep() -> None:
     side.sleep()
 
 
-@app.task(name="bench:cpu")
+@app.task(name="benchmark:cpu")
 def cpu() -> None:
     side.cpu()
 
 
-@app.task(name="bench:mark")
+@app.task(name="benchmark:mark")
 def mark(sent: int) -> None:
     side.mark(sent)
 
 
-@app.task(name="bench:value", ignore_result=False)
+@app.task(name="benchmark:value", ignore_result=False)
 def value() -> int:
     return 1
 

@@ -2,7 +2,8 @@
 
 It keeps no promise: no retries, no limits on time, no pipe, no heartbeat, no checks of arguments. What it does is what any
 program over this storage must do for each task: make an id and a message, and on the other side read the message, look up
-the function by its name, decode the arguments, call it, and write down that it is done.
+the function by its name, decode the arguments, call it, and write down that it is done. How the scripts are called is
+learnt from taskflow's builders, by an example; what is the same for all tasks is made once.
 
     python limit_app.py      runs a worker
 """
@@ -15,21 +16,29 @@ import os
 import threading
 import time
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import side
 from redis.connection import Connection
-from taskflow.broker.scripts import Script, load
-from taskflow.message.taskflow_pb2 import TaskMessage
+from taskflow.broker.command import Command
+from taskflow.broker.commands.dequeue import dequeue
+from taskflow.broker.commands.enqueue import NewTask, enqueue
+from taskflow.broker.commands.finish import Verdict, finish
+from taskflow.message.task_message import TaskMessage
+from taskflow.message.taskflow_pb2 import TaskMessage as Wire
+from taskflow.states import Verb
 
 CHUNK = 200
-TAKE = int(os.environ.get("BENCH_TAKE", "200"))
+TAKE = 200
 WAIT = 2
+UNDER_WAY = int(os.environ.get("LIMIT_UNDER_WAY", "1"))
+"""Chunks of a bulk that are on their way at once: one is made while the server works on the other."""
 
-PREFIX = f"asynq:{{{side.QUEUE}}}:"
-TASK = PREFIX + "t:"
-OWN = f"taskflow:{{{side.QUEUE}}}:"
-PENDING = PREFIX + "pending"
+PENDING = f"asynq:{{{side.QUEUE}}}:pending"
+
+_A, _B = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+_SHA = "b" * 40
 
 
 def connect() -> Connection:
@@ -38,28 +47,58 @@ def connect() -> Connection:
     return connection
 
 
-def call(connection: Connection, *words: Any) -> Any:
+def send(connection: Connection, words: Iterable[Any]) -> None:
     connection.send_packed_command(connection.pack_command(*words), check_health=False)
+
+
+def call(connection: Connection, *words: Any) -> Any:
+    send(connection, words)
     return connection.read_response(disable_decoding=True)
 
 
-class Call:
-    """A script, known to the server."""
+def teach(connection: Connection, *commands: Command[Any]) -> None:
+    """Make the server know these scripts."""
+    for command in commands:
+        call(connection, "SCRIPT", "LOAD", command.script.source)
 
-    def __init__(self, script: Script) -> None:
-        connection = connect()
-        self.sha = call(connection, "SCRIPT", "LOAD", script.source)
-        connection.disconnect()
 
-    def words(self, keys: list[str], args: list[Any]) -> tuple[Any, ...]:
-        return ("EVALSHA", self.sha, len(keys), *keys, *args)
+class Template:
+    """How a script is called, learnt from a call for the task `_A` and one for the tasks `_A` and `_B`."""
+
+    def __init__(self, one: Command[Any], two: Command[Any]) -> None:
+        self._sha = one.script.sha
+        keys, args = len(two.keys) - len(one.keys), len(two.args) - len(one.args)
+        self._keys, self._args = list(one.keys)[:-keys], list(one.args)[:-args]
+        self._item_keys = [_split(word) for word in two.keys[-keys:]]
+        self._item_args = [_split(word) for word in two.args[-args:]]
+
+    def words(self, items: Iterable[tuple[bytes, bytes]]) -> list[Any]:
+        """The call for these items: the id of each, and the SHA-1 of its message where the script wants that."""
+        keys, args = self._keys.copy(), self._args.copy()
+        for id_, sha in items:
+            for head, rest in self._item_keys:
+                keys.append(head + id_ + rest)
+            for head, rest in self._item_args:
+                args.append(head if rest is None else head + id_ + rest if head is not _SHA else sha)
+        return ["EVALSHA", self._sha, len(keys), *keys, *args]
+
+
+def _split(word: Any) -> tuple[Any, Any]:
+    """A word in two parts between which the id belongs; one that is the same for every task stays whole."""
+    data = word.encode() if isinstance(word, str) else word
+    if word == _SHA:
+        return _SHA, b""
+    if isinstance(data, bytes) and _B.encode() in data:
+        head, rest = data.split(_B.encode())
+        return head, rest
+    return word, None
 
 
 class Client:
     def open(self) -> None:
-        self.enqueue = Call(load("enqueue"))
         self.local = threading.local()
-        self.templates = {kind: template(f"bench:{kind}", None) for kind in ("noop", "sleep", "cpu")}
+        self.templates = {kind: enqueuing(f"benchmark:{kind}") for kind in ("noop", "sleep", "cpu")}
+        teach(self.connection, enqueue(side.QUEUE, []))
 
     @property
     def connection(self) -> Connection:
@@ -68,51 +107,42 @@ class Client:
         return self.local.connection
 
     def one(self, kind: str) -> None:
-        assert call(self.connection, *self.words(self.templates[kind], 1)) == [1]
+        assert call(self.connection, *self.templates[kind].words([new_id()])) == [1]
 
     def many(self, kind: str, count: int) -> None:
-        """One chunk is on its way while the next is made."""
         if kind not in self.templates:
             raise side.Lacks("its worker has threads only")
-        connection, under_way = self.connection, 0
+        connection, template, under_way = self.connection, self.templates[kind], 0
         for start in range(0, count, CHUNK):
-            words = self.words(self.templates[kind], min(CHUNK, count - start))
-            connection.send_packed_command(connection.pack_command(*words), check_health=False)
+            send(connection, template.words(new_id() for _ in range(min(CHUNK, count - start))))
             under_way += 1
-            if under_way == 2:
+            if under_way == UNDER_WAY:
                 connection.read_response()
                 under_way -= 1
         for _ in range(under_way):
             connection.read_response()
 
     def ping(self, sent: int) -> None:
-        call(self.connection, *self.words(template("bench:mark", b'{"sent":%d}' % sent), 1))
-
-    def words(self, parts: tuple[bytes, bytes, int], count: int) -> tuple[Any, ...]:
-        head, rest, identity = parts
-        keys, args = [PENDING, PREFIX + "scheduled", PREFIX + "groups"], [0, TASK]
-        for _ in range(count):
-            id_ = str(uuid.uuid4())
-            keys.append(TASK + id_)
-            args += (id_, head + id_.encode() + rest, identity, "p", "", 0)
-        return self.enqueue.words(keys, args)
+        call(self.connection, *enqueuing("benchmark:mark", b'{"sent":%d}' % sent).words([new_id()]))
 
 
-def template(name: str, payload: bytes | None) -> tuple[bytes, bytes, int]:
-    """A message in two parts, between which the id belongs; and how long its first four fields are."""
-    id_ = str(uuid.UUID(int=0))
-    message = TaskMessage(type=name, payload=payload or b"", id=id_, queue=side.QUEUE, retry=25, timeout=1800)
-    data = message.SerializeToString(deterministic=True)
-    head, rest = data.split(id_.encode())
-    first = TaskMessage(type=name, payload=payload or b"", id=id_, queue=side.QUEUE)
-    return head, rest, len(first.SerializeToString(deterministic=True))
+def new_id() -> tuple[bytes, bytes]:
+    return str(uuid.uuid4()).encode(), b""
+
+
+def enqueuing(name: str, payload: bytes | None = None) -> Template:
+    one, other = (
+        NewTask(TaskMessage(type=name, payload=payload, id=id_, queue=side.QUEUE, timeout=1800))
+        for id_ in (_A, _B)
+    )
+    return Template(enqueue(side.QUEUE, [one]), enqueue(side.QUEUE, [one, other]))
 
 
 TASKS = {
-    "bench:noop": lambda: None,
-    "bench:sleep": side.sleep,
-    "bench:cpu": side.cpu,
-    "bench:mark": side.mark,
+    "benchmark:noop": lambda: None,
+    "benchmark:sleep": side.sleep,
+    "benchmark:cpu": side.cpu,
+    "benchmark:mark": side.mark,
 }
 
 
@@ -120,40 +150,33 @@ class Worker:
     """Threads that each take a batch, run it and write it down; one at a time waits and takes."""
 
     def __init__(self) -> None:
-        self.dequeue, self.finish = Call(load("dequeue")), Call(load("finish"))
         self.taking = threading.Lock()
+        connection = connect()
+        teach(connection, dequeue(side.QUEUE, "", "", 1), finish(side.QUEUE, "", [], 0))
+        connection.disconnect()
 
     def run(self) -> None:
         connection = connect()
         owner = f"limit:{os.getpid()}:{threading.get_ident()}"
+        one, other = Verdict(_A, Verb.DONE, "a" * 40), Verdict(_B, Verb.DONE, _SHA)
+        now = time.time()
+        done = Template(finish(side.QUEUE, owner, [one], now), finish(side.QUEUE, owner, [one, other], now))
         while True:
             with self.taking:
-                reply = self.take(connection, owner)
-            for at in range(3, len(reply), 5):
-                message = TaskMessage.FromString(reply[at + 1])
-                payload = message.payload
-                TASKS[message.type](**(json.loads(payload) if payload else {}))
-            call(connection, *self.done(reply, owner))
+                taken = self.take(connection, owner)
+            for _, data in taken:
+                message = Wire.FromString(data)
+                TASKS[message.type](**(json.loads(message.payload) if message.payload else {}))
+            call(connection, *done.words((id_, hashlib.sha1(data).hexdigest()) for id_, data in taken))
 
-    def take(self, connection: Connection, owner: str) -> list[Any]:
-        keys = [PENDING, PREFIX + "paused", PREFIX + "active", PREFIX + "lease", f"{OWN}taken:{owner}"]
-        words = self.dequeue.words([*keys, OWN + "orphans"], [0, owner, uuid.uuid4().hex, TAKE, 30, TASK])
+    def take(self, connection: Connection, owner: str) -> list[tuple[bytes, bytes]]:
+        command = dequeue(side.QUEUE, owner, uuid.uuid4().hex, TAKE)
+        words = command.wire(full=False, resent=False)
         while True:
-            reply: list[Any] = call(connection, *words)
-            if len(reply) > 3:
-                return reply
+            tasks = command.parse(call(connection, *words)).tasks
+            if tasks:
+                return [(task.id.encode(), task.message) for task in tasks]
             call(connection, "BLMOVE", PENDING, PENDING, "RIGHT", "RIGHT", WAIT)
-
-    def done(self, reply: list[Any], owner: str) -> tuple[Any, ...]:
-        day = time.strftime("%Y-%m-%d", time.gmtime())
-        states = ("active", "lease", "pending", "scheduled", "retry", "archived", "completed", "processed")
-        keys = [PREFIX + state for state in states]
-        keys += [f"{PREFIX}processed:{day}", PREFIX + "failed", f"{PREFIX}failed:{day}"]
-        args: list[Any] = [0, owner, TASK, OWN + "verdict:", 7776000, 10000]
-        for at in range(3, len(reply), 5):
-            keys.append(TASK + reply[at].decode())
-            args += (reply[at], "d", hashlib.sha1(reply[at + 1]).hexdigest(), b"", 0, b"", "", 0)
-        return self.finish.words(keys, args)
 
 
 def main() -> None:

@@ -8,30 +8,30 @@ from taskflow import TaskFlow
 app = TaskFlow("bench", broker=side.URL, queue=side.QUEUE)
 
 
-@app.task(name="bench:noop")
+@app.task(name="benchmark:noop")
 def noop() -> None: ...
 
 
-@app.task(name="bench:anoop")
+@app.task(name="benchmark:anoop")
 async def anoop() -> None: ...
 
 
-@app.task(name="bench:sleep")
+@app.task(name="benchmark:sleep")
 def sleep() -> None:
     side.sleep()
 
 
-@app.task(name="bench:cpu")
+@app.task(name="benchmark:cpu")
 def cpu() -> None:
     side.cpu()
 
 
-@app.task(name="bench:mark")
+@app.task(name="benchmark:mark")
 def mark(sent: int) -> None:
     side.mark(sent)
 
 
-@app.task(name="bench:value", retention=60)
+@app.task(name="benchmark:value", retention=60)
 def value() -> int:
     return 1
 

@@ -10,8 +10,8 @@ results = [
     resize.delay("some/path/to/image"),
 ]
 for result in results:
-    print(f"enqueued {result.info().name}: id={result.id} queue={result.queue}")
+    print(f"enqueued {result}")
 
 if "--wait" in sys.argv:
     for result in results:
-        print(f"{result.info().name} returned {result.get(timeout=60)!r}")
+        print(f"{result.queue}: {result.get(timeout=60)!r}")

@@ -1,4 +1,7 @@
-"""The tutorial's three tasks. The worker: taskflow worker -A tasks -Q notifications=1,webhooks=1,images=1 -c 20"""
+"""The tutorial's three tasks.
+
+The worker: taskflow worker -A tasks -Q notifications=1,webhooks=1,images=1 -c 20
+"""
 
 import os
 
@@ -6,7 +9,12 @@ from taskflow import TaskFlow, current_task
 
 BROKER = "redis+cluster://127.0.0.1:7000,127.0.0.1:7001,127.0.0.1:7002"
 
-app = TaskFlow("tutorial", broker=os.environ.get("TASKFLOW_BROKER") or BROKER, retention=600)
+app = TaskFlow(
+    "tutorial",
+    broker=os.environ.get("TASKFLOW_BROKER") or BROKER,
+    retention=600,  # seconds that a result is kept
+    enqueue_timeout=15,  # seconds that .delay() may take: longer than a replica needs to take over
+)
 
 
 @app.task(queue="notifications", name="notifications:email")

@@ -7,6 +7,7 @@ nothing stored can move the cursor or hide a line.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,10 @@ import click
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 """The option that every command has which shows something."""
+
+
+_WRAPPED = 40
+"""A column whose cells are longer than this is broken into lines; an id (36) is not."""
 
 
 def print_json(value: Any) -> None:
@@ -31,7 +36,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty:
     """
     if not rows and empty:
         click.echo(empty)
-    elif sys.stdout.isatty():
+    elif sys.stdout.isatty() and _fits(columns, rows):
         _print_rich(columns, rows)
     else:
         _print_plain([columns, *([clean(cell, line_break="; ") for cell in row] for row in rows)])
@@ -67,6 +72,16 @@ def clean(text: str, *, line_break: str = "\\n") -> str:
 def number(value: int) -> str:
     """A count."""
     return f"{value:,}"
+
+
+def tasks_are(count: int) -> str:
+    """The start of a sentence about some tasks.
+
+    Example:
+        >>> tasks_are(1), tasks_are(2)
+        ('1 task is', '2 tasks are')
+    """
+    return "1 task is" if count == 1 else f"{number(count)} tasks are"
 
 
 def span(length: timedelta) -> str:
@@ -136,19 +151,29 @@ def _print_plain(rows: Sequence[Sequence[str]]) -> None:
         click.echo("  ".join(cells).rstrip())
 
 
+def _fits(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a terminal is wide enough; if not, broken lines are better than broken names and ids."""
+    needed = sum(min(_longest(column), _WRAPPED) + 3 for column in zip(columns, *rows, strict=True))
+    return needed <= shutil.get_terminal_size().columns
+
+
 def _print_rich(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in zip(columns, *rows, strict=True):
+        table.add_column(column[0], overflow="fold", no_wrap=_longest(column) <= _WRAPPED)
     for row in rows:
         # Text, not markup: a task may be named "[red]".
         table.add_row(*(Text("\n".join(map(clean, cell.split("\n")))) for cell in row))
     Console().print(table)
+
+
+def _longest(column: Sequence[str]) -> int:
+    return max(_width(line) for cell in column for line in cell.split("\n"))
 
 
 def _width(text: str) -> int:

@@ -10,7 +10,17 @@ from ..inspector import ClusterQueue, Inspector, Node, QueueInfo
 from ..states import State
 from .inspecting import for_each, inspects
 from .options import remember_target
-from .output import as_json, number, print_fields, print_json, print_table, print_title, span, stamp
+from .output import (
+    as_json,
+    number,
+    print_fields,
+    print_json,
+    print_table,
+    print_title,
+    span,
+    stamp,
+    tasks_are,
+)
 from .views import cluster_view, day_view, queue_view
 
 _NAMES = click.argument("names", nargs=-1, required=True, metavar="QUEUE...")
@@ -161,8 +171,8 @@ def purge_queue(inspector: Inspector, name: str, yes: bool) -> None:
     found = inspector.queue(name)
     waiting = found.pending + found.scheduled + found.retry + found.aggregating
     if not yes:
-        click.confirm(f"Delete {number(waiting)} waiting tasks of queue {name!r}?", abort=True)
-    click.echo(f"{number(inspector.purge(name))} tasks are deleted.")
+        click.confirm(f"{tasks_are(waiting)} waiting in queue {name!r}. Delete?", abort=True)
+    click.echo(f"{tasks_are(inspector.purge(name))} deleted.")
 
 
 def error_rate(processed: int, failed: int) -> str:

@@ -11,7 +11,7 @@ from ..inspector import Inspector
 from ..states import State
 from .inspecting import for_each, inspects
 from .options import remember_target
-from .output import as_json, number, print_fields, print_json, print_table
+from .output import as_json, number, print_fields, print_json, print_table, tasks_are
 from .task_table import COLUMNS, fields, payload_text
 from .views import page_view, task_view
 
@@ -169,7 +169,7 @@ def cancel_tasks(
 def run_all(inspector: Inspector, queue: str, state: State, group: str | None) -> None:
     """Let all tasks of a state run now."""
     _check_group(state, group)
-    click.echo(f"{number(inspector.run_all(queue, state, group))} tasks are pending.")
+    click.echo(f"{tasks_are(inspector.run_all(queue, state, group))} pending.")
 
 
 @task.command("archiveall")
@@ -180,7 +180,7 @@ def run_all(inspector: Inspector, queue: str, state: State, group: str | None) -
 def archive_all(inspector: Inspector, queue: str, state: State, group: str | None) -> None:
     """Archive all tasks of a state."""
     _check_group(state, group)
-    click.echo(f"{number(inspector.archive_all(queue, state, group))} tasks are archived.")
+    click.echo(f"{tasks_are(inspector.archive_all(queue, state, group))} archived.")
 
 
 @task.command("deleteall")
@@ -191,7 +191,7 @@ def archive_all(inspector: Inspector, queue: str, state: State, group: str | Non
 def delete_all(inspector: Inspector, queue: str, state: State, group: str | None) -> None:
     """Delete all tasks of a state."""
     _check_group(state, group)
-    click.echo(f"{number(inspector.delete_all(queue, state, group))} tasks are deleted.")
+    click.echo(f"{tasks_are(inspector.delete_all(queue, state, group))} deleted.")
 
 
 def _each(ids: tuple[str, ...], order: Callable[[str], None], done: str) -> None:

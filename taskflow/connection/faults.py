@@ -69,6 +69,8 @@ def understand(error: Exception) -> Fault:
         return Fault(Remedy.MOVED, text, slot=error.slot_id, address=(error.host, int(error.port)))
     if isinstance(error, redis_errors.AskError):
         return Fault(Remedy.ASK, text, slot=error.slot_id, address=(error.host, int(error.port)))
+    if isinstance(error, redis_errors.ClusterCrossSlotError):
+        return Fault(Remedy.FATAL, text)
     if isinstance(error, redis_errors.AuthenticationError | redis_errors.NoPermissionError):
         return Fault(Remedy.AUTH, text)
     if any(word in text for word in _AUTH):

@@ -11,9 +11,13 @@ from ..broker.command import Plain
 from ..broker.keys import queue_keys
 from ..broker.sync import Broker
 from ..connection.topology import Address
-from ..errors import ConfigurationError
-from .queues import all_names, is_text
+from ..errors import BrokerError, BrokerUnavailable, ConfigurationError
+from .queues import all_names, is_placed
 from .values import ClusterQueue, Node
+
+
+_ONE_NODE = 1.0
+"""Seconds that one node may take, before the next one is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +36,31 @@ def cluster_queues(broker: Broker, names: Iterable[str] | None = None) -> list[C
     """The queues of the index (or those named), sorted, with the nodes that hold them."""
     shards = read_shards(broker)
     queues = sorted(names) if names is not None else all_names(broker)
-    return [_place(name, shards) for name in queues if is_text(name)]
+    return [_place(name, shards) for name in queues if is_placed(broker, name)]
 
 
 def read_shards(broker: Broker) -> list[Shard]:
-    """Ask one master how it sees the cluster."""
+    """Ask the nodes, one after the other, until one says how it sees the cluster.
+
+    While a master is dead and not yet replaced, the others know: nobody waits for the dead one.
+    """
     topology = broker.driver.topology
     if not topology.cluster:
         raise ConfigurationError(
             f"{broker.driver.url} is not a cluster: every queue is on the one server; leave --cluster out, "
             "or name the cluster as redis+cluster://host:port"
         )
-    words = ("CLUSTER", "SHARDS")
-    shards = broker.run(Plain(words, parse_shards))
-    if any(not node.host for shard in shards for node in shard.nodes):
-        asked = topology.masters()[0]
-        shards = broker.run(Plain(words, partial(parse_shards, asked=asked), node=asked))
-    return shards
+    trouble: BrokerError | None = None
+    for address in topology.candidates():
+        question = Plain(("CLUSTER", "SHARDS"), partial(parse_shards, asked=address), node=address)
+        try:
+            return broker.run(question, _ONE_NODE)
+        except BrokerUnavailable as error:
+            trouble = error
+    raise trouble or BrokerUnavailable(f"no node of {broker.driver.url} is known")
 
 
-def parse_shards(reply: Sequence[Any], asked: Address | None = None) -> list[Shard]:
+def parse_shards(reply: Sequence[Any], asked: Address) -> list[Shard]:
     """Read the reply of `CLUSTER SHARDS` (pure). A node without an address is the one that was asked."""
     shards = []
     for entry in reply:
@@ -69,8 +78,8 @@ def _place(name: str, shards: Sequence[Shard]) -> ClusterQueue:
     return ClusterQueue(name, slot, nodes)
 
 
-def _node(fields: dict[str, Any], asked: Address | None) -> Node:
-    host = next(_hosts(fields), "") or (asked[0] if asked else "")
+def _node(fields: dict[str, Any], asked: Address) -> Node:
+    host = next(_hosts(fields), "") or asked[0]
     return Node(
         id=fields["id"].decode(),
         host=host,

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..broker.command import Plain
+from ..broker.keys import ALL_QUEUES
 from ..broker.sync import TIMEOUT, Broker
-from ..connection.topology import Address
+from ..connection.topology import Address, key_slot
 from ..errors import BrokerError
 from .queues import all_queues
 from .values import ClusterFacts, NodeFacts, Stats
@@ -19,8 +20,7 @@ def read_stats(broker: Broker) -> Stats:
     masters = broker.driver.masters(TIMEOUT)
     replies = broker.run_many([Plain(("INFO",), parse_info, node=address) for address in masters])
     nodes = [_node(broker, address, reply) for address, reply in zip(masters, replies, strict=True)]
-    cluster = broker.run(Plain(("CLUSTER", "INFO"), parse_info)) if broker.driver.topology.cluster else None
-    return Stats(datetime.now(UTC), tuple(queues), tuple(nodes), _cluster(cluster) if cluster else None)
+    return Stats(datetime.now(UTC), tuple(queues), tuple(nodes), _cluster(broker))
 
 
 def parse_info(reply: bytes) -> dict[str, str]:
@@ -44,7 +44,10 @@ def _node(broker: Broker, address: Address, info: Any) -> NodeFacts:
     )
 
 
-def _cluster(info: dict[str, str]) -> ClusterFacts:
+def _cluster(broker: Broker) -> ClusterFacts | None:
+    if not broker.driver.topology.cluster:
+        return None
+    info = broker.run(Plain(("CLUSTER", "INFO"), parse_info, slot=key_slot(ALL_QUEUES)))
     return ClusterFacts(
         state=info.get("cluster_state", ""),
         known_nodes=int(info.get("cluster_known_nodes", 0)),

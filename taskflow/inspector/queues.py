@@ -16,12 +16,15 @@ from ..broker.commands.inspect import (
     queue_names,
     server_time,
 )
-from ..broker.keys import day_of
+from ..broker.keys import day_of, queue_keys
 from ..broker.sync import Broker
 from ..connection.exchange import value_or_raise
-from ..errors import BrokerError, QueueNotFound, ScriptError
+from ..connection.topology import key_slot
+from ..errors import BrokerError, QueueNotFound
 from ..message.ids import check_queue_name
 from .values import DayCounts, GroupInfo, QueueInfo, moment
+
+_NO_PLACE = "its keys share no key slot: its name is not valid UTF-8, or begins with a brace"
 
 _TOGETHER = 200
 """Queues that are counted by one pipeline per node."""
@@ -44,7 +47,7 @@ def all_queues(broker: Broker) -> list[QueueInfo]:
 
 def one_queue(broker: Broker, queue: str) -> QueueInfo:
     """One queue; raises QueueNotFound."""
-    check_text(queue)
+    _check_placed(broker, queue)
     day = day_of(broker.run(server_time(queue)))
     listed, counts, groups = broker.run_many([is_listed(queue), count_queue(queue, day), list_groups(queue)])
     counted = _checked(queue, listed, counts)
@@ -53,15 +56,9 @@ def one_queue(broker: Broker, queue: str) -> QueueInfo:
 
 def require(broker: Broker, queue: str) -> Counts:
     """Make sure that a queue exists. Go's clients may leave it out of the index, so its keys count too."""
-    check_text(queue)
+    _check_placed(broker, queue)
     listed, counts = broker.run_many([is_listed(queue), count_queue(queue, day_of(0))])
     return _checked(queue, listed, counts)
-
-
-def check_text(queue: str) -> None:
-    """Refuse a name that cannot be part of a key."""
-    if not is_text(queue):
-        check_queue_name(queue)
 
 
 def history(broker: Broker, queue: str, days: int) -> list[DayCounts]:
@@ -89,9 +86,6 @@ def group_pages(broker: Broker, queue: str, first: Groups | None = None) -> Iter
 
 
 def _checked(queue: str, listed: Any, counts: Any) -> Counts:
-    if isinstance(counts, ScriptError):
-        # A queue name that the cluster cannot place fails with an error that explains nothing.
-        check_queue_name(queue)
     counted: Counts = value_or_raise(counts)
     if not counted.is_trace and not value_or_raise(listed):
         check_queue_name(queue)
@@ -100,11 +94,11 @@ def _checked(queue: str, listed: Any, counts: Any) -> Counts:
 
 
 def _read_many(broker: Broker, names: Sequence[str], day: str) -> list[QueueInfo]:
-    sound = [name for name in names if is_text(name)]
+    sound = [name for name in names if is_placed(broker, name)]
     commands = [command for name in sound for command in (count_queue(name, day), list_groups(name))]
     replies = broker.run_many(commands)
     found = {name: _read(broker, name, *replies[2 * at : 2 * at + 2]) for at, name in enumerate(sound)}
-    return [found.get(name) or QueueInfo(name, problem="its name is not valid UTF-8") for name in names]
+    return [found.get(name) or QueueInfo(name, problem=_NO_PLACE) for name in names]
 
 
 def _read(broker: Broker, name: str, counts: Any, first_groups: Any) -> QueueInfo:
@@ -143,10 +137,19 @@ def _info(name: str, counts: Counts, in_groups: int) -> QueueInfo:
     )
 
 
-def is_text(name: str) -> bool:
-    """Whether a name is valid Unicode, so that it can be part of a key that is placed in the cluster."""
+def is_placed(broker: Broker, name: str) -> bool:
+    """Whether there can be such a queue: not if its name is no text or, in a cluster, begins with a brace.
+
+    Clients of Go's put such a name into the index, and its tools then show no queue at all.
+    """
     try:
-        name.encode()
+        return (
+            key_slot(queue_keys(name).active) == queue_keys(name).slot or not broker.driver.topology.cluster
+        )
     except UnicodeEncodeError:
         return False
-    return True
+
+
+def _check_placed(broker: Broker, name: str) -> None:
+    if not is_placed(broker, name):
+        check_queue_name(name)

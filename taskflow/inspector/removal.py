@@ -92,7 +92,8 @@ def _unlist(broker: Broker, queue: str) -> None:
 
 
 def _running(queue: str, count: int) -> QueueNotEmpty:
+    tasks = "an active task" if count == 1 else f"{count} active tasks"
     return QueueNotEmpty(
-        f"queue {queue!r} has {count} active tasks, so it cannot be removed; "
-        f"`taskflow queue pause {queue}`, wait until they have ended, then remove it"
+        f"queue {queue!r} has {tasks}, so it cannot be removed; pause it, wait until nothing is active, "
+        "then remove it"
     )

@@ -165,7 +165,7 @@ def test_purge_asks_first(cli: Cli, stored: Stored) -> None:
         stored.put(State.PENDING, f"t{number}")
     refused = cli("queue", "purge", stored.queue, stdin="n\n")
     assert refused.exit_code == 1
-    assert "Delete 3 waiting tasks" in refused.stdout
+    assert "3 tasks are waiting" in refused.stdout
     assert len(stored.ids(State.PENDING)) == 3
     assert cli("queue", "purge", stored.queue, stdin="").exit_code == 1
     assert "3 tasks are deleted." in cli("queue", "purge", stored.queue, "--yes").stdout

@@ -175,9 +175,7 @@ def test_orders_for_a_state(cli: Cli, stored: Stored) -> None:
     assert cli("task", "runall", *queue, "-s", "retry").stdout == "3 tasks are pending.\n"
     assert cli("task", "archiveall", *queue, "-s", "pending").stdout == "3 tasks are archived.\n"
     assert cli("task", "deleteall", *queue, "-s", "archived").stdout == "3 tasks are deleted.\n"
-    assert (
-        cli("task", "deleteall", *queue, "-s", "aggregating", "-g", "g0").stdout == "1 tasks are deleted.\n"
-    )
+    assert cli("task", "deleteall", *queue, "-s", "aggregating", "-g", "g0").stdout == "1 task is deleted.\n"
     assert cli("task", "runall", *queue, "-s", "aggregating").stdout == "2 tasks are pending.\n"
 
 

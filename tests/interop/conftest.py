@@ -44,5 +44,5 @@ def app(valkey: Server) -> Iterator[TaskFlow]:
 @pytest.fixture(scope="module")
 def python(valkey: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PythonSide]:
     """That app with a worker, which the tests of a module share: each takes a queue of its own from it."""
-    with python_side(valkey.url, tmp_path_factory.mktemp("python"), spare=36, concurrency=8) as side:
+    with python_side(valkey.url, tmp_path_factory.mktemp("python"), spare=56, concurrency=8) as side:
         yield side

@@ -14,7 +14,7 @@ from taskflow import State, TaskFlow
 from taskflow.errors import DuplicateTask, TaskFailed, TaskIdConflict
 from tests.interop.apps.side import PythonSide, python_side
 from tests.interop.golang import Peer
-from tests.servers import Server
+from tests.servers import Server, wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
@@ -82,6 +82,37 @@ class TestRun:
         for task_id in ("deadline", "deadline first"):
             run = python.runs.wait_for(task_id, queue=queue)
             assert run["deadline"] == pytest.approx(deadline, abs=0.1), task_id
+
+    @pytest.mark.parametrize(
+        "far",
+        [
+            {"timeout_ms": 9_223_372_036_000},  # 292 years, the longest that Go has
+            {"deadline_unix": 253_402_300_800},  # the year 10000, which Python does not have
+            {"deadline_unix": 1 << 62},
+            {"headers": {"taskflow-hard-timeout": "nan"}},
+            {"headers": {"taskflow-hard-timeout": "1e300"}},
+            {"headers": {"taskflow-hard-timeout": "-1"}},
+            {"headers": {"taskflow-hard-timeout": "no number"}},
+        ],
+        ids=str,
+    )
+    @pytest.mark.parametrize("task", ["slow", "slow_async"])
+    def test_a_limit_beyond_all_bounds_is_none(
+        self, peer: Peer, python: PythonSide, task: str, far: dict[str, Any]
+    ) -> None:
+        queue = python.queue()
+        task_id = enqueue(peer, task, queue, arguments={"seconds": 0.1}, retention_ms=60_000, **far)
+        assert python.result(task_id, queue).get(20) == "slept"
+
+    @pytest.mark.parametrize("task_id", ["{x}", "a}b{c", "ü\n\x00:", "%s", "x" * 5000])
+    def test_an_id_may_be_any_text(
+        self, peer: Peer, python: PythonSide, raw: redis.Redis, task_id: str
+    ) -> None:
+        queue = python.queue()
+        enqueue(peer, "nothing", queue, id=task_id)
+        python.runs.wait_for(task_id, queue=queue)
+        key = f"asynq:{{{queue}}}:t:{task_id}"
+        wait_until(lambda: not raw.exists(key), description="the task is done")
 
     @pytest.mark.parametrize("task", ["slow", "slow_async"])
     def test_a_timeout_ends_the_run(self, peer: Peer, python: PythonSide, task: str) -> None:

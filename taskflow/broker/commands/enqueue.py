@@ -66,15 +66,15 @@ def _add(task: NewTask, names: list[str], args: list[Any], task_prefix: str, pre
     names.append(task_prefix + message.id)
     if task.lock_seconds:
         names.append(message.unique_key)
+    group = message.group_key
+    if group:
+        names.append(f"{prefix}g:{group}")
     mode, at = "p", ""
     if task.delay is not None:
         mode, at = "d", f"{task.delay:.6f}"
     elif task.process_at is not None:
         mode, at = "a", f"{task.process_at:.6f}"
-    elif message.group_key:
-        mode, at = "g", message.group_key
-        names.append(f"{prefix}g:{message.group_key}")
-    args += (message.id, message.encode(), message.identity_size(), mode, at, task.lock_seconds)
+    args += (message.id, message.encode(), message.identity_size(), mode, at, task.lock_seconds, group)
 
 
 def _parse(reply: list[Any]) -> list[EnqueueReply]:

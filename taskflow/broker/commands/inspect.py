@@ -88,8 +88,8 @@ def is_listed(queue: str) -> Plain[bool]:
 
 
 def server_time(queue: str | None = None) -> Plain[float]:
-    """The clock of the server that holds the queue, in Unix seconds."""
-    slot = queue_keys(queue).slot if queue is not None else None
+    """The clock of the server that holds the queue (or the index of all), in Unix seconds."""
+    slot = queue_keys(queue).slot if queue is not None else key_slot(ALL_QUEUES)
     return Plain(("TIME",), lambda reply: int(reply[0]) + int(reply[1]) / 1e6, slot=slot)
 
 

@@ -4,8 +4,9 @@
 -- args:    resent, item...
 -- returns: for each item 1 enqueued | 2 was there already (a re-send) | 0 the id is taken | the id that holds the lock
 --
--- An item is: id, message, identity, mode, at, lock_seconds. Modes: p pending; d in `at` seconds; a at the Unix time `at`;
--- g in the group named `at`. Its keys are its task, then its lock if lock_seconds > 0, then its group in mode g.
+-- An item is: id, message, identity, mode, at, lock_seconds, group. Modes: p now; d in `at` seconds; a at the Unix time `at`. A
+-- task that may run now and has a group waits in it; one that is for later runs alone then, as in Go.
+-- Its keys are its task, then its lock if lock_seconds > 0, then its group's if it has one.
 -- `identity` is the number of leading bytes of the message that hold type, payload, id and queue: what a re-send compares.
 -- Unlike Go's, a refused id leaves no lock behind (hibiken/asynq#468), since the hash is looked at first.
 local time = redis.call('TIME')
@@ -13,13 +14,13 @@ local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
 local replies, waiting = {}, {}
 local key = key_keys_from
-for arg = item_argv_from, #ARGV, 6 do
-  local id, message, identity, mode, at, ttl =
-    ARGV[arg], ARGV[arg + 1], tonumber(ARGV[arg + 2]), ARGV[arg + 3], ARGV[arg + 4], tonumber(ARGV[arg + 5])
+for arg = item_argv_from, #ARGV, 7 do
+  local id, message, identity, mode, at, ttl, group_name =
+    ARGV[arg], ARGV[arg + 1], tonumber(ARGV[arg + 2]), ARGV[arg + 3], ARGV[arg + 4], tonumber(ARGV[arg + 5]), ARGV[arg + 6]
   local task, lock, group = KEYS[key], nil, nil
   key = key + 1
   if ttl > 0 then lock = KEYS[key]; key = key + 1 end
-  if mode == 'g' then group = KEYS[key]; key = key + 1 end
+  if group_name ~= '' then group = KEYS[key]; key = key + 1 end
   local due = 0
   if mode == 'd' then due = now + tonumber(at) elseif mode == 'a' then due = tonumber(at) end
   local score = math.ceil(due)
@@ -46,9 +47,9 @@ for arg = item_argv_from, #ARGV, 6 do
     if later then
       redis.call('ZADD', scheduled, score, id)
     elseif group then
-      redis.call('HSET', task, 'group', at)
+      redis.call('HSET', task, 'group', group_name)
       redis.call('ZADD', group, time[1], id)
-      redis.call('SADD', groups, at)
+      redis.call('SADD', groups, group_name)
     else
       redis.call('HSET', task, 'pending_since', since)
       waiting[#waiting + 1] = id

@@ -37,8 +37,9 @@ def build(broker: str | None = None) -> TaskFlow:
         return len(text)
 
     @app.task(name="fail")
-    def fail(text: str = "boom") -> None:
-        note(text=text)
+    def fail(text: str = "boom", go: str = "fail") -> None:
+        """Fails as the Go peer does with the payload `{"go":"fail"}`."""
+        note(text=text, go=go)
         raise ValueError(text)
 
     @app.task(name="flaky", wait=wait_fixed(0))
@@ -50,9 +51,9 @@ def build(broker: str | None = None) -> TaskFlow:
         return retried
 
     @app.task(name="slow")
-    def slow(seconds: float) -> str:
-        """Can be interrupted, since it never waits long in one call."""
-        note()
+    def slow(seconds: float, go: str = "ok") -> str:
+        """Can be interrupted, since it never waits long in one call. `go` is for the Go peer."""
+        note(go=go)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             time.sleep(0.02)

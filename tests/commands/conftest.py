@@ -1,0 +1,37 @@
+"""Commands run everywhere: one server and a six-node cluster, by the synchronous and the asyncio driver."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from taskflow.broker.aio import AsyncBroker
+from taskflow.broker.sync import Broker
+from taskflow.connection.aio import AsyncDriver
+from taskflow.connection.sync import SyncDriver
+
+PLACES = [
+    pytest.param(("single", "sync"), id="single-sync"),
+    pytest.param(("single", "aio"), id="single-aio"),
+    pytest.param(("cluster", "sync"), id="cluster-sync", marks=pytest.mark.xdist_group("cluster")),
+    pytest.param(("cluster", "aio"), id="cluster-aio", marks=pytest.mark.xdist_group("cluster")),
+]
+
+
+@pytest.fixture(params=PLACES)
+def run(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Any]]:
+    """Runs a command and gives its value."""
+    place, driver = request.param
+    url = request.getfixturevalue("valkey" if place == "single" else "cluster").url
+    if driver == "sync":
+        broker = Broker(SyncDriver(url))
+        yield broker.run
+        broker.close()
+    else:
+        with asyncio.Runner() as runner:
+            async_broker = AsyncBroker(AsyncDriver(url))
+            yield lambda command: runner.run(async_broker.run(command))
+            runner.run(async_broker.close())

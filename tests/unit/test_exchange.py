@@ -1,0 +1,191 @@
+"""The exchange decides what to do about every answer; here its steps are carried out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from redis import exceptions as redis_errors
+from redis._parsers.base import BaseParser
+
+from taskflow.connection.exchange import Broken, Exchange, Pause, Refresh, Trips
+from taskflow.connection.topology import Topology, key_slot
+from taskflow.errors import BrokerAuthError, BrokerUnavailable, ScriptError
+
+A, B = ("a", 1), ("b", 2)
+
+
+@dataclass
+class Ask:
+    """A request that says how it was sent."""
+
+    name: str = "ask"
+    slot: int | None = 5
+    node: Any = None
+
+    def wire(self, *, full: bool, resent: bool) -> tuple[Any, ...]:
+        return (self.name, full, resent)
+
+    def read(self, reply: Any) -> Any:
+        return ("value", reply)
+
+
+def error(text: str) -> Exception:
+    """The exception that redis-py makes of an error reply."""
+    made: Exception = BaseParser.parse_error(text)
+    return made
+
+
+class Play:
+    """Runs an exchange against a function that answers each trip."""
+
+    def __init__(self, topology: Topology, answer: Callable[[Any, int], Any], timeout: float = 10.0) -> None:
+        self.now = 0.0
+        self.steps: list[Any] = []
+        self.topology = topology
+        self.answer = answer
+        self.timeout = timeout
+
+    def run(self, *requests: Ask) -> list[Any]:
+        steps = Exchange(requests, self.topology, self.timeout, lambda: self.now).run()
+        reply: Any = None
+        trips = 0
+        while True:
+            try:
+                step = steps.send(reply)
+            except StopIteration as end:
+                return list(end.value)
+            self.steps.append(step)
+            reply = None
+            if isinstance(step, Trips):
+                reply = [self.answer(trip, trips) for trip in step.trips]
+                trips += 1
+            elif isinstance(step, Pause):
+                self.now += step.seconds
+
+
+def cluster() -> Topology:
+    topology = Topology([A, B], cluster=True)
+    topology.set_slots([(0, 99, A), (100, 16383, B)])
+    return topology
+
+
+def test_one_trip_per_node_and_values_in_the_order_of_the_requests() -> None:
+    play = Play(cluster(), lambda trip, _: [f"{trip.address[0]}{n}" for n, _ in enumerate(trip.wires)])
+    values = play.run(Ask(slot=200), Ask(slot=5), Ask(slot=300))
+    assert values == [("value", "b0"), ("value", "a0"), ("value", "b1")]
+    assert len(play.steps) == 1
+
+
+def test_a_script_that_the_node_does_not_know_is_sent_with_its_text_and_only_that_one() -> None:
+    def answer(trip: Any, turn: int) -> list[Any]:
+        return ["fine" if wire[1] or wire[0] == "known" else error("NOSCRIPT No matching script.") for wire in trip.wires]
+
+    play = Play(cluster(), answer)
+    assert play.run(Ask("known"), Ask("new")) == [("value", "fine"), ("value", "fine")]
+    assert [wire for trip in play.steps[1].trips for wire in trip.wires] == [("new", True, False)]
+
+
+def test_follows_a_moved_slot_and_remembers_it() -> None:
+    play = Play(cluster(), lambda trip, _: ["here"] if trip.address == B else [error("MOVED 5 b:2")])
+    assert play.run(Ask()) == [("value", "here")]
+    assert play.topology.owner(5) == B
+    assert not [step for step in play.steps if isinstance(step, Pause)]
+
+
+def test_asks_the_other_node_once_for_a_key_on_its_way() -> None:
+    def answer(trip: Any, _: int) -> list[Any]:
+        if trip.address == B:
+            assert trip.wires[0] == ("ASKING",)
+            return ["OK", "here"]
+        return [error("ASK 5 b:2")]
+
+    play = Play(cluster(), answer)
+    assert play.run(Ask()) == [("value", "here")]
+    assert play.topology.owner(5) == A
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CLUSTERDOWN The cluster is down",
+        "READONLY You can't write against a read only replica.",
+        "LOADING Valkey is loading the dataset in memory",
+        "TRYAGAIN Multiple keys request during rehashing of slot",
+        "NOREPLICAS Not enough good replicas to write.",
+        "MISCONF Errors writing to the AOF file",
+        "MASTERDOWN Link with MASTER is down",
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "UNBLOCKED force unblock from blocking operation",
+        "BUSY Redis is busy running a script.",
+        "INVENTED an error word that nobody has seen yet",
+        "ERR READONLY a proxy's words",
+        "ERR Script attempted to access a non local key in a cluster node",
+    ],
+)
+def test_waits_out_whatever_may_pass(text: str) -> None:
+    play = Play(cluster(), lambda _, turn: [error(text)] if turn < 3 else ["at last"])
+    assert play.run(Ask()) == [("value", "at last")]
+    assert sum(isinstance(step, Refresh) for step in play.steps) == 3
+    # What may have run before is marked as a re-send.
+    assert play.steps[-1].trips[0].wires == [("ask", False, True)]
+
+
+@pytest.mark.parametrize(
+    ("broken", "resent"), [(Broken(ConnectionRefusedError("refused"), sent=False), False), (Broken(redis_errors.TimeoutError("late"), sent=True), True)]
+)
+def test_a_lost_reply_is_sent_again_and_says_so_and_a_refused_connection_is_not_one(broken: Broken, resent: bool) -> None:
+    play = Play(cluster(), lambda _, turn: broken if turn == 0 else ["fine"])
+    assert play.run(Ask()) == [("value", "fine")]
+    assert play.steps[-1].trips[0].wires == [("ask", False, resent)]
+
+
+def test_gives_up_at_the_deadline_with_what_it_heard_last() -> None:
+    play = Play(cluster(), lambda *_: Broken(ConnectionRefusedError("Connection refused"), sent=False), timeout=2.0)
+    (value,) = play.run(Ask())
+    assert isinstance(value, BrokerUnavailable)
+    assert "Connection refused" in str(value)
+    assert play.now <= 2.0
+
+
+def test_a_node_that_is_away_does_not_hold_the_others_values() -> None:
+    def answer(trip: Any, turn: int) -> Any:
+        return ["fine"] if trip.address == A else Broken(ConnectionResetError("reset"), sent=True)
+
+    play = Play(cluster(), answer, timeout=1.0)
+    first, second = play.run(Ask(slot=5), Ask(slot=200))
+    assert first == ("value", "fine")
+    assert isinstance(second, BrokerUnavailable)
+    assert sum(trip.address == A for step in play.steps if isinstance(step, Trips) for trip in step.trips) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("NOPERM this user has no permissions", BrokerAuthError),
+        ("NOAUTH Authentication required.", BrokerAuthError),
+        ("WRONGPASS invalid username-password pair", BrokerAuthError),
+        ("WRONGTYPE Operation against a key holding the wrong kind of value", ScriptError),
+        ("ERR user_script:1: attempt to index a nil value", ScriptError),
+        ("CROSSSLOT Keys in request don't hash to the same slot", ScriptError),
+    ],
+)
+def test_does_not_repeat_what_cannot_be_mended(text: str, kind: type[Exception]) -> None:
+    play = Play(cluster(), lambda *_: [error(text)])
+    (value,) = play.run(Ask())
+    assert isinstance(value, kind)
+    assert len(play.steps) == 1
+
+
+def test_redirections_that_go_in_circles_are_slowed_down() -> None:
+    play = Play(cluster(), lambda trip, _: [error("MOVED 5 b:2" if trip.address == A else "MOVED 5 a:1")], timeout=3.0)
+    (value,) = play.run(Ask())
+    assert isinstance(value, BrokerUnavailable)
+    assert sum(isinstance(step, Trips) for step in play.steps) < 150
+
+
+def test_the_tutorials_queues_have_the_tutorials_slots() -> None:
+    slots = {name: key_slot(f"asynq:{{{name}}}:pending") for name in ("images", "webhooks", "notifications")}
+    assert slots == {"images": 9450, "webhooks": 4418, "notifications": 16340}

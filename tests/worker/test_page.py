@@ -1,0 +1,51 @@
+"""The page that a worker shares with a child."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from taskflow.pipe import page
+from taskflow.pipe.page import Page
+
+
+@pytest.fixture
+def sides() -> Iterator[tuple[Page, Page]]:
+    """The worker's and the child's view of one page."""
+    descriptor = page.create()
+    worker, child = Page(descriptor, 4), Page(descriptor, 4)
+    os.close(descriptor)
+    yield worker, child
+    worker.close()
+    child.close()
+
+
+def test_the_worker_sees_what_runs_and_what_has_started(sides: tuple[Page, Page]) -> None:
+    worker, child = sides
+    for number in (1, 2):
+        worker.expect(number)
+    assert child.start(3, 1, 1000, 5000)
+    assert [(run.number, run.started_ns, run.limit_ns) for run in worker.running()] == [(1, 1000, 5000)]
+    child.end(3)
+    assert list(worker.running()) == []
+    # A job that has ended has started, until its outcome is there.
+    assert worker.has_started(1)
+    assert not worker.has_started(2)
+
+
+def test_a_recalled_job_does_not_start(sides: tuple[Page, Page]) -> None:
+    worker, child = sides
+    worker.recall(3)
+    assert not child.start(0, 2, 1, 0)
+    assert child.start(0, 3, 1, 0)
+    assert [run.number for run in worker.running()] == [3]
+
+
+def test_a_number_can_be_used_again_after_a_round(sides: tuple[Page, Page]) -> None:
+    worker, child = sides
+    worker.expect(5)
+    assert child.start(0, 5, 1, 0)
+    worker.expect(5 + page.RING)
+    assert not worker.has_started(5 + page.RING)

@@ -1,0 +1,90 @@
+"""Slots are shared by weight, whatever the order in which they come free."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from taskflow.worker.shares import Shares
+
+
+class Rig:
+    """Queues that always have tasks, and slots that come free one by one."""
+
+    def __init__(self, weights: dict[str, int], *, strict: bool = False, room: int = 0) -> None:
+        self.room = room
+        self.shares = Shares(weights, strict=strict, room=lambda: self.room, most=100)
+        self.taken: Counter[str] = Counter()
+
+    async def fetch(self, name: str, tasks: int = 10**9, round_trip: float = 0.0) -> None:
+        left = tasks
+        while left:
+            count = await self.shares.grant(name)
+            await asyncio.sleep(round_trip)
+            used = min(count, left)
+            left -= used
+            self.room -= used
+            self.taken[name] += used
+            self.shares.settle(name, count, used, more=used == count)
+
+    async def free(self, slots: int, times: int, pause: float = 0.0) -> None:
+        for _ in range(times):
+            self.room += slots
+            self.shares.pump()
+            await asyncio.sleep(pause)
+            while self.room:
+                await asyncio.sleep(pause)
+
+
+async def _saturate(rig: Rig, names: list[str], slots: int, times: int, round_trip: float, pause: float) -> None:
+    fetchers = [asyncio.create_task(rig.fetch(name, round_trip=round_trip)) for name in names]
+    await asyncio.sleep(0)
+    await rig.free(slots, times, pause)
+    for fetcher in fetchers:
+        fetcher.cancel()
+    await asyncio.gather(*fetchers, return_exceptions=True)
+
+
+@pytest.mark.parametrize("slots", [1, 7, 60])
+@pytest.mark.parametrize("round_trip", [0.0, 0.002])
+def test_two_saturated_queues_share_nine_to_one(slots: int, round_trip: float) -> None:
+    rig = Rig({"much": 9, "little": 1})
+    asyncio.run(_saturate(rig, ["much", "little"], slots, 400, round_trip, round_trip / 2))
+    share = rig.taken["much"] / rig.taken.total()
+    assert share == pytest.approx(0.9, abs=0.05)
+
+
+def test_an_idle_queue_leaves_its_share_to_the_others() -> None:
+    rig = Rig({"busy": 1, "idle": 99})
+    asyncio.run(_saturate(rig, ["busy"], 3, 50, 0.0, 0.0))
+    assert rig.taken["busy"] == 150
+
+
+def test_strict_order_leaves_nothing_to_the_lighter_while_the_weightier_has_tasks() -> None:
+    rig = Rig({"low": 1, "high": 2}, strict=True)
+    asyncio.run(_saturate(rig, ["low", "high"], 1, 100, 0.0, 0.0))
+    assert rig.taken == {"high": 100}
+
+
+def test_a_fetch_that_hangs_does_not_keep_slots_from_the_others() -> None:
+    async def scene() -> None:
+        rig = Rig({"dead": 5, "alive": 1}, room=10)
+        assert await rig.shares.grant("dead") == 10  # and its node never answers
+        assert await asyncio.wait_for(rig.shares.grant("alive"), 2) == 10
+
+    asyncio.run(scene())
+
+
+def test_what_a_cancelled_fetcher_was_granted_is_free_again() -> None:
+    async def scene() -> None:
+        rig = Rig({"a": 1, "b": 1}, room=0)
+        waiting = asyncio.create_task(rig.shares.grant("a"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        rig.room = 4
+        assert await asyncio.wait_for(rig.shares.grant("b"), 1) == 4
+
+    asyncio.run(scene())
