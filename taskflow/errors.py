@@ -61,7 +61,14 @@ class TaskAlreadyRegistered(ConfigurationError):
 
 
 class AppNotFound(ConfigurationError):
-    """`-A` names a module or an attribute that cannot be loaded as an app."""
+    """`-A` names a module or an attribute that cannot be loaded as an app.
+
+    `details` is the traceback of an import that failed in another process, or empty.
+    """
+
+    def __init__(self, message: str, *, details: str = "") -> None:
+        super().__init__(message)
+        self.details = details
 
 
 class PortInUse(ConfigurationError):

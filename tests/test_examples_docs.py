@@ -1,5 +1,7 @@
-"""What the README, the docs and the examples say is true: links lead somewhere, code compiles, commands exist, and the
-tutorial runs as it is told, in Python and in Go."""
+"""What the README, the docs and the examples say is true: links lead somewhere, code compiles, commands exist.
+
+And the tutorial runs as it is told, in Python and in Go.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,7 @@ def test_python_code_compiles_and_imports_what_exists(page: Path) -> None:
         source = re.sub(r"(?m)^(>>>|\.\.\.) ?", "", code)
         compile(source, str(page), "exec", flags=0x2000)  # PyCF_ALLOW_TOP_LEVEL_AWAIT
         for module, names in re.findall(r"(?m)^from (taskflow[\w.]*) import ([\w, ]+)$", source):
-            found = getattr(taskflow, "errors") if module == "taskflow.errors" else taskflow
+            found = taskflow.errors if module == "taskflow.errors" else taskflow
             assert [name for name in names.split(", ") if not hasattr(found, name)] == []
 
 

@@ -43,7 +43,9 @@ class Asynq(Contender):
         if kind != "noop":
             raise Unsupported("the Go peer runs no-op tasks only")
         return float(
-            self._bench(place, "enqueue", count=count, goroutines=_GOROUTINES[how], type="benchmark:noop")["seconds"]
+            self._bench(place, "enqueue", count=count, goroutines=_GOROUTINES[how], type="benchmark:noop")[
+                "seconds"
+            ]
         )
 
     def worker(self, place: Place, count: int = 0, processes: int = 1) -> list[Process]:

@@ -30,7 +30,9 @@ class Taskflow(Program):
     program = "taskflow_app"
     waiting = ("LLEN", f"asynq:{{{QUEUE}}}:pending")
     held = (("LLEN", f"asynq:{{{QUEUE}}}:active"),)
-    note = "`-P threads -c 20`: one worker process with one child of 20 threads; two processes are two children"
+    note = (
+        "`-P threads -c 20`: one worker process with one child of 20 threads; two processes are two children"
+    )
 
     def prepare(self) -> None:
         """See `Contender.prepare`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import side
-from celery import Celery, group
+from celery import Celery
 
 app = Celery("bench", broker=f"{side.URL}/0", backend=f"{side.URL}/0")
 app.conf.update(
@@ -50,8 +50,12 @@ class Client:
         KINDS[kind].delay()
 
     def many(self, kind: str, count: int) -> None:
-        """The nearest that it has: a group, which sends its tasks one by one on one connection."""
-        group([KINDS[kind].s()] * count).apply_async(add_to_parent=False)
+        """The fastest that it has (a group is slower): one by one, with one producer for all."""
+        if kind not in KINDS:
+            raise side.Lacks("it has no coroutine tasks")
+        with app.producer_pool.acquire(block=True) as producer:
+            for _ in range(count):
+                KINDS[kind].apply_async(producer=producer)
 
     def ping(self, sent: int) -> None:
         mark.delay(sent)

@@ -11,7 +11,7 @@ from .command import Command, Plain
 
 T = TypeVar("T")
 
-TIMEOUT = 5.0
+TIMEOUT = 4.0
 """Seconds that a command may take over reconnections, redirections and repetitions, unless the caller says
 otherwise.
 """

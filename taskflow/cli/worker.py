@@ -6,6 +6,7 @@ import os
 
 import click
 
+from ..errors import AppNotFound
 from ..telemetry.logs import FORMATS, LEVELS
 from ..worker.config import DEFAULT_CONCURRENCY, DEFAULT_GRACE, WorkerConfig, parse_queues
 from ..worker.main import run
@@ -74,21 +75,25 @@ def worker(
     """
     if target.app is None:
         raise click.UsageError("which app? Name its module: taskflow worker -A module[:attribute]")
-    run(
-        WorkerConfig(
-            app=target.app,
-            queues=parse_queues(queues),
-            strict=strict,
-            concurrency=_concurrency(concurrency),
-            pool=pool,  # type: ignore[arg-type]
-            processes=processes,
-            grace=grace,
-            burst=burst,
-            broker=target.broker,
-            log_level=log_level.lower(),
-            log_format=log_format,
-        )
+    config = WorkerConfig(
+        app=target.app,
+        queues=parse_queues(queues),
+        strict=strict,
+        concurrency=_concurrency(concurrency),
+        pool=pool,  # type: ignore[arg-type]
+        processes=processes,
+        grace=grace,
+        burst=burst,
+        broker=target.broker,
+        log_level=log_level.lower(),
+        log_format=log_format,
     )
+    try:
+        run(config)
+    except AppNotFound as error:
+        if error.details:
+            click.echo(error.details.rstrip(), err=True)
+        raise
 
 
 def _concurrency(text: str) -> int:

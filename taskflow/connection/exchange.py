@@ -236,11 +236,10 @@ class Exchange:
 
     def _give_up(self) -> None:
         detail = self._trouble.text if self._trouble else "no answer"
+        seeds = ", ".join(f"{host}:{port}" if port else host for host, port in self._topology.seeds)
+        text = f"no answer from the broker ({seeds}) in time: {detail}; is the server running, and is the URL right?"
         for index in list(self._open):
-            self._settle(
-                index,
-                BrokerUnavailable(f"the broker could not be reached or could not serve in time: {detail}"),
-            )
+            self._settle(index, BrokerUnavailable(text))
 
 
 def value_or_raise(result: Any) -> Any:

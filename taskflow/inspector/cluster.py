@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -9,12 +10,11 @@ from typing import Any
 
 from ..broker.command import Plain
 from ..broker.keys import queue_keys
-from ..broker.sync import Broker
+from ..broker.sync import TIMEOUT, Broker
 from ..connection.topology import Address
 from ..errors import BrokerError, BrokerUnavailable, ConfigurationError
 from .queues import all_names, is_placed
 from .values import ClusterQueue, Node
-
 
 _ONE_NODE = 1.0
 """Seconds that one node may take, before the next one is asked."""
@@ -34,8 +34,8 @@ class Shard:
 
 def cluster_queues(broker: Broker, names: Iterable[str] | None = None) -> list[ClusterQueue]:
     """The queues of the index (or those named), sorted, with the nodes that hold them."""
-    shards = read_shards(broker)
     queues = sorted(names) if names is not None else all_names(broker)
+    shards = read_shards(broker)
     return [_place(name, shards) for name in queues if is_placed(broker, name)]
 
 
@@ -51,12 +51,15 @@ def read_shards(broker: Broker) -> list[Shard]:
             "or name the cluster as redis+cluster://host:port"
         )
     trouble: BrokerError | None = None
+    deadline = time.monotonic() + TIMEOUT
     for address in topology.candidates():
         question = Plain(("CLUSTER", "SHARDS"), partial(parse_shards, asked=address), node=address)
         try:
-            return broker.run(question, _ONE_NODE)
+            return broker.run(question, min(_ONE_NODE, deadline - time.monotonic()))
         except BrokerUnavailable as error:
             trouble = error
+        if time.monotonic() > deadline:
+            break
     raise trouble or BrokerUnavailable(f"no node of {broker.driver.url} is known")
 
 

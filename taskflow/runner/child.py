@@ -159,8 +159,13 @@ def load(spec: str, say: Callable[[Any], None]) -> TaskFlow | None:
     try:
         return load_app(spec)
     except ConfigurationError as error:
-        cause = error.__cause__
-        text = "".join(traceback.format_exception(cause)) if cause is not None else ""
+        text = ""
+        if error.__cause__ is not None:
+            # From the user's module on: how we came to import it helps nobody.
+            steps = traceback.TracebackException.from_exception(error.__cause__)
+            own = [frame for frame in steps.stack if "importlib" not in frame.filename]
+            steps.stack[:] = own[1:] if len(own) > 1 else own
+            text = "".join(steps.format())
         say(frames.ImportFailed(str(error), text))
     return None
 

@@ -66,7 +66,7 @@ class Supervisor:
         hellos = await asyncio.gather(*(child.open() for child in children), return_exceptions=True)
         for hello in hellos:
             if isinstance(hello, frames.ImportFailed):
-                raise AppNotFound(hello.error + (f"\n{hello.traceback.rstrip()}" if hello.traceback else ""))
+                raise AppNotFound(hello.error, details=hello.traceback)
             if not isinstance(hello, frames.Hello):
                 raise AppNotFound(f"the child process ended while it imported the app {self._config.app!r}")
         for child in children:

@@ -14,7 +14,7 @@ from ..broker.commands.dequeue import BATCH, Taken
 from ..broker.keys import queue_keys
 from ..clock import ServerClock
 from ..connection.aio import AsyncDriver
-from ..errors import BrokerError, BrokerUnavailable
+from ..errors import BrokerError
 from ..options import DEFAULT_QUEUE
 from ..pipe import frames
 from ..states import Verb
@@ -37,7 +37,7 @@ logger = logging.getLogger("taskflow.worker")
 
 LIMITS_PERIOD = 0.05
 BURST_PERIOD = 0.05
-REACH_SECONDS = 4.5
+REACH_SECONDS = 4.0
 """A broker that cannot be reached at the start ends the command within 5 s."""
 
 FLUSH_SECONDS = 10.0
@@ -140,12 +140,6 @@ class Worker:
         try:
             await broker.driver.open()
             await broker.run(Plain(("PING",), bytes), REACH_SECONDS)
-        except BrokerUnavailable as error:
-            await broker.close()
-            raise BrokerUnavailable(
-                f"cannot reach the broker {broker.driver.url}: {error}; "
-                "is the server running, is the URL right?"
-            ) from error
         except BaseException:
             await broker.close()
             raise
