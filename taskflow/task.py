@@ -128,7 +128,7 @@ class Sender(Generic[P, R]):
         """
         return Sender(self._task, merge(self._options, TaskOptions.of(options)))
 
-    def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+    def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Enqueue a call of the task with these arguments.
 
         Returns:
@@ -144,7 +144,7 @@ class Sender(Generic[P, R]):
         """
         return self._submit(args, kwargs, self._options)
 
-    async def adelay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+    async def adelay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """As `delay`, from a coroutine."""
         return await self._asubmit(args, kwargs, self._options)
 
@@ -305,7 +305,7 @@ class BaseTask(Sender[P, R]):
 class Task(BaseTask[P, R]):
     """A function that is a task: call it, or enqueue a call of it."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here and now."""
         return self._direct(args, kwargs)  # type: ignore[no-any-return]
 
@@ -315,7 +315,7 @@ class AsyncTask(BaseTask[P, R]):
 
     is_async = True
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Call the coroutine function here and now."""
         return self._direct(args, kwargs)  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""What the README, the docs and the examples say is true: links lead somewhere, code compiles, commands exist.
+"""What README, docs and examples say is true: links lead somewhere, code compiles, commands exist.
 
 And the tutorial runs as it is told, in Python and in Go.
 """

@@ -12,6 +12,7 @@ from .inspecting import for_each, inspects
 from .options import remember_target
 from .output import (
     as_json,
+    clean,
     number,
     print_fields,
     print_json,
@@ -196,7 +197,7 @@ def _warn(found: Sequence[QueueInfo]) -> None:
     """What could not be read, and an exit code that says so."""
     troubled = [one for one in found if one.problem]
     for one in troubled:
-        click.echo(f"Warning: queue {one.name!r}: {one.problem}", err=True)
+        click.echo(f"Warning: queue {one.name!r}: {clean(one.problem)}", err=True)
     if troubled:
         click.get_current_context().exit(1)
 

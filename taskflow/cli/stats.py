@@ -7,7 +7,7 @@ import click
 from ..inspector import Inspector, NodeFacts, Stats
 from ..states import State
 from .inspecting import inspects
-from .output import as_json, number, print_fields, print_json, print_table, print_title, size, span
+from .output import as_json, clean, number, print_fields, print_json, print_table, print_title, size, span
 from .queue import error_rate
 from .views import stats_view
 
@@ -24,10 +24,11 @@ def stats(inspector: Inspector, as_json: bool) -> None:
         _print_counts(found)
         _print_today(found)
         _print_servers(found)
-    troubled = [one for one in found.queues if one.problem]
-    for one in troubled:
-        click.echo(f"Warning: queue {one.name!r}: {one.problem}", err=True)
-    if troubled:
+    troubles = [f"queue {one.name!r}: {one.problem}" for one in found.queues if one.problem]
+    troubles += [f"server {one.address}: {one.problem}" for one in found.nodes if one.problem]
+    for text in troubles:
+        click.echo(f"Warning: {clean(text)}", err=True)
+    if troubles:
         click.get_current_context().exit(1)
 
 
@@ -83,7 +84,7 @@ def _print_servers(found: Stats) -> None:
 
 def _server(node: NodeFacts) -> tuple[str, ...]:
     if node.problem:
-        return (node.address, f"unavailable: {node.problem}", "-", "-", "-", "-")
+        return (node.address, "unavailable", "-", "-", "-", "-")
     return (
         node.address,
         node.version,

@@ -18,7 +18,13 @@ from .settings import IDLE_CONNECTIONS, arguments, pack, resolve, topology_of
 from .topology import Address, Topology
 from .url import BrokerURL
 
-_CONNECTION_ERRORS = (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError, EOFError)
+_CONNECTION_ERRORS = (
+    redis_errors.ConnectionError,
+    redis_errors.TimeoutError,
+    redis_errors.InvalidResponse,  # something else than a Redis server answers on this port
+    OSError,
+    EOFError,
+)
 
 
 class AsyncDriver:
@@ -193,6 +199,7 @@ class AsyncDriver:
         except (redis_errors.ResponseError, *_CONNECTION_ERRORS) as error:
             if not_a_cluster(error):
                 raise refused(self.url, error) from error
+            topology.problem = f"{address[0]}:{address[1]}: {error}"
             return False
         finally:
             await connection.disconnect(nowait=True)

@@ -152,10 +152,8 @@ class Exchange:
             request = self._requests[index]
             address = attempt.asking or request.node or self._topology.owner(request.slot)
             if address is None:
-                where = (
-                    "the server" if not self._topology.cluster else f"the owner of key slot {request.slot}"
-                )
-                self._trouble = Fault(Remedy.WAIT, f"{where} is not known")
+                problem = self._topology.problem or "no node is known to serve this key slot"
+                self._trouble = Fault(Remedy.WAIT, problem)
             else:
                 routes.setdefault(address, []).append(index)
         return routes
@@ -176,7 +174,12 @@ class Exchange:
             attempt.asking = None
             attempt.resent = attempt.resent or broken.sent
             if fault.remedy is Remedy.AUTH or broken.fatal:
-                self._settle(index, BrokerAuthError(f"the server refused the connection: {fault.text}"))
+                self._settle(
+                    index,
+                    BrokerAuthError(
+                        f"the server refused the login: {fault.text}; set user and password in the URL"
+                    ),
+                )
         self._trouble = Fault(Remedy.WAIT, fault.text)
 
     def _answered(self, indexes: list[int], replies: list[Any]) -> None:

@@ -20,7 +20,12 @@ from .settings import IDLE_CONNECTIONS, arguments, pack, resolve, topology_of
 from .topology import Address, Topology
 from .url import BrokerURL
 
-_CONNECTION_ERRORS = (redis_errors.ConnectionError, redis_errors.TimeoutError, OSError)
+_CONNECTION_ERRORS = (
+    redis_errors.ConnectionError,
+    redis_errors.TimeoutError,
+    redis_errors.InvalidResponse,  # something else than a Redis server answers on this port
+    OSError,
+)
 
 
 class SyncDriver:
@@ -227,6 +232,7 @@ class SyncDriver:
         except (redis_errors.ResponseError, *_CONNECTION_ERRORS) as error:
             if not_a_cluster(error):
                 raise refused(self.url, error) from error
+            topology.problem = f"{address[0]}:{address[1]}: {error}"
             return False
         finally:
             connection.disconnect()

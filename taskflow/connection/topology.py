@@ -34,6 +34,8 @@ class Topology:
         self.cluster = cluster
         self.seeds = list(seeds)
         self.generation = 0
+        self.problem = ""
+        """Why the last node that was asked about the topology did not answer."""
         self._owners: list[Address | None] = [None] * SLOTS
         self._masters: list[Address] = []
 

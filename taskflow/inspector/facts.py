@@ -14,11 +14,15 @@ from .queues import all_queues
 from .values import ClusterFacts, NodeFacts, Stats
 
 
+_ONE_LOOK = 2.0
+"""Seconds for what the servers say of themselves: one that is dead must not hold up the rest."""
+
+
 def read_stats(broker: Broker) -> Stats:
     """Everything at a glance; what cannot be read says why."""
     queues = all_queues(broker)
     masters = broker.driver.masters(TIMEOUT)
-    replies = broker.run_many([Plain(("INFO",), parse_info, node=address) for address in masters])
+    replies = broker.run_many([Plain(("INFO",), parse_info, node=one) for one in masters], _ONE_LOOK)
     nodes = [_node(broker, address, reply) for address, reply in zip(masters, replies, strict=True)]
     return Stats(datetime.now(UTC), tuple(queues), tuple(nodes), _cluster(broker))
 

@@ -17,6 +17,7 @@ from taskflow.broker.commands.queues import unlist
 from taskflow.broker.sync import Broker
 from taskflow.cli.main import main
 from taskflow.connection.sync import SyncDriver
+from taskflow.connection.topology import key_slot
 from taskflow.embedded import EmbeddedConfig
 from taskflow.errors import InvalidQueueName, QueueNotEmpty, QueueNotFound
 from taskflow.inspector import ClusterQueue, Inspector
@@ -199,6 +200,35 @@ def test_a_killed_master_is_shown_as_failed_and_its_replica_as_master(
     assert f"{old.id[:8]} 127.0.0.1:{old.port} (" in line
     assert "failed)" in line
     assert six.inspector.queue("images").pending >= 1
+
+
+def test_a_queue_whose_nodes_are_dead_hides_no_other(six: Cluster, cli: Callable[..., Result]) -> None:
+    put(six, "images", "t1")
+    put(six, "three-1", "t1")
+    _wait_for_replicas(six)
+    doomed = {node.port for node in _images(six).nodes}
+    # The index of all queues is a key too: without its node nothing can be listed.
+    alive = six.broker.driver.topology.owner(key_slot("asynq:queues"))
+    assert alive is not None
+    if alive[1] in doomed:
+        pytest.skip("the index is on the node of the queue")
+    for node in embedded.status(six.config).nodes:
+        if node.port in doomed and node.pid is not None:
+            kill(node.pid)
+    result = cli("queue", "ls")
+    assert result.exit_code == 1
+    lines = {line.split()[0]: line.split() for line in result.stdout.splitlines()}
+    assert lines["images"][1] == "unavailable"
+    assert "Warning: queue 'images'" in result.stderr
+    shown = {one.queue: one for one in six.inspector.cluster_queues()}
+    assert {node.port for node in shown["images"].nodes} == doomed
+
+
+def _wait_for_replicas(six: Cluster) -> None:
+    wait_until(
+        lambda: [node.role for node in _images(six).nodes] == ["master", "replica"],
+        description="the queue has a master and a replica",
+    )
 
 
 def _images(six: Cluster) -> ClusterQueue:

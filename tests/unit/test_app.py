@@ -69,9 +69,6 @@ class TestDeclaring:
         assert resize("a.png", 100) == "a.png at 100"
         assert (resize.__name__, resize.__module__) == ("resize", __name__)
 
-    async def _coroutine(self) -> int:
-        return 1
-
     def test_a_coroutine_function_becomes_an_async_task(self, app: TaskFlow, resize: Any) -> None:
         @app.task
         async def fetch(url: str) -> str:

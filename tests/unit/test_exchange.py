@@ -81,7 +81,10 @@ def test_one_trip_per_node_and_values_in_the_order_of_the_requests() -> None:
 
 def test_a_script_that_the_node_does_not_know_is_sent_with_its_text_and_only_that_one() -> None:
     def answer(trip: Any, turn: int) -> list[Any]:
-        return ["fine" if wire[1] or wire[0] == "known" else error("NOSCRIPT No matching script.") for wire in trip.wires]
+        return [
+            "fine" if wire[1] or wire[0] == "known" else error("NOSCRIPT No matching script.")
+            for wire in trip.wires
+        ]
 
     play = Play(cluster(), answer)
     assert play.run(Ask("known"), Ask("new")) == [("value", "fine"), ("value", "fine")]
@@ -134,16 +137,24 @@ def test_waits_out_whatever_may_pass(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("broken", "resent"), [(Broken(ConnectionRefusedError("refused"), sent=False), False), (Broken(redis_errors.TimeoutError("late"), sent=True), True)]
+    ("broken", "resent"),
+    [
+        (Broken(ConnectionRefusedError("refused"), sent=False), False),
+        (Broken(redis_errors.TimeoutError("late"), sent=True), True),
+    ],
 )
-def test_a_lost_reply_is_sent_again_and_says_so_and_a_refused_connection_is_not_one(broken: Broken, resent: bool) -> None:
+def test_a_lost_reply_is_sent_again_and_says_so_and_a_refused_connection_is_not_one(
+    broken: Broken, resent: bool
+) -> None:
     play = Play(cluster(), lambda _, turn: broken if turn == 0 else ["fine"])
     assert play.run(Ask()) == [("value", "fine")]
     assert play.steps[-1].trips[0].wires == [("ask", False, resent)]
 
 
 def test_gives_up_at_the_deadline_with_what_it_heard_last() -> None:
-    play = Play(cluster(), lambda *_: Broken(ConnectionRefusedError("Connection refused"), sent=False), timeout=2.0)
+    play = Play(
+        cluster(), lambda *_: Broken(ConnectionRefusedError("Connection refused"), sent=False), timeout=2.0
+    )
     (value,) = play.run(Ask())
     assert isinstance(value, BrokerUnavailable)
     assert "Connection refused" in str(value)
@@ -158,7 +169,9 @@ def test_a_node_that_is_away_does_not_hold_the_others_values() -> None:
     first, second = play.run(Ask(slot=5), Ask(slot=200))
     assert first == ("value", "fine")
     assert isinstance(second, BrokerUnavailable)
-    assert sum(trip.address == A for step in play.steps if isinstance(step, Trips) for trip in step.trips) == 1
+    assert (
+        sum(trip.address == A for step in play.steps if isinstance(step, Trips) for trip in step.trips) == 1
+    )
 
 
 @pytest.mark.parametrize(
@@ -180,7 +193,9 @@ def test_does_not_repeat_what_cannot_be_mended(text: str, kind: type[Exception])
 
 
 def test_redirections_that_go_in_circles_are_slowed_down() -> None:
-    play = Play(cluster(), lambda trip, _: [error("MOVED 5 b:2" if trip.address == A else "MOVED 5 a:1")], timeout=3.0)
+    play = Play(
+        cluster(), lambda trip, _: [error("MOVED 5 b:2" if trip.address == A else "MOVED 5 a:1")], timeout=3.0
+    )
     (value,) = play.run(Ask())
     assert isinstance(value, BrokerUnavailable)
     assert sum(isinstance(step, Trips) for step in play.steps) < 150

@@ -17,8 +17,18 @@ from taskflow.errors import InvalidBrokerURL
         ("rediss://u:p%40w@h:1", "single", (("h", 1),), "rediss://u:***@h:1"),
         ("redis://[::1]:7", "single", (("::1", 7),), "redis://[::1]:7"),
         ("unix://:pw@/run/a.sock?db=2", "unix", (), "unix://:***@/run/a.sock?db=2"),
-        ("redis+sentinel://a,b:2/main/1", "sentinel", (("a", 26379), ("b", 2)), "redis+sentinel://a:26379,b:2/main/1"),
-        ("redis+cluster://a:1,b:2,:3", "cluster", (("a", 1), ("b", 2), ("127.0.0.1", 3)), "redis+cluster://a:1,b:2,127.0.0.1:3"),
+        (
+            "redis+sentinel://a,b:2/main/1",
+            "sentinel",
+            (("a", 26379), ("b", 2)),
+            "redis+sentinel://a:26379,b:2/main/1",
+        ),
+        (
+            "redis+cluster://a:1,b:2,:3",
+            "cluster",
+            (("a", 1), ("b", 2), ("127.0.0.1", 3)),
+            "redis+cluster://a:1,b:2,127.0.0.1:3",
+        ),
         ("embedded:///d?nodes=6", "embedded", (), "embedded:///d?nodes=6"),
     ],
 )
