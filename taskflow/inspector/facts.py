@@ -13,7 +13,6 @@ from ..errors import BrokerError
 from .queues import all_queues
 from .values import ClusterFacts, NodeFacts, Stats
 
-
 _ONE_LOOK = 2.0
 """Seconds for what the servers say of themselves: one that is dead must not hold up the rest."""
 

@@ -68,6 +68,20 @@ def test_help_lists_the_commands_without_loading_them() -> None:
     )
 
 
+def test_a_worker_does_not_wait_for_the_inspector() -> None:
+    code = """
+        import sys
+        from click.testing import CliRunner
+        from taskflow.cli.main import main
+        assert CliRunner().invoke(main, ["worker", "--help"]).exit_code == 0
+        print("taskflow.cli.worker" in sys.modules, "taskflow.inspector" in sys.modules)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "True False\n"
+
+
 @pytest.mark.parametrize(
     "words",
     [
