@@ -82,6 +82,7 @@ class Demo:
 
     def __init__(self, config: embedded.EmbeddedConfig) -> None:
         self._config = config
+        self._console = Console()
         self._started = time.monotonic()
 
     def run(self) -> int:
@@ -152,7 +153,7 @@ class Demo:
         if victim.pid is None:
             raise EmbeddedServerError(f"the node on port {master.port} has ended by itself")
         tally = Tally()
-        with _progress(2 * UNDER_FIRE) as advance:
+        with _progress(self._console, 2 * UNDER_FIRE) as advance:
             producers = [
                 threading.Thread(target=_produce, args=(queue, UNDER_FIRE // len(QUEUES), tally, advance))
                 for queue in QUEUES
@@ -210,7 +211,9 @@ class Demo:
         return lost or len(tally.errors) or int(enqueued != UNDER_FIRE + len(first))
 
     def _say(self, text: str) -> None:
-        click.echo(f"{time.monotonic() - self._started:5.1f} s  {text}")
+        # By the console that draws the bar, so that a line goes above it.
+        line = f"{time.monotonic() - self._started:5.1f} s  {text}"
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class _Log:
@@ -266,9 +269,8 @@ def _produce(queue: str, count: int, tally: Tally, advance: Callable[[], None]) 
 
 
 @contextlib.contextmanager
-def _progress(total: int) -> Iterator[Callable[[], None]]:
+def _progress(console: Console, total: int) -> Iterator[Callable[[], None]]:
     """A bar on a terminal; nothing in a pipe, where the lines say enough."""
-    console = Console()
     if not console.is_terminal:
         yield lambda: None
         return
