@@ -34,12 +34,14 @@ class Place:
         directory: for marks and logs of this measurement.
         concurrency: of workers.
         setting: which of the contender's settings.
+        results: whether results will be asked for.
     """
 
     server: Server
     directory: Path
     concurrency: int = 20
     setting: str = ""
+    results: bool = False
 
     @property
     def marks(self) -> Path:
@@ -60,6 +62,7 @@ class Place:
             "BENCH_MARKS": str(self.marks),
             "BENCH_SETTING": self.setting,
             "BENCH_CONCURRENCY": str(self.concurrency),
+            "BENCH_RESULTS": "1" if self.results else "",
             "PYTHONPATH": str(PROGRAMS),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONWARNINGS": "ignore",

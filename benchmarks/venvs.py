@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,7 @@ class PythonPeer(Program):
     def prepare(self) -> None:
         """See `Contender.prepare`."""
         self.interpreter = str(python_with(self.name, self.requirements))
-        distribution = self.requirements[0].partition("[")[0]
+        distribution = re.split(r"[\[<>=]", self.requirements[0])[0]
         code = f"from importlib.metadata import version; print(version({distribution!r}))"
         self.version = run([self.interpreter, "-c", code], Path.cwd()).strip()
 

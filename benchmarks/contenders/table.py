@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from ..contender import Contender
+from .arq import Arq
 from .asynq import Asynq
 from .celery import Celery
+from .docket import Docket
+from .dramatiq import Dramatiq
+from .huey import Huey
 from .limit import Limit, Overlapped
+from .rq import RQ
+from .saq import Saq
+from .streaq import Streaq
 from .taskflow import Taskflow
+from .taskiq import Taskiq
 
-CONTENDERS: tuple[type[Contender], ...] = (Taskflow, Limit, Overlapped, Asynq, Celery)
+CONTENDERS: tuple[type[Contender], ...] = (
+    *(Taskflow, Limit, Overlapped, Asynq, Celery),
+    *(Dramatiq, RQ, Huey, Arq, Saq, Taskiq, Streaq, Docket),
+)
 OURS = Taskflow.name

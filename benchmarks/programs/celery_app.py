@@ -45,17 +45,14 @@ KINDS = {"noop": noop, "sleep": sleep, "cpu": cpu}
 
 class Client:
     def one(self, kind: str) -> None:
-        if kind not in KINDS:
-            raise side.Lacks("it has no coroutine tasks")
-        KINDS[kind].delay()
+        side.pick(KINDS, kind).delay()
 
     def many(self, kind: str, count: int) -> None:
         """The fastest that it has (a group is slower): one by one, with one producer for all."""
-        if kind not in KINDS:
-            raise side.Lacks("it has no coroutine tasks")
+        task = side.pick(KINDS, kind)
         with app.producer_pool.acquire(block=True) as producer:
             for _ in range(count):
-                KINDS[kind].apply_async(producer=producer)
+                task.apply_async(producer=producer)
 
     def ping(self, sent: int) -> None:
         mark.delay(sent)

@@ -110,9 +110,7 @@ class Client:
         assert call(self.connection, *self.templates[kind].words([new_id()])) == [1]
 
     def many(self, kind: str, count: int) -> None:
-        if kind not in self.templates:
-            raise side.Lacks("its worker has threads only")
-        connection, template, under_way = self.connection, self.templates[kind], 0
+        connection, template, under_way = self.connection, side.pick(self.templates, kind), 0
         for start in range(0, count, CHUNK):
             send(connection, template.words(new_id() for _ in range(min(CHUNK, count - start))))
             under_way += 1

@@ -26,7 +26,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 WARM_UP = 50
 CALLERS = 100
@@ -37,10 +37,30 @@ URL = os.environ.get("BENCH_URL", "redis://127.0.0.1:6379")
 QUEUE = os.environ.get("BENCH_QUEUE", "bench")
 SETTING = os.environ.get("BENCH_SETTING", "")
 CONCURRENCY = int(os.environ.get("BENCH_CONCURRENCY", "20"))
+RESULTS = os.environ.get("BENCH_RESULTS", "")
+"""Not empty where results are asked for: some libraries would else keep those of every no-op."""
+
+COROUTINES = {"noop": "noop", "anoop": "noop", "sleep": "sleep", "cpu": "cpu"}
+"""The names of the tasks of a library that runs coroutines only."""
+
+T = TypeVar("T")
 
 
 class Lacks(Exception):
     """The contender has no such thing."""
+
+
+def pick(kinds: dict[str, T], kind: str) -> T:
+    """The task of this kind."""
+    try:
+        return kinds[kind]
+    except KeyError:
+        raise Lacks("it has no coroutine tasks" if kind == "anoop" else f"no task {kind!r}") from None
+
+
+def setting_number() -> int:
+    """The number in the contender's setting, such as `100 coroutines`; without one the concurrency of the run."""
+    return next((int(word) for word in SETTING.split() if word.isdigit()), CONCURRENCY)
 
 
 # --- what tasks do ---------------------------------------------------------------------------------------------------
@@ -57,6 +77,11 @@ def mark(sent: int) -> None:
 def sleep() -> None:
     """Wait for 1 ms."""
     time.sleep(0.001)
+
+
+async def asleep() -> None:
+    """Wait for 1 ms in a coroutine."""
+    await asyncio.sleep(0.001)
 
 
 def cpu() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import socket
 import time
 from collections.abc import Callable
@@ -66,6 +67,7 @@ class RoundTrip(Scenario):
     def measure(self, contender: Contender, place: Place, size: Size) -> dict[str, float]:
         """See `Scenario.measure`."""
         contender.check(self.name)
+        place = dataclasses.replace(place, results=True)
         with idle(contender, place):
             seconds = contender.round_trips(place, size.pings + FIRST_PINGS)[FIRST_PINGS:]
         return {

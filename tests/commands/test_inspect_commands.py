@@ -26,28 +26,11 @@ from taskflow.broker.commands.inspect import (
 )
 from taskflow.broker.commands.queues import Emptied, pause, remove_keys, remove_step, resume
 from taskflow.broker.keys import queue_keys
-from taskflow.broker.scripts import load
 from taskflow.broker.sync import Broker
-from taskflow.connection.topology import key_slot
 from taskflow.message.task_message import unique_key
-from taskflow.states import MOVES, State
+from taskflow.states import State
 from tests.inspector.stored import PAYLOAD, Stored
 
-SCRIPTS = [
-    "archive_all",
-    "archive_tasks",
-    "delete_all",
-    "delete_tasks",
-    "list_groups",
-    "list_tasks",
-    "pause",
-    "queue_counts",
-    "remove_keys",
-    "remove_queue",
-    "run_all",
-    "run_tasks",
-    "task_row",
-]
 WAITING = [State.SCHEDULED, State.RETRY, State.AGGREGATING]
 
 
@@ -60,39 +43,6 @@ def resent(command: Command[list[Moved]]) -> Command[list[Moved]]:
     """The command as the retry loop sends it when an earlier copy may have run."""
     assert command.resend_flag == 0
     return replace(command, args=[1, *command.args[1:]])
-
-
-# --- the heads -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_a_script_makes_only_legal_moves(name: str) -> None:
-    assert load(name).moves <= MOVES
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        run_tasks("q", ["a", "b"]),
-        archive_tasks("q", ["a", "b"]),
-        delete_tasks("q", ["a", "b"]),
-        run_all("q", State.RETRY),
-        run_all("q", State.AGGREGATING, "g"),
-        archive_all("q", State.PENDING),
-        delete_all("q", State.COMPLETED),
-        count_queue("q", "2026-11-24"),
-        list_groups("q"),
-        list_tasks("q", State.PENDING, 0, 30),
-        read_row("q", "a"),
-        pause("q"),
-        remove_step("q", force=True),
-        remove_keys("q", [b"asynq:{q}:processed"]),
-    ],
-    ids=lambda command: command.name,
-)
-def test_a_builder_fits_the_head_and_stays_in_one_slot(command: Command[object]) -> None:
-    command.script.check(len(command.keys), len(command.args))
-    assert {key_slot(key) for key in command.keys} == {command.slot}
 
 
 # --- run, archive, delete by id ------------------------------------------------------------------
