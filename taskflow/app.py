@@ -13,7 +13,7 @@ from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, Ty
 
 from . import eager
 from .broker.commands.enqueue import NewTask
-from .client import Client
+from .client import Client, Receipt
 from .connection.url import parse
 from .context import CurrentTask
 from .errors import (
@@ -57,6 +57,7 @@ class Declaration(TypedDict, total=False):
     group: str | None
     headers: dict[str, str] | None
     enqueue_timeout: float | timedelta | None
+    durable: bool | Literal["strict"] | None
     delay: float | timedelta | None
     soft_time_limit: float | timedelta | None
     time_limit: float | timedelta | None
@@ -304,15 +305,13 @@ class TaskFlow:
         """Enqueue one prepared call; used by `task.delay`."""
         if self.eager:
             return eager.run(task, new, propagate=self.eager_propagates)
-        self.client.enqueue(new, timeout)
-        return self._handle(new)
+        return self._handle(new, self.client.enqueue(new, timeout))
 
     async def asubmit(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """As `submit`, from a coroutine."""
         if self.eager:
             return await eager.arun(task, new, propagate=self.eager_propagates)
-        await self.client.aenqueue(new, timeout)
-        return self._handle(new)
+        return self._handle(new, await self.client.aenqueue(new, timeout))
 
     def submit_many(
         self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
@@ -330,14 +329,18 @@ class TaskFlow:
             return [await eager.arun(task, one, propagate=self.eager_propagates) for one in new]
         return self._handles(new, await self.client.aenqueue_many(new, timeout))
 
-    def _handle(self, new: NewTask) -> AsyncResult[Any]:
+    def _handle(self, new: NewTask, receipt: Receipt) -> AsyncResult[Any]:
         message = new.message
-        return AsyncResult(self.client, message.id, message.queue, retention=message.retention)
+        return AsyncResult(
+            self.client, message.id, message.queue, retention=message.retention, durable=receipt.durable
+        )
 
     def _handles(
-        self, new: Sequence[NewTask], errors: Sequence[TaskFlowError | None]
+        self, new: Sequence[NewTask], receipts: Sequence[Receipt]
     ) -> list[AsyncResult[Any] | TaskFlowError]:
-        return [error or self._handle(one) for one, error in zip(new, errors, strict=True)]
+        return [
+            receipt.error or self._handle(one, receipt) for one, receipt in zip(new, receipts, strict=True)
+        ]
 
 
 def _name_of(function: Callable[..., Any]) -> str:

@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from .broker.aio import AsyncBroker
 from .broker.command import Command
 from .broker.commands.enqueue import BATCH, Enqueued, EnqueueReply, NewTask, enqueue, publish_queues
 from .broker.sync import Broker
 from .connection.aio import AsyncDriver
-from .connection.exchange import Request
+from .connection.exchange import Confirmed, Request
 from .connection.sync import SyncDriver
-from .errors import BrokerError, BrokerUnavailable, DuplicateTask, TaskFlowError, TaskIdConflict
+from .errors import BrokerError, BrokerUnavailable, DuplicateTask, NotDurable, TaskFlowError, TaskIdConflict
 
 WINDOW = 10 * BATCH
+
+WARN_SECONDS = 60.0
+
+logger = logging.getLogger("taskflow.client")
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a task: an error, or none; and whether a replica has it (None: that was not asked)."""
+
+    error: TaskFlowError | None
+    durable: bool | None = None
+
+
+_UNASKED = Receipt(None)
 
 Chunk = tuple[list[int], Command[list[EnqueueReply]]]
 
@@ -38,6 +57,9 @@ class Client:
             weakref.WeakKeyDictionary()
         )
         self._published: set[str] = set()
+        self._warned_at = -WARN_SECONDS
+        self.undurable = 0
+        """How many durable tasks were taken by a node that had no replica."""
 
     @property
     def broker(self) -> Broker:
@@ -57,7 +79,7 @@ class Client:
             broker = self._loops[loop] = AsyncBroker(AsyncDriver(self.url))
         return broker
 
-    def enqueue(self, task: NewTask, timeout: float) -> None:
+    def enqueue(self, task: NewTask, timeout: float) -> Receipt:
         """Enqueue one task.
 
         Args:
@@ -69,31 +91,28 @@ class Client:
             TaskIdConflict: the queue has another task of this id.
             BrokerUnavailable: no answer in time; the task may have been enqueued. Its `task_id` makes a
                 repetition safe.
+            NotDurable: with "strict", it is enqueued, but no replica has it.
         """
-        (error,) = self.enqueue_many([task], timeout)
-        if error is not None:
-            raise error
+        return _checked(self.enqueue_many([task], timeout)[0])
 
-    async def aenqueue(self, task: NewTask, timeout: float) -> None:
+    async def aenqueue(self, task: NewTask, timeout: float) -> Receipt:
         """As `enqueue`, from a coroutine."""
-        (error,) = await self.aenqueue_many([task], timeout)
-        if error is not None:
-            raise error
+        return _checked((await self.aenqueue_many([task], timeout))[0])
 
-    def enqueue_many(self, tasks: Sequence[NewTask], timeout: float) -> list[TaskFlowError | None]:
-        """Enqueue tasks, one script call per queue and chunk: for each None, or the error that kept it out.
+    def enqueue_many(self, tasks: Sequence[NewTask], timeout: float) -> list[Receipt]:
+        """Enqueue tasks, one script call per queue and chunk: a receipt for each.
 
         `timeout` is for each window of a few thousand tasks.
         """
-        outcomes: list[TaskFlowError | None] = []
+        outcomes: list[Receipt] = []
         for window in _windows(tasks):
             chunks, requests = self._plan(window)
             outcomes += self._outcomes(window, chunks, self.broker.run_many(requests, timeout))
         return outcomes
 
-    async def aenqueue_many(self, tasks: Sequence[NewTask], timeout: float) -> list[TaskFlowError | None]:
+    async def aenqueue_many(self, tasks: Sequence[NewTask], timeout: float) -> list[Receipt]:
         """As `enqueue_many`, from a coroutine."""
-        outcomes: list[TaskFlowError | None] = []
+        outcomes: list[Receipt] = []
         for window in _windows(tasks):
             chunks, requests = self._plan(window)
             outcomes += self._outcomes(window, chunks, await self.async_broker.run_many(requests, timeout))
@@ -122,20 +141,27 @@ class Client:
             requests.append(publish_queues(sorted(unpublished)))
         return chunks, requests
 
-    def _outcomes(
-        self, tasks: Sequence[NewTask], chunks: list[Chunk], values: list[object]
-    ) -> list[TaskFlowError | None]:
-        outcomes: list[TaskFlowError | None] = [None] * len(tasks)
+    def _outcomes(self, tasks: Sequence[NewTask], chunks: list[Chunk], values: list[object]) -> list[Receipt]:
+        receipts: list[Receipt] = [_UNASKED] * len(tasks)
         for (indexes, _), value in zip(chunks, values, strict=False):
             for position, index in enumerate(indexes):
-                message = tasks[index].message
-                if isinstance(value, BrokerError):
-                    outcomes[index] = _named(value, message.id)
-                else:
-                    outcomes[index] = _error(value[position], tasks[index])  # type: ignore[index]
+                receipts[index] = _receipt(tasks[index], value, position)
+            if isinstance(value, Confirmed) and not value.replicas:
+                self._warn_undurable(tasks[indexes[0]].message.queue, len(indexes))
         if len(values) > len(chunks) and not isinstance(values[-1], BrokerError):
             self._published |= {task.message.queue for task in tasks}
-        return outcomes
+        return receipts
+
+    def _warn_undurable(self, queue: str, count: int) -> None:
+        self.undurable += count
+        now = time.monotonic()
+        if now - self._warned_at > WARN_SECONDS:
+            self._warned_at = now
+            logger.warning(
+                "Tasks of queue %s are on one node only: it has no replica just now (%d so far)",
+                queue,
+                self.undurable,
+            )
 
 
 def _windows(tasks: Sequence[NewTask]) -> Iterable[Sequence[NewTask]]:
@@ -154,13 +180,27 @@ def _chunks(tasks: Sequence[NewTask]) -> Iterable[Chunk]:
             yield part, enqueue(queue, [tasks[index] for index in part])
 
 
-def _error(reply: EnqueueReply, task: NewTask) -> TaskFlowError | None:
+def _receipt(task: NewTask, value: Any, position: int) -> Receipt:
     message = task.message
+    if isinstance(value, BrokerError):
+        return Receipt(_named(value, message.id))
+    durable = None
+    if isinstance(value, Confirmed):
+        durable, value = value.replicas > 0, value.value
+    reply: EnqueueReply = value[position]
     if reply.outcome is Enqueued.ID_TAKEN:
-        return TaskIdConflict(message.id, message.queue)
+        return Receipt(TaskIdConflict(message.id, message.queue))
     if reply.outcome is Enqueued.DUPLICATE:
-        return DuplicateTask(message.type, message.queue, reply.holder)
-    return None
+        return Receipt(DuplicateTask(message.type, message.queue, reply.holder))
+    if task.durable == "strict" and not durable:
+        return Receipt(NotDurable(message.id), durable)
+    return Receipt(None, durable if task.durable else None)
+
+
+def _checked(receipt: Receipt) -> Receipt:
+    if receipt.error is not None:
+        raise receipt.error
+    return receipt
 
 
 def _named(error: BrokerError, task_id: str) -> BrokerError:

@@ -169,6 +169,19 @@ class ScriptError(BrokerError):
         self.script = script
 
 
+class NotDurable(BrokerError):
+    """With `durable="strict"`: the task is enqueued, but on one node only, which has no replica just now.
+
+    It will run unless that node is lost first. To try again for a confirmation, enqueue it with the same `id`.
+    """
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            f"task {task_id} is enqueued, but no replica could confirm it: its node has none just now"
+        )
+        self.task_id = task_id
+
+
 class QueueNotFound(TaskFlowError, LookupError):
     """No client has ever used a queue of this name."""
 

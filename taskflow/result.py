@@ -68,9 +68,19 @@ class AsyncResult(Generic[R]):
         'a-small.png'
     """
 
-    def __init__(self, client: Client, task_id: str, queue: str, *, retention: int | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        task_id: str,
+        queue: str,
+        *,
+        retention: int | None = None,
+        durable: bool | None = None,
+    ) -> None:
         self.id = task_id
         self.queue = queue
+        self.durable = durable
+        """With `durable`: whether a replica has the task too; False: its node had none. None: that was not asked."""
         self._client = client
         self._retention = retention
         self._value: Any = _PENDING

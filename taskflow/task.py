@@ -271,7 +271,9 @@ class BaseTask(Sender[P, R]):
             args, kwargs, canonical=options.unique is not None, limit=self.backend.max_payload, name=self.name
         )
         message, schedule = build_message(self.name, payload, options, new_id=new_id, now=time.time())
-        return NewTask(message, schedule.delay, schedule.process_at, options.unique or 0)
+        return NewTask(
+            message, schedule.delay, schedule.process_at, options.unique or 0, options.durable or False
+        )
 
     def decode(self, payload: bytes | None) -> dict[str, Any]:
         """The arguments of a stored call, converted by the function's annotations.

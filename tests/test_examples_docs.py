@@ -91,6 +91,11 @@ def test_every_option_of_the_worker_is_documented() -> None:
     assert [option for option in options if f"`{option}" not in text] == []
 
 
+@pytest.mark.parametrize("file", ["tasks.py", "client.py"])
+def test_the_tutorial_shows_the_examples_own_code(file: str) -> None:
+    assert (TUTORIAL / file).read_text() in blocks(ROOT / "docs" / "tutorial.md", "python")
+
+
 def headings(page: Path) -> set[str]:
     """The anchors that GitHub makes of a page's headings."""
     found = re.findall(r"(?m)^#+ (.+)$", page.read_text())

@@ -14,10 +14,10 @@ class Streaq(PythonPeer):
     name = "streaq"
     label = "streaQ"
     program = "streaq_app"
-    requirements = ("streaq==7.2.0",)
+    requirements = ("streaq==7.2.0", "uvloop==0.23.0")
     settings = ("20 coroutines", "100 coroutines")
     waiting = ("XLEN", f"streaq:{QUEUE}:queues:normal")
-    note = "`enqueue_many`, no results of no-ops"
+    note = "uvloop, `enqueue_many`, no results of no-ops"
 
     def worker_command(self, place: Place) -> Sequence[str]:
         """See `Program.worker_command`."""

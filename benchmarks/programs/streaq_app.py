@@ -6,7 +6,12 @@ import side
 from streaq import Worker
 
 CHUNK = 1000
-worker = Worker(redis_url=side.URL, queue_name=side.QUEUE, concurrency=side.setting_number())
+worker = Worker(
+    redis_url=side.URL,
+    queue_name=side.QUEUE,
+    concurrency=side.setting_number(),
+    anyio_kwargs={"use_uvloop": True},
+)
 
 
 @worker.task(ttl=0)

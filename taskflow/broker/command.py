@@ -27,6 +27,7 @@ class Command(Generic[T]):
     slot: int | None
     resend_flag: int = -1
     node: Address | None = None
+    durable: bool = False
 
     @property
     def name(self) -> str:
@@ -55,6 +56,11 @@ class Plain(Generic[T]):
     parse: Callable[[Any], T]
     slot: int | None = None
     node: Address | None = None
+
+    @property
+    def durable(self) -> bool:
+        """Never: only scripts write what must last."""
+        return False
 
     @property
     def name(self) -> str:

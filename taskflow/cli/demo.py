@@ -21,7 +21,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from .. import embedded
-from ..broker.keys import queue_keys
 from ..broker.sync import Broker
 from ..connection.sync import SyncDriver
 from ..errors import EmbeddedServerError, TaskFlowError
@@ -51,7 +50,9 @@ def demo(keep: bool) -> None:
     try:
         lost = Demo(config).run()
         if keep:
-            click.echo(f"\nThe cluster still runs. Look at it:  taskflow queue ls --cluster -b '{config_url(directory)}'")
+            click.echo(
+                f"\nThe cluster still runs. Look at it:  taskflow queue ls --cluster -b '{config_url(directory)}'"
+            )
             click.echo(f"Stop it:  taskflow server stop --dir {directory}")
     finally:
         if not keep:
@@ -89,7 +90,9 @@ class Demo:
         """Do everything; how many tasks were lost."""
         self._say("Starting six Valkey nodes on loopback: three masters, three replicas ...")
         url = embedded.ensure(self._config)
-        self._say(f"The cluster is up: ports {', '.join(str(node.port) for node in embedded.status(self._config).nodes)}")
+        self._say(
+            f"The cluster is up: ports {', '.join(str(node.port) for node in embedded.status(self._config).nodes)}"
+        )
         os.environ["TASKFLOW_BROKER"] = url
         broker = Broker(SyncDriver(url))
         with self._worker():
@@ -105,9 +108,22 @@ class Demo:
 
     @contextlib.contextmanager
     def _worker(self) -> Iterator[None]:
-        self._say("Starting a worker: taskflow worker -A taskflow.cli.demo_tasks -Q images=1,webhooks=1,notifications=1 -c 20")
+        self._say(
+            "Starting a worker: taskflow worker -A taskflow.cli.demo_tasks -Q images=1,webhooks=1,notifications=1 -c 20"
+        )
         queues = ",".join(f"{queue}=1" for queue in QUEUES)
-        command = [sys.executable, "-m", "taskflow", "worker", "-A", "taskflow.cli.demo_tasks", "-Q", queues, "-c", "20"]
+        command = [
+            sys.executable,
+            "-m",
+            "taskflow",
+            "worker",
+            "-A",
+            "taskflow.cli.demo_tasks",
+            "-Q",
+            queues,
+            "-c",
+            "20",
+        ]
         process = subprocess.Popen(
             command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, start_new_session=True
         )
@@ -132,7 +148,9 @@ class Demo:
         handles = [
             self._enqueued("notifications:email", '{"to":123,"from":456}', email.delay(to=123, from_=456)),
             self._enqueued("webhooks:sync", '{"data":123}', sync.delay(data=123)),
-            self._enqueued("images:resize", '{"src":"some/path/to/image"}', resize.delay(src="some/path/to/image")),
+            self._enqueued(
+                "images:resize", '{"src":"some/path/to/image"}', resize.delay(src="some/path/to/image")
+            ),
         ]
         for handle in handles:
             self._say(f"  result of {handle.id[:8]} ({handle.queue}): {handle.get(RESULT_SECONDS)}")
@@ -163,7 +181,9 @@ class Demo:
             _until(lambda: len(tally.handles) >= UNDER_FIRE // 6, RESULT_SECONDS)
             os.kill(victim.pid, signal.SIGKILL)
             killed = time.monotonic()
-            self._say(f"Killed the master of images, 127.0.0.1:{master.port}, with kill -9; tasks keep coming")
+            self._say(
+                f"Killed the master of images, 127.0.0.1:{master.port}, with kill -9; tasks keep coming"
+            )
             watcher = threading.Thread(target=self._watch_promotion, args=(inspector, master.port, killed))
             watcher.start()
             for producer in producers:

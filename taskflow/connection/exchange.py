@@ -24,6 +24,12 @@ FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
 REDIRECTS_AT_ONCE = 5
 
+FIRST_WAIT = 0.3
+"""Seconds that a durable write waits for a replica before it asks whether there is one ..."""
+
+LATER_WAIT = 1.0
+"""... and at each further try. Well under a socket's timeout."""
+
 
 class Request(Protocol):
     """What can be sent: a script call or a plain command."""
@@ -40,11 +46,23 @@ class Request(Protocol):
     def node(self) -> Address | None:
         """A node that was chosen by hand; None: by slot."""
 
+    @property
+    def durable(self) -> bool:
+        """Whether its writes are to be on a replica before it counts as done; its value is then `Confirmed`."""
+
     def wire(self, *, full: bool, resent: bool) -> Wire:
         """The command's words. `full`: with the script's text; `resent`: an earlier copy may have run."""
 
     def read(self, reply: Any) -> Any:
         """Turn the reply into a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The value of a durable request, and how many replicas have it; 0: the node has no replica at all."""
+
+    value: Any
+    replicas: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +129,7 @@ class Exchange:
         self._results: list[Any] = [None] * len(requests)
         self._open: dict[int, _Attempt] = {index: _Attempt() for index in range(len(requests))}
         self._trouble: Fault | None = None
+        self._waits = 0
 
     def run(self) -> Generator[Step, Any, list[Any]]:
         """Yield steps until every request has a value or a `BrokerError`; return them in the order of the
@@ -165,7 +184,22 @@ class Exchange:
             if attempt.asking is not None:
                 wires.append(("ASKING",))
             wires.append(self._requests[index].wire(full=attempt.full, resent=attempt.resent))
+        if any(self._requests[index].durable for index in indexes):
+            wires += self._confirmation()
         return Trip(address, wires)
+
+    def _confirmation(self) -> list[Wire]:
+        """Ask how many replicas have what this connection wrote. It must go down the same connection: on any
+        other, WAIT has nothing to wait for and says yes.
+
+        Once no replica has answered, ask too whether there is one.
+        """
+        self._waits += 1
+        patience = FIRST_WAIT if self._waits == 1 else LATER_WAIT
+        # Its answer has to come before the deadline, or nobody would know what was missing.
+        left = max(self._deadline - self._clock(), 0.0) / 2
+        wait: Wire = ("WAIT", 1, max(int(min(patience, left) * 1000), 1))
+        return [wait] if self._waits == 1 else [wait, ("INFO", "replication")]
 
     def _broken(self, indexes: list[int], broken: Broken) -> None:
         fault = understand(broken.error)
@@ -184,11 +218,31 @@ class Exchange:
 
     def _answered(self, indexes: list[int], replies: list[Any]) -> None:
         position = 0
+        values = []
         for index in indexes:
-            if self._open[index].asking is not None:
-                position += 1
-            self._settle_reply(index, replies[position])
+            position += self._open[index].asking is not None
+            values.append(replies[position])
             position += 1
+        replicas = _replicas(replies[position:])
+        for index, value in zip(indexes, values, strict=True):
+            if self._requests[index].durable and not isinstance(value, Exception):
+                self._settle_durable(index, value, replicas)
+            else:
+                self._settle_reply(index, value)
+
+    def _settle_durable(self, index: int, reply: Any, replicas: int | Exception | None) -> None:
+        if isinstance(replicas, Exception):
+            self._settle_reply(index, replicas)
+        elif replicas is None:
+            # Sent again, it writes again, and so the next WAIT has something to wait for.
+            self._open[index].resent = True
+            self._open[index].asking = None
+            self._trouble = Fault(Remedy.WAIT, "the write is on no replica yet")
+            if self._deadline - self._clock() < FIRST_WAIT:
+                # Another WAIT could not answer in time, and its silence would hide what is missing.
+                self._settle(index, BrokerUnavailable(self._verdict()))
+        else:
+            self._settle(index, Confirmed(self._requests[index].read(reply), replicas))
 
     def _settle_reply(self, index: int, reply: Any) -> None:
         if not isinstance(reply, Exception):
@@ -238,11 +292,27 @@ class Exchange:
         del self._open[index]
 
     def _give_up(self) -> None:
+        for index in list(self._open):
+            self._settle(index, BrokerUnavailable(self._verdict()))
+
+    def _verdict(self) -> str:
         detail = self._trouble.text if self._trouble else "no answer"
         seeds = ", ".join(f"{host}:{port}" if port else host for host, port in self._topology.seeds)
-        text = f"no answer from the broker ({seeds}) in time: {detail}; is the server running, and is the URL right?"
-        for index in list(self._open):
-            self._settle(index, BrokerUnavailable(text))
+        hint = "is the server running, and is the URL right?"
+        return f"no answer from the broker ({seeds}) in time: {detail}; {hint}"
+
+
+def _replicas(replies: list[Any]) -> int | Exception | None:
+    """What WAIT (and INFO) said: how many replicas have the write; 0 when there are none; None: not known yet."""
+    if not replies:
+        return 0
+    if isinstance(replies[0], Exception):
+        return replies[0]
+    if replies[0] > 0:
+        return int(replies[0])
+    if len(replies) > 1 and isinstance(replies[1], bytes) and b"state=online" not in replies[1]:
+        return 0
+    return None
 
 
 def value_or_raise(result: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ def key_slot(key: str | bytes) -> int:
         >>> key_slot("asynq:{images}:pending")
         9450
     """
-    return int(_key_slot(key.encode() if isinstance(key, str) else key))
+    return int(_key_slot(key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key))
 
 
 class Topology:
@@ -47,7 +48,8 @@ class Topology:
     def owner(self, slot: int | None) -> Address | None:
         """The master that owns `slot` (None: any master), or None while nobody is known to."""
         if slot is None or not self.cluster:
-            return self._masters[0] if self._masters else None
+            # Any: not always the same one, which may be dead.
+            return random.choice(self._masters) if self._masters else None
         return self._owners[slot]
 
     def masters(self) -> list[Address]:

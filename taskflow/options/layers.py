@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from difflib import get_close_matches
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from taskflow.errors import InvalidOption, UnknownOption
 from taskflow.message.ids import check_headers
@@ -32,6 +32,7 @@ class Options(TypedDict, total=False):
     headers: Mapping[str, str] | None
     group: str | None
     enqueue_timeout: float | timedelta | None
+    durable: bool | Literal["strict"] | None
     countdown: float | timedelta | None
     expires: float | timedelta | datetime | None
     task_id: str | None
@@ -58,6 +59,7 @@ class TaskOptions:
         headers: text by name; layers add to one another.
         group: the aggregation group it waits in.
         enqueue_timeout: seconds that enqueueing may take.
+        durable: whether enqueueing waits until a replica has the task too; "strict": or fails.
     """
 
     queue: str | None = None
@@ -74,6 +76,7 @@ class TaskOptions:
     headers: Mapping[str, str] | None = None
     group: str | None = None
     enqueue_timeout: float | None = None
+    durable: bool | str | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any], *, also_known: Iterable[str] = ()) -> TaskOptions:

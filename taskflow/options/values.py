@@ -95,6 +95,12 @@ def _headers(name: str, value: Any) -> dict[str, str]:
     return headers
 
 
+def _durable(name: str, value: object) -> bool | str:
+    if not (isinstance(value, bool) or value == "strict"):
+        raise InvalidOption(f'option `{name}` takes True, False or "strict"')
+    return value
+
+
 def _type_name(value: object) -> str:
     return type(value).__name__
 
@@ -113,6 +119,7 @@ PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
     "headers": _headers,
     "group": lambda _, value: check_group_name(value),
     "enqueue_timeout": _positive_seconds,
+    "durable": _durable,
     "countdown": _seconds,
     "expires": _expires,
     "task_id": lambda _, value: check_task_id(value),

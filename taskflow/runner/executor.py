@@ -21,6 +21,9 @@ logger = logging.getLogger("taskflow.task")
 DEFAULT_TIMEOUT = 1800
 """Seconds: a message without timeout and deadline gets Asynq's half hour."""
 
+LONGEST_LIMIT = 100 * 366 * 86400.0
+"""Seconds: Go may store limits that neither Python's dates nor the shared page can hold."""
+
 HARD_MARGIN = 30
 """Seconds that a task may go on after its soft limit before its process is killed, unless it has a
 `hard_timeout`.
@@ -83,7 +86,8 @@ class Executor:
                 job, message, task, TaskTimeout("the deadline had passed before the task started"), 0.0
             )
         _log(logging.INFO, "Task %s[%s] received", message, job.queue)
-        return Attempt(job, message, task, soft, task.hard_limit(message, soft, HARD_MARGIN))
+        hard = min(task.hard_limit(message, soft, HARD_MARGIN), 2 * LONGEST_LIMIT)
+        return Attempt(job, message, task, soft, hard)
 
     def decode(self, attempt: Attempt) -> Outcome | None:
         """Turn the payload into arguments; the outcome when they do not fit.
@@ -177,7 +181,7 @@ def soft_limit(message: TaskMessage, now: float) -> float:
         limits.append(float(message.timeout))
     if message.deadline > 0:
         limits.append(message.deadline - now)
-    return min(limits) if limits else float(DEFAULT_TIMEOUT)
+    return min(*limits, LONGEST_LIMIT) if limits else float(DEFAULT_TIMEOUT)
 
 
 def _log(level: int, text: str, message: TaskMessage, queue: str, *values: object) -> None:

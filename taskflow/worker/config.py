@@ -62,12 +62,8 @@ class WorkerConfig:
 
     @property
     def slots(self) -> int:
-        """Tasks at once in one child."""
-        return (
-            1
-            if self.pool == "processes" or (self.pool == "solo" and self.concurrency < 1)
-            else self.concurrency
-        )
+        """Tasks at once in one child. In `solo` one: it is there to be stepped through."""
+        return self.concurrency if self.pool == "threads" else 1
 
     @property
     def children(self) -> int:

@@ -16,6 +16,9 @@ from .holdings import Held
 from .service import Service
 
 PERIOD = 5.0
+LAST_SECOND = 253_402_300_799
+"""Protobuf's timestamps end with the year 9999; a deadline that Go stores may lie beyond."""
+
 MOST_RUNNING = 1000
 """Tasks that one record lists: each heartbeat writes them all again."""
 
@@ -101,4 +104,4 @@ class Heartbeat(Service):
 
 
 def _timestamp(unix_seconds: float) -> Timestamp:
-    return Timestamp(int(unix_seconds), int(unix_seconds % 1 * 1e9))
+    return Timestamp(min(int(unix_seconds), LAST_SECOND), int(unix_seconds % 1 * 1e9))

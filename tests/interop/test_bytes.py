@@ -233,7 +233,12 @@ class TestVerdicts:
     """What the workers of both sides leave of the same task."""
 
     def test_completed(self, python: PythonSide, peer: Peer, raw: redis.Redis, queue: str) -> None:
-        task = {"type": "record", "payload": '{"go":"result:1"}', "retention_ms": 600_000, "unique_ms": 600_000}
+        task = {
+            "type": "record",
+            "payload": '{"go":"result:1"}',
+            "retention_ms": 600_000,
+            "unique_ms": 600_000,
+        }
         ours, gos = _run_by_both(python, peer, raw, queue, State.COMPLETED, task)
         for storage in (ours, gos):
             storage["t:id-1"].pop(b"result")
@@ -264,7 +269,8 @@ class TestVerdicts:
     def test_done(self, python: PythonSide, peer: Peer, raw: redis.Redis, queue: str) -> None:
         ours, gos = _run_by_both(python, peer, raw, queue, None, {"type": "record", "payload": "{}"})
         assert ours == gos
-        assert set(ours) == {"processed", next(key for key in ours if key.startswith("processed:"))}
+        (day,) = (key for key in ours if key.startswith("processed:"))
+        assert ours == {"processed": b"1", day: b"1"}
 
 
 def _run_by_both(
@@ -277,6 +283,9 @@ def _run_by_both(
     with peer.work({queue: 1}, task_check_ms=50):
         for name in queues:
             python.wait_for_state(state, "id-1", name)
+    for name in queues:
+        for day in raw.keys(f"asynq:{{{name}}}:*ed:20*"):
+            assert raw.ttl(day) == pytest.approx(90 * 86400, abs=60)
     return read(raw, queues[0]), read(raw, queues[1])
 
 

@@ -74,7 +74,9 @@ class TestRun:
         enqueue(peer, "nothing", queue, id="deadline", deadline_unix=deadline)
         enqueue(peer, "nothing", queue, id="timeout first", timeout_ms=90_000, deadline_unix=deadline)
         enqueue(peer, "nothing", queue, id="deadline first", timeout_ms=900_000, deadline_unix=deadline)
-        enqueue(peer, "nothing", queue, id="cut to none", timeout_ms=500)  # Go stores 0, and means half an hour
+        enqueue(
+            peer, "nothing", queue, id="cut to none", timeout_ms=500
+        )  # Go stores 0, and means half an hour
         timeouts = {"timeout": 90, "timeout first": 90, "cut to none": 1800}
         for task_id, timeout in timeouts.items():
             run = python.runs.wait_for(task_id, queue=queue)

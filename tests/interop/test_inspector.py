@@ -315,25 +315,17 @@ class TestServers:
         high, low = f"{queue}-high", f"{queue}-low"
         options: dict[str, Any] = {"strict": True, "concurrency": 3, "processes": 2}
         with python_side(valkey.url, tmp_path, queues={high: 6, low: 1}, **options) as python:
-
-            def record() -> dict[str, Any] | None:
-                servers = {server["pid"]: server for server in peer.inspect("servers")}
-                return servers.get(python.worker.pid)
-
             begun = time.time()
             limited = python.task("slow").options(queue=low, timeout=90).delay(seconds=120)
             plain = python.task("slow_async").options(queue=high).delay(seconds=120)
-            wait_until(
-                lambda: len((record() or {}).get("active_workers", ())) == 2,
-                description="both running tasks are listed",
-            )
-            server = record()
-            assert server is not None
+            far = {"type": "slow", "payload": '{"seconds":120}', "deadline_unix": (1 << 63) - 1}
+            peer.enqueue([{**far, "queue": high, "id": "far"}])
+            server = wait_for_record(peer, python, running=3)
             assert recent(server["started"])
             assert (server["concurrency"], server["queues"]) == (6, {high: 6, low: 1})
             assert (server["strict"], server["status"]) == (True, "active")
             shown = {worker["task_id"]: worker for worker in server["active_workers"]}
-            assert set(shown) == {limited.id, plain.id}
+            assert set(shown) == {limited.id, plain.id, "far"}
             for task, name, where, timeout in (
                 (limited, "slow", low, 90),
                 (plain, "slow_async", high, 1800),
@@ -343,8 +335,25 @@ class TestServers:
                 assert json.loads(worker["payload"]) == {"seconds": 120}
                 assert -2 < worker["started"] - begun < 10
                 assert worker["deadline"] - worker["started"] in (timeout - 1, timeout, timeout + 1)
-            for task in (limited, plain):
-                peer.inspect("cancel", id=task.id)
-                python.wait_for_state(State.ARCHIVED, task.id, task.queue)
+            for task_id, where in ((limited.id, low), (plain.id, high), ("far", high)):
+                peer.inspect("cancel", id=task_id)
+                python.wait_for_state(State.ARCHIVED, task_id, where)
             python.worker.terminate()
-            assert record() is None
+            assert record_of(peer, python) is None
+
+
+def record_of(peer: Peer, python: PythonSide) -> dict[str, Any] | None:
+    """The worker as Go lists it."""
+    servers = {server["pid"]: server for server in peer.inspect("servers")}
+    return servers.get(python.worker.pid)
+
+
+def wait_for_record(peer: Peer, python: PythonSide, *, running: int) -> dict[str, Any]:
+    """Wait until Go lists the worker with so many running tasks."""
+    wait_until(
+        lambda: len((record_of(peer, python) or {}).get("active_workers", ())) == running,
+        description=f"{running} running tasks are listed",
+    )
+    record = record_of(peer, python)
+    assert record is not None
+    return record

@@ -122,9 +122,7 @@ class TestSchedule:
 
 
 class TestUnique:
-    def test_the_lock_is_free_after_goes_success(
-        self, peer: Peer, to_go: Sender, raw: redis.Redis
-    ) -> None:
+    def test_the_lock_is_free_after_goes_success(self, peer: Peer, to_go: Sender, raw: redis.Redis) -> None:
         unique = to_go.options(unique=600)
         first = unique.delay("ok", text="<&>")
         with pytest.raises(DuplicateTask) as duplicate:

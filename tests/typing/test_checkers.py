@@ -22,8 +22,9 @@ Errors = set[tuple[str, int]]
 
 
 def run_mypy() -> tuple[Errors, str]:
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", "setup.cfg", "--no-error-summary"]
-    output = _run([*command, *(str(HERE / name) for name in FILES)])
+    # A cache of its own: another mypy may be at work beside this one.
+    options = ["--strict", "--config-file=setup.cfg", "--cache-dir=.mypy_cache/typing"]
+    output = _run([sys.executable, "-m", "mypy", *options, *(str(HERE / name) for name in FILES)])
     return {
         (Path(path).name, int(line)) for path, line in re.findall(r"(?m)^(.+?):(\d+): error: ", output)
     }, output
@@ -60,8 +61,9 @@ def test_a_type_checker_finds_every_marked_error_and_no_other(
         if _MARK in line
     }
 
-    found, output = check()
+    everywhere, output = check()
 
+    found = {(name, line) for name, line in everywhere if name in FILES}
     assert len(expected) > 30
     assert found == expected, f"more: {found - expected}, fewer: {expected - found}\n{output}"
 

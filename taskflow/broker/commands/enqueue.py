@@ -32,13 +32,15 @@ class NewTask:
     """A message and when it is to run.
 
     `delay` is in seconds from now by the server's clock, `process_at` a Unix time; both None: now.
-    `lock_seconds` is the time to live of the lock that the message's `unique_key` names; 0: no lock.
+    `lock_seconds` is the time to live of the lock that the message's `unique_key` names; 0: no lock. `durable` waits until
+    a replica has it too; "strict" counts a node without replicas as a failure.
     """
 
     message: TaskMessage
     delay: float | None = None
     process_at: float | None = None
     lock_seconds: int = 0
+    durable: bool | str = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,8 @@ def enqueue(queue: str, tasks: Sequence[NewTask]) -> Command[list[EnqueueReply]]
     args: list[Any] = [0]
     for task in tasks:
         _add(task, names, args, keys.task_prefix, keys.prefix)
-    return Command(load("enqueue"), names, args, _parse, keys.slot, resend_flag=0)
+    durable = any(task.durable for task in tasks)
+    return Command(load("enqueue"), names, args, _parse, keys.slot, resend_flag=0, durable=durable)
 
 
 def _add(task: NewTask, names: list[str], args: list[Any], task_prefix: str, prefix: str) -> None:

@@ -29,7 +29,11 @@ for arg = item_argv_from, #ARGV, 7 do
   local known = redis.call('HGET', task, 'msg')
   if known then
     reply = 0
-    if resent == '1' and string.sub(known, 1, identity) == string.sub(message, 1, identity) then reply = 2 end
+    if resent == '1' and string.sub(known, 1, identity) == string.sub(message, 1, identity) then
+      reply = 2
+      -- Written once more, so that a WAIT behind it waits for what the first copy wrote.
+      redis.call('HSET', task, 'msg', known)
+    end
   elseif redis.call('EXISTS', task) == 1 then
     reply = 0
   elseif lock then

@@ -34,7 +34,9 @@ def note(**arguments: Any) -> Run:
         "arguments": arguments,
     }
     with open(os.environ[VARIABLE], "ab", buffering=0) as file:
-        file.write(json.dumps(run).encode() + b"\n")  # one write in append mode: lines of several threads never mix
+        file.write(
+            json.dumps(run).encode() + b"\n"
+        )  # one write in append mode: lines of several threads never mix
     return run
 
 
