@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
 from ..errors import AppNotFound
 from ..telemetry.logs import FORMATS, LEVELS
+from ..worker.check import check as check_workers
 from ..worker.config import DEFAULT_CONCURRENCY, DEFAULT_GRACE, WorkerConfig, parse_queues
 from ..worker.main import run
 from .options import Target, target_options
@@ -53,6 +55,17 @@ from .options import Target, target_options
 )
 @click.option("--burst", is_flag=True, help="Work until the queues are empty, then exit.")
 @click.option(
+    "--health-port",
+    type=click.IntRange(1, 65535),
+    metavar="PORT",
+    help="Answer GET /healthz on 127.0.0.1: 200 while the worker's loops get on, else 503.",
+)
+@click.option(
+    "--check",
+    is_flag=True,
+    help="Run nothing: say how the workers of this app, started in this directory, are. Exit code 1 if not all are well.",
+)
+@click.option(
     "-l", "--log-level", type=click.Choice(LEVELS, case_sensitive=False), default="info", show_default=True
 )
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True)
@@ -65,6 +78,8 @@ def worker(
     strict: bool,
     grace: float,
     burst: bool,
+    health_port: int | None,
+    check: bool,
     log_level: str,
     log_format: str,
 ) -> None:
@@ -75,6 +90,8 @@ def worker(
     """
     if target.app is None:
         raise click.UsageError("which app? Name its module: taskflow worker -A module[:attribute]")
+    if check:
+        sys.exit(_check(target.app))
     config = WorkerConfig(
         app=target.app,
         queues=parse_queues(queues),
@@ -85,6 +102,7 @@ def worker(
         grace=grace,
         burst=burst,
         broker=target.broker,
+        health_port=health_port,
         log_level=log_level.lower(),
         log_format=log_format,
     )
@@ -94,6 +112,16 @@ def worker(
         if error.details:
             click.echo(error.details.rstrip(), err=True)
         raise
+
+
+def _check(app: str) -> int:
+    """Print a line for each worker of the app on this host; 0 when there is one and all are well."""
+    found = check_workers(app)
+    for pid, well, text in found:
+        click.echo(f"worker {pid}: {'ok' if well else 'NOT OK'}, {text}")
+    if not found:
+        click.echo(f"no worker of {app} that was started in {os.getcwd()} runs here", err=True)
+    return 0 if found and all(well for _, well, _ in found) else 1
 
 
 def _concurrency(text: str) -> int:

@@ -66,7 +66,7 @@ class AsyncListener:
         return cls(connection)
 
     async def wait(self, timeout: float) -> bytes | None:
-        """The next message's text, or None after `timeout` seconds."""
+        """The next message's text, or None after `timeout` seconds; empty for the answer to a ping."""
         try:
             reply = await self._connection.read_response(
                 disable_decoding=True, timeout=timeout, disconnect_on_error=False
@@ -75,12 +75,14 @@ class AsyncListener:
             return None
         except _ERRORS as error:
             raise BrokerUnavailable(str(error)) from error
-        data: bytes | None = reply[2] if isinstance(reply, list) and len(reply) > 2 else None
-        return data
+        return reply[2] if isinstance(reply, list) and len(reply) > 2 else b""
 
     async def ping(self) -> None:
         """Make sure that the connection still lives; the answer comes as one more message."""
-        await self._connection.send_command("PING")
+        try:
+            await self._connection.send_command("PING")
+        except _ERRORS as error:
+            raise BrokerUnavailable(str(error)) from error
 
     async def close(self) -> None:
         """Close the connection."""

@@ -36,6 +36,7 @@ class WorkerConfig:
         grace: seconds that running tasks get at a stop.
         burst: stop when the queues are empty.
         broker: instead of the app's broker.
+        health_port: where to answer `GET /healthz` on loopback; None: nowhere.
         log_level: as in `telemetry.logs.LEVELS`.
         log_format: `text` or `json`.
     """
@@ -49,6 +50,7 @@ class WorkerConfig:
     grace: float = DEFAULT_GRACE
     burst: bool = False
     broker: str | None = None
+    health_port: int | None = None
     log_level: str = "info"
     log_format: str = "text"
 

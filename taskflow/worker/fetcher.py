@@ -9,12 +9,12 @@ import uuid
 from collections.abc import Callable
 
 from ..broker.aio import AsyncBroker
-from ..broker.commands.dequeue import Dequeued, Taken, dequeue
+from ..broker.commands.dequeue import Dequeued, Taken, dequeue, held
 from ..broker.keys import queue_keys
 from ..clock import ServerClock
 from ..connection.waiting import Watch
 from ..errors import BrokerError
-from .service import Service
+from .service import TIMEOUT, Service
 from .shares import Shares
 
 logger = logging.getLogger("taskflow.worker")
@@ -23,7 +23,6 @@ WAIT_SECONDS = 2.0
 """Of one blocking wait: under half of the socket's timeout."""
 
 PAUSED_SECONDS = 1.0
-TIMEOUT = 30.0
 LONGEST_BACKOFF = 1.0
 
 
@@ -36,6 +35,7 @@ class Fetcher(Service):
         broker: where from.
         shares: who may take how many.
         take: is given the tasks.
+        known: the ids of this queue that are held already.
         clock: is told the server's time.
     """
 
@@ -46,6 +46,7 @@ class Fetcher(Service):
         broker: AsyncBroker,
         shares: Shares,
         take: Callable[[str, list[Taken]], None],
+        known: Callable[[str], set[str]],
         clock: ServerClock,
     ) -> None:
         super().__init__()
@@ -55,14 +56,19 @@ class Fetcher(Service):
         self._broker = broker
         self._shares = shares
         self._take = take
+        self._known = known
         self._clock = clock
         self._fetch: asyncio.Future[Dequeued] | None = None
         self._watch = Watch(broker.driver, queue_keys(queue).slot, queue_keys(queue).pending)
         self._empty_wakes = 0
+        self._unsure = False
 
     async def tick(self) -> float:
         """Take one batch; wait when the queue is empty or paused."""
-        count = await self._shares.grant(self._queue)
+        if self._unsure:
+            await self._take_up_again()
+        with self.resting():
+            count = await self._shares.grant(self._queue)
         self._fetch = asyncio.ensure_future(self._dequeue(count))
         # A fetch is never cancelled in the middle: what it took would wait for the end of its lease.
         reply = await asyncio.shield(self._fetch)
@@ -89,9 +95,12 @@ class Fetcher(Service):
     async def _dequeue(self, count: int) -> Dequeued:
         used = 0
         more = False
+        # Until the reply is here, nobody knows whether the script has run.
+        self._unsure = True
         try:
             command = dequeue(self._queue, self._owner, uuid.uuid4().hex, count)
             reply = await self._broker.run(command, TIMEOUT)
+            self._unsure = False
             used, more = len(reply.tasks), len(reply.tasks) >= count
             self._clock.observe(reply.server_time)
             if reply.tasks:
@@ -99,6 +108,22 @@ class Fetcher(Service):
             return reply
         finally:
             self._shares.settle(self._queue, count, used, more=more)
+
+    async def _take_up_again(self) -> None:
+        """After a dequeue without a reply: take up what the server says that we hold and do not know of.
+
+        What we knew before we asked is left out too: its verdict may have been written in the meantime.
+        """
+        known = self._known(self._queue)
+        tasks = await self._broker.run(held(self._queue, self._owner), TIMEOUT)
+        known |= self._known(self._queue)
+        stranded = [taken for taken in tasks if taken.id not in known]
+        if stranded:
+            logger.warning(
+                "%d tasks of queue %s are taken up again after a lost reply", len(stranded), self._queue
+            )
+            self._take(self._queue, stranded)
+        self._unsure = False
 
     async def _wait(self, *, found: bool) -> float:
         """Wait until the list has something; the pause before the next try.
@@ -110,6 +135,7 @@ class Fetcher(Service):
         try:
             while not await self._watch.wait(WAIT_SECONDS):
                 self._empty_wakes = 0
+                self.progressed()
         except BrokerError as error:
             logger.debug("%s: cannot wait (%s); asking once a second", self.name, error)
             return random.uniform(0.5, 1.0)

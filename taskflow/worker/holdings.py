@@ -58,6 +58,10 @@ class Holdings:
         self._queues[held.queue].remove(held)
         self._count -= 1
 
+    def ids(self, queue: str) -> set[str]:
+        """The ids held of a queue."""
+        return {held.id for held in self._queues.get(queue, ())}
+
     def by_queue(self) -> Iterator[tuple[str, list[Held]]]:
         """The tasks of each queue that holds any."""
         for queue, held in list(self._queues.items()):

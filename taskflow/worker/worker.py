@@ -20,8 +20,10 @@ from ..pipe import frames
 from ..states import Verb
 from .acker import Acker
 from .banner import banner
+from .check import file_for
 from .config import Identity, WorkerConfig
 from .fetcher import Fetcher
+from .health import Health, HealthServer
 from .heartbeat import Heartbeat
 from .holdings import Held, Holdings
 from .leases import Leases
@@ -63,6 +65,8 @@ class Worker:
         self._fetchers: list[Fetcher] = []
         self._services: list[Service] = []
         self._heartbeat: Heartbeat | None = None
+        self._health: Health | None = None
+        self._health_server: HealthServer | None = None
         self._stop = asyncio.Event()
         self._grace = config.grace
         self._taking = True
@@ -82,6 +86,7 @@ class Worker:
             raise
         queues = self._config.queues or queues_of(hello)
         self._wire(broker, queues)
+        self._open_health()
         logger.info("%s", banner(self._config, hello, str(broker.driver.url), queues))
         try:
             for service in self._services:
@@ -92,6 +97,7 @@ class Worker:
             await self._stop.wait()
             await self._shut_down(watches)
         finally:
+            self._close_health()
             await broker.close()
 
     # --- what signals do ------------------------------------------------------------------------------------
@@ -158,7 +164,10 @@ class Worker:
             running=self._supervisor.running,
             clock=self._clock,
         )
-        self._fetchers = [Fetcher(q, owner, broker, self._shares, self._take, self._clock) for q in queues]
+        self._fetchers = [
+            Fetcher(q, owner, broker, self._shares, self._take, self._holdings.ids, self._clock)
+            for q in queues
+        ]
         self._services = [
             Leases(broker, owner, self._holdings),
             self._heartbeat,
@@ -168,6 +177,18 @@ class Worker:
             *(Janitor(queue, broker) for queue in queues),
             *self._fetchers,
         ]
+
+    def _open_health(self) -> None:
+        self._health = Health(self._services, file_for(self._config.app, self._identity.pid))
+        if self._config.health_port is not None:
+            self._health_server = HealthServer(self._config.health_port, self._health.state)
+        self._health.start()
+
+    def _close_health(self) -> None:
+        if self._health is not None:
+            self._health.forget()
+        if self._health_server is not None:
+            self._health_server.close()
 
     def _take(self, queue: str, tasks: list[Taken]) -> None:
         items = [Held(queue, taken) for taken in tasks]
@@ -219,7 +240,9 @@ class Worker:
         started = time.monotonic()
         assert self._heartbeat is not None
         assert self._acker is not None
+        assert self._health is not None
         self._heartbeat.status = "closed"
+        await self._health.stop()
         await asyncio.gather(*(fetcher.stop() for fetcher in self._fetchers))
         await self._supervisor.drain(lambda: self._grace)
         if not await self._acker.drain(FLUSH_SECONDS):

@@ -57,7 +57,7 @@ def stuck(kind: str) -> str:
             try:
                 while True:
                     time.sleep(0.01)
-            except Exception:  # noqa: BLE001, S110 - what the test is about
+            except Exception:  # noqa: BLE001 - what the test is about
                 pass
     else:
         while True:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,11 +64,11 @@ def tasks(valkey: Server, queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
 @pytest.fixture
 def worker(
     valkey: Server, queue: str, ledger: Ledger
-) -> Iterator[Callable[..., contextlib.AbstractContextManager[WorkerProcess]]]:
+) -> Callable[..., WorkerProcess]:
     """Starts workers of this test's queue."""
 
     def start(**options: Any) -> WorkerProcess:
         options.setdefault("queues", {queue: 1})
         return WorkerProcess("tests.lifecycle.app", broker=valkey.url, **options)
 
-    yield start
+    return start

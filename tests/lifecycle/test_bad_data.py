@@ -18,7 +18,9 @@ def _push(raw: redis.Redis, queue: str, task_id: bytes, message: bytes) -> None:
     raw.lpush(f"asynq:{{{queue}}}:pending", task_id)
 
 
-def test_unreadable_bytes_are_archived_as_they_are(tasks: Any, worker: Any, raw: redis.Redis, queue: str) -> None:
+def test_unreadable_bytes_are_archived_as_they_are(
+    tasks: Any, worker: Any, raw: redis.Redis, queue: str
+) -> None:
     for task_id, message in ((b"garbage", b"\xff\xfe\xfd"), (b"raw-\xff-id", b"\x00\x01")):
         _push(raw, queue, task_id, message)
     with worker(concurrency=1):
@@ -48,7 +50,9 @@ def test_an_id_without_a_hash_is_kept_aside_and_a_hash_without_an_id_stays(
 def test_an_unknown_name_is_put_back_for_a_worker_that_knows_it(
     tasks: Any, worker: Any, raw: redis.Redis, queue: str
 ) -> None:
-    message = TaskMessage(type="from:the:future", payload=b"{}", id="future", queue=queue, timeout=60, max_retries=0)
+    message = TaskMessage(
+        type="from:the:future", payload=b"{}", id="future", queue=queue, timeout=60, max_retries=0
+    )
     _push(raw, queue, b"future", message.encode())
     with worker(concurrency=1) as process:
         process.wait_for_log("is not known to this app; put back")

@@ -40,7 +40,9 @@ def test_isolates_a_task_that_kills_its_process(tasks: Any, worker: Any, ledger:
 
 
 @pytest.mark.timeout(150)
-def test_kills_the_whole_worker(tasks: Any, worker: Any, ledger: Ledger, raw: redis.Redis, queue: str) -> None:
+def test_kills_the_whole_worker(
+    tasks: Any, worker: Any, ledger: Ledger, raw: redis.Redis, queue: str
+) -> None:
     """Another worker takes over when the leases have ended; also a task that has no retries at all."""
     with worker(concurrency=2) as first:
         results = [tasks.work.delay(f"w{n}", 2.0) for n in range(4)]
@@ -81,7 +83,9 @@ def test_refuses_the_verdict_when_go_has_rewritten_the_message(
         assert before is not None
         raw.hset(key, "msg", before + b"\x30\x01")  # retried = 1, as Go's recoverer writes
         process.wait_for_log("was refused")
-        assert hashlib.sha1(raw.hget(key, "msg") or b"").digest() == hashlib.sha1(before + b"\x30\x01").digest()
+        assert (
+            hashlib.sha1(raw.hget(key, "msg") or b"").digest() == hashlib.sha1(before + b"\x30\x01").digest()
+        )
 
 
 def test_takes_back_quick_tasks_that_wait_behind_a_slow_one(tasks: Any, worker: Any, ledger: Ledger) -> None:

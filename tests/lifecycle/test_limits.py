@@ -39,7 +39,9 @@ def test_ends_a_coroutine_at_its_soft_limit(tasks: Any, worker: Any) -> None:
             result.get(15)
 
 
-def test_neighbours_of_a_task_over_its_hard_limit_get_their_grace(tasks: Any, worker: Any, ledger: Ledger) -> None:
+def test_neighbours_of_a_task_over_its_hard_limit_get_their_grace(
+    tasks: Any, worker: Any, ledger: Ledger
+) -> None:
     with worker(concurrency=2):
         neighbour = tasks.work.delay("neighbour", 5.0)
         stuck = tasks.stuck.delay("read")

@@ -32,7 +32,9 @@ def test_a_burst_runs_functions_and_coroutines_once_and_ends(
     results += [tasks.async_work.delay(f"c{n}", 0.01) for n in range(10)]
     with worker(burst=True, **options) as process:
         assert process.wait(30) == 0
-    assert [result.get(1) for result in results] == [f"f{n}" for n in range(10)] + [f"c{n}" for n in range(10)]
+    assert [result.get(1) for result in results] == [f"f{n}" for n in range(10)] + [
+        f"c{n}" for n in range(10)
+    ]
     assert sum(line[0] == "start" for line in ledger.lines()) == 20
 
 
@@ -44,7 +46,9 @@ def test_processes_of_one_task_each_really_are_processes(tasks: Any, worker: Any
     assert len({ledger.pids(f"p{number}")[0] for number in range(3)}) == 3
 
 
-def test_concurrency_bounds_functions_and_coroutines_together(tasks: Any, worker: Any, ledger: Ledger) -> None:
+def test_concurrency_bounds_functions_and_coroutines_together(
+    tasks: Any, worker: Any, ledger: Ledger
+) -> None:
     with worker(concurrency=3):
         results = [tasks.work.delay(f"f{n}", 0.2) for n in range(6)] + [
             tasks.async_work.delay(f"c{n}", 0.2) for n in range(6)
@@ -64,7 +68,9 @@ def test_a_failure_is_retried_by_the_tasks_policy(tasks: Any, worker: Any, ledge
         wait_until(lambda: result.state is State.RETRY, description="it waits for its retry")
         assert result.info().last_error == "the first attempt fails"
         assert result.get(15) == 1
-        process.wait_for_log(lambda line: "failed in" in line and "ValueError" in line and "next attempt in 1s" in line)
+        process.wait_for_log(
+            lambda line: "failed in" in line and "ValueError" in line and "next attempt in 1s" in line
+        )
     assert ledger.count("start", "r") == 2
 
 
@@ -96,7 +102,9 @@ def test_a_task_past_its_deadline_is_not_called(tasks: Any, worker: Any, ledger:
     assert ledger.count("start", "late") == 0
 
 
-def test_strict_order_serves_the_weightier_queue_first(tasks: Any, worker: Any, ledger: Ledger, queue: str) -> None:
+def test_strict_order_serves_the_weightier_queue_first(
+    tasks: Any, worker: Any, ledger: Ledger, queue: str
+) -> None:
     high, low = f"{queue}-high", f"{queue}-low"
     for number in range(40):
         tasks.work.options(queue=low).delay(f"low{number}", 0.005)
@@ -131,7 +139,9 @@ def test_log_lines_say_what_happened_and_never_an_argument(tasks: Any, worker: A
         lines = process.log
     assert not [line for line in lines if "canary" in line]
     events = [json.loads(line) for line in lines]
-    succeeded = next(event for event in events if event.get("id") == good.id and "succeeded" in event["message"])
+    succeeded = next(
+        event for event in events if event.get("id") == good.id and "succeeded" in event["message"]
+    )
     assert succeeded["task"] == "tests.lifecycle.app.work"
     assert succeeded["seconds"] >= 0
     assert {"received", "succeeded"} <= {
@@ -139,7 +149,9 @@ def test_log_lines_say_what_happened_and_never_an_argument(tasks: Any, worker: A
     }
 
 
-def test_the_banner_names_everything_but_the_password(tasks: Any, worker: Any, valkey: Any, queue: str) -> None:
+def test_the_banner_names_everything_but_the_password(
+    tasks: Any, worker: Any, valkey: Any, queue: str
+) -> None:
     with worker(concurrency=3, processes=2) as process:
         banner = "\n".join(process.log)
     assert "tests.lifecycle.app.work" in banner

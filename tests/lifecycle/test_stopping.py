@@ -82,7 +82,9 @@ def test_hup_brings_new_code_and_interrupts_nothing(
         return 0
 
     write(1)
-    with WorkerProcess("shop", directory=project, broker=valkey.url, queues={queue: 1}, concurrency=2) as process:
+    with WorkerProcess(
+        "shop", directory=project, broker=valkey.url, queues={queue: 1}, concurrency=2
+    ) as process:
         running = answer.delay(2.0)
         wait_until(lambda: running.state is State.ACTIVE, description="it runs")
         write(2)

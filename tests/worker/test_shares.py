@@ -38,7 +38,9 @@ class Rig:
                 await asyncio.sleep(pause)
 
 
-async def _saturate(rig: Rig, names: list[str], slots: int, times: int, round_trip: float, pause: float) -> None:
+async def _saturate(
+    rig: Rig, names: list[str], slots: int, times: int, round_trip: float, pause: float
+) -> None:
     fetchers = [asyncio.create_task(rig.fetch(name, round_trip=round_trip)) for name in names]
     await asyncio.sleep(0)
     await rig.free(slots, times, pause)

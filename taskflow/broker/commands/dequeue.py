@@ -61,7 +61,11 @@ def dequeue(queue: str, owner: str, token: str, count: int) -> Command[Dequeued]
 
 
 def _parse(reply: list[Any]) -> Dequeued:
-    tasks = [
+    return Dequeued(_taken(reply, 3), paused=bool(reply[1]), orphans=reply[2], server_time=float(reply[0]))
+
+
+def _taken(reply: list[Any], start: int) -> list[Taken]:
+    return [
         Taken(
             reply[at].decode("utf-8", "surrogateescape"),
             reply[at + 1],
@@ -69,9 +73,24 @@ def _parse(reply: list[Any]) -> Dequeued:
             int(reply[at + 3]),
             int(reply[at + 4]),
         )
-        for at in range(3, len(reply), 5)
+        for at in range(start, len(reply), 5)
     ]
-    return Dequeued(tasks, paused=bool(reply[1]), orphans=reply[2], server_time=float(reply[0]))
+
+
+MOST_HELD = 2000
+"""The newest so many active tasks of the queue are looked through: what a lost reply took is among them."""
+
+
+def held(queue: str, owner: str) -> Command[list[Taken]]:
+    """The tasks that the server says this worker holds, among the newest that are active."""
+    keys = queue_keys(queue)
+    return Command(
+        load("held"),
+        (keys.active,),
+        [owner, MOST_HELD, keys.task_prefix],
+        lambda reply: _taken(reply, 0),
+        keys.slot,
+    )
 
 
 def extend(queue: str, owner: str, ids: Sequence[str]) -> Command[list[str]]:

@@ -8,6 +8,8 @@
 --
 -- An id without a hash goes to `orphans`; one that is running stands in two places and stays with who runs it.
 -- @include release_lock
+-- @include read_task
+-- @include orphan
 -- @include source
 local time = redis.call('TIME')
 local seconds = tonumber(time[1])
@@ -15,9 +17,9 @@ local moved = 0
 local ids = first_of_source()
 for _, id in ipairs(ids) do
   local task = task_prefix .. id
-  local fields = redis.call('HMGET', task, 'msg', 'state', 'unique_key')
+  local fields = read_task(task, 'msg', 'state', 'unique_key')
   if not fields[1] then
-    redis.call('ZADD', orphans, time[1], id)
+    orphan(id, task)
   elseif fields[2] ~= 'active' or not (redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
     redis.call('HDEL', task, 'owner', 'pending_since')
     redis.call('HSET', task, 'state', 'archived')

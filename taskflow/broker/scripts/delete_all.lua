@@ -8,12 +8,13 @@
 --
 -- One that is running stands in two places and stays with who runs it.
 -- @include release_lock
+-- @include read_task
 -- @include source
 local deleted = 0
 local ids = first_of_source()
 for _, id in ipairs(ids) do
   local task = task_prefix .. id
-  local fields = redis.call('HMGET', task, 'msg', 'state', 'unique_key')
+  local fields = read_task(task, 'msg', 'state', 'unique_key')
   if fields[2] ~= 'active' or not fields[1] or not (redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
     release_lock(id, fields[3], fields[1])
     deleted = deleted + redis.call('DEL', task)

@@ -8,7 +8,9 @@
 --
 -- A repeated call (same token) gets the same tasks, as far as the worker still holds them. An id whose hash is gone is
 -- noted in `orphans`, where Go would lease a task that nothing ever recovers. An id that is already active stands twice in
--- the list; it stays with who runs it.
+-- the list; it stays with who runs it, if anybody does: a script of Go's that failed half-way leaves such a state, too.
+-- @include read_task
+-- @include orphan
 local time = redis.call('TIME')
 local answer = {time[1] .. '.' .. string.format('%06d', time[2]), 0, 0}
 if resent == '1' then
@@ -18,7 +20,7 @@ if resent == '1' then
     if record[1] == token then
       for index = 2, #record do
         local id = record[index]
-        local fields = redis.call('HMGET', task_prefix .. id, 'msg', 'state', 'owner', 'crashes', 'recoveries', 'first_failed_at')
+        local fields = read_task(task_prefix .. id, 'msg', 'state', 'owner', 'crashes', 'recoveries', 'first_failed_at')
         if fields[2] == 'active' and fields[3] == owner then
           answer[#answer + 1] = id
           answer[#answer + 1] = fields[1]
@@ -41,11 +43,11 @@ local expiry = tonumber(time[1]) + tonumber(lease_seconds)
 local record, leases, held = {token}, {}, {}
 for _, id in ipairs(ids) do
   local task = task_prefix .. id
-  local fields = redis.call('HMGET', task, 'msg', 'state', 'crashes', 'recoveries', 'first_failed_at')
+  local fields = read_task(task, 'msg', 'state', 'crashes', 'recoveries', 'first_failed_at')
   if not fields[1] then
-    redis.call('ZADD', orphans, time[1], id)
+    orphan(id, task)
     answer[3] = answer[3] + 1
-  elseif fields[2] ~= 'active' then
+  elseif fields[2] ~= 'active' or not (redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
     redis.call('HSET', task, 'state', 'active', 'owner', owner)
     redis.call('HDEL', task, 'pending_since')
     held[#held + 1] = id

@@ -6,6 +6,8 @@
 -- flags:   allow-oom
 -- returns: how many were moved, the earliest score that is left or -1, the server's time
 --
+-- @include read_task
+-- @include orphan
 -- Also registers the group in `groups`, which Go's forwarder forgets: there such tasks are invisible.
 local time = redis.call('TIME')
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
@@ -14,9 +16,9 @@ for _, source in ipairs({scheduled, retry}) do
   local ids = redis.call('ZRANGE', source, '-inf', time[1], 'BYSCORE', 'LIMIT', 0, tonumber(limit))
   for _, id in ipairs(ids) do
     local task = task_prefix .. id
-    local fields = redis.call('HMGET', task, 'msg', 'group')
+    local fields = read_task(task, 'msg', 'group')
     if not fields[1] then
-      redis.call('ZADD', orphans, time[1], id)
+      orphan(id, task)
     elseif fields[2] and fields[2] ~= '' then
       redis.call('ZADD', group_prefix .. fields[2], time[1], id)
       redis.call('SADD', groups, fields[2])

@@ -7,15 +7,17 @@
 -- returns: how many ids were taken from the source, and how many of them were moved
 --
 -- An id without a hash goes to `orphans`; one that is running stands in two places and stays with who runs it.
+-- @include read_task
+-- @include orphan
 local time = redis.call('TIME')
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
 local waiting = {}
 local ids = redis.call('ZRANGE', source, 0, tonumber(limit) - 1)
 for _, id in ipairs(ids) do
   local task = task_prefix .. id
-  local fields = redis.call('HMGET', task, 'msg', 'state')
+  local fields = read_task(task, 'msg', 'state')
   if not fields[1] then
-    redis.call('ZADD', orphans, time[1], id)
+    orphan(id, task)
   elseif fields[2] ~= 'active' or not (redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
     redis.call('HDEL', task, 'owner')
     redis.call('HSET', task, 'state', 'pending', 'pending_since', since)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from ...broker.aio import AsyncBroker
 from ...broker.commands.maintenance import BATCH, forward
 from ...clock import ServerClock
-from ..service import Service
+from ..service import TIMEOUT, Service
 
 AFTER_TICK = 0.02
 """Scores are whole seconds, so looking more often than once a second is waste."""
@@ -26,7 +26,7 @@ class Forwarder(Service):
     async def tick(self) -> float:
         """Move everything that is due; the time to just after the next second."""
         while True:
-            reply = await self._broker.run(forward(self._queue), 30.0)
+            reply = await self._broker.run(forward(self._queue), TIMEOUT)
             self._clock.observe(reply.server_time)
             if reply.moved < BATCH:
                 break

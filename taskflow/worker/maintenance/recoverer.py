@@ -7,7 +7,7 @@ import random
 
 from ...broker.aio import AsyncBroker
 from ...broker.commands.maintenance import BATCH, expire, recover
-from ..service import Service
+from ..service import TIMEOUT, Service
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -25,7 +25,7 @@ class Recoverer(Service):
         """Give back everything whose lease is over."""
         recovered: list[str] = []
         while True:
-            ids = await self._broker.run(recover(self._queue), 30.0)
+            ids = await self._broker.run(recover(self._queue), TIMEOUT)
             recovered += ids
             if len(ids) < BATCH:
                 break
@@ -47,6 +47,6 @@ class Janitor(Service):
 
     async def tick(self) -> float:
         """Delete what has expired."""
-        while await self._broker.run(expire(self._queue), 30.0) >= BATCH:
+        while await self._broker.run(expire(self._queue), TIMEOUT) >= BATCH:
             pass
         return random.uniform(7.0, 9.0)

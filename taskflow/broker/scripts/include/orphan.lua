@@ -1,0 +1,5 @@
+-- Notes an id without a task, and deletes what is left of its hash without a message. Needs: orphans, time.
+local function orphan(id, task)
+  redis.call('ZADD', orphans, time[1], id)
+  if redis.call('TYPE', task).ok == 'hash' and redis.call('HEXISTS', task, 'msg') == 0 then redis.call('UNLINK', task) end
+end

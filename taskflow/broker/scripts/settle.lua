@@ -1,0 +1,213 @@
+-- Put tasks right, by id: each ends in exactly one place, the one that its state names.
+-- moves:   active -> pending, scheduled -> pending, retry -> pending, aggregating -> pending, pending -> gone, active -> gone, scheduled -> gone, retry -> gone, archived -> gone, completed -> gone, aggregating -> gone
+-- keys:    pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, orphans, task...
+-- args:    dry, trial_seconds, reach, effort_limit, group_prefix, unique_prefix, item...
+-- derives: the group and the lock of a task, and the aggregation sets of the queue
+-- flags:   allow-oom
+-- returns: outcome and detail of each item that it came to; the caller gives the rest again
+--
+-- An item is: id, where, seen, expiry. `where` it was found: a place, the key of a group, or `nowhere` if somebody has looked
+-- everywhere. `seen`: the SHA-1 of its message when it was already seen active without a lease, some seconds ago. `expiry`:
+-- until when to keep it, should it be completed and stand nowhere. With `dry` 1 nothing is written.
+--
+-- A state that is backed by its place wins; otherwise the place does. What runs is never run a second time if that can be told:
+-- a lease without a place in active is entered there again; a task with an owner of ours and no lease gets a short one, which a
+-- living owner extends and recover.lua ends; one without an owner goes back to pending at the second look.
+-- Writes go to the destination first, so that a failure in between leaves a task in two places, and never in none.
+-- @include read_task
+-- @include orphan
+-- @include release_lock
+local time = redis.call('TIME')
+local now = tonumber(time[1])
+local since = time[1] .. string.format('%06d', time[2]) .. '000'
+local effort = 0
+local sets = {scheduled = scheduled, retry = retry, archived = archived, completed = completed}
+local order = {'retry', 'scheduled', 'completed', 'archived'}
+
+local function ask(...)
+  local reply = redis.pcall(...)
+  if type(reply) == 'table' and reply.err then return false end
+  return reply
+end
+local function write(...)
+  if dry ~= '1' then redis.call(...) end
+end
+local function find(list, id)
+  -- From the tail, where the oldest are, then from the head; -1 or 1 as LREM counts, false, or nil: too long to tell.
+  local length = ask('LLEN', list) or 0
+  if length == 0 then return false end
+  local at = ask('LPOS', list, id, 'RANK', -1, 'MAXLEN', reach)
+  if at then
+    effort = effort + length - at
+    return -1
+  end
+  effort = effort + math.min(length, tonumber(reach))
+  if length <= tonumber(reach) then return false end
+  at = ask('LPOS', list, id, 'MAXLEN', reach)
+  effort = effort + (at or tonumber(reach))
+  if at then return 1 end
+  if length <= 2 * tonumber(reach) then return false end
+  return nil
+end
+local function ours(key) return string.sub(key, 1, #group_prefix) == group_prefix end
+local function groups_of(id, state, group, where)
+  local found = {}
+  local named = group and group ~= '' and group_prefix .. group
+  if named and ask('ZSCORE', named, id) then found[1] = named end
+  if where ~= named and ours(where) and ask('ZSCORE', where, id) then found[#found + 1] = where end
+  if #found == 0 and state == 'aggregating' then
+    for _, key in ipairs(ask('ZRANGE', aggregation_sets, 0, 99) or {}) do
+      if ours(key) and ask('ZSCORE', key, id) then return {key}, true end
+    end
+  end
+  return found, false
+end
+local function leave_group(key, id)
+  write('ZREM', key, id)
+  if dry ~= '1' and redis.call('EXISTS', key) == 0 then redis.call('SREM', groups, string.sub(key, #group_prefix + 1)) end
+end
+
+local function settle(id, task, where, seen, expiry)
+  local fields = read_task(task, 'state', 'owner', 'group', 'unique_key')
+  local state, owner, group = fields[1], fields[2], fields[3]
+  local known = ask('HSTRLEN', task, 'msg')
+  known = known and known > 0
+  -- Where it stands.
+  local leased = ask('ZSCORE', lease, id)
+  local stands = {}
+  for _, name in ipairs(order) do
+    if ask('ZSCORE', sets[name], id) then stands[#stands + 1] = name end
+  end
+  local function in_set(name)
+    for _, one in ipairs(stands) do
+      if one == name then return true end
+    end
+    return false
+  end
+  local grouped, aggregated = groups_of(id, state, group, where)
+  local nothing = #stands == 0 and #grouped == 0 and not leased
+  local running, waiting = false, false
+  if state == 'active' or leased or where == 'active' or (known and nothing) then running = find(active, id) end
+  if state == 'pending' or where == 'pending' or (known and nothing and not running) then waiting = find(pending, id) end
+  local function leave(kept)
+    local left = false
+    for _, name in ipairs(stands) do
+      if name ~= kept then
+        left = true
+        write('ZREM', sets[name], id)
+      end
+    end
+    if kept ~= 'active' and (leased or running) then
+      left = true
+      if running then write('LREM', active, running, id) end
+      write('ZREM', lease, id)
+    end
+    if kept ~= 'pending' and waiting then
+      left = true
+      write('LREM', pending, waiting, id)
+    end
+    for index, key in ipairs(grouped) do
+      if kept ~= 'aggregating' or index > 1 then
+        left = true
+        leave_group(key, id)
+      end
+    end
+    return left
+  end
+
+  if not known then
+    local rest = redis.call('TYPE', task).ok == 'hash'
+    if nothing and not running and not waiting and not rest then return 'fine', '' end
+    if dry ~= '1' then
+      orphan(id, task)
+      release_lock(id, fields[4], false)
+    end
+    leave('')
+    return 'orphaned', state or ''
+  end
+
+  local target
+  if in_set(state) or (state == 'pending' and waiting) or (state == 'aggregating' and #grouped > 0)
+    or (state == 'active' and (running or leased)) then
+    target = state
+  elseif running and leased then
+    target = 'active'
+  elseif waiting then
+    target = 'pending'
+  elseif #stands > 0 and stands[1] ~= 'completed' and stands[1] ~= 'archived' then
+    target = stands[1]
+  elseif #grouped > 0 then
+    target = 'aggregating'
+  elseif #stands > 0 then
+    target = stands[1]
+  elseif running or leased then
+    target = 'active'
+  end
+
+  if not target then
+    if (running == nil or waiting == nil) and where ~= 'nowhere' then return 'unclear', '' end
+    if state == 'archived' then
+      write('ZADD', archived, now, id)
+    elseif state == 'completed' then
+      write('ZADD', completed, math.max(now, tonumber(expiry)), id)
+    elseif state == 'aggregating' and group and group ~= '' then
+      write('ZADD', group_prefix .. group, now, id)
+      write('SADD', groups, group)
+    else
+      write('LPUSH', pending, id)
+      write('HSET', task, 'state', 'pending', 'pending_since', since)
+      write('HDEL', task, 'owner')
+    end
+    return 'restored', state or ''
+  end
+
+  if target == 'active' and not leased then
+    if owner and owner ~= '' then
+      write('ZADD', lease, now + tonumber(trial_seconds), id)
+      write('HSET', task, 'state', 'active')
+      leave('active')
+      return 'leased', ''
+    end
+    local fingerprint = redis.sha1hex(redis.call('HGET', task, 'msg'))
+    if seen ~= fingerprint then return 'suspect', fingerprint end
+    if not waiting then write('RPUSH', pending, id) end
+    write('HINCRBY', task, 'recoveries', 1)
+    write('HSET', task, 'state', 'pending')
+    leave('pending')
+    return 'given_back', ''
+  end
+  local outcome = 'fine'
+  if target == 'active' and not running then
+    if running == nil and where ~= 'nowhere' then return 'unclear', '' end
+    write('LPUSH', active, id)
+    outcome = 'listed'
+  end
+  if state ~= target then
+    write('HSET', task, 'state', target)
+    if target ~= 'active' then write('HDEL', task, 'owner') end
+    if outcome == 'fine' then outcome = 'mended' end
+  end
+  if target == 'aggregating' and not aggregated then
+    local name = string.sub(grouped[1], #group_prefix + 1)
+    if group ~= name then
+      write('HSET', task, 'group', name)
+      outcome = 'mended'
+    end
+  end
+  if leave(target) and outcome == 'fine' then outcome = 'mended' end
+  return outcome, target
+end
+
+local answer = {}
+for index = item_argv_from, #ARGV, 4 do
+  local task = KEYS[task_keys_from + (index - item_argv_from) / 4]
+  local worked, outcome, detail = pcall(settle, ARGV[index], task, ARGV[index + 1], ARGV[index + 2], ARGV[index + 3])
+  if not worked then
+    detail = type(outcome) == 'table' and outcome.err or tostring(outcome)
+    outcome = 'failed'
+  end
+  answer[#answer + 1] = outcome
+  answer[#answer + 1] = detail
+  if effort > tonumber(effort_limit) then break end
+end
+return answer
