@@ -13,7 +13,7 @@ from . import machine
 from .contenders.table import CONTENDERS
 from .report import page, picture, terminal
 from .report.tables import tables
-from .run import Plan, Run
+from .run import LEAST_TASKS, Plan, Run
 from .scenarios.base import Size
 from .scenarios.table import EVERYDAY, SCENARIOS
 
@@ -32,7 +32,13 @@ from .scenarios.table import EVERYDAY, SCENARIOS
     help="Names, or `all`: " + ", ".join(SCENARIOS),
 )
 @click.option("--rounds", default=5, show_default=True, help="How often everything is measured.")
-@click.option("--tasks", default=50_000, show_default=True, help="Tasks of one measurement, at most.")
+@click.option(
+    "--tasks",
+    type=click.IntRange(min=LEAST_TASKS),
+    default=50_000,
+    show_default=True,
+    help="Tasks of one measurement, at most.",
+)
 @click.option(
     "--seconds",
     default=3.0,

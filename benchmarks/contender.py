@@ -77,7 +77,7 @@ class Contender(ABC):
         label: for people.
         python: whether it is a Python library (some targets speak of "the best Python peer").
         settings: ways to run its worker that are all fair; the fastest at the drain is used for everything.
-        lacks: scenarios that it cannot do, and why.
+        lacks: scenarios that it cannot do, and why; an empty text is not worth a line in the report.
         waiting: a command that counts what waits in the queue.
         held: commands that count what workers have and have not yet acknowledged.
         note: how it is set up, for the report.

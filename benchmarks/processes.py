@@ -71,7 +71,8 @@ class Process:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._process.stdin is not None:
-            self._process.stdin.close()
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
         with contextlib.suppress(ProcessLookupError):
             self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -120,14 +121,19 @@ def call(command: Sequence[str], environment: Mapping[str, str], timeout: float)
             os.killpg(process.pid, signal.SIGKILL)
         process.wait(10)
     if process.returncode != 0:
-        raise RunFailed(errors.strip()[-600:] or f"exit code {process.returncode}")
+        raise RunFailed(short(errors) or f"exit code {process.returncode}")
     return output
 
 
 def tail(log: Path) -> str:
-    """The end of a log, on one line."""
-    text = log.read_text(errors="replace") if log.exists() else ""
-    return " | ".join(text.strip().splitlines()[-6:])[-600:] or "it said nothing"
+    """What a program has said, on one line."""
+    return short(log.read_text(errors="replace") if log.exists() else "") or "it said nothing"
+
+
+def short(text: str) -> str:
+    """A text on one line: its start and its end where it is long."""
+    line = " | ".join(part.strip() for part in text.strip().splitlines())
+    return line if len(line) <= 600 else f"{line[:300]} … {line[-300:]}"
 
 
 def group_memory(group: int) -> int:

@@ -71,5 +71,5 @@ class Results:
         pairs = [(mine[round_], theirs[round_]) for round_ in mine if round_ in theirs]
         if not metric.higher:
             pairs = [(b, a) for a, b in pairs]
-        ratios = [a / b for a, b in pairs if b > 0]
+        ratios = [a / b for a, b in pairs if a > 0 and b > 0]
         return Spread.of(ratios) if ratios else None

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
 
 from . import eager
+from .aggregation import Aggregation, aggregation
 from .broker.commands.enqueue import NewTask
+from .by_value import CALL, CALL_ASYNC, AsyncSubmit, ByValueTask, Submit
 from .client import Client, Receipt
 from .connection.url import parse
 from .context import CurrentTask
 from .errors import (
+    ConfigurationError,
     InvalidOption,
     InvalidSignature,
     TaskAlreadyRegistered,
@@ -25,6 +28,7 @@ from .errors import (
     UnknownOption,
 )
 from .message.ids import check_queue_name, check_task_id, check_task_name
+from .message.seal import Seal
 from .options import DEFAULT_QUEUE, Options, TaskOptions, merge
 from .result import AsyncResult
 from .retry import RetryPolicy
@@ -115,10 +119,23 @@ class TaskFlow:
         eager: run tasks where they are enqueued, for tests; arguments and results still go through JSON.
         eager_propagates: in eager mode, raise a task's exception at `.delay()` instead of keeping it for
             `.get()`.
+        signing_keys: secrets of 16 bytes or more. The first signs what is enqueued; workers run only what one
+            of them has signed, and archive everything else unread. Without it `TASKFLOW_SIGNING_KEYS`
+            (separated by commas). Needed for `submit`. See docs/security.md.
+        encryption_keys: secrets of 16 bytes or more. The first encrypts arguments and results, every one of
+            them decrypts. Without it `TASKFLOW_ENCRYPTION_KEYS`. Needs the extra `crypto`.
+        error_text: keep the text of a task's exceptions as its error, for `TaskFailed` and the tools; False
+            keeps the exception's type only. (Logs never have the text.)
         **defaults: options for every task, such as `queue`, `max_retries`, `retention`, `enqueue_timeout`.
+
+    Attributes:
+        submit: enqueues a call of any function by value: `app.submit(lambda: crunch(1))`; with options,
+            `app.submit.options(retention=600)(crunch, 1)`. Only with signing keys. See `Submit`.
+        asubmit: the same from a coroutine.
 
     Raises:
         InvalidBrokerURL: the URL cannot be understood.
+        InvalidOption: a key is too short, or given twice.
 
     Example:
         >>> from taskflow import TaskFlow
@@ -141,6 +158,9 @@ class TaskFlow:
         max_payload: int = DEFAULT_MAX_PAYLOAD,
         eager: bool = False,
         eager_propagates: bool = False,
+        signing_keys: Sequence[str | bytes] | None = None,
+        encryption_keys: Sequence[str | bytes] | None = None,
+        error_text: bool = True,
         **defaults: Unpack[Options],
     ) -> None:
         if isinstance(max_payload, bool) or not isinstance(max_payload, int) or max_payload < 2:
@@ -152,16 +172,32 @@ class TaskFlow:
         self.max_payload = max_payload
         self.eager = eager
         self.eager_propagates = eager_propagates
+        self.error_text = error_text
+        self.seal = Seal.of(
+            signing_keys,
+            encryption_keys,
+            signing_environment=os.environ.get("TASKFLOW_SIGNING_KEYS"),
+            encryption_environment=os.environ.get("TASKFLOW_ENCRYPTION_KEYS"),
+        )
         self.tasks: dict[str, BaseTask[Any, Any]] = {}
+        self.aggregations: dict[str, Aggregation] = {}
         self._broker = broker
         self._client: Client | None = None
         self._defaults = merge(
             TaskOptions(queue=DEFAULT_QUEUE, enqueue_timeout=DEFAULT_ENQUEUE_TIMEOUT),
             TaskOptions.of(defaults),
         )
+        if self.seal is not None and self.seal.signs:
+            for by_value in (CALL, CALL_ASYNC):
+                self.tasks[by_value] = ByValueTask(self, by_value, self._defaults, self.tasks)
+        self.submit = Submit(self.tasks)
+        self.asubmit = AsyncSubmit(self.tasks)
 
     def __repr__(self) -> str:
         return f"<TaskFlow {self.name!r} broker={str(parse(self.broker_url))!r} tasks={len(self.tasks)}>"
+
+    def __reduce__(self) -> str:
+        raise TypeError("an app holds connections and keys, so it cannot be pickled")
 
     @property
     def broker_url(self) -> str:
@@ -172,7 +208,7 @@ class TaskFlow:
     def client(self) -> Client:
         """What this app enqueues with."""
         if self._client is None:
-            self._client = Client(self.broker_url)
+            self._client = Client(self.broker_url, self.seal)
         return self._client
 
     # --- tasks ----------------------------------------------------------------------------------------------
@@ -244,6 +280,53 @@ class TaskFlow:
                 f"{function.__module__}.{function.__qualname__}; give one of them another name="
             )
 
+    def aggregate(
+        self,
+        into: BaseTask[Any, Any],
+        *,
+        queue: str | None = None,
+        grace: float | timedelta = 60,
+        max_delay: float | timedelta = 0,
+        max_size: int = 0,
+    ) -> None:
+        """Join the waiting tasks of each aggregation group of a queue into one call of `into`.
+
+        Tasks get into a group by the option `group` (or by `asynq.Group` in Go). Workers of the queue look at its groups
+        once a second; when one is ripe, one call takes the place of its tasks in one atomic step: none is joined twice or
+        lost.
+
+        Args:
+            into: a task with the parameters `group: str` and `items: list`; an item is what one joined task would have got
+                as its arguments: an object, or text when it is not JSON. At most 200 items.
+            queue: whose groups; without it, the queue of `into`.
+            grace: seconds without a new task after which a group is ripe.
+            max_delay: seconds after which it is ripe although tasks keep coming; 0: no limit.
+            max_size: tasks with which it is ripe at once; 0: no limit.
+
+        Raises:
+            ConfigurationError: the queue has a rule already, `into` does not take these parameters, or a number cannot be.
+
+        Example:
+            >>> from taskflow import TaskFlow
+            >>> app = TaskFlow("news")
+            >>> @app.task(queue="mail")
+            ... def send(to: int) -> None: ...
+            >>> @app.task(queue="mail")
+            ... def send_many(group: str, items: list[dict[str, int]]) -> None: ...
+            >>> app.aggregate(send_many, grace=10, max_size=100)
+            >>> send.options(group="digest").delay(to=1)           # doctest: +SKIP
+        """
+        queue = check_queue_name(queue or into.queue)
+        if self.seal is not None:
+            raise ConfigurationError(
+                "with signing or encryption keys groups cannot be aggregated: the worker process, which joins them, has no keys"
+            )
+        if queue in self.aggregations:
+            raise ConfigurationError(f"the groups of queue {queue!r} are aggregated already")
+        self.aggregations[queue] = aggregation(
+            into, queue, grace=grace, max_delay=max_delay, max_size=max_size
+        )
+
     def send(self, name: str, /, **kwargs: Any) -> AsyncResult[Any]:
         """Enqueue a registered task by its name.
 
@@ -301,19 +384,19 @@ class TaskFlow:
 
     # --- what tasks enqueue with ----------------------------------------------------------------------------
 
-    def submit(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
+    def enqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """Enqueue one prepared call; used by `task.delay`."""
         if self.eager:
             return eager.run(task, new, propagate=self.eager_propagates)
         return self._handle(new, self.client.enqueue(new, timeout))
 
-    async def asubmit(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
-        """As `submit`, from a coroutine."""
+    async def aenqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
+        """As `enqueue`, from a coroutine."""
         if self.eager:
             return await eager.arun(task, new, propagate=self.eager_propagates)
         return self._handle(new, await self.client.aenqueue(new, timeout))
 
-    def submit_many(
+    def enqueue_many(
         self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
     ) -> list[AsyncResult[Any] | TaskFlowError]:
         """Enqueue prepared calls; used by `task.map`."""
@@ -321,10 +404,10 @@ class TaskFlow:
             return [eager.run(task, one, propagate=self.eager_propagates) for one in new]
         return self._handles(new, self.client.enqueue_many(new, timeout))
 
-    async def asubmit_many(
+    async def aenqueue_many(
         self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
     ) -> list[AsyncResult[Any] | TaskFlowError]:
-        """As `submit_many`, from a coroutine."""
+        """As `enqueue_many`, from a coroutine."""
         if self.eager:
             return [await eager.arun(task, one, propagate=self.eager_propagates) for one in new]
         return self._handles(new, await self.client.aenqueue_many(new, timeout))

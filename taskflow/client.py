@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .broker.aio import AsyncBroker
@@ -19,6 +19,7 @@ from .connection.aio import AsyncDriver
 from .connection.exchange import Confirmed, Request
 from .connection.sync import SyncDriver
 from .errors import BrokerError, BrokerUnavailable, DuplicateTask, NotDurable, TaskFlowError, TaskIdConflict
+from .message.seal import NO_KEYS, Seal
 
 WINDOW = 10 * BATCH
 
@@ -47,10 +48,13 @@ class Client:
 
     Args:
         url: the broker.
+        seal: signs and encrypts what is enqueued, and decrypts results; None: neither.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, seal: Seal | None = None) -> None:
         self.url = url
+        self.seal = seal or NO_KEYS
+        self._closes = seal is not None
         self._broker: Broker | None = None
         self._lock = threading.Lock()
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncBroker] = (
@@ -105,7 +109,7 @@ class Client:
         `timeout` is for each window of a few thousand tasks.
         """
         outcomes: list[Receipt] = []
-        for window in _windows(tasks):
+        for window in _windows(self._closed(tasks) if self._closes else tasks):
             chunks, requests = self._plan(window)
             outcomes += self._outcomes(window, chunks, self.broker.run_many(requests, timeout))
         return outcomes
@@ -113,7 +117,7 @@ class Client:
     async def aenqueue_many(self, tasks: Sequence[NewTask], timeout: float) -> list[Receipt]:
         """As `enqueue_many`, from a coroutine."""
         outcomes: list[Receipt] = []
-        for window in _windows(tasks):
+        for window in _windows(self._closed(tasks) if self._closes else tasks):
             chunks, requests = self._plan(window)
             outcomes += self._outcomes(window, chunks, await self.async_broker.run_many(requests, timeout))
         return outcomes
@@ -130,6 +134,9 @@ class Client:
             await broker.close()
 
     # --------------------------------------------------------------------------------------------------------
+
+    def _closed(self, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
+        return [replace(task, message=self.seal.close(task.message)) for task in tasks]
 
     def _plan(self, tasks: Sequence[NewTask]) -> tuple[list[Chunk], list[Request]]:
         chunks = list(_chunks(tasks))

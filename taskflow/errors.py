@@ -131,7 +131,7 @@ class PayloadTooLarge(EnqueueError, ValueError):
 
     def __init__(self, name: str, size: int, limit: int) -> None:
         super().__init__(
-            f"the arguments of task {name!r} are {size:,} bytes as JSON, over the limit of {limit:,}; "
+            f"the encoded arguments of task {name!r} are {size:,} bytes, over the limit of {limit:,}; "
             "store the data elsewhere and pass a reference, or raise max_payload on the app"
         )
         self.name = name
@@ -218,6 +218,32 @@ class DecodeError(MessageError):
     """The bytes are not a message of Asynq's format."""
 
 
+class SignatureError(MessageError):
+    """A message is not signed by one of the app's keys; it is archived unread.
+
+    `reason` is "unsigned" or "bad signature".
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+class ContentTypeError(MessageError):
+    """The payload of a message is not of the kind that its task takes."""
+
+
+class DecryptionError(MessageError):
+    """What is encrypted was changed, or moved to another task or queue."""
+
+
+class NotForThisWorker(MessageError):
+    """A message that another worker may be able to read; it is put back for one.
+
+    It is encrypted with a key that is not here, or carries a function made by another Python.
+    """
+
+
 # --- results ------------------------------------------------------------------------------------------------
 
 
@@ -239,6 +265,10 @@ class ResultNotKept(ResultError):
 
 class ResultMissing(ResultError):
     """The queue does not know the task: it never existed, was deleted, or its retention has passed."""
+
+
+class ResultUnreadable(ResultError):
+    """The result is encrypted, and the app has no key for it, or it was tampered with."""
 
 
 class TaskFailed(ResultError):

@@ -14,7 +14,15 @@ from .broker.commands.read import Snapshot, read_task
 from .broker.keys import queue_keys
 from .client import Client
 from .connection.waiting import AsyncListener, Listener
-from .errors import BrokerUnavailable, ResultMissing, ResultNotKept, ResultTimeout, TaskFailed
+from .errors import (
+    BrokerUnavailable,
+    MessageError,
+    ResultMissing,
+    ResultNotKept,
+    ResultTimeout,
+    ResultUnreadable,
+    TaskFailed,
+)
 from .message.payload import decode_result
 from .states import State
 
@@ -25,6 +33,7 @@ _LONGEST_LOOK = 1.0
 _READ_TIMEOUT = 30.0
 
 _PENDING: Any = object()
+_STATES = frozenset(State)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +112,7 @@ class AsyncResult(Generic[R]):
     def state(self) -> State | None:
         """Where the task is now, or None when the queue does not know it (any more)."""
         snapshot = self._client.broker.run(read_task(self.queue, self.id))
-        return State(snapshot.state) if snapshot.state else None
+        return _state(snapshot.state)
 
     def info(self) -> ResultInfo:
         """What the queue knows of the task.
@@ -130,6 +139,7 @@ class AsyncResult(Generic[R]):
             TaskFailed: the task is archived; `text` is its last error.
             ResultNotKept: it has no `retention`, so no result is ever kept. Raised at once.
             ResultMissing: the queue does not know it.
+            ResultUnreadable: the result is encrypted, with a key that this app does not have.
             ResultTimeout: no verdict in time.
             BrokerUnavailable: the broker did not answer for 30 s.
         """
@@ -185,7 +195,7 @@ class AsyncResult(Generic[R]):
             text = snapshot.message.error_msg if snapshot.message else ""
             raise TaskFailed(text or snapshot.error or "archived without an error", task_id=self.id)
         if snapshot.state == State.COMPLETED:
-            self._value = decode_result(snapshot.result) if snapshot.result is not None else None
+            self._value = decode_result(self._opened(snapshot)) if snapshot.result is not None else None
             return True
         if retention == 0:
             raise ResultNotKept(
@@ -200,6 +210,14 @@ class AsyncResult(Generic[R]):
                 task_id=self.id,
             )
         return False
+
+    def _opened(self, snapshot: Snapshot) -> bytes:
+        """The result's plain bytes."""
+        name = snapshot.message.type if snapshot.message else ""
+        try:
+            return self._client.seal.open_result(name, self.queue, self.id, snapshot.result or b"")
+        except MessageError as error:
+            raise ResultUnreadable(f"the result of task {self.id} {error}", task_id=self.id) from None
 
     def _pause(self, deadline: float | None, look: float) -> float:
         if deadline is None:
@@ -226,14 +244,14 @@ class AsyncResult(Generic[R]):
         return await AsyncListener.open(driver, keys.slot, keys.verdict_channel(self.id), max(pause, 1.0))
 
     def _info(self, snapshot: Snapshot) -> ResultInfo:
-        message = snapshot.message
-        if snapshot.state is None or message is None:
+        message, state = snapshot.message, _state(snapshot.state)
+        if state is None or message is None:
             raise ResultMissing(f"queue {self.queue!r} does not know task {self.id}", task_id=self.id)
         return ResultInfo(
             id=self.id,
             queue=self.queue,
             name=message.type,
-            state=State(snapshot.state),
+            state=state,
             retried=message.retried,
             max_retries=message.max_retries,
             last_error=message.error_msg,
@@ -253,5 +271,14 @@ def _heard(listener: Listener, pause: float) -> bool:
     return False
 
 
+def _state(text: str | None) -> State | None:
+    """A state as it is stored; None for none, and for what is no state."""
+    return State(text) if text in _STATES else None
+
+
 def _moment(unix_seconds: int) -> datetime | None:
-    return datetime.fromtimestamp(unix_seconds, UTC) if unix_seconds else None
+    """A moment as it is stored; None for none, and for what no calendar has."""
+    try:
+        return datetime.fromtimestamp(unix_seconds, UTC) if unix_seconds else None
+    except (ValueError, OverflowError, OSError):
+        return None

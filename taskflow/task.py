@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from inspect import unwrap
 from math import isfinite
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
@@ -12,6 +13,7 @@ from . import context
 from .broker.commands.enqueue import NewTask
 from .errors import EnqueueError, InvalidArguments, TaskFlowError
 from .message.ids import new_id
+from .message.seal import JSON
 from .message.signature import Signature
 from .message.task_message import TaskMessage
 from .options import HARD_TIMEOUT_HEADER, Options, TaskOptions, build_message, merge
@@ -30,18 +32,18 @@ class Backend(Protocol):
 
     max_payload: int
 
-    def submit(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
+    def enqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """Enqueue one, or raise."""
 
-    def asubmit(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> Awaitable[AsyncResult[Any]]:
+    def aenqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> Awaitable[AsyncResult[Any]]:
         """Enqueue one from a coroutine."""
 
-    def submit_many(
+    def enqueue_many(
         self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
     ) -> list[AsyncResult[Any] | TaskFlowError]:
         """Enqueue many: a handle or an error for each."""
 
-    def asubmit_many(
+    def aenqueue_many(
         self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
     ) -> Awaitable[list[AsyncResult[Any] | TaskFlowError]]:
         """Enqueue many from a coroutine."""
@@ -175,13 +177,15 @@ class Sender(Generic[P, R]):
             `raise_for_errors()`.
         """
         new, items = self._prepare_many(calls)
-        handles = self._task.backend.submit_many(self._task, list(new.values()), self._timeout(self._options))
+        handles = self._task.backend.enqueue_many(
+            self._task, list(new.values()), self._timeout(self._options)
+        )
         return _outcomes(new, handles, items)
 
     async def amap(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> MapResult[R]:
         """As `map`, from a coroutine."""
         new, items = self._prepare_many(calls)
-        handles = await self._task.backend.asubmit_many(
+        handles = await self._task.backend.aenqueue_many(
             self._task, list(new.values()), self._timeout(self._options)
         )
         return _outcomes(new, handles, items)
@@ -189,7 +193,7 @@ class Sender(Generic[P, R]):
     # --------------------------------------------------------------------------------------------------------
 
     def _submit(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions) -> AsyncResult[R]:
-        return self._task.backend.submit(
+        return self._task.backend.enqueue(
             self._task, self._task.prepare(args, kwargs, options), self._timeout(options)
         )
 
@@ -197,7 +201,7 @@ class Sender(Generic[P, R]):
         self, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions
     ) -> AsyncResult[R]:
         new = self._task.prepare(args, kwargs, options)
-        return await self._task.backend.asubmit(self._task, new, self._timeout(options))
+        return await self._task.backend.aenqueue(self._task, new, self._timeout(options))
 
     def _prepare_many(
         self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]
@@ -229,9 +233,12 @@ class BaseTask(Sender[P, R]):
         policy: its retry policy.
         is_async: whether it is a coroutine function.
         bind: whether its first parameter is the running task.
+        content_type: what its payload is.
+        source: the file that its function is in; "" when that is not known.
     """
 
     is_async = False
+    content_type = JSON
 
     def __init__(
         self,
@@ -249,6 +256,7 @@ class BaseTask(Sender[P, R]):
         self.name = name
         self.policy = policy
         self.bind = bind
+        self.source: str = getattr(getattr(unwrap(function), "__code__", None), "co_filename", "")
         self._signature = Signature.of(function, skip_first=bind)
         self.__name__ = getattr(function, "__name__", name)
         self.__qualname__ = getattr(function, "__qualname__", name)
@@ -274,6 +282,14 @@ class BaseTask(Sender[P, R]):
         return NewTask(
             message, schedule.delay, schedule.process_at, options.unique or 0, options.durable or False
         )
+
+    def template(self, queue: str) -> TaskMessage:
+        """The message of a call of this task in a queue, but for its id and arguments: for whoever makes calls without Python."""
+        options = merge(self._options, TaskOptions(queue=queue, id="template"))
+        message, _ = build_message(
+            self.name, None, replace(options, group=None, unique=None), new_id=new_id, now=0
+        )
+        return message
 
     def decode(self, payload: bytes | None) -> dict[str, Any]:
         """The arguments of a stored call, converted by the function's annotations.

@@ -23,8 +23,13 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One real server for this xdist worker, on a free loopback port and without a password."""
-    server = start_server(tmp_path_factory.mktemp("valkey"))
+    """One real server for this xdist worker, on a free loopback port and without a password.
+
+    With `TASKFLOW_TEST_ACL=1` everything goes through users that have the rights of `taskflow acl` and no more:
+    in tests/lifecycle a producer and a worker, elsewhere one that has the rights of all roles together.
+    """
+    guarded = os.environ.get("TASKFLOW_TEST_ACL") == "1"
+    server = start_server(tmp_path_factory.mktemp("valkey"), guarded=guarded)
     try:
         yield server
     finally:

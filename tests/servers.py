@@ -12,7 +12,11 @@ from pathlib import Path
 
 import redis
 
+from taskflow.broker.acl import PREFIX, ROLES, Role, Rule
 from taskflow.embedded.binary import find_binary
+
+PASSWORD = "of-a-user-in-a-test"
+EVERYBODY = "everybody"
 
 
 @dataclass
@@ -22,11 +26,18 @@ class Server:
     port: int
     process: subprocess.Popen[bytes]
     directory: Path
+    guarded: bool = False
+    """Whether it has the users of `taskflow acl` (see `users`)."""
 
     @property
     def url(self) -> str:
-        """Its broker URL."""
-        return f"redis://127.0.0.1:{self.port}"
+        """Its broker URL; on a guarded server for somebody who may do what any of the users may."""
+        return self.url_as(EVERYBODY)
+
+    def url_as(self, user: str) -> str:
+        """Its broker URL for one of the users; on a server without users the same for everybody."""
+        login = f"{PREFIX}{user}:{PASSWORD}@" if self.guarded else ""
+        return f"redis://{login}127.0.0.1:{self.port}"
 
     @property
     def address(self) -> str:
@@ -40,6 +51,16 @@ class Server:
         self.process.wait(10)
 
 
+def users(file: Path) -> list[str]:
+    """Arguments for a server with the users of `taskflow acl`; without a login everything is still allowed."""
+    commands = sorted(set[str]().union(*(role.commands for role in ROLES)))
+    channels = sorted({channel for role in ROLES for channel in role.channels})
+    everybody = Role(EVERYBODY, "", (), Rule(tuple(commands), ("asynq:*", "taskflow:*")), tuple(channels))
+    lines = [role.line(PASSWORD) for role in (*ROLES, everybody)]
+    file.write_text("\n".join(["user default on nopass sanitize-payload ~* &* +@all", *lines]) + "\n")
+    return ["--aclfile", str(file)]
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on right now, with room for the cluster bus above it."""
     while True:
@@ -50,14 +71,18 @@ def free_port() -> int:
             return port
 
 
-def start_server(directory: Path, *arguments: str, port: int | None = None) -> Server:
-    """Start a server without a password and wait until it answers."""
+def start_server(
+    directory: Path, *arguments: str, port: int | None = None, guarded: bool = False
+) -> Server:
+    """Start a server without a password and wait until it answers; `guarded`: with users, too."""
     port = port or free_port()
+    if guarded:
+        arguments = (*arguments, *users(directory / "users.acl"))
     command = [str(find_binary()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)]
     command += ["--save", "", "--appendonly", "no", "--enable-debug-command", "yes", *arguments]
     with (directory / "server.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    server = Server(port, process, directory)
+    server = Server(port, process, directory, guarded)
     client = redis.Redis(host="127.0.0.1", port=port)
 
     def answers() -> bool:

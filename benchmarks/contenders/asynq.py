@@ -21,9 +21,9 @@ class Asynq(Contender):
     waiting = ("LLEN", f"asynq:{{{QUEUE}}}:pending")
     held = (("LLEN", f"asynq:{{{QUEUE}}}:active"),)
     lacks = {  # noqa: RUF012 - declared as a ClassVar by the base
-        "bulk": "it has no API for many tasks at once",
-        "asyncio": "Go has goroutines: see 100 callers",
-        "latency-go": "see idle pick-up",
+        "bulk": "no API for many tasks at once",
+        "asyncio": "goroutines instead: see 100 callers",
+        "latency-go": "",
         "result": "a result is polled by the user's own code",
         "footprint": "not measured for Go",
     }
@@ -41,7 +41,7 @@ class Asynq(Contender):
         """See `Contender.enqueue`."""
         self.check(how)
         if kind != "noop":
-            raise Unsupported("the Go peer runs no-op tasks only")
+            raise Unsupported("its program here runs no-op tasks only")
         return float(
             self._bench(place, "enqueue", count=count, goroutines=_GOROUTINES[how], type="benchmark:noop")[
                 "seconds"
@@ -72,7 +72,7 @@ class Asynq(Contender):
         """See `Contender.round_trips`."""
         raise Unsupported(self.lacks["result"])
 
-    def _bench(self, place: Place, name: str, **flags: object) -> dict[str, Any]:
+    def _bench(self, place: Place, name: str, **flags: Any) -> dict[str, Any]:
         peer = Peer(self._binary, place.server.address)
         try:
             return peer.bench(name, queue=QUEUE, **flags)

@@ -18,7 +18,10 @@ class Celery(PythonPeer):
     settings = ("threads 20", "prefork 20", "prefork 2")
     waiting = ("LLEN", QUEUE)
     held = (("HLEN", "unacked"),)
-    note = "results ignored, events, gossip, mingle and heartbeat off, prefetch by default; its bulk is one producer for all (a `group` is slower)"
+    note = (
+        "results ignored, events, gossip, mingle and heartbeat off, prefetch by default; "
+        "its bulk is one producer for all (a `group` is slower)"
+    )
 
     def worker_command(self, place: Place) -> Sequence[str]:
         """See `Program.worker_command`."""

@@ -16,9 +16,11 @@ class Docket(PythonPeer):
     label = "docket"
     program = "docket_app"
     requirements = ("pydocket==0.27.0", "hiredis==3.5.0")
-    settings = ("20 coroutines", "100 coroutines")
     waiting = ("XLEN", f"{QUEUE}:stream")
-    note = "`add_many`; records of executions are not kept; `minimum_check_interval` 5 ms (with its own 0.1 s it drains 200/s)"
+    note = (
+        "`add_many`; records of executions are not kept; "
+        "`minimum_check_interval` 5 ms (with its own 0.1 s it drains 200/s)"
+    )
 
     def worker_command(self, place: Place) -> Sequence[str]:
         """See `Program.worker_command`."""

@@ -35,8 +35,8 @@ class Limit(Program):
     waiting = ("LLEN", f"asynq:{{{QUEUE}}}:pending")
     held = (("LLEN", f"asynq:{{{QUEUE}}}:active"),)
     lacks = {  # noqa: RUF012 - declared as a ClassVar by the base
-        "result": "it keeps no results",
-        "latency-go": "see idle pick-up",
+        "result": "no results",
+        "latency-go": "",
     }
     note = "20 threads, batches of 200, taskflow's scripts over redis-py's connections; no framework, no promises"
 
@@ -55,9 +55,7 @@ class Overlapped(Limit):
     name = "overlapped"
     label = "limit, overlapped"
     note = "as `limit`, with two chunks of a bulk on their way at once"
-    lacks = {  # noqa: RUF012 - declared as a ClassVar by the base
-        scenario: "the same as `limit`" for scenario in ALL_BUT_BULK
-    }
+    lacks = dict.fromkeys(ALL_BUT_BULK, "")
 
     def environment(self, place: Place) -> dict[str, str]:
         """See `Program.environment`."""

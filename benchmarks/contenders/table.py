@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..contender import Contender
 from .arq import Arq
 from .asynq import Asynq
+from .bullmq import BullMQ
 from .celery import Celery
 from .docket import Docket
 from .dramatiq import Dramatiq
@@ -18,6 +19,6 @@ from .taskiq import Taskiq
 
 CONTENDERS: tuple[type[Contender], ...] = (
     *(Taskflow, Limit, Overlapped, Asynq, Celery),
-    *(Dramatiq, RQ, Huey, Arq, Saq, Taskiq, Streaq, Docket),
+    *(Dramatiq, RQ, Huey, Arq, Saq, Taskiq, Streaq, Docket, BullMQ),
 )
 OURS = Taskflow.name

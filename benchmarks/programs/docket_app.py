@@ -66,9 +66,7 @@ class Client:
 async def main() -> None:
     async with docket() as opened:
         check = timedelta(milliseconds=5)
-        async with Worker(
-            opened, concurrency=side.setting_number(), minimum_check_interval=check
-        ) as worker:
+        async with Worker(opened, concurrency=side.setting_number(), minimum_check_interval=check) as worker:
             await worker.run_forever()
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import side
 from redis.connection import Connection
+
 from taskflow.broker.command import Command
 from taskflow.broker.commands.dequeue import dequeue
 from taskflow.broker.commands.enqueue import NewTask, enqueue

@@ -31,6 +31,7 @@ from typing import Any, TypeVar
 WARM_UP = 50
 CALLERS = 100
 CPU_NANOSECONDS = 1_000_000
+ROUND_TRIP_SECONDS = 15.0
 
 PORT = int(os.environ.get("BENCH_PORT", "6379"))
 URL = os.environ.get("BENCH_URL", "redis://127.0.0.1:6379")
@@ -42,6 +43,12 @@ RESULTS = os.environ.get("BENCH_RESULTS", "")
 
 COROUTINES = {"noop": "noop", "anoop": "noop", "sleep": "sleep", "cpu": "cpu"}
 """The names of the tasks of a library that runs coroutines only."""
+
+_WITHOUT = {
+    "many": "no API for many tasks at once",
+    "aone": "no client for asyncio",
+    "value": "no results",
+}
 
 T = TypeVar("T")
 
@@ -55,7 +62,7 @@ def pick(kinds: dict[str, T], kind: str) -> T:
     try:
         return kinds[kind]
     except KeyError:
-        raise Lacks("it has no coroutine tasks" if kind == "anoop" else f"no task {kind!r}") from None
+        raise Lacks("no tasks that are coroutines" if kind == "anoop" else f"no task {kind!r}") from None
 
 
 def setting_number() -> int:
@@ -119,7 +126,8 @@ def _with_functions(client: Any, action: str, count: int, rest: list[str]) -> di
         answer: dict[str, Any] = {}
     elif action == "round_trips":
         _need(client, "value")
-        answer = {"seconds": [_timed(client.value) for _ in range(count)]}
+        end = time.monotonic() + ROUND_TRIP_SECONDS
+        answer = {"seconds": [_timed(client.value) for _ in range(count) if time.monotonic() < end]}
     elif action == "asyncio":
         _need(client, "aone")
         answer = {"seconds": asyncio.run(_crowd(client.aone, rest[0], count))}
@@ -178,11 +186,12 @@ async def _with_async(client: Any, action: str, count: int, rest: list[str]) -> 
         answer: dict[str, Any] = {}
     elif action == "round_trips":
         _need(client, "value")
-        answer = {"seconds": [await _atimed(client.value()) for _ in range(count)]}
+        end = time.monotonic() + ROUND_TRIP_SECONDS
+        answer = {"seconds": [await _atimed(client.value()) for _ in range(count) if time.monotonic() < end]}
     elif action == "asyncio":
         answer = {"seconds": await _crowd(client.one, rest[0], count)}
     elif action == "threads":
-        raise Lacks("its client is asyncio only")
+        raise Lacks("a client for asyncio only")
     else:
         answer = {"seconds": await _aenqueue(client, action, count, rest[0])}
     if hasattr(client, "close"):
@@ -245,7 +254,7 @@ async def _atimed(work: Any) -> float:
 
 def _need(client: Any, method: str) -> None:
     if not hasattr(client, method):
-        raise Lacks(getattr(client, f"no_{method}", "it has no API for that"))
+        raise Lacks(_WITHOUT[method])
 
 
 def _call(client: Any, method: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import side
+
 from taskflow import TaskFlow
 
 app = TaskFlow("bench", broker=side.URL, queue=side.QUEUE)

@@ -18,7 +18,7 @@ class Table:
 
     title: str
     head: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     notes: tuple[str, ...] = ()
 
 
@@ -41,11 +41,23 @@ def _of_metric(results: Results, contenders: Sequence[Contender], metric: Metric
     for contender, spread in spreads:
         ratio = None if contender.name == OURS else results.ratio(OURS, contender.name, metric)
         rows.append((contender.label, number(spread.median), between(spread), times(ratio) if ratio else ""))
-    notes = tuple(f"{c.label}: {why}" for c in contenders if (why := results.absent.get((c.name, scenario))))
+    notes = _absent(results, contenders, scenario)
     unit = metric.unit if metric.higher else f"{metric.unit}, less is better"
     return Table(
-        f"{metric.title} ({unit})", ("", "median", "least to most", "taskflow is better by"), rows, notes
+        f"{metric.title} ({unit})",
+        ("", "median", "least to most", "taskflow is so many times better"),
+        rows,
+        notes,
     )
+
+
+def _absent(results: Results, contenders: Sequence[Contender], scenario: str) -> tuple[str, ...]:
+    """Why some contenders are not in a table; one line for all with the same reason."""
+    reasons: dict[str, list[str]] = {}
+    for contender in contenders:
+        if why := results.absent.get((contender.name, scenario)):
+            reasons.setdefault(why, []).append(contender.label)
+    return tuple(f"{', '.join(labels)}: {why}" for why, labels in reasons.items())
 
 
 def _of_server(results: Results, contenders: Sequence[Contender], metrics: Sequence[Metric]) -> Table:

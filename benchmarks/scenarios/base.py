@@ -32,11 +32,13 @@ class Scenario(ABC):
     Attributes:
         name: as on the command line.
         counted: whether it is given a number of tasks that suits the contender's pace.
+        once: whether one round is enough: what it measures does not vary.
     """
 
     name: str
     metrics: tuple[Metric, ...]
     counted = False
+    once = False
 
     @abstractmethod
     def measure(self, contender: Contender, place: Place, size: Size) -> dict[str, float]:

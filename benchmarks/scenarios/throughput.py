@@ -12,7 +12,6 @@ from ..stats import Metric
 from .base import Scenario, Size
 
 DRAIN_SECONDS = 120.0
-LEAST = 100
 _NEAR, _FAR = 0.001, 0.05
 
 
@@ -68,7 +67,7 @@ class Drain(Scenario):
         """See `Scenario.measure`."""
         contender.check(self.name)
         workers = contender.worker(place, count=size.tasks, processes=self._processes)
-        contender.enqueue(place, "preload", max(size.tasks, LEAST), self._kind)
+        contender.enqueue(place, "preload", size.tasks, self._kind)
         if count(contender, place)[0] == 0:
             raise Unsupported("its waiting tasks cannot be counted")
         with contextlib.ExitStack() as stack:

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from ..contender import Contender, Place, Unsupported
 from ..processes import Process, RunFailed, group_memory
@@ -50,7 +50,7 @@ class Latency(Scenario):
         if self.name == "latency":
             return contender.pings
         if not hasattr(contender, "pings_from_go"):
-            raise Unsupported("Go cannot enqueue for it")
+            raise Unsupported("a storage of its own, in which Go's Asynq cannot enqueue")
         pings: Callable[[Place, int, float], None] = contender.pings_from_go
         return pings
 
@@ -80,6 +80,7 @@ class Idle(Scenario):
     """What an idle worker on one queue asks of the server, seen by MONITOR."""
 
     name = "idle"
+    once = True
     metrics = (
         Metric("idle.commands", "Idle worker: commands by clients", "per s", higher=False),
         Metric("idle.scripted", "Idle worker: commands inside scripts", "per s", higher=False),
@@ -98,6 +99,7 @@ class Footprint(Scenario):
     """From the start of the command to the first line of a task that waits; and the memory of the idle worker."""
 
     name = "footprint"
+    once = True
     metrics = (
         Metric("footprint.start", "Start of the worker's command to the start of a task", "s", higher=False),
         Metric("footprint.memory", "Idle worker: memory of all its processes (PSS)", "MB", higher=False),
@@ -120,6 +122,7 @@ class Memory(Scenario):
     """The bytes that the server needs for one more waiting no-op."""
 
     name = "memory"
+    once = True
     metrics = (Metric("memory.bytes", "Server memory per queued task", "bytes", higher=False),)
 
     def measure(self, contender: Contender, place: Place, size: Size) -> dict[str, float]:
@@ -131,7 +134,7 @@ class Memory(Scenario):
 
 
 @contextlib.contextmanager
-def idle(contender: Contender, place: Place) -> contextlib._GeneratorContextManager[Process]:
+def idle(contender: Contender, place: Place) -> Iterator[Process]:
     """A worker that has run its first task and has nothing to do."""
     place.marks.unlink(missing_ok=True)
     (worker,) = contender.worker(place)

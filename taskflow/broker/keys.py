@@ -18,6 +18,13 @@ ALL_SCHEDULERS = "asynq:schedulers"
 CANCEL_CHANNEL = "asynq:cancel"
 
 
+LASTING = frozenset({"orphans"})
+"""What follows `taskflow:{queue}:`, up to a colon, in those keys of ours that have no time to live: the queue owns
+them, and something keeps each of them small. Every other key of ours ends by itself; the doctor sees to it, and a
+check after tests.
+"""
+
+
 class QueueKeys:
     """The keys of one queue. Made once per queue: get it by `queue_keys(name)`.
 
@@ -96,6 +103,11 @@ class QueueKeys:
     def verdict_channel(self, task_id: str) -> str:
         """The sharded channel that tells waiters about the verdict on a task."""
         return f"{self.own}verdict:{task_id}"
+
+
+def is_lasting(suffix: str) -> bool:
+    """Whether a key of ours, by what follows its prefix, may be there for ever."""
+    return suffix.partition(":")[0] in LASTING
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,9 @@ from .options import DEBUG_VARIABLE, is_debugging, remember_target
 from .output import clean
 
 NOUNS: Mapping[str, str] = {
+    "acl": "Print users for the server with the rights that they need.",
     "demo": "Watch a cluster lose a node, and no task.",
+    "doctor": "Find what is wrong, and put it right.",
     "queue": "List, inspect, pause, resume and remove queues.",
     "server": "Start, stop and look at servers and workers.",
     "stats": "Show everything at a glance.",

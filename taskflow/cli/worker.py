@@ -69,6 +69,11 @@ from .options import Target, target_options
     "-l", "--log-level", type=click.Choice(LEVELS, case_sensitive=False), default="info", show_default=True
 )
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option(
+    "--log-errors",
+    is_flag=True,
+    help="Log the texts of exceptions and lines of code too: they may hold arguments and secrets.",
+)
 def worker(
     target: Target,
     queues: tuple[str, ...],
@@ -82,6 +87,7 @@ def worker(
     check: bool,
     log_level: str,
     log_format: str,
+    log_errors: bool,
 ) -> None:
     """Run the tasks of an app.
 
@@ -105,6 +111,7 @@ def worker(
         health_port=health_port,
         log_level=log_level.lower(),
         log_format=log_format,
+        log_errors=log_errors,
     )
     try:
         run(config)

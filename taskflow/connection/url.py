@@ -27,6 +27,7 @@ _SCHEMES: Mapping[str, tuple[Kind, bool]] = {
     "embedded": ("embedded", False),
 }
 _DEFAULT_PORT: Mapping[Kind, int] = {"single": 6379, "sentinel": 26379, "cluster": 6379}
+_ESCAPE = "a password with special characters is written %-escaped"
 _SECONDS = ("socket_timeout", "connect_timeout")
 _TEXTS = (
     "ssl_ca_certs",
@@ -94,7 +95,7 @@ def parse(url: str) -> BrokerURL:
     scheme, separator, rest = url.partition("://")
     if not separator or scheme not in _SCHEMES:
         known = ", ".join(f"{name}://" for name in _SCHEMES)
-        shown = f"{scheme}://" if separator else "without a scheme"
+        shown = f"{scheme}://" if separator and _is_word(scheme) else "without a scheme"
         raise InvalidBrokerURL(f"a broker URL {shown} is not understood; the schemes are {known}")
     kind, tls = _SCHEMES[scheme]
     if kind == "embedded":
@@ -153,7 +154,9 @@ def _network(common: _Common, location: str) -> BrokerURL:
         service = unquote(parts.pop(0))
     db = _database(common.options.pop("db", "") or (parts.pop(0) if parts else ""))
     if parts:
-        raise InvalidBrokerURL(f"the end of the broker URL is not understood: {'/'.join(parts)!r}")
+        raise InvalidBrokerURL(
+            f"the broker URL has too many parts after its hosts; {_ESCAPE}, and a database is one number"
+        )
     if common.kind == "cluster" and db:
         raise InvalidBrokerURL("a cluster has database 0 only; remove the database from the URL")
     hosts = tuple(_host(text, _DEFAULT_PORT[common.kind]) for text in netloc.split(","))
@@ -172,7 +175,9 @@ def _host(text: str, default_port: int) -> HostPort:
     else:
         host, _, port = text.partition(":")
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-        raise InvalidBrokerURL(f"{port!r} is not a port, in the broker URL's host {host or 'localhost'!r}")
+        raise InvalidBrokerURL(
+            f"what follows a colon in the broker URL is not a port (1 to 65535); a password ends with an @, and {_ESCAPE}"
+        )
     return host or "127.0.0.1", int(port) if port else default_port
 
 
@@ -187,7 +192,7 @@ def _database(text: str) -> int:
     if not text:
         return 0
     if not set(text) <= set(string.digits):
-        raise InvalidBrokerURL(f"the database in the broker URL must be a number, not {text!r}")
+        raise InvalidBrokerURL(f"the database in the broker URL must be a number; {_ESCAPE}")
     return int(text)
 
 
@@ -196,10 +201,18 @@ def _options(query: str) -> dict[str, str]:
     for name, value in options.items():
         if name not in (*_SECONDS, *_TEXTS, "db"):
             known = ", ".join((*_SECONDS, *_TEXTS, "db"))
-            raise InvalidBrokerURL(f"the broker URL has an unknown option {name!r}; known are {known}")
+            shown = f" {name!r}" if _is_word(name) and "@" not in query else ""
+            raise InvalidBrokerURL(
+                f"the broker URL has an unknown option{shown}; known are {known}; {_ESCAPE}"
+            )
         if name in _SECONDS and not _positive(value):
             raise InvalidBrokerURL(f"the broker URL's option {name} must be a positive number of seconds")
     return options
+
+
+def _is_word(text: str) -> bool:
+    """Whether it may be shown: a word that somebody mistyped, and no part of a password that was not escaped."""
+    return len(text) <= 30 and text.replace("+", "").replace("_", "").isalpha() and text.isascii()
 
 
 def _positive(text: str) -> bool:

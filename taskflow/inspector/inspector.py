@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..broker.command import Plain
 from ..broker.commands.queues import pause, resume
@@ -10,7 +10,7 @@ from ..broker.keys import CANCEL_CHANNEL
 from ..broker.sync import Broker
 from ..errors import IllegalMove
 from ..states import State
-from . import cluster, facts, moving, queues, removal, servers, tasks
+from . import cluster, doctor, facts, moving, queues, removal, servers, tasks
 from .values import (
     ClusterQueue,
     DayCounts,
@@ -203,3 +203,12 @@ class Inspector:
     def stats(self) -> Stats:
         """Everything at a glance."""
         return facts.read_stats(self._broker)
+
+    def examine(self, names: Sequence[str] = (), *, fix: bool = False) -> doctor.Diagnosis:
+        """Find what is wrong with the servers and with what is stored: all queues, or those named.
+
+        Args:
+            names: the queues; empty: all.
+            fix: put right what can be, and examine again: the findings are then what is still wrong.
+        """
+        return doctor.examine(self._broker, names, fix=fix)

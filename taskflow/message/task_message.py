@@ -188,7 +188,20 @@ def unique_key(queue: str, type: str, payload: bytes | None) -> str:
         >>> unique_key("default", "email:deliver", b'{"user_id":42}')
         'asynq:{default}:unique:email:deliver:1181f89307fa271072c095747d5813cc'
     """
-    digest = "" if payload is None else md5(payload, usedforsecurity=False).hexdigest()
+    return lock_key(queue, type, "" if payload is None else md5(payload, usedforsecurity=False).hexdigest())
+
+
+def lock_key(queue: str, type: str, digest: str) -> str:
+    """Name the lock of a task by what stands for its arguments.
+
+    Args:
+        queue: the queue's name.
+        type: the task's name.
+        digest: hexadecimal digits that are the same for equal arguments.
+
+    Returns:
+        The whole key, in the slot of its queue.
+    """
     return f"asynq:{{{queue}}}:unique:{type}:{digest}"
 
 

@@ -13,6 +13,9 @@ import msgspec
 LENGTH = 4
 """Bytes of the length in front of a frame, big-endian."""
 
+MOST_BYTES = 0x1FFF_FFFF
+"""Of one frame. What begins with text that somebody wrote into the socket would be longer."""
+
 
 class Job(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A task on its way to a child.
@@ -53,6 +56,18 @@ class TaskFacts(msgspec.Struct, array_like=True, frozen=True):
     queue: str
 
 
+class Aggregation(msgspec.Struct, array_like=True, frozen=True):
+    """What becomes of a queue's aggregation groups. `template` is the message of the task that takes their place, without
+    arguments; times are whole seconds, 0 switches `max_delay` and `max_size` off.
+    """
+
+    queue: str
+    template: bytes
+    grace: int
+    max_delay: int
+    max_size: int
+
+
 class Hello(msgspec.Struct, tag="hello", frozen=True):
     """A child's first frame: what the app is."""
 
@@ -60,6 +75,7 @@ class Hello(msgspec.Struct, tag="hello", frozen=True):
     broker: str
     tasks: list[TaskFacts]
     pid: int
+    aggregations: list[Aggregation] = []
 
 
 class ImportFailed(msgspec.Struct, tag="failed", frozen=True):
@@ -111,9 +127,42 @@ class DumpStacks(msgspec.Struct, tag="stacks", frozen=True):
 FromChild = Hello | ImportFailed | Outcomes | Returned | Pong
 FromWorker = Jobs | Cancel | Ping | DumpStacks
 
+
+class BadFrame(ValueError):
+    """The bytes are no frame: whoever sent them is not to be listened to any more."""
+
+
 _encoder = msgspec.msgpack.Encoder()
-decode_from_child: Callable[[bytes], FromChild] = msgspec.msgpack.Decoder(FromChild).decode
-decode_from_worker: Callable[[bytes], FromWorker] = msgspec.msgpack.Decoder(FromWorker).decode
+_from_child: Callable[[bytes], FromChild] = msgspec.msgpack.Decoder(FromChild).decode
+_from_worker: Callable[[bytes], FromWorker] = msgspec.msgpack.Decoder(FromWorker).decode
+
+
+def decode_from_child(body: bytes) -> FromChild:
+    """Read a child's frame; raises BadFrame."""
+    try:
+        return _from_child(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadFrame(type(error).__name__) from None
+
+
+def decode_from_worker(body: bytes) -> FromWorker:
+    """Read the worker's frame; raises BadFrame."""
+    try:
+        return _from_worker(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise BadFrame(type(error).__name__) from None
+
+
+def body_size(header: bytes) -> int:
+    """The length of the frame that follows.
+
+    Raises:
+        BadFrame: no frame is so long.
+    """
+    size = int.from_bytes(header, "big")
+    if size > MOST_BYTES:
+        raise BadFrame(f"a frame of {size:,} bytes")
+    return size
 
 
 def frame(value: Any) -> bytes:

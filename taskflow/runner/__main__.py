@@ -22,13 +22,16 @@ def run() -> int:
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--log-level", default="info")
     parser.add_argument("--log-format", default="text")
+    parser.add_argument("--log-errors", action="store_true")
     options = parser.parse_args()
     # Terminals and service managers send their signals to the whole group; the worker alone decides when a
     # child ends.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     os.environ["TASKFLOW_WORKER"] = "1"
-    setup(options.log_level, options.log_format)
+    setup(options.log_level, options.log_format, errors=options.log_errors)
+    for descriptor in (options.socket, options.page):
+        os.set_inheritable(descriptor, False)  # what a task starts has no business there
     page = Page(options.page, options.slots)
     return main(options.app, socket.socket(fileno=options.socket), page, options.slots)
 

@@ -104,7 +104,7 @@ class Child:
         self._app = app
         self._connection = connection
         self._outbox = Outbox(connection)
-        self._executor = Executor(app.tasks)
+        self._executor = Executor(app.tasks, app.seal, error_text=app.error_text)
         shared = Slots(page, slots)
         self._threads = ThreadPool(slots, self._executor, shared, self._outbox.outcome, self._outbox.returned)
         self._loop = LoopPool(self._executor, shared, self._outbox.outcome, self._outbox.returned)
@@ -122,7 +122,7 @@ class Child:
     def _read(self) -> None:
         with self._connection.makefile("rb", buffering=1 << 18) as stream:
             while header := stream.read(frames.LENGTH):
-                body = stream.read(int.from_bytes(header, "big"))
+                body = stream.read(frames.body_size(header))
                 self._handle(frames.decode_from_worker(body))
 
     def _handle(self, value: frames.FromWorker) -> None:
@@ -151,7 +151,13 @@ class Child:
 def hello(app: TaskFlow) -> frames.Hello:
     """What the worker is told about the app."""
     tasks = [frames.TaskFacts(task.name, task.queue) for task in app.tasks.values()]
-    return frames.Hello(app=app.name, broker=app.broker_url, tasks=tasks, pid=os.getpid())
+    aggregations = [
+        frames.Aggregation(rule.queue, rule.template.encode(), rule.grace, rule.max_delay, rule.max_size)
+        for rule in app.aggregations.values()
+    ]
+    return frames.Hello(
+        app=app.name, broker=app.broker_url, tasks=tasks, pid=os.getpid(), aggregations=aggregations
+    )
 
 
 def load(spec: str, say: Callable[[Any], None]) -> TaskFlow | None:
@@ -190,6 +196,9 @@ def main(spec: str, connection: socket.socket, page: Page, slots: int, *, here: 
         Child(app, connection, page, slots).run(here=here)
     except ConnectionError:
         # The worker went away while the app was being imported.
+        return 1
+    except frames.BadFrame as error:
+        logger.error("The worker wrote what is no frame (%s); this child ends", error)
         return 1
     # Ends at once, whatever its threads are doing: the worker has closed the socket and given back what they
     # hold.

@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .. import context
-from ..errors import DecodeError, TaskTimeout
+from ..errors import DecodeError, MessageError, NotForThisWorker, TaskTimeout
 from ..message.payload import encode_result
+from ..message.seal import CONTENT_TYPE_HEADER, NO_KEYS, Seal
 from ..message.task_message import TaskMessage
 from ..pipe.frames import Job, Outcome
 from ..task import BaseTask
+from ..telemetry.logs import place
 from . import outcome
 
 logger = logging.getLogger("taskflow.task")
@@ -61,22 +63,54 @@ class Executor:
 
     Args:
         tasks: the app's tasks by name.
+        seal: what the app's keys ask of a message; None: it has no keys.
+        error_text: whether the text of an exception becomes the error of its task.
     """
 
-    def __init__(self, tasks: dict[str, BaseTask[Any, Any]]) -> None:
+    def __init__(
+        self, tasks: dict[str, BaseTask[Any, Any]], seal: Seal | None = None, *, error_text: bool = True
+    ) -> None:
         self._tasks = tasks
+        self._seal = seal or NO_KEYS
+        self._sealed = seal is not None
+        self._error_text = error_text
         self._unknown: dict[bytes, int] = {}
+        self.refused = 0
+        """How many messages were archived unread."""
 
     def prepare(self, job: Job) -> Attempt | Outcome:
         """Read the message and find its task; or the outcome of a job that cannot be run."""
+        try:
+            return self._prepare(job)
+        except Exception as error:
+            # Nothing that is stored may end the process: its jobs would go back, and end the next one.
+            logger.exception(
+                "Task %s in queue %s cannot be prepared and was archived", _shown(job.id), job.queue
+            )
+            return outcome.unreadable(job.number, f"it cannot be prepared ({type(error).__name__})")
+
+    def _prepare(self, job: Job) -> Attempt | Outcome:
         try:
             message = TaskMessage.decode(job.message)
         except DecodeError as error:
             logger.error("Task %s in queue %s is unreadable and was archived", _shown(job.id), job.queue)
             return outcome.unreadable(job.number, str(error))
+        sealed = self._sealed or (message.headers and CONTENT_TYPE_HEADER in message.headers)
+        if sealed:
+            try:
+                self._seal.check_signature(message, job.queue, job.id)
+            except MessageError as error:
+                return self._refuse(job, message, error)
         task = self._tasks.get(message.type)
         if task is None:
             return self._put_back(job, message)
+        if sealed:
+            try:
+                self._seal.check_content(message, task.content_type)
+            except NotForThisWorker as error:
+                return self._put_back(job, message, str(error))
+            except MessageError as error:
+                return self._refuse(job, message, error)
         now = time.time()
         if job.failure:
             return self._report(job, message, task, TaskTimeout(job.failure), 0.0)
@@ -94,8 +128,14 @@ class Executor:
 
         Runs in the task's own thread or loop, since converting may be user code (pydantic's validators).
         """
+        job, message = attempt.job, attempt.message
         try:
-            attempt.kwargs = attempt.task.decode(attempt.message.payload)
+            payload = self._seal.open(message, job.queue, job.id) if message.headers else message.payload
+            attempt.kwargs = attempt.task.decode(payload)
+        except NotForThisWorker as error:
+            return self._put_back(job, message, str(error))
+        except MessageError as error:
+            return self._refuse(job, message, error)
         except Exception as error:  # noqa: BLE001 - a validator may raise anything; the attempt still needs its verdict
             return self.fail(attempt, error)
         return None
@@ -108,7 +148,9 @@ class Executor:
         if message.retention > 0:
             try:
                 result = encode_result(value)
-            except TypeError as error:
+                if self._sealed:
+                    result = self._seal.close_result(message, attempt.job.queue, attempt.job.id, result)
+            except Exception as error:  # noqa: BLE001 - a model's own serialiser may raise anything
                 # It has run: another attempt would do the work again and fail in the same way.
                 _log(
                     logging.ERROR,
@@ -116,7 +158,7 @@ class Executor:
                     message,
                     attempt.job.queue,
                 )
-                return outcome.archived(number, message, outcome.text_of(error), error, time.time(), seconds)
+                return outcome.archived(number, message, self._text(error), error, time.time(), seconds)
         _log(logging.INFO, "Task %s[%s] succeeded in %.4fs", message, attempt.job.queue, seconds)
         return outcome.succeeded(number, message, result, time.time(), seconds)
 
@@ -131,15 +173,15 @@ class Executor:
         self, job: Job, message: TaskMessage, task: BaseTask[Any, Any], error: BaseException, seconds: float
     ) -> Outcome:
         try:
-            verdict = outcome.failed(job, message, error, task.policy, time.time(), seconds)
+            text = self._text(error)
+            verdict = outcome.failed(job, message, error, text, task.policy, time.time(), seconds)
         except Exception as broken:
             logger.exception("The retry policy of task %s raised", message.type)
-            verdict = outcome.archived(
-                job.number, message, outcome.text_of(broken), broken, time.time(), seconds
-            )
+            verdict = outcome.archived(job.number, message, self._text(broken), broken, time.time(), seconds)
         # The exception's text may hold an argument, so a log line has its type and place only; the text is in
         # the task.
-        what = f"{type(error).__name__}{_place(error, task)}"
+        where = place(error, task.source)
+        what = f"{type(error).__name__} at {where}" if where else type(error).__name__
         if verdict.verb == "r":
             _log(
                 logging.WARNING,
@@ -158,7 +200,30 @@ class Executor:
             logger.debug("Traceback of task %s[%s]", message.type, message.id, exc_info=error)
         return verdict
 
-    def _put_back(self, job: Job, message: TaskMessage) -> Outcome:
+    def _text(self, error: BaseException) -> str:
+        return outcome.text_of(error, whole=self._error_text)
+
+    def _refuse(self, job: Job, message: TaskMessage, error: MessageError) -> Outcome:
+        """Archive a message unread: what was not signed by us is not even decoded."""
+        self.refused += 1
+        logger.error(
+            "Task %s in queue %s was archived unread: %s (%d so far in this process)",
+            _shown(job.id),
+            job.queue,
+            error,
+            self.refused,
+            extra={
+                "facts": {
+                    "id": _shown(job.id),
+                    "queue": job.queue,
+                    "reason": getattr(error, "reason", type(error).__name__),
+                    "refused": self.refused,
+                }
+            },
+        )
+        return outcome.refused(job.number, message, error, time.time())
+
+    def _put_back(self, job: Job, message: TaskMessage, why: str = "is not known to this app") -> Outcome:
         times = self._unknown.get(job.id, 0)
         if len(self._unknown) > 10_000:
             self._unknown.clear()
@@ -166,9 +231,10 @@ class Executor:
         verdict = outcome.unknown(job.number, times)
         _log(
             logging.WARNING,
-            "Task %s[%s] is not known to this app; put back for %.0fs, for a worker that knows it",
+            "Task %s[%s] %s; put back for %.0fs, for a worker that can run it",
             message,
             job.queue,
+            why,
             verdict.at,
         )
         return verdict
@@ -190,18 +256,6 @@ def _log(level: int, text: str, message: TaskMessage, queue: str, *values: objec
         if values and isinstance(values[0], float):
             facts["seconds"] = round(values[0], 6)
         logger.log(level, text, message.type, message.id, *values, extra={"facts": facts})
-
-
-def _place(error: BaseException, task: BaseTask[Any, Any]) -> str:
-    """Where the exception came from, in the task's own file if it passed through it."""
-    frames = []
-    trace = error.__traceback__
-    while trace is not None:
-        frames.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
-        trace = trace.tb_next
-    own = [frame for frame in frames if frame[0] == task.function.__code__.co_filename]
-    place = own[-1] if own else frames[-1] if frames else None
-    return f" at {place[0]}:{place[1]}" if place else ""
 
 
 def _shown(task_id: bytes) -> str:

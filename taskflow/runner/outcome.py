@@ -6,7 +6,14 @@ import json
 import random
 from dataclasses import replace
 
-from ..errors import InvalidArguments
+from ..errors import (
+    InvalidArguments,
+    MessageError,
+    ResultNotSerializable,
+    TaskCancelled,
+    TaskTimeout,
+    TaskVerdict,
+)
 from ..message.task_message import TaskMessage, sanitize_text
 from ..pipe.frames import Job, Outcome
 from ..retry import RetryPolicy
@@ -14,6 +21,16 @@ from ..states import Verb
 
 UNKNOWN_FIRST_DELAY = 2.0
 UNKNOWN_LONGEST_DELAY = 300.0
+
+_OUR_WORDS = (
+    InvalidArguments,
+    MessageError,
+    ResultNotSerializable,
+    TaskCancelled,
+    TaskTimeout,
+    TaskVerdict,
+)
+"""What is raised with a text that holds no data: taskflow's own, and the reasons that a task gives for its verdict."""
 
 
 def succeeded(number: int, message: TaskMessage, result: bytes, now: float, seconds: float) -> Outcome:
@@ -33,10 +50,15 @@ def succeeded(number: int, message: TaskMessage, result: bytes, now: float, seco
 
 
 def failed(
-    job: Job, message: TaskMessage, error: BaseException, policy: RetryPolicy, now: float, seconds: float
+    job: Job,
+    message: TaskMessage,
+    error: BaseException,
+    text: str,
+    policy: RetryPolicy,
+    now: float,
+    seconds: float,
 ) -> Outcome:
     """The task raised: retried or archived, as the exception and the task's policy say."""
-    text = text_of(error)
     if isinstance(error, InvalidArguments):
         # The stored arguments will not fit next time either.
         return archived(job.number, message, text, error, now, seconds)
@@ -67,6 +89,11 @@ def archived(
     )
 
 
+def refused(number: int, message: TaskMessage, error: MessageError, now: float) -> Outcome:
+    """The message may not be read, or cannot: archived unread, with its payload as it is."""
+    return archived(number, message, sanitize_text(str(error)), error, now)
+
+
 def unreadable(number: int, reason: str) -> Outcome:
     """The stored bytes are no message: archived as they are, with the reason beside them."""
     return Outcome(number, Verb.ARCHIVE_RAW, error=json.dumps({"type": "DecodeError", "text": reason}))
@@ -78,8 +105,14 @@ def unknown(number: int, times: int) -> Outcome:
     return Outcome(number, Verb.PUT_BACK, at=delay * random.uniform(0.8, 1.2))
 
 
-def text_of(error: BaseException) -> str:
-    """What is stored as the task's error: the exception's own text, or its type where it has none."""
+def text_of(error: BaseException, *, whole: bool = True) -> str:
+    """What is stored as the task's error.
+
+    The exception's own text, or its type where it has none; with `whole` False only its type, unless the text
+    is known to hold no data.
+    """
+    if not whole and not isinstance(error, _OUR_WORDS):
+        return sanitize_text(type(error).__name__)
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - the user's __str__ may do anything; the attempt still needs its verdict

@@ -1,7 +1,8 @@
 """The log of a worker and its children: one line per event, as text or JSON, on standard error.
 
-A line never holds an argument, a result or a password. The facts of an event (`task`, `id`, `queue`,
-`seconds`) are in the record's `facts`, so that both formats show the same.
+A line never holds an argument, a result or a password, nor the text of an exception: that may quote any of
+them. The facts of an event (`task`, `id`, `queue`, `seconds`) are in the record's `facts`, so that both formats
+show the same.
 """
 
 from __future__ import annotations
@@ -9,23 +10,49 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FORMATS = ("text", "json")
 
+OURS = "taskflow"
+"""The loggers that are held to this. What tasks log themselves is theirs, and shown as it is."""
 
-class TextFormatter(logging.Formatter):
+
+class _Formatter(logging.Formatter):
+    """What both formats share.
+
+    Args:
+        errors: show the texts of exceptions, and the lines of code that raised them.
+    """
+
+    def __init__(self, *, errors: bool = False) -> None:
+        super().__init__()
+        self._errors = errors
+
+    def traceback(self, record: logging.LogRecord) -> str:
+        """The traceback of a record; "" when it has none."""
+        if not record.exc_info or record.exc_info[1] is None:
+            return ""
+        if self._errors or not _is_ours(record):
+            return self.formatException(record.exc_info)
+        return "\n".join(_places(record.exc_info[1]))
+
+
+class TextFormatter(_Formatter):
     """`2026-11-24T06:13:50.123Z INFO worker[411]: Task images:resize[4f…] succeeded in 0.012s`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; a traceback, where there is one, below it."""
-        line = f"{_time(record)} {record.levelname} {_source(record)}: {record.getMessage()}"
-        return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+        line = f"{_time(record)} {record.levelname} {_source(record)}: {_message(record)}"
+        trace = self.traceback(record)
+        return f"{line}\n{trace}" if trace else line
 
 
-class JSONFormatter(logging.Formatter):
+class JSONFormatter(_Formatter):
     """One JSON object per line: ts, level, logger, pid, message, and the event's own facts."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -38,24 +65,90 @@ class JSONFormatter(logging.Formatter):
             "message": record.getMessage(),
             **getattr(record, "facts", {}),
         }
-        if record.exc_info:
-            value["traceback"] = self.formatException(record.exc_info)
+        trace = self.traceback(record)
+        if trace:
+            value["traceback"] = trace
         return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def setup(level: str, log_format: str) -> None:
+def setup(level: str, log_format: str, *, errors: bool = False) -> None:
     """Send the log of taskflow, and what tasks log themselves, to standard error.
 
     Args:
         level: one of `LEVELS`.
         log_format: one of `FORMATS`.
+        errors: show the texts of exceptions too, which may hold arguments and secrets.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JSONFormatter() if log_format == "json" else TextFormatter())
+    handler.setFormatter(
+        JSONFormatter(errors=errors) if log_format == "json" else TextFormatter(errors=errors)
+    )
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING if level == "debug" else level.upper())
-    logging.getLogger("taskflow").setLevel(level.upper())
+    logging.getLogger(OURS).setLevel(level.upper())
+
+
+def place(error: BaseException, prefer: str = "") -> str:
+    """Where an exception came from.
+
+    Args:
+        error: the exception.
+        prefer: a file: its last line that the exception passed through, if there is one; else where it was
+            raised.
+
+    Returns:
+        `file:line`, or "" for one that was never raised.
+    """
+    frames = list(_frames(error.__traceback__))
+    own = [(file, line) for file, line, _ in frames if file == prefer]
+    places = own or [(file, line) for file, line, _ in frames]
+    return f"{places[-1][0]}:{places[-1][1]}" if places else ""
+
+
+def _places(error: BaseException | None) -> Iterator[str]:
+    """A traceback with files, lines, functions and types only, and with what led to it."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        for file, line, function in _frames(error.__traceback__):
+            yield f'  File "{file}", line {line}, in {function}'
+        yield type(error).__qualname__
+        if error.__cause__ is not None:
+            yield "caused by"
+            error = error.__cause__
+        elif error.__context__ is not None and not error.__suppress_context__:
+            yield "while this was being handled"
+            error = error.__context__
+        else:
+            return
+
+
+def _frames(trace: TracebackType | None) -> Iterator[tuple[str, int, str]]:
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        yield code.co_filename, trace.tb_lineno, code.co_qualname
+        trace = trace.tb_next
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    return record.name == OURS or record.name.startswith(OURS + ".")
+
+
+def _message(record: logging.LogRecord) -> str:
+    """The message. Names and ids in ours are foreign text: none of them begins a line of its own, or moves a
+    cursor.
+    """
+    if isinstance(record.args, tuple) and _is_ours(record):
+        words = tuple(_printable(word) if isinstance(word, str) else word for word in record.args)
+        return str(record.msg) % words if words else str(record.msg)
+    return record.getMessage()
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
 
 
 def _time(record: logging.LogRecord) -> str:

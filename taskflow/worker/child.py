@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ from typing import Any, Protocol
 
 from ..pipe import frames, page
 from .holdings import Held
+
+logger = logging.getLogger("taskflow.worker")
 
 AHEAD_SECONDS = 0.05
 """Quick tasks are sent ahead of the free slots, as many as will start within this time at their measured
@@ -85,8 +88,14 @@ class Child:
 
     async def _read(self) -> frames.FromChild:
         header = await self._reader.readexactly(frames.LENGTH)
-        body = await self._reader.readexactly(int.from_bytes(header, "big"))
-        return frames.decode_from_child(body)
+        try:
+            body = await self._reader.readexactly(frames.body_size(header))
+            return frames.decode_from_child(body)
+        except frames.BadFrame as error:
+            # The user's code has the same process: it may have written into our socket.
+            logger.error("A child wrote what is no frame (%s): it is ended", error)
+            self.kill()
+            raise EOFError from None
 
     # --- work -----------------------------------------------------------------------------------------------
 
@@ -151,6 +160,8 @@ class Child:
         if not late:
             return []
         self.stalled = True
+        # Something slow is running: nothing is sent ahead until quick outcomes have been seen again.
+        self._seconds = max(self._seconds, START_SECONDS)
         taken_back = self.recall()
         self.send(frames.Ping())
         return taken_back

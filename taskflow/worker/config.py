@@ -39,6 +39,7 @@ class WorkerConfig:
         health_port: where to answer `GET /healthz` on loopback; None: nowhere.
         log_level: as in `telemetry.logs.LEVELS`.
         log_format: `text` or `json`.
+        log_errors: log the texts of exceptions too.
     """
 
     app: str
@@ -53,6 +54,7 @@ class WorkerConfig:
     health_port: int | None = None
     log_level: str = "info"
     log_format: str = "text"
+    log_errors: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.slots <= MAX_SLOTS:

@@ -23,6 +23,7 @@ class Held:
     taken_at: float = field(default_factory=time.monotonic)
     failure: str = ""
     lost: bool = False
+    _fingerprint: str = ""
 
     @property
     def id(self) -> str:
@@ -31,7 +32,9 @@ class Held:
 
     def fingerprint(self) -> str:
         """The SHA-1 of the message as it was taken: proves to the server that it is still ours."""
-        return hashlib.sha1(self.taken.message).hexdigest()
+        if not self._fingerprint:
+            self._fingerprint = hashlib.sha1(self.taken.message).hexdigest()
+        return self._fingerprint
 
 
 class Holdings:

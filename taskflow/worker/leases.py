@@ -34,7 +34,10 @@ class Leases(Service):
             batches += [held[start : start + BATCH] for start in range(0, len(held), BATCH)]
         if not batches:
             return PERIOD
-        commands = [extend(batch[0].queue, self._owner, [held.id for held in batch]) for batch in batches]
+        commands = [
+            extend(batch[0].queue, self._owner, [(held.id, held.fingerprint()) for held in batch])
+            for batch in batches
+        ]
         replies = await self._broker.run_many(commands, PERIOD)
         for batch, reply in zip(batches, replies, strict=True):
             if isinstance(reply, BrokerError):

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -26,7 +27,7 @@ def run(config: WorkerConfig) -> None:
         AppNotFound: the app cannot be imported.
         BrokerUnavailable: the broker cannot be reached at the start.
     """
-    setup(config.log_level, config.log_format)
+    setup(config.log_level, config.log_format, errors=config.log_errors)
     if config.pool == "solo":
         _run_solo(config)
     else:
@@ -76,17 +77,27 @@ def _run_solo(config: WorkerConfig) -> None:
             await worker.run()
         except TaskFlowError as error:
             failed.append(error)
+
+    def run_worker() -> None:
+        try:
+            asyncio.run(work())
         finally:
             ended.set()
-            # The main thread may be inside a task or waiting for one: only a signal brings it back.
-            os.kill(os.getpid(), signal.SIGUSR2)
+            # The main thread may be inside a task or waiting for one: only a signal brings it back, and one that
+            # comes just before it begins to wait does not.
+            while not leaving:
+                os.kill(os.getpid(), signal.SIGUSR2)
+                time.sleep(0.05)
 
     signal_acts: dict[int, Callable[[], object]] = {}
     ended = threading.Event()
+    leaving: list[bool] = []
 
     def on_signal(number: int, _frame: object) -> None:
         if ended.is_set():
-            raise _Ended
+            if not leaving:
+                raise _Ended
+            return
         if number in signal_acts:
             signal_acts[number]()
 
@@ -99,7 +110,7 @@ def _run_solo(config: WorkerConfig) -> None:
         signal.SIGUSR2,
     ):
         signal.signal(number, on_signal)
-    thread = threading.Thread(target=lambda: asyncio.run(work()), name="taskflow-worker", daemon=True)
+    thread = threading.Thread(target=run_worker, name="taskflow-worker", daemon=True)
     thread.start()
     try:
         while not started.wait(0.1) and not ended.is_set():
@@ -110,9 +121,10 @@ def _run_solo(config: WorkerConfig) -> None:
         while True:
             ended.wait(0.1)
             if ended.is_set():
+                leaving.append(True)
                 raise _Ended
     except _Ended:
-        pass
+        leaving.append(True)
     thread.join(5)
     if failed:
         raise failed[0]

@@ -191,6 +191,7 @@ class Supervisor:
             f"--slots={config.slots}",
             f"--log-level={config.log_level}",
             f"--log-format={config.log_format}",
+            *(["--log-errors"] if config.log_errors else []),
             pass_fds=(connection, memory),
             stdin=asyncio.subprocess.DEVNULL,
         )

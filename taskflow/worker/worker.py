@@ -27,8 +27,10 @@ from .health import Health, HealthServer
 from .heartbeat import Heartbeat
 from .holdings import Held, Holdings
 from .leases import Leases
+from .maintenance.aggregator import Aggregator
 from .maintenance.forwarder import Forwarder
 from .maintenance.recoverer import Janitor, Recoverer
+from .maintenance.sweeper import Sweeper
 from .poison import MOST_CRASHES, archive_poison
 from .service import Service
 from .shares import Shares
@@ -85,9 +87,9 @@ class Worker:
             await self._supervisor.drain(lambda: 0.0)
             raise
         queues = self._config.queues or queues_of(hello)
-        self._wire(broker, queues)
+        self._wire(broker, queues, hello)
         self._open_health()
-        logger.info("%s", banner(self._config, hello, str(broker.driver.url), queues))
+        logger.info(banner(self._config, hello, str(broker.driver.url), queues))
         try:
             for service in self._services:
                 service.start()
@@ -151,7 +153,7 @@ class Worker:
             raise
         return broker
 
-    def _wire(self, broker: AsyncBroker, queues: Mapping[str, int]) -> None:
+    def _wire(self, broker: AsyncBroker, queues: Mapping[str, int], hello: frames.Hello) -> None:
         owner = self._identity.owner
         self._acker = Acker(broker, owner, self._holdings, self._clock)
         self._shares = Shares(queues, strict=self._config.strict, room=self._supervisor.room, most=BATCH)
@@ -175,6 +177,8 @@ class Worker:
             *(Forwarder(queue, broker, self._clock) for queue in queues),
             *(Recoverer(queue, broker) for queue in queues),
             *(Janitor(queue, broker) for queue in queues),
+            *(Sweeper(queue, broker) for queue in queues),
+            *(Aggregator(rule.queue, rule, broker) for rule in hello.aggregations if rule.queue in queues),
             *self._fetchers,
         ]
 

@@ -24,8 +24,8 @@ FAULTS = (Fate.CLOSE, Fate.BEFORE, Fate.SILENT)
 class Policy:
     """Decides for each command, and counts.
 
-    With `every`, each script meets a fault at every so-manieth of its own calls, whatever others do: so no script
-    is spared because it is rare. With `probability`, each call may.
+    With `every`, each script meets a fault at its second and at every so-manieth of its own calls, whatever others
+    do: so no script is spared because it is rare. With `probability`, each call may.
 
     Args:
         rng: seeded.
@@ -61,6 +61,12 @@ class Policy:
             self.counts[name, fate] += 1
             return fate
 
+    def quiet(self) -> Policy:
+        """A policy that lets everything pass and goes on with these counts."""
+        policy = Policy(self._rng, kinds=())
+        policy.counts, policy._lock = self.counts, self._lock
+        return policy
+
     def faults(self, name: str) -> int:
         """How many calls of this name have met a fault."""
         return sum(count for (which, fate), count in self.counts.items() if which == name and fate in FAULTS)
@@ -70,7 +76,7 @@ class Policy:
         if not eligible or not self._kinds:
             return Fate.PASS
         self._calls[name] += 1
-        if self._every and self._calls[name] % self._every == 0:
+        if self._every and (self._calls[name] == 2 or self._calls[name] % self._every == 0):
             self._faults[name] += 1
             return self._kinds[(self._faults[name] - 1) % len(self._kinds)]
         if self._probability and self._rng.random() < self._probability:

@@ -187,7 +187,10 @@ class _Connection:
             writer.transport.abort()
 
     async def _pump(
-        self, reader: asyncio.StreamReader, handle: Callable[[bytes], bytes | None], writer: asyncio.StreamWriter
+        self,
+        reader: asyncio.StreamReader,
+        handle: Callable[[bytes], bytes | None],
+        writer: asyncio.StreamWriter,
     ) -> None:
         splitter = Splitter()
         with contextlib.suppress(OSError):

@@ -28,7 +28,11 @@ def app(cluster: Cluster) -> Iterator[TaskFlow]:
     """The tutorial's tasks, on the cluster."""
     cluster.heal()
     app = TaskFlow("tutorial", broker=cluster.url, retention=600, enqueue_timeout=30)
-    for name, queue in (("images:resize", "images"), ("webhooks:sync", "webhooks"), ("notifications:email", "notifications")):
+    for name, queue in (
+        ("images:resize", "images"),
+        ("webhooks:sync", "webhooks"),
+        ("notifications:email", "notifications"),
+    ):
 
         @app.task(name=name, queue=queue)
         def task(number: int) -> int:
@@ -59,7 +63,11 @@ def test_queues_live_on_the_slots_of_the_tutorial(app: TaskFlow, worker: WorkerP
     for task in app.tasks.values():
         assert task.delay(7).get(20) == 7
     placed = Inspector(app.client.broker).cluster_queues(QUEUES)
-    assert {one.queue: one.key_slot for one in placed} == {"images": 9450, "webhooks": 4418, "notifications": 16340}
+    assert {one.queue: one.key_slot for one in placed} == {
+        "images": 9450,
+        "webhooks": 4418,
+        "notifications": 16340,
+    }
     assert all([node.role for node in one.nodes] == ["master", "replica"] for one in placed)
     assert len({one.nodes[0].port for one in placed}) == 3
 

@@ -111,14 +111,21 @@ def test_enqueue_many_has_an_outcome_for_each(q: Queue) -> None:
         EnqueueReply(Enqueued.ID_TAKEN),
         CREATED,
     ]
-    assert [q.state(task_id) for task_id in ("x", "u1", "u2", "later")] == ["pending", "pending", "gone", "scheduled"]
+    assert [q.state(task_id) for task_id in ("x", "u1", "u2", "later")] == [
+        "pending",
+        "pending",
+        "gone",
+        "scheduled",
+    ]
     assert q.call("GET", lock) == b"u1"
     assert 50 <= q.call("TTL", lock) <= 60
 
 
 def test_a_repeated_enqueue_is_a_success_and_a_first_one_a_conflict(q: Queue) -> None:
     lock = unique_key(q.name, "noop", b"{}")
-    command = enqueue(q.name, [NewTask(q.message("a")), NewTask(q.message("u", unique_key=lock), lock_seconds=60)])
+    command = enqueue(
+        q.name, [NewTask(q.message("a")), NewTask(q.message("u", unique_key=lock), lock_seconds=60)]
+    )
     assert q.run(command) == [CREATED, CREATED]
     repeated = replace(command, args=[1, *command.args[1:]])
     assert q.run(repeated) == [EnqueueReply(Enqueued.ALREADY_THERE)] * 2
@@ -278,12 +285,19 @@ def test_a_verdict_is_refused_to_whoever_does_not_hold_the_task(q: Queue, verb: 
 def test_a_repeated_verdict_changes_nothing_and_is_a_success(q: Queue, verb: Verb) -> None:
     q.add("a", "other")
     a, _ = q.take()
-    verdict = Verdict("a", verb, hashlib.sha1(a.message).hexdigest(), message=b"" if verb in "dqku" else a.message, at=9)
+    verdict = Verdict(
+        "a", verb, hashlib.sha1(a.message).hexdigest(), message=b"" if verb in "dqku" else a.message, at=9
+    )
     command = finish(q.name, "me", [verdict], time.time())
     assert q.run(command) == [Written.WRITTEN]
     before = (q.state("a"), q.hash("a"), q.call("GET", q.keys.processed), q.call("LLEN", q.keys.pending))
     assert q.run(replace(command, args=[1, *command.args[1:]])) == [Written.ALREADY_WRITTEN]
-    assert before == (q.state("a"), q.hash("a"), q.call("GET", q.keys.processed), q.call("LLEN", q.keys.pending))
+    assert before == (
+        q.state("a"),
+        q.hash("a"),
+        q.call("GET", q.keys.processed),
+        q.call("LLEN", q.keys.pending),
+    )
 
 
 def test_forward_moves_what_is_due_and_says_what_comes_next(q: Queue) -> None:
@@ -323,7 +337,12 @@ def test_recover_takes_ours_at_the_end_of_the_lease_and_gos_half_a_minute_later(
         q.call("ZADD", q.keys.lease, score, task_id)
     q.call("DEL", q.keys.task("ghost"))
     assert sorted(q.run(recover(q.name))) == ["late-go", "ours"]
-    assert [q.state(task_id) for task_id in ("ours", "go", "late-go", "fresh")] == ["pending", "active", "pending", "active"]
+    assert [q.state(task_id) for task_id in ("ours", "go", "late-go", "fresh")] == [
+        "pending",
+        "active",
+        "pending",
+        "active",
+    ]
     assert q.hash("ours")[b"recoveries"] == b"1"
     assert b"owner" not in q.hash("ours")
     assert q.call("ZRANGE", q.keys.orphans, 0, -1) == [b"ghost"]
@@ -336,7 +355,9 @@ def test_extend_renews_what_is_held_and_names_what_is_not(q: Queue) -> None:
     q.call("HSET", q.keys.task("c"), "owner", "somebody else")
     for task_id in "ac":
         q.call("ZADD", q.keys.lease, 5, task_id)
-    assert q.run(extend(q.name, "me", ["a", "b", "c"])) == ["b", "c"]
+    tasks = [(one.id, hashlib.sha1(one.message).hexdigest()) for one in taken]
+    assert q.run(extend(q.name, "me", tasks)) == ["b", "c"]
+    assert q.run(extend(q.name, "me", [("a", "0" * 40)])) == ["a"], "Go has rewritten the message"
     assert float(q.call("ZSCORE", q.keys.lease, "a")) > time.time() + 20
     assert float(q.call("ZSCORE", q.keys.lease, "c")) == 5
     assert q.call("ZSCORE", q.keys.lease, "b") is None

@@ -27,7 +27,8 @@ FAST: dict[str, Any] = {"retry_delay_ms": 0, "delayed_check_ms": 100, "task_chec
 def end_leases(raw: redis.Redis, queue: str, seconds: int = 120) -> None:
     """Let so many seconds pass for every lease of the queue."""
     key = f"asynq:{{{queue}}}:lease"
-    for task_id in raw.zrange(key, 0, -1):
+    leases: Any = raw.zrange(key, 0, -1)
+    for task_id in leases:
         raw.zincrby(key, -seconds, task_id)
 
 
@@ -89,7 +90,7 @@ def test_a_python_worker_that_comes_back_late_changes_nothing(
 ) -> None:
     """It stood still, and Go has taken its task: at that moment Go is running it."""
     with python_side(valkey.url, tmp_path, queues={queue: 1}) as python:
-        task = python.task("slow").options(queue=queue, retention=60).delay(seconds=0.3, go="sleep:3000")
+        task = python.task("slow").options(queue=queue, retention=60).delay(seconds=1, go="sleep:4000")
         python.runs.wait_for(task.id)
         python.worker.signal(signal.SIGSTOP)  # not its child, which goes on and succeeds
         end_leases(raw, queue)

@@ -18,6 +18,8 @@ from tests.servers import Server, wait_until
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
+UNIQUE = {"type": "typed", "payload": '{"text":"a"}', "unique_ms": 600_000}
+
 LATE = 1.2
 """Seconds after its time by which a scheduled task must have started."""
 
@@ -174,11 +176,9 @@ class TestSchedule:
 
 
 class TestUnique:
-    TASK = {"type": "typed", "payload": '{"text":"a"}', "unique_ms": 600_000}
-
     def test_the_lock_is_free_after_success(self, peer: Peer, python: PythonSide, raw: redis.Redis) -> None:
         queue = python.queue()
-        task = {**self.TASK, "queue": queue, "retention_ms": 60_000}
+        task = {**UNIQUE, "queue": queue, "retention_ms": 60_000}
         (first,) = peer.enqueue([task])
         assert python.result(first["id"], queue).get(20) == "a:1.0:0"
         assert raw.keys(f"asynq:{{{queue}}}:unique:*") == []
@@ -195,7 +195,7 @@ class TestUnique:
         assert raw.get(lock) == task_id.encode()
 
     def test_goes_lock_keeps_a_python_client_out(self, peer: Peer, app: TaskFlow, queue: str) -> None:
-        (answer,) = peer.enqueue([{**self.TASK, "queue": queue}])
+        (answer,) = peer.enqueue([{**UNIQUE, "queue": queue}])
         with pytest.raises(DuplicateTask) as duplicate:
             app.get_task("typed").options(queue=queue, unique=600).delay(text="a")
         assert duplicate.value.holder == answer["id"]
@@ -203,7 +203,7 @@ class TestUnique:
 
     def test_pythons_lock_keeps_a_go_client_out(self, peer: Peer, app: TaskFlow, queue: str) -> None:
         app.get_task("typed").options(queue=queue, unique=600).delay(text="a")
-        (answer,) = peer.enqueue([{**self.TASK, "queue": queue}])
+        (answer,) = peer.enqueue([{**UNIQUE, "queue": queue}])
         assert (answer["ok"], answer.get("duplicate")) == (False, True)
 
     def test_no_payload_and_an_empty_object_have_locks_of_their_own(

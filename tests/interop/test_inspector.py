@@ -251,12 +251,16 @@ class TestMoves:
 
     def test_cannot_touch_what_runs(self, peer: Peer, python: PythonSide) -> None:
         queue = python.queue()
-        task = python.task("slow").options(queue=queue, retention=60).delay(seconds=1)
+        task = python.task("slow").options(queue=queue).delay(seconds=120)
         python.runs.wait_for(task.id)
         for op in ("run", "archive", "delete"):
-            with pytest.raises(PeerError, match="running|active"):
+            with pytest.raises(PeerError, match=r"running|active"):
                 peer.inspect(op, queue=queue, id=task.id)
-        assert task.get(20) == "slept"
+        with pytest.raises(PeerError, match="active tasks"):
+            peer.inspect("delete_queue", queue=queue, force=True)
+        assert task.state is State.ACTIVE
+        peer.inspect("cancel", id=task.id)
+        python.wait_for_state(State.ARCHIVED, task.id, queue)
 
     def test_changes_the_payload(self, peer: Peer, python: PythonSide) -> None:
         queue = python.queue()

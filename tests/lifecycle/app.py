@@ -95,3 +95,19 @@ def later(tag: str) -> int:
 @app.task
 def secretive(token: str) -> str:
     raise ValueError(f"cannot use {token}")
+
+
+@app.task
+def add_up(group: str, items: list[dict[str, int]]) -> str:
+    note("joined", f"{group}:{len(items)}:{sum(item['number'] for item in items)}")
+    return group
+
+
+@app.task
+def single(number: int) -> None:
+    note("single", str(number))
+
+
+# For the queue that the test names: a rule belongs to a queue.
+if os.environ.get("TASKFLOW_TEST_GROUPS"):
+    app.aggregate(add_up, queue=os.environ["TASKFLOW_TEST_GROUPS"], grace=1, max_size=50)

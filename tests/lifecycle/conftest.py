@@ -47,7 +47,7 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
 @pytest.fixture
 def tasks(valkey: Server, queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The module's tasks, sent to this test's queue on the real server."""
-    monkeypatch.setenv("TASKFLOW_BROKER", valkey.url)
+    monkeypatch.setenv("TASKFLOW_BROKER", valkey.url_as("producer"))
     module.app._client = None
 
     class Tasks:
@@ -62,13 +62,11 @@ def tasks(valkey: Server, queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture
-def worker(
-    valkey: Server, queue: str, ledger: Ledger
-) -> Callable[..., WorkerProcess]:
+def worker(valkey: Server, queue: str, ledger: Ledger) -> Callable[..., WorkerProcess]:
     """Starts workers of this test's queue."""
 
     def start(**options: Any) -> WorkerProcess:
         options.setdefault("queues", {queue: 1})
-        return WorkerProcess("tests.lifecycle.app", broker=valkey.url, **options)
+        return WorkerProcess("tests.lifecycle.app", broker=valkey.url_as("worker"), **options)
 
     return start

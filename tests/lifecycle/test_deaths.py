@@ -109,3 +109,18 @@ def _alive(pid: int) -> bool:
             return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_takes_up_again_what_a_dequeue_without_a_reply_took(
+    tasks: Any, worker: Any, ledger: Ledger, raw: redis.Redis, queue: str
+) -> None:
+    """The connections are cut again and again while tasks come: nothing waits for the end of a lease, and nothing runs twice."""
+    with worker(concurrency=4):
+        results = []
+        for number in range(120):
+            results.append(tasks.work.delay(f"c{number}"))
+            if number % 4 == 0:
+                raw.client_kill_filter(_type="normal", skipme=True)
+        assert [result.get(20) for result in results] == [f"c{n}" for n in range(120)]
+    assert all(ledger.count("start", f"c{n}") == 1 for n in range(120))
+    assert raw.zcard(f"asynq:{{{queue}}}:lease") == 0

@@ -158,3 +158,24 @@ def test_the_banner_names_everything_but_the_password(
     assert f"{queue}=1" in banner
     assert f"127.0.0.1:{valkey.port}" in banner
     assert "concurrency  6" in banner
+
+
+def test_a_group_is_joined_into_one_task(
+    tasks: Any, worker: Any, ledger: Ledger, queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every task of the group is in exactly one joined task, and none runs by itself."""
+    monkeypatch.setenv("TASKFLOW_TEST_GROUPS", queue)
+    with worker(concurrency=2) as process:
+        for number in range(120):
+            tasks.single.options(group="sums", retention=0).delay(number)
+        process.wait_for_log("of group sums")
+
+        def total() -> int:
+            return sum(int(line[1].split(":")[1]) for line in ledger.lines() if line[0] == "joined")
+
+        wait_until(lambda: total() >= 120, description="all are joined")
+    joined = [line[1].split(":") for line in ledger.lines() if line[0] == "joined"]
+    assert sum(int(count) for _, count, _ in joined) == 120
+    assert sum(int(numbers) for _, _, numbers in joined) == sum(range(120))
+    assert all(int(count) <= 50 for _, count, _ in joined)
+    assert not [line for line in ledger.lines() if line[0] == "single"]

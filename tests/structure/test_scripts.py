@@ -12,7 +12,18 @@ import redis
 
 from taskflow.broker import scripts
 from taskflow.broker.command import Command, Plain
-from taskflow.broker.commands import admin, dequeue, enqueue, finish, inspect, maintenance, queues, records
+from taskflow.broker.commands import (
+    admin,
+    aggregate,
+    dequeue,
+    enqueue,
+    finish,
+    inspect,
+    maintenance,
+    queues,
+    records,
+    sweep,
+)
 from taskflow.broker.keys import queue_keys
 from taskflow.connection.topology import key_slot
 from taskflow.message.task_message import TaskMessage
@@ -51,7 +62,12 @@ BUILDERS: dict[str, Callable[[], Any]] = {
         ],
     ),
     "dequeue": lambda: dequeue.dequeue(QUEUE, OWNER, "token", 20),
-    "extend": lambda: dequeue.extend(QUEUE, OWNER, ["a", "b"]),
+    "ripe": lambda: aggregate.ripe(QUEUE, "g", grace=1, max_delay=2, max_size=3),
+    "join": lambda: aggregate.join(
+        QUEUE, "g", TaskMessage(type="t", payload=None, id="j", queue=QUEUE, timeout=1), ["a", "b"]
+    ),
+    "held": lambda: dequeue.held(QUEUE, OWNER),
+    "extend": lambda: dequeue.extend(QUEUE, OWNER, [("a", "0" * 40), ("b", "1" * 40)]),
     "finish": lambda: finish.finish(
         QUEUE,
         OWNER,
@@ -82,6 +98,15 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "list_tasks": lambda: inspect.list_tasks(QUEUE, State.ACTIVE, 0, 30),
     "list_tasks of a group": lambda: inspect.list_aggregating(QUEUE, KEYS.group("a group"), 0, 30),
     "task_row": lambda: inspect.read_row(QUEUE, "a"),
+    "survey": lambda: sweep.survey(
+        QUEUE, [sweep.Source("pending"), sweep.Source("aggregating", 0, "a group")], cursor="0"
+    ),
+    "settle": lambda: sweep.settle(
+        QUEUE, [sweep.Item("a", "active", "0" * 40), sweep.Item("b", KEYS.group("a group"), expiry=9)]
+    ),
+    "reclaim": lambda: sweep.reclaim(QUEUE, ["a group"]),
+    "release_locks": lambda: sweep.release_locks(QUEUE, [KEYS.unique_prefix + "images:resize:0cc1"]),
+    "read_states": lambda: sweep.read_states(QUEUE, ["a", "b"]),
     "record_server": lambda: records.write_server("host", 1, "5a0c", b"info", [("a", b"running")], 1.0),
 }
 

@@ -10,7 +10,7 @@ import pytest
 from redis import exceptions as redis_errors
 from redis._parsers.base import BaseParser
 
-from taskflow.connection.exchange import Broken, Exchange, Pause, Refresh, Trips
+from taskflow.connection.exchange import Broken, Confirmed, Exchange, Pause, Refresh, Trips
 from taskflow.connection.topology import Topology, key_slot
 from taskflow.errors import BrokerAuthError, BrokerUnavailable, ScriptError
 
@@ -24,6 +24,7 @@ class Ask:
     name: str = "ask"
     slot: int | None = 5
     node: Any = None
+    durable: bool = False
 
     def wire(self, *, full: bool, resent: bool) -> tuple[Any, ...]:
         return (self.name, full, resent)
@@ -204,3 +205,39 @@ def test_redirections_that_go_in_circles_are_slowed_down() -> None:
 def test_the_tutorials_queues_have_the_tutorials_slots() -> None:
     slots = {name: key_slot(f"asynq:{{{name}}}:pending") for name in ("images", "webhooks", "notifications")}
     assert slots == {"images": 9450, "webhooks": 4418, "notifications": 16340}
+
+
+def test_a_durable_write_is_confirmed_down_its_own_connection() -> None:
+    play = Play(cluster(), lambda trip, _: ["done", 1])
+    assert play.run(Ask(durable=True)) == [Confirmed(("value", "done"), 1)]
+    assert [wire[0] for wire in play.steps[0].trips[0].wires] == ["ask", "WAIT"]
+
+
+def test_one_wait_confirms_a_whole_pipeline_and_leaves_the_others_alone() -> None:
+    play = Play(cluster(), lambda trip, _: [*("done" for _ in trip.wires[:-1]), 2])
+    values = play.run(Ask(durable=True), Ask(), Ask(durable=True))
+    assert values == [Confirmed(("value", "done"), 2), ("value", "done"), Confirmed(("value", "done"), 2)]
+    assert sum(wire[0] == "WAIT" for wire in play.steps[0].trips[0].wires) == 1
+
+
+def test_an_unconfirmed_write_is_written_again_so_that_the_next_wait_has_something_to_wait_for() -> None:
+    info = b"role:master\r\nslave0:ip=1,port=2,state=online,offset=5,lag=0\r\n"
+    play = Play(cluster(), lambda _, turn: ["done", 0] if turn == 0 else ["done", 0 if turn < 3 else 1, info])
+    assert play.run(Ask(durable=True)) == [Confirmed(("value", "done"), 1)]
+    wires = [step.trips[0].wires for step in play.steps if isinstance(step, Trips)]
+    assert [wire[0] for wire in wires] == [("ask", False, False), *[("ask", False, True)] * 3]
+    assert [wire[-1][0] for wire in wires] == ["WAIT", "INFO", "INFO", "INFO"]
+
+
+def test_a_node_without_replicas_is_told_apart_from_a_slow_replica() -> None:
+    info = b"role:master\r\nconnected_slaves:1\r\nslave0:ip=1,port=2,state=wait_bgsave,offset=0,lag=0\r\n"
+    play = Play(cluster(), lambda _, turn: ["done", 0] if turn == 0 else ["done", 0, info])
+    assert play.run(Ask(durable=True)) == [Confirmed(("value", "done"), 0)]
+
+
+def test_a_write_that_no_replica_confirms_is_no_success() -> None:
+    info = b"slave0:ip=1,port=2,state=online,offset=5,lag=0"
+    play = Play(cluster(), lambda _, turn: ["done", 0] if turn == 0 else ["done", 0, info], timeout=2.0)
+    (value,) = play.run(Ask(durable=True))
+    assert isinstance(value, BrokerUnavailable)
+    assert "on no replica" in str(value)

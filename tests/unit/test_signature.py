@@ -451,7 +451,7 @@ def test_fields_without_a_parameter_go_to_the_kwargs_with_their_type() -> None:
 def test_arguments_over_the_limit_are_refused_with_both_sizes() -> None:
     signature = Signature.of(resize)
     assert len(signature.encode(("x" * 90,), {}, limit=100, name="x")) == 100
-    with pytest.raises(PayloadTooLarge, match=r"'x' are 101 bytes as JSON, over the limit of 100"):
+    with pytest.raises(PayloadTooLarge, match=r"'x' are 101 bytes, over the limit of 100"):
         signature.encode(("x" * 91,), {}, limit=100, name="x")
 
 

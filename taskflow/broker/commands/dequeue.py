@@ -69,12 +69,18 @@ def _taken(reply: list[Any], start: int) -> list[Taken]:
         Taken(
             reply[at].decode("utf-8", "surrogateescape"),
             reply[at + 1],
-            int(reply[at + 2]),
-            int(reply[at + 3]),
-            int(reply[at + 4]),
+            _count(reply[at + 2]),
+            _count(reply[at + 3]),
+            _count(reply[at + 4]),
         )
         for at in range(start, len(reply), 5)
     ]
+
+
+def _count(stored: bytes) -> int:
+    """A number as it is stored. What is none counts as 0: one bad field must not keep back a batch."""
+    text = stored[:17]
+    return int(text) if text.isdigit() else 0
 
 
 MOST_HELD = 2000
@@ -93,13 +99,15 @@ def held(queue: str, owner: str) -> Command[list[Taken]]:
     )
 
 
-def extend(queue: str, owner: str, ids: Sequence[str]) -> Command[list[str]]:
-    """Extend the leases of a worker; the reply lists the ids that it does not hold any more."""
+def extend(queue: str, owner: str, tasks: Sequence[tuple[str, str]]) -> Command[list[str]]:
+    """Extend the leases of a worker on tasks (id, hex SHA-1 of the message as it was taken); the reply lists the ids that it
+    does not hold any more.
+    """
     keys = queue_keys(queue)
     return Command(
         load("extend"),
-        [keys.lease, *(keys.task_prefix + task_id for task_id in ids)],
-        [owner, LEASE_SECONDS, *ids],
+        [keys.lease, *(keys.task_prefix + task_id for task_id, _ in tasks)],
+        [owner, LEASE_SECONDS, *(part for task in tasks for part in task)],
         _ids,
         keys.slot,
     )

@@ -12,6 +12,15 @@ from ..scripts import load
 BATCH = 100
 """Items of one script call at most; callers repeat until nothing is left."""
 
+EFFORT = 60_000
+"""How many entries of long lists one script call may look through: about a millisecond."""
+
+ORPHAN_SECONDS = 90 * 86400
+"""Notes of ids without a task are kept for 90 days ..."""
+
+ORPHAN_SIZE = 10_000
+"""... and ten thousand of them per queue."""
+
 FOREIGN_GRACE = 30
 """Seconds that a lease of Go's may be over before somebody else takes its task: its clock may differ."""
 
@@ -43,18 +52,24 @@ def _forwarded(reply: list[Any]) -> Forwarded:
 
 
 def recover(queue: str) -> Command[list[str]]:
-    """Give back the tasks whose lease has ended; the reply lists their ids."""
+    """Give back tasks whose lease has ended; the reply lists their ids. Repeat until there are none."""
     keys = queue_keys(queue)
     return Command(
         load("recover"),
         (keys.active, keys.lease, keys.pending, keys.orphans),
-        (BATCH, FOREIGN_GRACE, keys.task_prefix),
+        (BATCH, EFFORT, FOREIGN_GRACE, keys.task_prefix),
         lambda reply: [item.decode("utf-8", "surrogateescape") for item in reply],
         keys.slot,
     )
 
 
 def expire(queue: str) -> Command[int]:
-    """Delete completed tasks whose retention has passed."""
+    """Delete completed tasks whose retention has passed, and old notes of ids without a task."""
     keys = queue_keys(queue)
-    return Command(load("expire"), (keys.completed,), (BATCH, keys.task_prefix), int, keys.slot)
+    return Command(
+        load("expire"),
+        (keys.completed, keys.orphans),
+        (BATCH, keys.task_prefix, ORPHAN_SECONDS, ORPHAN_SIZE),
+        int,
+        keys.slot,
+    )

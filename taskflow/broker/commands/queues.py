@@ -17,7 +17,8 @@ from .maintenance import FOREIGN_GRACE
 BATCH = 200
 """Tasks, or keys, of one script call at most."""
 
-_GLOB = re.compile(r"([\\*?\[\]^-])")
+GLOB = re.compile(r"([\\*?\[\]^-])")
+"""What a name must have a backslash before, in a pattern for keys."""
 
 
 class Emptied(Enum):
@@ -78,7 +79,7 @@ def remove_step(queue: str, *, force: bool) -> Command[Removal]:
 
 def scan_keys(queue: str, prefix: str, cursor: str) -> Plain[Scanned]:
     """Look for keys of a queue by `prefix`, which is one of its two, on the node that holds it."""
-    words = ("SCAN", cursor, "MATCH", _GLOB.sub(r"\\\1", prefix) + "*", "COUNT", 1000)
+    words = ("SCAN", cursor, "MATCH", GLOB.sub(r"\\\1", prefix) + "*", "COUNT", 1000)
     return Plain(words, _scanned, queue_keys(queue).slot)
 
 

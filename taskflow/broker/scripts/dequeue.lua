@@ -14,10 +14,10 @@
 local time = redis.call('TIME')
 local answer = {time[1] .. '.' .. string.format('%06d', time[2]), 0, 0}
 if resent == '1' then
-  local before = redis.call('GET', taken)
-  if before then
-    local record = cmsgpack.unpack(before)
-    if record[1] == token then
+  local before = redis.pcall('GET', taken)
+  if type(before) == 'string' then
+    local readable, record = pcall(cmsgpack.unpack, before)
+    if readable and type(record) == 'table' and record[1] == token then
       for index = 2, #record do
         local id = record[index]
         local fields = read_task(task_prefix .. id, 'msg', 'state', 'owner', 'crashes', 'recoveries', 'first_failed_at')
@@ -40,14 +40,15 @@ end
 local ids = redis.call('RPOP', pending, count)
 if not ids then return answer end
 local expiry = tonumber(time[1]) + tonumber(lease_seconds)
-local record, leases, held = {token}, {}, {}
+local record, leases, held, taking = {token}, {}, {}, {}
 for _, id in ipairs(ids) do
   local task = task_prefix .. id
   local fields = read_task(task, 'msg', 'state', 'crashes', 'recoveries', 'first_failed_at')
   if not fields[1] then
     orphan(id, task)
     answer[3] = answer[3] + 1
-  elseif fields[2] ~= 'active' or not (redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
+  elseif fields[2] ~= 'active' or not (taking[id] or redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
+    taking[id] = true
     redis.call('HSET', task, 'state', 'active', 'owner', owner)
     redis.call('HDEL', task, 'pending_since')
     held[#held + 1] = id

@@ -1,17 +1,20 @@
 -- Extend the leases that a worker holds.
 -- moves:   -
 -- keys:    lease, task...
--- args:    owner, lease_seconds, id...
+-- args:    owner, lease_seconds, item...
 -- flags:   allow-oom
 -- returns: the ids that the worker does not hold any more
 --
--- Never makes a lease anew: one that is gone was recovered by somebody.
+-- An item is: id, taken (the SHA-1 of the message that was taken). Never makes a lease anew: one that is gone was recovered by
+-- somebody. The message tells as in finish.lua: a task that Go took over still names us as its owner.
 local expiry = tonumber(redis.call('TIME')[1]) + tonumber(lease_seconds)
 local lost = {}
-for index = id_argv_from, #ARGV do
-  local id = ARGV[index]
-  local fields = redis.call('HMGET', KEYS[task_keys_from + index - id_argv_from], 'state', 'owner')
-  if fields[1] == 'active' and fields[2] == owner then
+local key = task_keys_from
+for arg = item_argv_from, #ARGV, 2 do
+  local id = ARGV[arg]
+  local fields = redis.call('HMGET', KEYS[key], 'state', 'owner', 'msg')
+  key = key + 1
+  if fields[1] == 'active' and fields[2] == owner and redis.sha1hex(fields[3]) == ARGV[arg + 1] then
     redis.call('ZADD', lease, 'XX', expiry, id)
   else
     lost[#lost + 1] = id

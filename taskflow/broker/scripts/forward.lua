@@ -6,9 +6,9 @@
 -- flags:   allow-oom
 -- returns: how many were moved, the earliest score that is left or -1, the server's time
 --
+-- Also registers the group in `groups`, which Go's forwarder forgets: there such tasks are invisible.
 -- @include read_task
 -- @include orphan
--- Also registers the group in `groups`, which Go's forwarder forgets: there such tasks are invisible.
 local time = redis.call('TIME')
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
 local moved, next_due, waiting = 0, -1, {}

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from ... import context
 from ...errors import TaskCancelled, TaskTimeout
 from ...pipe.frames import Outcome
+from ...telemetry.logs import place
 from ..executor import Attempt, Executor
 from .slots import Slots
+
+logger = logging.getLogger("taskflow.task")
 
 
 class LoopPool:
@@ -55,6 +60,7 @@ class LoopPool:
 
     def _start(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._loop.set_exception_handler(_report)
         thread = threading.Thread(target=self._loop.run_forever, name="taskflow-loop", daemon=True)
         thread.start()
 
@@ -110,3 +116,15 @@ class LoopPool:
         task = self._running.get(task_id)
         if task is not None:
             task.cancel()
+
+
+def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A coroutine that a task has left behind failed. asyncio would log the exception with its text."""
+    error = context.get("exception")
+    if isinstance(error, BaseException):
+        logger.error(
+            "What a task left behind on the event loop failed: %s at %s", type(error).__name__, place(error)
+        )
+        logger.debug("Traceback of what a task left behind", exc_info=error)
+    else:
+        logger.error("The event loop of the tasks reports: %s", context.get("message", ""))

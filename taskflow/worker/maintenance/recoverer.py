@@ -24,11 +24,9 @@ class Recoverer(Service):
     async def tick(self) -> float:
         """Give back everything whose lease is over."""
         recovered: list[str] = []
-        while True:
-            ids = await self._broker.run(recover(self._queue), TIMEOUT)
+        while ids := await self._broker.run(recover(self._queue), TIMEOUT):
             recovered += ids
-            if len(ids) < BATCH:
-                break
+            self.progressed()
         if recovered:
             logger.warning(
                 "%d tasks of queue %s had lost their worker and were given back", len(recovered), self._queue

@@ -1,0 +1,305 @@
+"""Sweep: look for what is broken in a queue, and put it right.
+
+Looking is quick and changes nothing; `settle` looks again at whatever was found, and decides atomically.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from ...connection.topology import Address
+from ..command import Command, Plain
+from ..keys import queue_keys
+from ..scripts import load
+from .inspect import text
+from .maintenance import EFFORT
+from .queues import Scanned
+
+PAGE = 200
+"""Ids of each kind that one look goes through."""
+
+BATCH = 100
+"""Ids that are settled, locks that are looked at, and tasks that are read, by one script call at most."""
+
+TRIAL_SECONDS = 8
+"""The lease that an active task with an owner and without a lease gets: a living owner extends it in time."""
+
+REACH = 50_000
+"""How far from either end an id is looked for in `pending` and `active`."""
+
+NOWHERE = "nowhere"
+"""Where a task was found of which somebody knows that it stands in no place."""
+
+WAITING = ("pending", "scheduled", "retry", "archived", "completed")
+"""The places, besides `active`, that every queue has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A place that is looked through, and from where on. `group` is empty unless it is an aggregation group's."""
+
+    place: str
+    offset: int = 0
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """An id that is perhaps not as it should be, and where it was found: a place, or the key of a group."""
+
+    id: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a look has found, and where the next goes on.
+
+    Args:
+        next_active: offset in `active`; 0: it was looked through.
+        next_lease: likewise.
+        cursor: of the groups; "0" at the end, empty when they were not asked for.
+        offsets: for each source where to go on; 0: its end; -1: it was not looked at.
+        suspects: ids to be settled.
+        groups: aggregation groups with tasks.
+        empty_groups: groups that are listed and have none.
+        stale_sets: how many registrations of aggregation sets are past their time, or stand for nothing.
+        broken: keys of a wrong type.
+    """
+
+    next_active: int
+    next_lease: int
+    cursor: str
+    offsets: list[int]
+    suspects: list[Suspect]
+    groups: list[str]
+    empty_groups: list[str]
+    stale_sets: int
+    broken: list[str]
+
+
+class Outcome(StrEnum):
+    """What was wrong with a task, and what was done about it."""
+
+    FINE = "fine"
+    ORPHANED = "orphaned"
+    """The id had no task: it is noted in `orphans`."""
+    RESTORED = "restored"
+    """The task stood nowhere: it is back where its state says, or in pending."""
+    SUSPECT = "suspect"
+    """It is active without a lease and without an owner: to be looked at a second time."""
+    GIVEN_BACK = "given_back"
+    """It was so at the second look: back to pending."""
+    LEASED = "leased"
+    """It was active without a lease, and has an owner, who has some seconds to show that he lives."""
+    LISTED = "listed"
+    """It has a lease and did not stand in `active`."""
+    MENDED = "mended"
+    """Its state did not name its place, or it stood in several."""
+    UNCLEAR = "unclear"
+    """The list where it may stand is too long to tell; it is looked at again when it comes up."""
+    FAILED = "failed"
+    """A key has a wrong type."""
+
+    def sentence(self, count: int) -> str:
+        """What was done to so many, for logs and commands."""
+        return f"{count} {_SENTENCES[self][count != 1]}"
+
+
+_SENTENCES: Mapping[Outcome, tuple[str, str]] = {
+    Outcome.FINE: ("task is as it should be", "tasks are as they should be"),
+    Outcome.ORPHANED: (
+        "id had no task and is kept among the queue's orphans",
+        "ids had no task and are kept among the queue's orphans",
+    ),
+    Outcome.RESTORED: (
+        "task stood in no place and is back where it belongs",
+        "tasks stood in no place and are back where they belong",
+    ),
+    Outcome.SUSPECT: (
+        "task is active without a lease and will be looked at again",
+        "tasks are active without a lease and will be looked at again",
+    ),
+    Outcome.GIVEN_BACK: (
+        "task was active without a lease and is pending again",
+        "tasks were active without a lease and are pending again",
+    ),
+    Outcome.LEASED: (
+        "task was active without a lease and has one again, for a moment: if its worker lives, it keeps it",
+        "tasks were active without a lease and have one again, for a moment: if their worker lives, it keeps them",
+    ),
+    Outcome.LISTED: (
+        "task had a lease, was not listed as active, and is again",
+        "tasks had a lease, were not listed as active, and are again",
+    ),
+    Outcome.MENDED: (
+        "task had a state that did not name its place, and has one place again",
+        "tasks had a state that did not name their place, and have one place again",
+    ),
+    Outcome.UNCLEAR: (
+        "task may stand in a list that is too long to tell",
+        "tasks may stand in a list that is too long to tell",
+    ),
+    Outcome.FAILED: (
+        "task cannot be put right; `taskflow doctor` says why",
+        "tasks cannot be put right; `taskflow doctor` says why",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A task to be settled.
+
+    `seen` is its fingerprint from an earlier look. `expiry` is until when (Unix seconds) it is kept if it is
+    completed and stands nowhere.
+    """
+
+    id: str
+    where: str
+    seen: str = ""
+    expiry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of one; `detail` is its fingerprint (suspect), the error (failed), or its state."""
+
+    item: Item
+    outcome: Outcome
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    """Tasks that went back to their groups, ids without one, and registrations and groups that were forgotten."""
+
+    moved: int
+    orphaned: int
+    sets: int
+    groups: int
+
+    def __bool__(self) -> bool:
+        """Whether anything was done."""
+        return bool(self.moved or self.orphaned or self.sets or self.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFacts:
+    """What a task's hash says. `is_hash` is False where its key is of another type."""
+
+    exists: bool
+    is_hash: bool
+    has_message: bool
+    state: str
+    group: str
+
+
+def survey(
+    queue: str, sources: Sequence[Source], *, active: int = 0, lease: int = 0, cursor: str = ""
+) -> Command[Survey]:
+    """Look at a page of `active`, and at a page of the sources together. `cursor` "0" starts with the groups."""
+    keys = queue_keys(queue)
+    names = [keys.active, keys.lease, keys.groups, keys.aggregation_sets]
+    args: list[Any] = [PAGE, keys.task_prefix, keys.group(""), active, lease, cursor]
+    for source in sources:
+        names.append(keys.group(source.group) if source.group else keys.state(source.place))
+        args += (source.place, source.offset, source.group)
+    return Command(load("survey"), names, args, _survey, keys.slot)
+
+
+def settle(queue: str, items: Sequence[Item], *, dry: bool = False) -> Command[list[Settled]]:
+    """Put tasks right; the reply is about the first of them, the others are to be given again.
+
+    With `dry` nothing is written, and the outcomes say what would be done.
+    """
+    keys = queue_keys(queue)
+    given = list(items[:BATCH])
+    names = [
+        keys.pending,
+        keys.active,
+        keys.lease,
+        keys.scheduled,
+        keys.retry,
+        keys.archived,
+        keys.completed,
+        keys.groups,
+        keys.aggregation_sets,
+        keys.orphans,
+        *(keys.task(item.id) for item in given),
+    ]
+    args: list[Any] = [int(dry), TRIAL_SECONDS, REACH, EFFORT, keys.group(""), keys.unique_prefix]
+    for item in given:
+        args += (item.id, item.where, item.seen, item.expiry)
+    return Command(load("settle"), names, args, _settled(given), keys.slot)
+
+
+def reclaim(queue: str, empty_groups: Sequence[str] = ()) -> Command[Reclaimed]:
+    """Give tasks of stale aggregation sets back to their groups, and forget what is empty.
+
+    Repeat until nothing is done.
+    """
+    keys = queue_keys(queue)
+    names = (keys.aggregation_sets, keys.groups, keys.orphans)
+    args = [PAGE, keys.task_prefix, keys.group(""), *empty_groups]
+    return Command(load("reclaim"), names, args, lambda reply: Reclaimed(*reply), keys.slot)
+
+
+def release_locks(queue: str, locks: Sequence[str], *, dry: bool = False) -> Command[list[bool]]:
+    """Delete the unique locks whose task is gone or does not own them; for each whether it is such a one."""
+    keys = queue_keys(queue)
+    args = (int(dry), keys.task_prefix, keys.unique_prefix)
+    return Command(
+        load("release_locks"), list(locks), args, lambda reply: [bool(one) for one in reply], keys.slot
+    )
+
+
+def read_states(queue: str, ids: Sequence[str]) -> Command[list[TaskFacts]]:
+    """Read what tasks say of themselves."""
+    keys = queue_keys(queue)
+    return Command(load("read_states"), [keys.task(one) for one in ids], (), _facts, keys.slot)
+
+
+def scan(
+    pattern: str, cursor: str, *, node: Address | None = None, slot: int | None = None
+) -> Plain[Scanned]:
+    """Look for keys on one node; cursor "0" starts, and ends."""
+    words = ("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
+    return Plain(words, lambda reply: Scanned(reply[0].decode(), reply[1]), slot, node)
+
+
+def _survey(reply: list[Any]) -> Survey:
+    active, lease, cursor, offsets, suspects, groups, empty, stale, broken = reply
+    names = [text(one) for one in suspects]
+    return Survey(
+        active,
+        lease,
+        cursor.decode(),
+        offsets,
+        [Suspect(task_id, where) for task_id, where in zip(names[::2], names[1::2], strict=True)],
+        [text(name) for name in groups],
+        [text(name) for name in empty],
+        stale,
+        [text(name) for name in broken],
+    )
+
+
+def _settled(items: Sequence[Item]) -> Callable[[list[bytes]], list[Settled]]:
+    def parse(reply: list[bytes]) -> list[Settled]:
+        pairs = zip(reply[::2], reply[1::2], strict=True)
+        return [
+            Settled(item, Outcome(outcome.decode()), text(detail))
+            for item, (outcome, detail) in zip(items, pairs, strict=False)
+        ]
+
+    return parse
+
+
+def _facts(reply: list[Any]) -> list[TaskFacts]:
+    return [
+        TaskFacts(kind != 0, kind in (1, 2), kind == 1, text(state), text(group))
+        for kind, state, group in zip(reply[::3], reply[1::3], reply[2::3], strict=True)
+    ]

@@ -1,0 +1,111 @@
+"""Walks through a queue in looks of bounded size, round after round, and remembers first looks (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from .command import Command
+from .commands.sweep import WAITING, Item, Outcome, Settled, Source, Survey, Suspect, survey
+from .keys import queue_keys
+
+SECOND_LOOK = 4.0
+"""Seconds after which a task that is active without a lease, and without an owner, is looked at again."""
+
+FORGET = 120.0
+"""Seconds after which a first look counts no more."""
+
+_TOGETHER = 16
+"""Places that one look may go through."""
+
+
+class Walk:
+    """Where a survey of one queue stands.
+
+    Every look sees `active`, page by page, and goes on through the waiting places where the last one stopped,
+    then through the aggregation groups. `rounds` counts how often it has seen everything.
+    """
+
+    def __init__(self, queue: str) -> None:
+        self._queue = queue
+        self.rounds = 0
+        self.is_amid_active = False
+        """Whether the last look left a part of what runs unseen."""
+        self._active = 0
+        self._lease = 0
+        self._start()
+
+    def _start(self) -> None:
+        self._sources = [Source(place) for place in WAITING]
+        self._cursor: str | None = "0"
+        """Of the groups; None: this round has seen the last page of them."""
+
+    def look(self) -> Command[Survey]:
+        """The next look; its reply goes to `take`."""
+        asks = self._cursor if self._cursor is not None and len(self._sources) < _TOGETHER else ""
+        self._asked = self._sources[:_TOGETHER]
+        return survey(self._queue, self._asked, active=self._active, lease=self._lease, cursor=asks)
+
+    def take(self, found: Survey) -> None:
+        """Go on from there."""
+        self._active, self._lease = found.next_active, found.next_lease
+        self.is_amid_active = bool(self._active or self._lease)
+        left = [
+            Source(source.place, offset if offset > 0 else source.offset, source.group)
+            for source, offset in zip(self._asked, found.offsets, strict=True)
+            if offset != 0
+        ]
+        groups = [Source("aggregating", 0, name) for name in found.groups]
+        self._sources = left + self._sources[len(self._asked) :] + groups
+        if found.cursor:
+            self._cursor = None if found.cursor == "0" else found.cursor
+        if not self._sources and self._cursor is None:
+            self.rounds += 1
+            self._start()
+
+    def note(self, settled: Settled) -> None:
+        """What left the place where it was found moves those behind it up."""
+        where = settled.item.where
+        if settled.outcome is Outcome.MENDED and settled.detail in (where, "aggregating"):
+            return
+        if settled.outcome not in (Outcome.ORPHANED, Outcome.GIVEN_BACK, Outcome.MENDED):
+            return
+        if where == "active":
+            self._active = max(self._active - 1, 0)
+        self._sources = [
+            replace(source, offset=source.offset - 1)
+            if source.offset and self._key(source) == where
+            else source
+            for source in self._sources
+        ]
+
+    def _key(self, source: Source) -> str:
+        return queue_keys(self._queue).group(source.group) if source.group else source.place
+
+
+class FirstLooks:
+    """The tasks that were seen active without a lease and an owner: when, and with which message.
+
+    What is still so some seconds later is really broken: taking a task is atomic, in Go too.
+    """
+
+    def __init__(self) -> None:
+        self._seen: dict[str, tuple[float, str]] = {}
+
+    def items(self, suspects: Iterable[Suspect], now: float) -> list[Item]:
+        """What to settle, each with the fingerprint of a first look that is old enough."""
+        self._seen = {one: look for one, look in self._seen.items() if now - look[0] < FORGET}
+        items = []
+        for suspect in dict.fromkeys(suspects):
+            since, fingerprint = self._seen.get(suspect.id, (now, ""))
+            seen = fingerprint if now - since >= SECOND_LOOK else ""
+            items.append(Item(suspect.id, suspect.where, seen))
+        return items
+
+    def note(self, settled: Settled, now: float) -> None:
+        """Remember a first look; forget what is settled, or has changed since."""
+        known = self._seen.get(settled.item.id)
+        if settled.outcome is not Outcome.SUSPECT:
+            self._seen.pop(settled.item.id, None)
+        elif known is None or known[1] != settled.detail:
+            self._seen[settled.item.id] = (now, settled.detail)

@@ -1,0 +1,301 @@
+"""The examination: the servers, then every queue; and what is done about the findings.
+
+Reading is not atomic: whatever looks wrong in a queue is looked at again by the script that would put it
+right, which decides in one step. So what is reported was wrong at one moment.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from ...broker.commands.enqueue import publish_queues
+from ...broker.commands.sweep import NOWHERE, Item, Outcome, Settled
+from ...broker.keys import queue_keys
+from ...broker.sync import TIMEOUT, Broker
+from ...errors import BrokerError
+from ..queues import all_names, is_placed, require
+from . import healing
+from .advice import judge
+from .image import Fault, QueueImage, empty_groups, endless_keys, faults, stale_sets, unlisted_groups
+from .nodes import read_servers
+from .reading import Keyspace, Names, read_facts, read_image, scan_node, scan_queue
+from .values import Diagnosis, Finding, Fix, Severity
+
+MOST_EXAMPLES = 5
+
+_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
+
+_PROBLEMS: dict[Outcome, tuple[Severity, str, str]] = {
+    Outcome.ORPHANED: (_WARNING, "id-without-task", "ids stand where there is no task"),
+    Outcome.RESTORED: (_ERROR, "task-without-id", "tasks stand in no place: nobody will ever run them"),
+    Outcome.SUSPECT: (
+        _ERROR,
+        "active-without-lease",
+        "tasks are active without a lease: nobody takes them over",
+    ),
+    Outcome.LEASED: (
+        _ERROR,
+        "active-without-lease",
+        "tasks are active without a lease: nobody takes them over",
+    ),
+    Outcome.LISTED: (_WARNING, "lease-without-active", "tasks have a lease and are not listed as active"),
+    Outcome.MENDED: (
+        _WARNING,
+        "wrong-place",
+        "tasks have a state that does not name the one place where they stand",
+    ),
+}
+
+_FIX = "`taskflow doctor --fix`, or any running worker of the queue, puts it right"
+_FIX_ONLY = "`taskflow doctor --fix` puts it right"
+
+
+@dataclass(slots=True)
+class _Case:
+    """A queue under examination: what was read, and what is to be put right."""
+
+    queue: str
+    image: QueueImage
+    items: list[Item] = field(default_factory=list)
+    locks: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+    late: int = 0
+
+
+def examine(broker: Broker, queues: Sequence[str] = (), *, fix: bool = False) -> Diagnosis:
+    """Examine the servers and the queues.
+
+    Args:
+        broker: where.
+        queues: only these; empty: all.
+        fix: put right what can be, and examine again.
+
+    Raises:
+        BrokerUnavailable: no server answers.
+        QueueNotFound: there is nothing of a queue that was named.
+    """
+    servers = read_servers(broker)
+    findings = judge(servers)
+    nodes = tuple(node.address for node in servers.nodes)
+    names, keyspace = _names(broker, queues, findings)
+    fixes: list[Fix] = []
+    looked: list[Finding] = []
+    for queue in sorted(names):
+        looked += _one_queue(broker, queue, names[queue], fixes, fix=fix)
+    if not queues:
+        looked += _global(broker, keyspace, names, fixes, fix=fix)
+    return Diagnosis((*findings, *looked), tuple(fixes), tuple(sorted(names)), nodes)
+
+
+def _names(
+    broker: Broker, queues: Sequence[str], findings: list[Finding]
+) -> tuple[dict[str, Names], Keyspace]:
+    """The queues, with their keys. A node that does not answer is a finding already."""
+    if queues:
+        for queue in queues:
+            require(broker, queue)
+        return {queue: scan_queue(broker, queue) for queue in queues}, Keyspace()
+    found = Keyspace()
+    listed = [name for name in all_names(broker) if is_placed(broker, name)]
+    for node in broker.driver.masters(TIMEOUT):
+        try:
+            scan_node(broker, node, set(listed), found)
+        except BrokerError as error:
+            findings.append(_unread(f"{node[0]}:{node[1]}", error))
+    for name in listed:
+        found.queues.setdefault(name, Names())
+    return {name: keys for name, keys in found.queues.items() if is_placed(broker, name)}, found
+
+
+def _one_queue(broker: Broker, queue: str, names: Names, fixes: list[Fix], *, fix: bool) -> list[Finding]:
+    """One queue; with `fix` what is still wrong after it."""
+    where = f"queue {queue!r}"
+    try:
+        case = _look(broker, queue, names)
+        confirmed = healing.settle_all(broker, queue, case.items, dry=True)
+        if fix and _heal(broker, case, confirmed, fixes, where):
+            case = _look(broker, queue, scan_queue(broker, queue))
+            confirmed = healing.settle_all(broker, queue, case.items, dry=True)
+    except BrokerError as error:
+        return [_unread(where, error)]
+    return [*_task_findings(case, confirmed, where), *_key_findings(case, where)]
+
+
+def _look(broker: Broker, queue: str, names: Names) -> _Case:
+    """Read a queue, and name whatever does not look as it should."""
+    image = read_image(broker, queue, names)
+    case = _Case(queue, image)
+    for task_id, facts in read_facts(broker, queue, {*names.tasks, *image.stands}):
+        wrong = faults(image, task_id, facts)
+        if Fault.NOT_A_TASK in wrong and not facts.is_hash:
+            case.strangers.append(queue_keys(queue).task(task_id))
+        if wrong and (facts.is_hash or task_id in image.stands):
+            case.items.append(Item(task_id, image.where(task_id) or NOWHERE))
+    case.locks = healing.dangling_locks(broker, queue, image.locks)
+    case.late = healing.count_late(broker, queue)
+    # Groups and locks come and go while one reads: those that still look wrong are.
+    if any(True for _ in unlisted_groups(image)) or empty_groups(image) or stale_sets(image):
+        again = read_image(broker, queue, replace_groups(names))
+        image.groups, image.registrations = again.groups, again.registrations
+        image.group_keys = {key: group for key, group in image.group_keys.items() if key in again.group_keys}
+    return case
+
+
+def replace_groups(names: Names) -> Names:
+    """Only the names of groups, for a second look at them."""
+    return Names(groups=names.groups)
+
+
+def _heal(broker: Broker, case: _Case, confirmed: Sequence[Settled], fixes: list[Fix], where: str) -> bool:
+    """Put right what can be; whether anything was done."""
+    before = len(fixes)
+    wrong = [settled.item for settled in confirmed if settled.outcome in _PROBLEMS]
+    done = healing.heal_tasks(broker, case.queue, wrong)
+    for outcome, some in _by_outcome(done).items():
+        if outcome in _PROBLEMS or outcome is Outcome.GIVEN_BACK:
+            fixes.append(Fix(where, outcome.sentence(len(some))))
+    image = case.image
+    fixes += [Fix(where, text) for text in healing.heal_groups(broker, case.queue, image)]
+    if case.locks:
+        released = healing.release(broker, case.queue, case.locks)
+        fixes += [Fix(where, f"{released} dangling unique locks were released")] if released else []
+    if case.late:
+        given = healing.recover_all(broker, case.queue)
+        fixes += [Fix(where, f"{given} tasks whose lease had ended are pending again")] if given else []
+    ended = healing.end_keys(broker, case.queue, endless_keys(image))
+    fixes += [Fix(where, f"{ended} keys of ours were given an end")] if ended else []
+    return len(fixes) > before
+
+
+def _task_findings(case: _Case, confirmed: Sequence[Settled], where: str) -> Iterable[Finding]:
+    merged: dict[tuple[Severity, str, str], list[str]] = defaultdict(list)
+    for outcome, some in _by_outcome(confirmed).items():
+        if outcome in _PROBLEMS:
+            merged[_PROBLEMS[outcome]] += [settled.item.id for settled in some]
+        elif outcome is Outcome.FAILED:
+            yield _finding(
+                (_ERROR, "cannot-tell", f"tasks cannot be looked at: {some[0].detail}"),
+                [settled.item.id for settled in some],
+                where,
+                "look at the types of the queue's keys",
+            )
+    for problem, ids in merged.items():
+        remedy = _FIX_ONLY if problem[1] == "task-without-id" else _FIX
+        yield replace(_finding(problem, ids, where, remedy), is_fixable=True)
+
+
+def _key_findings(case: _Case, where: str) -> Iterable[Finding]:
+    image = case.image
+    for key, kind, wanted in image.wrong_types:
+        yield _finding(
+            (_ERROR, "wrong-type", f"key is a {kind}, not a {wanted}: somebody else wrote it"),
+            [key],
+            where,
+            "find out who; rename or delete it",
+        )
+    lists: list[tuple[Severity, str, str, list[str], str]] = [
+        (
+            _WARNING,
+            "not-a-task",
+            "keys of tasks are no hashes: somebody else wrote them",
+            case.strangers,
+            "find out who; rename or delete them",
+        ),
+        (
+            _ERROR,
+            "unlisted-group",
+            "aggregation groups or sets have tasks, and nobody knows of them",
+            [key for key, _ in unlisted_groups(image)],
+            _FIX_ONLY,
+        ),
+        (
+            _WARNING,
+            "empty-group",
+            "aggregation groups are listed and have no tasks",
+            empty_groups(image),
+            _FIX,
+        ),
+        (
+            _ERROR,
+            "stale-set",
+            "aggregations were begun and not finished in time: their tasks wait",
+            stale_sets(image),
+            _FIX,
+        ),
+        (
+            _WARNING,
+            "dangling-lock",
+            "unique locks have no task that owns them: they keep others out until they end",
+            case.locks,
+            _FIX_ONLY,
+        ),
+        (
+            _WARNING,
+            "endless-key",
+            "keys of ours have neither an owner nor an end",
+            endless_keys(image),
+            "a newer release may have written them; if none runs, delete them",
+        ),
+    ]
+    for severity, code, what, items, remedy in lists:
+        if items:
+            fixable = remedy in (_FIX, _FIX_ONLY)
+            yield replace(_finding((severity, code, what), items, where, remedy), is_fixable=fixable)
+    if case.late:
+        yield Finding(
+            _ERROR,
+            "lease-ended",
+            "tasks have lost their worker a minute ago, and none of ours has taken them over: does one serve the queue?",
+            where,
+            "start a worker for the queue; `taskflow doctor --fix` makes the tasks pending again",
+            case.late,
+            is_fixable=True,
+        )
+
+
+def _global(
+    broker: Broker, keyspace: Keyspace, names: dict[str, Names], fixes: list[Fix], *, fix: bool
+) -> list[Finding]:
+    """What belongs to no queue: the index of queues, and the records of workers."""
+    try:
+        listed = set(all_names(broker))
+        unlisted = [name for name, keys in sorted(names.items()) if keys.tasks and name not in listed]
+        records = healing.endless_records(broker, keyspace.records)
+        if fix and unlisted:
+            broker.run(publish_queues(unlisted))
+            fixes.append(Fix("asynq:queues", f"{len(unlisted)} queues with tasks are listed again"))
+            unlisted = []
+        if fix and records:
+            healing.end_records(broker, records)
+            fixes.append(Fix("records of workers", f"{len(records)} were given an end"))
+            records = []
+    except BrokerError as error:
+        return [_unread("asynq:queues", error)]
+    found = []
+    if unlisted:
+        what = "queues have tasks and are not in the index: tools do not show them"
+        found.append(_finding((_WARNING, "unlisted-queue", what), unlisted, "asynq:queues", _FIX))
+    if records:
+        what = "records of workers or schedulers never end: tools show who is long gone"
+        found.append(_finding((_WARNING, "endless-record", what), records, "records of workers", _FIX_ONLY))
+    return [replace(one, is_fixable=True) for one in found]
+
+
+def _by_outcome(settled: Iterable[Settled]) -> dict[Outcome, list[Settled]]:
+    found: dict[Outcome, list[Settled]] = defaultdict(list)
+    for one in settled:
+        found[one.outcome].append(one)
+    return found
+
+
+def _finding(problem: tuple[Severity, str, str], items: Sequence[str], where: str, remedy: str) -> Finding:
+    severity, code, what = problem
+    return Finding(severity, code, what, where, remedy, len(items), tuple(items[:MOST_EXAMPLES]))
+
+
+def _unread(where: str, error: BrokerError) -> Finding:
+    return Finding(
+        _ERROR, "unreadable", f"it could not be examined: {error}", where, "see the findings about nodes"
+    )

@@ -1,0 +1,168 @@
+"""A queue as it is stored, and what must hold of it (pure).
+
+The rules: a task stands in exactly one place, the one that its state names; it is active if and only if it
+has a lease; an aggregation group with tasks is listed, a set of one is registered; the holder of a lock exists
+and names it; a key of ours has an owner or an end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from ...broker.commands.sweep import TaskFacts
+from ...broker.keys import is_lasting, queue_keys
+
+PENDING, ACTIVE, SCHEDULED, RETRY, ARCHIVED, COMPLETED, GROUP, SET, LEASE = (1 << bit for bit in range(9))
+
+PLACES: Mapping[str, int] = {
+    "pending": PENDING,
+    "active": ACTIVE,
+    "scheduled": SCHEDULED,
+    "retry": RETRY,
+    "archived": ARCHIVED,
+    "completed": COMPLETED,
+}
+"""The places with a key of their own, which is also the name of the state."""
+
+TYPES: Mapping[str, str] = {
+    "pending": "list",
+    "active": "list",
+    "lease": "zset",
+    "scheduled": "zset",
+    "retry": "zset",
+    "archived": "zset",
+    "completed": "zset",
+    "groups": "set",
+    "aggregation_sets": "zset",
+}
+"""The type of each key of a queue, by its last part."""
+
+
+class Fault(StrEnum):
+    """What can be wrong with a task."""
+
+    ID_WITHOUT_TASK = "id-without-task"
+    NOT_A_TASK = "not-a-task"
+    TASK_WITHOUT_ID = "task-without-id"
+    ACTIVE_WITHOUT_LEASE = "active-without-lease"
+    LEASE_WITHOUT_ACTIVE = "lease-without-active"
+    SEVERAL_PLACES = "several-places"
+    WRONG_STATE = "wrong-state"
+    WRONG_GROUP = "wrong-group"
+
+
+@dataclass(slots=True)
+class QueueImage:
+    """Everything that is stored under a queue's name, but the tasks themselves.
+
+    Args:
+        queue: its name.
+        time: the server's, in Unix seconds.
+        stands: for each id the places where it stands, as bits.
+        doubled: ids that stand twice in one list.
+        group_of: for each id in an aggregation group or set its group's name.
+        groups: the groups that are listed.
+        group_keys: the key of each group or set that exists, and the group that its tasks name, if they do.
+        registrations: the registered aggregation sets, with the end of their time.
+        wrong_types: keys of a wrong type, each with what it is and what it should be.
+        locks: the unique locks, each with the task that holds it.
+        own: our own keys, each with its time to live in seconds, -1 for ever.
+    """
+
+    queue: str
+    time: float = 0.0
+    stands: dict[str, int] = field(default_factory=dict)
+    doubled: set[str] = field(default_factory=set)
+    group_of: dict[str, str] = field(default_factory=dict)
+    groups: set[str] = field(default_factory=set)
+    group_keys: dict[str, str] = field(default_factory=dict)
+    registrations: dict[str, float] = field(default_factory=dict)
+    wrong_types: list[tuple[str, str, str]] = field(default_factory=list)
+    locks: dict[str, str] = field(default_factory=dict)
+    own: dict[str, int] = field(default_factory=dict)
+
+    def add(self, ids: Iterable[str], place: int, group: str = "") -> None:
+        """Ids stand in a place."""
+        for one in ids:
+            known = self.stands.get(one, 0)
+            if known & place:
+                self.doubled.add(one)
+            self.stands[one] = known | place
+            if group:
+                self.group_of[one] = group
+
+    def where(self, task_id: str) -> str:
+        """A place where an id stands: its name, or the key of its group; empty for none."""
+        stands = self.stands.get(task_id, 0)
+        if stands & (GROUP | SET):
+            return queue_keys(self.queue).group(self.group_of[task_id])
+        names = [name for name, bit in PLACES.items() if stands & bit]
+        return names[0] if names else "lease" if stands & LEASE else ""
+
+
+def faults(image: QueueImage, task_id: str, facts: TaskFacts) -> list[Fault]:
+    """What is wrong with a task.
+
+    Example:
+        >>> image = QueueImage("q", stands={"t": ACTIVE})
+        >>> faults(image, "t", TaskFacts(True, True, True, "active", ""))
+        [<Fault.ACTIVE_WITHOUT_LEASE: 'active-without-lease'>]
+    """
+    stands = image.stands.get(task_id, 0)
+    if not facts.has_message:
+        if facts.exists:
+            return [Fault.NOT_A_TASK]
+        return [Fault.ID_WITHOUT_TASK] if stands else []
+    if not stands:
+        return [Fault.TASK_WITHOUT_ID]
+    found = []
+    if stands & ACTIVE and not stands & LEASE:
+        found.append(Fault.ACTIVE_WITHOUT_LEASE)
+    if stands & LEASE and not stands & ACTIVE:
+        found.append(Fault.LEASE_WITHOUT_ACTIVE)
+    places = stands & ~LEASE
+    if places.bit_count() > 1 or task_id in image.doubled:
+        found.append(Fault.SEVERAL_PLACES)
+    named = GROUP | SET if facts.state == "aggregating" else PLACES.get(facts.state, 0)
+    if places and not places & named:
+        found.append(Fault.WRONG_STATE)
+    if places & GROUP and facts.group != image.group_of[task_id]:
+        found.append(Fault.WRONG_GROUP)
+    return found
+
+
+def unlisted_groups(image: QueueImage) -> Iterator[tuple[str, str]]:
+    """Groups with tasks that nobody knows of, and sets that nobody will reclaim: key, and the group it belongs to.
+
+    The key of a set is its group's, a colon and a UUID; what its tasks name as their group tells it from a
+    group with such a name.
+    """
+    keys = queue_keys(image.queue)
+    for key, named in image.group_keys.items():
+        name = key.removeprefix(keys.group(""))
+        is_set = key in image.registrations
+        if not is_set and name not in image.groups:
+            yield key, named or name
+
+
+def stale_sets(image: QueueImage) -> list[str]:
+    """Registered sets that nobody finished in time, or that do not exist."""
+    return [
+        key for key, end in image.registrations.items() if key not in image.group_keys or end <= image.time
+    ]
+
+
+def empty_groups(image: QueueImage) -> list[str]:
+    """Groups that are listed and have no tasks."""
+    keys = queue_keys(image.queue)
+    return sorted(name for name in image.groups if keys.group(name) not in image.group_keys)
+
+
+def endless_keys(image: QueueImage) -> list[str]:
+    """Keys of ours that nobody owns and that never end."""
+    prefix = queue_keys(image.queue).own
+    return sorted(
+        key for key, ttl in image.own.items() if ttl < 0 and not is_lasting(key.removeprefix(prefix))
+    )

@@ -1,0 +1,202 @@
+"""Reading everything that is stored of a queue: the names of its keys, its places, what its tasks say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...broker.command import Plain, same
+from ...broker.commands.inspect import text
+from ...broker.commands.queues import GLOB
+from ...broker.commands.sweep import BATCH, TaskFacts, read_states, scan
+from ...broker.keys import queue_keys
+from ...broker.sync import TIMEOUT, Broker
+from ...connection.exchange import value_or_raise
+from ...connection.topology import Address
+from .image import GROUP, LEASE, PLACES, SET, TYPES, QueueImage
+
+_PAGE = 1000
+"""Ids that one command reads."""
+
+_NAMED = re.compile(r"(?s)(asynq|taskflow):\{(.*)")
+_RECORDS = ("asynq:servers:{", "asynq:workers:{", "asynq:schedulers:{")
+
+
+@dataclass(slots=True)
+class Names:
+    """The keys of one queue, by kind; of the tasks only their ids."""
+
+    tasks: list[str] = field(default_factory=list)
+    locks: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Keyspace:
+    """The keys that a scan has found: by queue, and the records of workers and schedulers."""
+
+    queues: dict[str, Names] = field(default_factory=dict)
+    records: list[str] = field(default_factory=list)
+
+
+def scan_queue(broker: Broker, queue: str) -> Names:
+    """The keys of one queue, from the node that holds it."""
+    escaped = GLOB.sub(r"\\\1", queue)
+    pattern = f"*:{{{escaped}}}:*"
+    found = Keyspace()
+    for key in _scan(broker, pattern, slot=queue_keys(queue).slot):
+        sort_key(found, key, {queue})
+    return found.queues.get(queue, Names())
+
+
+def scan_node(broker: Broker, node: Address, known: set[str], found: Keyspace) -> None:
+    """Add the keys of all queues that one node holds."""
+    for key in _scan(broker, "*:{*}*", node=node):
+        sort_key(found, key, known)
+
+
+def sort_key(found: Keyspace, key: str, known: set[str]) -> None:
+    """Enter a key under its queue. A name may hold braces: a name that is known is believed first (pure)."""
+    match = _NAMED.match(key)
+    if match is None:
+        if key.startswith(_RECORDS):
+            found.records.append(key)
+        return
+    product, rest = match.groups()
+    ends = [at.start() for at in re.finditer(r"\}:", rest)]
+    names = [rest[:end] for end in ends]
+    if not names:
+        return
+    queue = next((name for name in names if name in known), names[0])
+    kind = rest[len(queue) + 2 :]
+    names_of = found.queues.setdefault(queue, Names())
+    if product == "taskflow":
+        names_of.own.append(key)
+    elif kind.startswith("t:"):
+        names_of.tasks.append(kind[2:])
+    elif kind.startswith("unique:"):
+        names_of.locks.append(key)
+    elif kind.startswith("g:"):
+        names_of.groups.append(key)
+
+
+def read_image(broker: Broker, queue: str, names: Names) -> QueueImage:
+    """Read a queue's places, groups, locks and our own keys: one after the other, while others change them."""
+    keys, slot = queue_keys(queue), queue_keys(queue).slot
+    image = QueueImage(queue)
+    order = list(TYPES)
+    time, *types = _all(
+        broker,
+        [Plain(("TIME",), same, slot), *(Plain(("TYPE", keys.prefix + name), same, slot) for name in order)],
+    )
+    image.time = int(time[0])
+    found = {name: kind.decode() for name, kind in zip(order, types, strict=True)}
+    for name, kind in found.items():
+        if kind not in (TYPES[name], "none"):
+            image.wrong_types.append((keys.prefix + name, kind, TYPES[name]))
+    sound = [name for name in order if found[name] == TYPES[name]]
+
+    places = [name for name in sound if name in PLACES or name == "lease"]
+    pages = _pages(broker, slot, [(keys.prefix + name, TYPES[name]) for name in places])
+    for name in places:
+        image.add(pages[keys.prefix + name], PLACES.get(name, LEASE))
+    if "aggregation_sets" in sound:
+        pairs = _all(broker, [Plain(("ZRANGE", keys.aggregation_sets, 0, -1, "WITHSCORES"), same, slot)])[0]
+        image.registrations = {
+            text(key): float(end) for key, end in zip(pairs[::2], pairs[1::2], strict=True)
+        }
+    if "groups" in sound:
+        image.groups = {
+            text(name) for name in _all(broker, [Plain(("SMEMBERS", keys.groups), same, slot)])[0]
+        }
+    _read_groups(broker, image, names.groups)
+
+    for batch in _batches(names.locks):
+        holders = broker.run_many([Plain(("GET", key), same, slot) for key in batch])
+        image.locks |= {
+            key: text(holder) for key, holder in zip(batch, holders, strict=True) if isinstance(holder, bytes)
+        }
+    for batch in _batches(names.own):
+        ends = _all(broker, [Plain(("TTL", key), int, slot) for key in batch])
+        image.own |= {key: ttl for key, ttl in zip(batch, ends, strict=True) if ttl != -2}
+    return image
+
+
+def read_facts(broker: Broker, queue: str, ids: Iterable[str]) -> Iterator[tuple[str, TaskFacts]]:
+    """What the hashes of tasks say."""
+    for batch in _batches(ids):
+        found = broker.run(read_states(queue, batch))
+        yield from zip(batch, found, strict=True)
+
+
+def _read_groups(broker: Broker, image: QueueImage, scanned: Sequence[str]) -> None:
+    """Read the members of all groups and sets: the listed, the registered, and those that were found."""
+    keys, slot = queue_keys(image.queue), queue_keys(image.queue).slot
+    prefix = keys.group("")
+    wanted = [keys.group(name) for name in image.groups]
+    wanted += [key for key in (*image.registrations, *scanned) if key.startswith(prefix)]
+    wanted = list(dict.fromkeys(wanted))
+    existing = []
+    for batch in _batches(wanted):
+        for key, kind in zip(
+            batch, _all(broker, [Plain(("TYPE", one), same, slot) for one in batch]), strict=True
+        ):
+            if kind == b"zset":
+                existing.append(key)
+            elif kind != b"none":
+                image.wrong_types.append((key, kind.decode(), "zset"))
+    firsts: dict[str, str] = {}
+    for batch in _batches(existing):
+        for key, ids in _pages(broker, slot, [(key, "zset") for key in batch]).items():
+            image.add(ids, SET if key in image.registrations else GROUP, key.removeprefix(prefix))
+            if ids:
+                firsts[key] = ids[0]
+    facts = dict(read_facts(broker, image.queue, firsts.values()))
+    image.group_keys = {key: facts[first].group for key, first in firsts.items()}
+
+
+def _pages(broker: Broker, slot: int, places: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    """All ids of lists and sorted sets; a page of each at a time."""
+    found: dict[str, list[str]] = {key: [] for key, _ in places}
+    left = dict(places)
+    offset = 0
+    while left:
+        last = offset + _PAGE - 1
+        commands = [
+            # A list from its tail, where the oldest are: what is pushed meanwhile moves nothing there.
+            Plain(("LRANGE", key, -last - 1, -offset - 1), same, slot)
+            if kind == "list"
+            else Plain(("ZRANGE", key, offset, last), same, slot)
+            for key, kind in left.items()
+        ]
+        for key, page in zip(list(left), _all(broker, commands), strict=True):
+            found[key] += map(text, page)
+            if len(page) < _PAGE:
+                del left[key]
+        offset += _PAGE
+    return found
+
+
+def _scan(
+    broker: Broker, pattern: str, *, node: Address | None = None, slot: int | None = None
+) -> Iterator[str]:
+    cursor = "0"
+    while True:
+        scanned = broker.run(scan(pattern, cursor, node=node, slot=slot), TIMEOUT)
+        yield from map(text, scanned.keys)
+        cursor = scanned.cursor
+        if cursor == "0":
+            return
+
+
+def _all(broker: Broker, commands: Sequence[Plain[Any]]) -> list[Any]:
+    return [value_or_raise(reply) for reply in broker.run_many(commands)]
+
+
+def _batches(items: Iterable[str]) -> Iterator[list[str]]:
+    listed = list(items)
+    for start in range(0, len(listed), BATCH):
+        yield listed[start : start + BATCH]

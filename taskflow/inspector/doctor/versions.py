@@ -1,0 +1,60 @@
+"""Which server versions are too old, and which have a Lua engine that is known to be unsafe (pure)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+OLDEST_REDIS = (7, 0)
+"""The scripts need what came with Redis 7.0; every Valkey has it."""
+
+_FIXED_IN: Mapping[str, Mapping[tuple[int, int], int]] = {
+    "Redis": {(6, 2): 20, (7, 2): 11, (7, 4): 6, (8, 0): 4, (8, 2): 2},
+    "Valkey": {(7, 2): 11, (8, 0): 6, (8, 1): 4},
+}
+"""The patch level of each line that ends CVE-2025-49844, -46817, -46818 and -46819. Later lines began with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerVersion:
+    """What a server says that it is."""
+
+    product: str
+    number: tuple[int, int, int]
+
+    def __str__(self) -> str:
+        return f"{self.product} {'.'.join(map(str, self.number))}"
+
+    @property
+    def is_too_old(self) -> bool:
+        """Whether the scripts cannot run there."""
+        return self.product == "Redis" and self.number[:2] < OLDEST_REDIS
+
+    @property
+    def is_unsafe(self) -> bool:
+        """Whether a script may break out of the server's Lua (CVE-2025-49844, "RediShell")."""
+        lines = _FIXED_IN[self.product]
+        line, patch = self.number[:2], self.number[2]
+        return patch < lines[line] if line in lines else line < max(lines)
+
+    @property
+    def fixed_in(self) -> str:
+        """The versions to upgrade to."""
+        lines = _FIXED_IN[self.product].items()
+        return ", ".join(f"{major}.{minor}.{patch}" for (major, minor), patch in lines if major >= 7)
+
+
+def version_of(info: Mapping[str, str]) -> ServerVersion | None:
+    """The version in the reply of `INFO`; None when it says none.
+
+    Example:
+        >>> str(version_of({"redis_version": "7.2.4", "valkey_version": "8.1.3"}))
+        'Valkey 8.1.3'
+    """
+    product = "Valkey" if "valkey_version" in info else "Redis"
+    text = info.get("valkey_version") or info.get("redis_version", "")
+    if not re.match(r"\d+\.\d+", text):
+        return None
+    major, minor, patch = [*map(int, re.findall(r"\d+", text)), 0][:3]
+    return ServerVersion(product, (major, minor, patch))

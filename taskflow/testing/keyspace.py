@@ -1,0 +1,67 @@
+"""What must hold of a queue's keys, for tests: `assert not check_queue(broker, queue)`."""
+
+from __future__ import annotations
+
+from ..broker.command import Plain
+from ..broker.commands.inspect import text
+from ..broker.keys import queue_keys
+from ..broker.sync import Broker
+from ..errors import DecodeError
+from ..inspector.doctor.image import (
+    QueueImage,
+    empty_groups,
+    endless_keys,
+    faults,
+    stale_sets,
+    unlisted_groups,
+)
+from ..inspector.doctor.reading import read_facts, read_image, scan_queue
+from ..message.task_message import TaskMessage
+
+
+def check_queue(broker: Broker, queue: str) -> list[str]:
+    """Everything that is wrong with a queue, a line for each; nothing while all is well.
+
+    Each id stands in exactly one place, the one that its task's state names; a task is active if and only if
+    it has a lease; groups with tasks are listed, and sets of them registered; the holder of a lock exists and
+    names it; a key of ours has an owner or an end.
+
+    It looks at one thing after the other, so nobody may work on the queue meanwhile.
+
+    Example:
+        >>> check_queue(Broker(SyncDriver("redis://localhost")), "images")   # doctest: +SKIP
+        ["task 4f…: active-without-lease (state active, in active)"]
+    """
+    names = scan_queue(broker, queue)
+    image = read_image(broker, queue, names)
+    lines = [f"key {key} is a {kind}, not a {wanted}" for key, kind, wanted in image.wrong_types]
+    for task_id, facts in read_facts(broker, queue, sorted({*names.tasks, *image.stands})):
+        for fault in faults(image, task_id, facts):
+            where = image.where(task_id) or "nowhere"
+            lines.append(f"task {task_id}: {fault} (state {facts.state or 'none'}, in {where})")
+    lines += [f"{key} has tasks of group {group}, and is not listed" for key, group in unlisted_groups(image)]
+    lines += [f"group {name} is listed and empty" for name in empty_groups(image)]
+    lines += [f"set {key} is past its time, or gone" for key in stale_sets(image)]
+    lines += [f"lock {key} is held by {holder}: {why}" for key, holder, why in _dangling(broker, image)]
+    lines += [f"key {key} has neither an owner nor an end" for key in endless_keys(image)]
+    return lines
+
+
+def _dangling(broker: Broker, image: QueueImage) -> list[tuple[str, str, str]]:
+    """Locks whose holder is gone or does not name them; not asked of the script that releases them."""
+    keys = queue_keys(image.queue)
+    found = []
+    for lock, holder in image.locks.items():
+        message, named = broker.run(Plain(("HMGET", keys.task(holder), "msg", "unique_key"), list, keys.slot))
+        if message is None:
+            found.append((lock, holder, "there is no such task"))
+        elif lock not in (text(named or b""), _named_by(message)):
+            found.append((lock, holder, "the task does not own it"))
+    return found
+
+
+def _named_by(message: bytes) -> str:
+    try:
+        return TaskMessage.decode(message).unique_key
+    except DecodeError:
+        return ""

@@ -1,0 +1,47 @@
+"""What goes wrong, on purpose: one class for each kind of fault."""
+
+from __future__ import annotations
+
+from .base import Nemesis, World
+from .masters import (
+    ClientKill,
+    Failover,
+    FailoverForce,
+    FailoverTakeover,
+    MasterKill,
+    MasterPause,
+    MasterRestart,
+    MemoryFull,
+    ScriptFlush,
+)
+from .network import Cut, Delay, DropReplies, Hole, Refuse
+from .processes import ChildKill, WorkerKill, WorkerPause, WorkerTerm
+from .slots import AtomicMigration, SlotMigration
+
+ALL: dict[str, type[Nemesis]] = {
+    kind.name: kind
+    for kind in (
+        WorkerKill,
+        ChildKill,
+        WorkerPause,
+        WorkerTerm,
+        MasterKill,
+        MasterPause,
+        MasterRestart,
+        Failover,
+        FailoverForce,
+        FailoverTakeover,
+        ScriptFlush,
+        ClientKill,
+        MemoryFull,
+        SlotMigration,
+        AtomicMigration,
+        Cut,
+        Delay,
+        DropReplies,
+        Hole,
+        Refuse,
+    )
+}
+
+__all__ = ["ALL", "Nemesis", "World"]

@@ -1,0 +1,128 @@
+"""A nemesis: strikes again and again in a thread of its own, and mends what it broke before it strikes again."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from ..fleet import Fleet
+from ..ledger import Ledger
+from ..policy import Policy
+from ..target import ClusterTarget, SingleTarget, Target
+
+
+@dataclass
+class World:
+    """What a nemesis may hurt.
+
+    Attributes:
+        turn: held by a nemesis while it hurts servers: two at once could take a master and its only copy.
+        faults: the policy that drops replies, where there is a proxy.
+    """
+
+    target: Target
+    fleet: Fleet
+    queues: tuple[str, ...]
+    events: Ledger
+    lease: int
+    faults: Policy | None = None
+    turn: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def cluster(self) -> ClusterTarget:
+        """The target, where it is a cluster."""
+        assert isinstance(self.target, ClusterTarget), "this nemesis needs a cluster"
+        return self.target
+
+    @property
+    def single(self) -> SingleTarget:
+        """The target, where it is one server."""
+        assert isinstance(self.target, SingleTarget), "this nemesis needs one server"
+        return self.target
+
+
+class Nemesis(ABC):
+    """One kind of fault.
+
+    A subclass gives `strike`, and `mend` where something stays broken after it.
+
+    Args:
+        world: what it may hurt.
+        rng: seeded: whom it hurts, when, and for how long.
+        pause: seconds between two blows, from and to; None: as it suits the kind.
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    pause: ClassVar[tuple[float, float]] = (2.0, 5.0)
+    hurts_servers: ClassVar[bool] = False
+    kills_attempts: ClassVar[bool] = False
+    """Whether a task that is running may be cut off, or its lease be lost."""
+
+    def __init__(self, world: World, rng: random.Random, pause: tuple[float, float] | None = None) -> None:
+        self.world = world
+        self.rng = rng
+        self.strikes = 0
+        self.failures: list[str] = []
+        self._pause = pause or self.pause
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"nemesis-{self.name}", daemon=True)
+
+    def start(self) -> None:
+        """Begin to strike."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Strike no more; the last blow is mended on return."""
+        self._stop.set()
+        self._thread.join(180)
+        assert not self._thread.is_alive(), f"nemesis {self.name} does not come to an end"
+
+    @abstractmethod
+    def strike(self) -> None:
+        """Do it once. What lasts for a while waits by `wait`."""
+
+    def mend(self) -> None:
+        """Undo what lasts."""
+
+    def wait(self, seconds: float) -> None:
+        """Let it hurt for a while; not longer than the nemesis is wanted."""
+        self._stop.wait(seconds)
+
+    def once(self) -> None:
+        """One blow, in the ledger from when it fell until it was mended."""
+        self.strikes += 1
+        who = str(self.strikes)
+        self.world.events.write("strike", self.name, who)
+        try:
+            self.strike()
+        except Exception as error:  # noqa: BLE001 - a blow that fails is noted, and the next one comes
+            self._failed(who, error)
+        try:
+            self.mend()
+        except Exception as error:  # noqa: BLE001
+            self._failed(who, error)
+        self.world.events.write("healed", self.name, who)
+
+    def _failed(self, who: str, error: Exception) -> None:
+        self.failures.append(f"{type(error).__name__}: {error}")
+        self.world.events.write("failed", self.name, who, type(error).__name__)
+
+    def _run(self) -> None:
+        while not self._stop.wait(self.rng.uniform(*self._pause)):
+            with self._turn():
+                if not self._stop.is_set():
+                    self.once()
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self.hurts_servers:
+            yield
+            return
+        with self.world.turn:
+            yield

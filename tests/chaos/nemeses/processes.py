@@ -1,0 +1,75 @@
+"""Workers and their children: killed, stopped, told to end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+
+from .base import Nemesis
+
+
+class WorkerKill(Nemesis):
+    """Its tasks wait for the end of their leases; its children end with it."""
+
+    name = "worker-kill"
+    description = "`kill -9` of a worker; another takes its place"
+    pause = (4.0, 8.0)
+    kills_attempts = True
+
+    def strike(self) -> None:
+        member = self.rng.choice(self.world.fleet.members)
+        self.world.fleet.replace(member, signal.SIGKILL, 10)
+
+
+class ChildKill(Nemesis):
+    """The worker knows what the child held."""
+
+    name = "child-kill"
+    description = "`kill -9` of a worker's child"
+    pause = (2.0, 4.0)
+    kills_attempts = True
+
+    def strike(self) -> None:
+        fleet = self.world.fleet
+        with fleet.lock:
+            pids = [pid for member in fleet.members for pid in fleet.children(member)]
+            if not pids:
+                raise LookupError("no worker has a child yet")
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.rng.choice(sorted(pids)), signal.SIGKILL)
+
+
+class WorkerPause(Nemesis):
+    """As a suspended virtual machine: others take over its tasks, and its late verdicts must be refused."""
+
+    name = "worker-pause"
+    description = "SIGSTOP of a worker and its children for longer than the lease, then SIGCONT"
+    pause = (3.0, 6.0)
+    kills_attempts = True
+
+    def strike(self) -> None:
+        member = self.rng.choice(self.world.fleet.members)
+        # Nobody else may end it meanwhile: its place in the fleet is ours.
+        with self.world.fleet.lock:
+            assert member.process is not None
+            group = member.process.pid
+            os.killpg(group, signal.SIGSTOP)
+            try:
+                # Over the lease by more than the time between two looks for leases that have ended.
+                self.wait(self.world.lease + 7 + self.rng.uniform(0, 3))
+            finally:
+                os.killpg(group, signal.SIGCONT)
+
+
+class WorkerTerm(Nemesis):
+    """A rolling deploy."""
+
+    name = "worker-term"
+    description = "SIGTERM of one worker after the other; each is replaced when it has ended"
+    pause = (3.0, 6.0)
+    kills_attempts = True
+
+    def strike(self) -> None:
+        members = self.world.fleet.members
+        self.world.fleet.replace(members[self.strikes % len(members)], signal.SIGTERM, 60)

@@ -1,0 +1,309 @@
+"""One run: producers and workers on a target, nemeses, then peace, a drain, and the classification."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from taskflow.broker.commands.dequeue import LEASE_SECONDS
+from taskflow.broker.keys import queue_keys
+
+from . import tuning
+from .classify import classify, gather, strikes_in, unexplained
+from .fleet import Fleet, Producers, WorkerOptions
+from .ledger import PRODUCER, STRIKE, Ledger, read
+from .nemeses import ALL, Nemesis, World
+from .policy import Policy
+from .report import Report
+from .target import ClusterTarget, SingleTarget, Target
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run does.
+
+    Args:
+        name: for its report and its queues.
+        cluster: six nodes instead of one server.
+        seconds: how long producers enqueue.
+        rate: tasks per second, of all producers together.
+        nemeses: their names; a pair of seconds between two blows, or None for the kind's own.
+        producers, threads: processes, and threads in each.
+        mix: `all` kinds of calls, or `plain` quick tasks.
+        queues: how many; in a cluster each on another master, as far as there are.
+        workers: how they run.
+        lease: seconds; another than the product's is patched in.
+        drop_every: with `drop-replies`: every so-manieth call of each script meets a fault.
+        drop_probability: with `drop-replies`: of each call.
+        faults: an own policy for `drop-replies` instead.
+        enqueue_timeout: the producers'.
+        durable: "", "true" or "strict".
+        skews: seconds by which the workers' clocks are wrong, in turn.
+        plant: a planted bug.
+        drain: seconds that the drain may take.
+        warm_up: seconds of peace before the nemeses.
+        seed: of everything random.
+    """
+
+    name: str
+    cluster: bool = False
+    seconds: float = 20.0
+    rate: float = 100.0
+    nemeses: Mapping[str, tuple[float, float] | None] = field(default_factory=dict)
+    producers: int = 1
+    threads: int = 4
+    mix: str = "all"
+    queues: int = 2
+    workers: WorkerOptions = WorkerOptions()
+    lease: int = LEASE_SECONDS
+    drop_every: int = 0
+    drop_probability: float = 0.0
+    faults: Callable[[random.Random], Policy] | None = None
+    enqueue_timeout: float = 30.0
+    durable: str = ""
+    skews: tuple[float, ...] = ()
+    plant: str = ""
+    drain: float = 120.0
+    warm_up: float = 2.0
+    seed: int = 1
+
+    @property
+    def proxied(self) -> bool:
+        """Whether a proxy stands in front of the server."""
+        return any(name in ("cut", "refuse", "delay", "hole", "drop-replies") for name in self.nemeses)
+
+    def environment(self, directory: Path, url: str) -> dict[str, str]:
+        """What the processes under test are told."""
+        values = {
+            "TASKFLOW_CHAOS_LEDGER": str(directory),
+            "TASKFLOW_BROKER": url,
+            tuning.TIMEOUT: str(self.enqueue_timeout),
+            tuning.DURABLE: self.durable,
+            tuning.PLANT: self.plant,
+        }
+        if self.lease != LEASE_SECONDS:
+            values[tuning.LEASE] = str(self.lease)
+        return values
+
+
+class Running:
+    """A run under way. Made by `run`; a scenario may act on it while it runs."""
+
+    def __init__(self, plan: Plan, directory: Path, target: Target, faults: Policy | None) -> None:
+        self.plan = plan
+        self.directory = directory
+        self.target = target
+        self.rng = random.Random(plan.seed)
+        self.queues = _queues(plan, target)
+        environment = plan.environment(directory, target.url)
+        self.fleet = Fleet(target.url, self.queues, directory, environment, plan.workers, plan.skews)
+        self.producers = Producers(plan.producers, plan.threads, plan.rate, self.queues, plan.mix, plan.seed)
+        self.events = Ledger(directory / "nemeses.ledger")
+        self.world = World(target, self.fleet, self.queues, self.events, plan.lease, faults)
+        self.nemeses = [
+            ALL[name](self.world, random.Random(f"{plan.seed}/{name}"), pause)
+            for name, pause in plan.nemeses.items()
+        ]
+        self.report = Report(plan.name)
+        self._environment = environment
+        self._began = time.monotonic()
+
+    def begin(self) -> None:
+        """Start workers and producers."""
+        self.fleet.start()
+        self.begin_producing()
+
+    def begin_producing(self) -> None:
+        """Start the producers alone."""
+        self._began = time.monotonic()
+        self.producers.start(self.directory, self._environment)
+
+    def idle(self, seconds: float) -> None:
+        """Let it run, and look after workers that end by themselves."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, 0.5))
+            self.fleet.check()
+
+    def strike(self, seconds: float) -> None:
+        """Let the nemeses loose for a while."""
+        for nemesis in self.nemeses:
+            nemesis.start()
+        self.idle(seconds)
+        for nemesis in self.nemeses:
+            nemesis.stop()
+        self.target.heal()
+
+    def end(self) -> Report:
+        """Stop the producers, drain, stop the workers, and say what came of it."""
+        report = self.report
+        report.problems += self.producers.finish(self.plan.enqueue_timeout + 30)
+        report.seconds = time.monotonic() - self._began
+        report.drained = self._drain()
+        archived = self._archived()
+        self.fleet.stop()
+        report.problems += self.fleet.problems
+        self._judge(archived)
+        self._open_the_lost()
+        report.save(self.directory / "report.json")
+        return report
+
+    def close(self) -> None:
+        """End every process of the run, whatever happened."""
+        self.producers.kill()
+        self.fleet.stop()
+        self.events.close()
+
+    def depths(self) -> dict[str, dict[str, int]]:
+        """What is left, by queue and state."""
+        depths = {queue: self.target.depth(queue) for queue in self.queues}
+        return {
+            queue: {state: count for state, count in states.items() if count}
+            for queue, states in depths.items()
+            if any(states.values())
+        }
+
+    def _drain(self) -> float | None:
+        began = time.monotonic()
+        while True:
+            self.fleet.check()
+            left = self.depths()
+            elapsed = time.monotonic() - began
+            if not left:
+                return elapsed
+            if elapsed > self.plan.drain:
+                self.report.left = left
+                return None
+            time.sleep(0.1)
+
+    def _open_the_lost(self) -> None:
+        """What is known of tasks that were lost: when, around which blows, and what the servers hold of them."""
+        entries = list(read(self.directory))
+        stories = gather(entries)
+        for tag in self.report.lost[:20]:
+            story = stories[tag]
+            assert story.invoked is not None
+            assert story.answered is not None
+            last = max((e for e in entries if e.kind in STRIKE and e.at <= story.answered), key=lambda e: e.at)
+            traces = {queue: self.target.trace_of(queue, story.detail) for queue in self.queues}
+            found = "; ".join(f"{queue}: {trace}" for queue, trace in traces.items() if trace)
+            self.report.autopsies.append(
+                f"lost {tag} (id {story.detail}): the call took {story.answered - story.invoked:.3f} s and ended "
+                f"{story.answered - last.at:.3f} s after {last.kind} {last.tag}; {len(story.starts)} starts, "
+                f"{len(story.raised)} raised; the servers know: {found or 'nothing'}"
+            )
+
+    def _archived(self) -> dict[str, str]:
+        """Why tasks were archived, by tag."""
+        reasons = {}
+        for queue in self.queues:
+            for message in self.target.archived(queue):
+                tag = _tag_of(message.payload)
+                reasons[tag] = message.error_msg
+        return reasons
+
+    def _judge(self, archived: Mapping[str, str]) -> None:
+        report = self.report
+        entries = list(read(self.directory))
+        stories = gather(entries)
+        classified = classify(stories, archived)
+        strikes = [s for s in strikes_in(entries) if ALL[s.name].kills_attempts]
+        report.attempts, report.ok = classified.attempts, classified.ok
+        report.failed, report.unknown = classified.failed, classified.unknown
+        for name in ("lost", "doubled", "unexpected", "recovered", "contradicted", "archived", "repeated"):
+            setattr(report, name, list(getattr(classified, name)))
+        report.unexplained = list(unexplained(classified.repeated, stories, strikes))
+        report.errors = dict(
+            Counter(e.detail for e in entries if e.kind in PRODUCER and e.kind in ("fail", "unknown"))
+        )
+        report.refused = self.fleet.refused()
+        report.lease_losses = self.fleet.lease_losses()
+        report.strikes = {nemesis.name: nemesis.strikes for nemesis in self.nemeses}
+        report.failures = [f"{n.name}: {text}" for n in self.nemeses for text in n.failures]
+        report.problems += [f"a worker's log says: {line}" for line in self.fleet.unexpected()[:5]]
+        report.problems += [f"archived {tag}: {why}" for tag, why in list(archived.items())[:5]]
+        if self.world.faults is not None:
+            report.faults = _faults(self.world.faults)
+
+
+def carry_out(plan: Plan, directory: Path, target: Target | None = None) -> Report:
+    """Carry a plan out.
+
+    Args:
+        plan: what to do.
+        directory: an empty one, for the servers, the ledgers and the logs.
+        target: servers that run already; else the plan's own are started, and ended with it.
+    """
+    with run(plan, directory, target) as running:
+        running.begin()
+        running.idle(plan.warm_up)
+        running.strike(plan.seconds)
+        return running.end()
+
+
+@contextmanager
+def run(plan: Plan, directory: Path, target: Target | None = None) -> Iterator[Running]:
+    """A run to be acted on; everything that it started is ended with it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        faults: Policy | None = None
+        if plan.proxied:
+            rng = random.Random(f"{plan.seed}/faults")
+            faults = (
+                plan.faults(rng)
+                if plan.faults is not None
+                else Policy(rng, every=plan.drop_every, probability=plan.drop_probability)
+            )
+        if target is None:
+            target = _start(plan, directory, faults)
+            stack.callback(target.close)
+        running = Running(plan, directory, target, faults)
+        stack.callback(running.close)
+        yield running
+
+
+def _start(plan: Plan, directory: Path, faults: Policy | None) -> Target:
+    servers = directory / "servers"
+    servers.mkdir(exist_ok=True)
+    if plan.cluster:
+        return ClusterTarget(servers)
+    return SingleTarget(servers, faults.quiet() if faults else None, random.Random(plan.seed))
+
+
+def _queues(plan: Plan, target: Target) -> tuple[str, ...]:
+    """Fresh names; in a cluster as many masters as possible hold one."""
+    prefix = f"{plan.name}-{random.Random().getrandbits(32):08x}"
+    if not isinstance(target, ClusterTarget):
+        return tuple(f"{prefix}-{number}" for number in range(plan.queues))
+    wanted, found, used, number = plan.queues, [], set(), 0
+    thirds = [5461, 10923, 16384]
+    while len(found) < wanted:
+        name = f"{prefix}-{number}"
+        number += 1
+        third = next(index for index, border in enumerate(thirds) if queue_keys(name).slot < border)
+        if third in used and len(used) < 3:
+            continue
+        used.add(third)
+        found.append(name)
+    return tuple(found)
+
+
+def _tag_of(payload: bytes | None) -> str:
+    text = (payload or b"").decode("utf-8", "replace")
+    return text.partition('"tag":"')[2].partition('"')[0]
+
+
+def _faults(policy: Policy) -> dict[str, dict[str, int]]:
+    table: dict[str, dict[str, int]] = {}
+    for (name, fate), count in sorted(policy.counts.items(), key=lambda item: (item[0][0], item[0][1].name)):
+        if name.islower():
+            table.setdefault(name, {})[fate.value] = count
+    return table
+
+
+__all__ = ["Nemesis", "Plan", "Running", "carry_out", "run"]

@@ -1,0 +1,107 @@
+"""One task takes the place of a group's, in one step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from taskflow.broker.command import Plain, same
+from taskflow.broker.commands.aggregate import Joined, group_names, join, ripe
+from taskflow.broker.commands.enqueue import NewTask, enqueue
+from taskflow.broker.keys import queue_keys
+from taskflow.message.task_message import TaskMessage, unique_key
+
+Run = Callable[[Any], Any]
+
+
+class Groups:
+    """A queue with a group."""
+
+    def __init__(self, run: Run, name: str) -> None:
+        self.run, self.name, self.keys = run, name, queue_keys(name)
+
+    def call(self, *words: Any) -> Any:
+        return self.run(Plain(words, same, self.keys.slot))
+
+    def add(self, *ids: str, lock: str = "") -> None:
+        tasks = [
+            NewTask(
+                TaskMessage(
+                    type="t",
+                    payload=b"{}",
+                    id=one,
+                    queue=self.name,
+                    timeout=9,
+                    group_key="g",
+                    unique_key=lock,
+                ),
+                lock_seconds=60 if lock else 0,
+            )
+            for one in ids
+        ]
+        self.run(enqueue(self.name, tasks))
+
+    def age(self, task_id: str, seconds: int) -> None:
+        self.call("ZADD", self.keys.group("g"), int(time.time()) - seconds, task_id)
+
+    def ripe(self, grace: int = 60, max_delay: int = 0, max_size: int = 0) -> list[str]:
+        return [
+            one.id
+            for one in self.run(ripe(self.name, "g", grace=grace, max_delay=max_delay, max_size=max_size))
+        ]
+
+    def joined(self) -> TaskMessage:
+        return TaskMessage(type="many", payload=b"{}", id="joined", queue=self.name, timeout=9)
+
+
+@pytest.fixture
+def groups(run: Run, queue: str) -> Groups:
+    return Groups(run, queue)
+
+
+def test_a_group_is_ripe_when_it_is_quiet_old_or_full(groups: Groups) -> None:
+    groups.add("a", "b", "c")
+    for task_id, age in (("a", 30), ("b", 20), ("c", 10)):
+        groups.age(task_id, age)
+    assert groups.ripe(grace=15) == []
+    assert groups.ripe(grace=10) == ["a", "b", "c"]
+    assert groups.ripe(max_delay=31) == []
+    assert groups.ripe(max_delay=30) == ["a", "b", "c"]
+    assert groups.ripe(max_size=4) == []
+    assert groups.ripe(max_size=2) == ["a", "b"]
+    assert groups.run(group_names(groups.name)) == ["g"]
+
+
+def test_the_joined_task_takes_the_place_of_the_others_and_frees_their_locks(groups: Groups) -> None:
+    lock = unique_key(groups.name, "t", b"{}")
+    groups.add("a", lock=lock)
+    groups.add("b", "c")
+    command = join(groups.name, "g", groups.joined(), ["a", "b"])
+    assert groups.run(command) is Joined.JOINED
+    assert groups.call("LRANGE", groups.keys.pending, 0, -1) == [b"joined"]
+    assert groups.call("ZRANGE", groups.keys.group("g"), 0, -1) == [b"c"]
+    assert groups.call("EXISTS", groups.keys.task("a"), groups.keys.task("b"), lock) == 0
+    assert groups.call("SMEMBERS", groups.keys.groups) == [b"g"]
+    assert groups.run(replace(command, args=[1, *command.args[1:]])) is Joined.ALREADY_JOINED
+    assert groups.call("LLEN", groups.keys.pending) == 1
+
+
+def test_nothing_is_joined_when_one_of_them_has_gone(groups: Groups) -> None:
+    groups.add("a", "b")
+    assert groups.run(join(groups.name, "g", groups.joined(), ["a", "gone"])) is Joined.CHANGED
+    assert groups.call("EXISTS", groups.keys.task("joined")) == 0
+    assert groups.ripe(max_size=1) == ["a"]
+
+
+def test_a_group_that_is_empty_or_lists_a_ghost_is_tidied(groups: Groups) -> None:
+    groups.add("a")
+    groups.call("DEL", groups.keys.task("a"))
+    groups.age("a", 100)
+    assert groups.ripe() == []
+    assert groups.call("ZRANGE", groups.keys.orphans, 0, -1) == [b"a"]
+    assert groups.ripe() == []
+    assert groups.run(group_names(groups.name)) == []

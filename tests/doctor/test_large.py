@@ -1,0 +1,138 @@
+"""Twenty thousand ids in every place, sound and broken: no script takes more than ten milliseconds."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from taskflow.broker.commands.maintenance import expire, forward, recover
+from taskflow.broker.keys import QueueKeys, queue_keys
+from taskflow.broker.sync import Broker
+from taskflow.broker.walk import FirstLooks
+from taskflow.connection.sync import SyncDriver
+from taskflow.inspector.doctor import examine
+from taskflow.message.task_message import TaskMessage
+from tests.commands.test_sweep import Sweep
+from tests.servers import Server
+
+COUNT = 20_000
+QUEUE = "large"
+KEYS = queue_keys(QUEUE)
+PLACES = ("pending", "active", "scheduled", "retry", "archived", "completed", "g:one", "g:many")
+
+
+@pytest.fixture
+def large(own_server: Server) -> Iterator[tuple[redis.Redis, Broker]]:
+    raw = redis.Redis(port=own_server.port)
+    broker = Broker(SyncDriver(own_server.url))
+    yield raw, broker
+    broker.close()
+    raw.close()
+
+
+def fill(raw: redis.Redis, keys: QueueKeys, spoil: Callable[[dict[str, object], str, int], None]) -> None:
+    """Tasks in every place, as Go would write them; `spoil` changes the hash of each before it is written."""
+    message = TaskMessage(type="noop", payload=b"x" * 200, id="x", queue=QUEUE, timeout=60).encode()
+    later = int(time.time()) + 5000
+    for place in PLACES:
+        pipe = raw.pipeline(transaction=False)
+        for number in range(COUNT):
+            task_id = str(uuid.uuid4())
+            group = {"g:one": "one", "g:many": f"many{number % 500}"}.get(place, "")
+            fields: dict[str, object] = {"msg": message, "state": "aggregating" if group else place}
+            if group:
+                fields["group"] = group
+            spoil(fields, place, number)
+            if fields:
+                pipe.hset(keys.task(task_id), mapping=fields)
+            if place in ("pending", "active"):
+                pipe.lpush(keys.state(place), task_id)
+            elif group:
+                pipe.zadd(keys.group(group), {task_id: number})
+                pipe.sadd(keys.groups, group)
+            else:
+                pipe.zadd(keys.state(place), {task_id: later})
+            if place == "active" and fields:
+                pipe.zadd(keys.lease, {task_id: later})
+            if number % 1000 == 999:
+                pipe.execute()
+        pipe.execute()
+
+
+def sound(fields: dict[str, object], place: str, number: int) -> None:
+    """Nothing is broken."""
+
+
+def gone(fields: dict[str, object], place: str, number: int) -> None:
+    """There is no task for any id."""
+    fields.clear()
+
+
+def stateless(fields: dict[str, object], place: str, number: int) -> None:
+    """No task says where it is."""
+    del fields["state"]
+
+
+def contradictory(fields: dict[str, object], place: str, number: int) -> None:
+    """Every task says that it is somewhere else: what costs most to look up."""
+    fields["state"] = ("pending", "active", "retry", "aggregating")[number % 4]
+
+
+def slow(raw: redis.Redis) -> list[str]:
+    """The scripts that took more than ten milliseconds."""
+    return [
+        f"{entry['duration']} us: {entry['command'][:60]!r}"
+        for entry in raw.slowlog_get(100)
+        if entry["command"].startswith((b"EVAL", b"SCAN", b"LRANGE", b"ZRANGE"))
+    ]
+
+
+@pytest.mark.parametrize("spoil", [sound, gone, stateless, contradictory])
+def test_no_step_of_a_sweep_takes_ten_milliseconds(
+    large: tuple[redis.Redis, Broker], spoil: Callable[[dict[str, object], str, int], None]
+) -> None:
+    raw, broker = large
+    fill(raw, KEYS, spoil)
+    raw.config_set("slowlog-log-slower-than", 10_000)
+    raw.slowlog_reset()
+    swept = Sweep(broker.run, QUEUE)
+    looks = FirstLooks()
+    deadline = time.monotonic() + 60
+    rounds = 0
+    while swept.sweep(looks, later=6.0 * rounds) and time.monotonic() < deadline:
+        rounds += 1
+    broker.run(forward(QUEUE))
+    broker.run(expire(QUEUE))
+    assert slow(raw) == []
+    diagnosis = examine(broker, [QUEUE])
+    assert [one for one in diagnosis.findings if one.where.startswith("queue")] == []
+    assert slow(raw) == []
+
+
+def test_nor_a_step_of_a_recovery_or_a_repair(large: tuple[redis.Redis, Broker]) -> None:
+    raw, broker = large
+    fill(raw, KEYS, sound)
+    ids = [name.decode() for name in raw.lrange(KEYS.active, 0, -1)]
+    raw.zadd(KEYS.lease, dict.fromkeys(ids, 5))
+    raw.zadd(KEYS.scheduled, dict.fromkeys(raw.zrange(KEYS.scheduled, 0, -1), 5))
+    raw.zadd(KEYS.completed, dict.fromkeys(raw.zrange(KEYS.completed, 0, -1), 5))
+    raw.delete(KEYS.retry, KEYS.archived, KEYS.groups)
+    raw.config_set("slowlog-log-slower-than", 10_000)
+    raw.slowlog_reset()
+    recovered = 0
+    while done := broker.run(recover(QUEUE)):
+        recovered += len(done)
+    assert recovered == COUNT
+    while broker.run(forward(QUEUE)).moved:
+        pass
+    while broker.run(expire(QUEUE)):
+        pass
+    assert slow(raw) == []
+    diagnosis = examine(broker, [QUEUE], fix=True)
+    assert [one for one in diagnosis.findings if one.where.startswith("queue")] == []
+    assert slow(raw) == []
+    assert raw.zcard(KEYS.archived) == COUNT

@@ -1,0 +1,1 @@
+"""A queue is compared, step by step, with a model of it in plain Python; see `machine.py`."""

@@ -1,0 +1,536 @@
+"""One queue under random operations of Python's and Go's clients, workers and inspectors, and of whoever dies in between.
+
+After every operation the reply must be the model's, everything that is stored must be the model's, and the invariants must
+hold of it. The reply of any command may get lost: its sender then knows nothing, and may send it again, at any later point.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from taskflow.broker.command import Command
+from taskflow.broker.commands import admin, maintenance, queues, sweep
+from taskflow.broker.commands.dequeue import Taken, dequeue, extend, held
+from taskflow.broker.commands.enqueue import NewTask, enqueue
+from taskflow.broker.commands.finish import Verdict, Written, finish
+from taskflow.broker.walk import Walk
+from taskflow.message.task_message import TaskMessage, unique_key
+from taskflow.states import State, Verb
+from tests.properties import gos
+from tests.properties.invariants import problems
+from tests.properties.model import Model, fingerprint
+from tests.properties.place import Place
+
+IDS = ("a", "b", "c", "d", "e", "f")
+GROUPS = ("red", "blue")
+LOCK_SECONDS = 3600
+LONGEST = 20.0
+"""Seconds of one example at most: its leases must not end by themselves."""
+
+ids = st.sampled_from(IDS)
+some_ids = st.lists(ids, min_size=1, max_size=3)
+groups = st.sampled_from(GROUPS)
+owners = st.integers(0, 2)
+lost = st.booleans()
+verbs = st.sampled_from(list(Verb))
+RUNNABLE = (State.SCHEDULED, State.RETRY, State.ARCHIVED, State.COMPLETED, State.AGGREGATING)
+ARCHIVABLE = (State.PENDING, State.SCHEDULED, State.RETRY, State.AGGREGATING)
+DELETABLE = (*ARCHIVABLE, State.ARCHIVED, State.COMPLETED)
+
+
+@st.composite
+def new_tasks(draw: st.DrawFn) -> dict[str, Any]:
+    """A task that somebody enqueues, without its queue."""
+    return {
+        "id": draw(ids),
+        "payload": draw(st.sampled_from([b"1", b"2"])),
+        "when": draw(st.sampled_from(["now", "now", "later", "past"])),
+        "group": draw(st.sampled_from(["", "", *GROUPS])),
+        "unique": draw(st.booleans()),
+        "max_retries": draw(st.sampled_from([0, 3])),
+    }
+
+
+@dataclass
+class Sent:
+    """A command that was sent, how the model does it once more, and what of it the first copy wrote."""
+
+    command: Command[Any]
+    again: Callable[[], Any]
+    owner: str = ""
+    written: list[bool] = field(default_factory=list)
+    verdicts: Sequence[Verdict] = ()
+
+
+@dataclass
+class Hand:
+    """A task that a worker believes to hold; `take` numbers the takings."""
+
+    taken: Taken
+    take: int
+
+
+class Queue(RuleBasedStateMachine):
+    """Python alone: its clients, workers and inspectors.
+
+    Args:
+        place: where the queue is.
+        forgive: names of known gaps that are not to be looked for.
+    """
+
+    def __init__(self, place: Place, forgive: frozenset[str] = frozenset()) -> None:
+        super().__init__()
+        self.place = place
+        self.forgive = forgive
+        self.model = Model(place.name)
+        self.keys = place.keys
+        self.sent: list[Sent] = []
+        self.hands: dict[str, list[Hand]] = {}
+        self.holder: dict[str, tuple[str, int]] = {}
+        """Who really runs each active task: the owner (or `go`) and the number of the taking."""
+        self.takes = 0
+        self.names = 0
+        self.owners = [self._name(), self._name(), self._name()]
+        self.owned: set[str] = set()
+        self.locked: set[str] = set()
+        self.unlisted: set[str] = set()
+        self.stubs: set[str] = set()
+        self.began = time.monotonic()
+
+    def teardown(self) -> None:
+        self.place.clear()
+
+    def _name(self) -> str:
+        self.names += 1
+        name = f"p{self.names}"
+        self.hands[name] = []
+        return name
+
+    # --- after every step --------------------------------------------------------------------------------------------
+
+    @invariant()
+    def is_as_the_model_says_and_consistent(self) -> None:
+        dump = self.place.dump()
+        different = self.model.store.differences(dump.values, dump.ttls, time.time())
+        assert not different, "\n".join(different)
+        self._note_leavings()
+        found = problems(
+            dump, self.keys, owned=self.owned, locked=self.locked, unlisted=self.unlisted, stubs=self.stubs
+        )
+        assert not found, "\n".join(found)
+
+    def _note_leavings(self) -> None:
+        """Forget who holds what is not active any more."""
+        active = set(self.model.store.elements(self.keys.active))
+        self.holder = {task_id: who for task_id, who in self.holder.items() if task_id in active}
+
+    # --- clients -----------------------------------------------------------------------------------------------------
+
+    def _message(self, new: dict[str, Any]) -> TaskMessage:
+        lock = unique_key(self.place.name, "noop", new["payload"]) if new["unique"] else ""
+        return TaskMessage(
+            type="noop",
+            payload=new["payload"],
+            id=new["id"],
+            queue=self.place.name,
+            timeout=60,
+            retention=500,
+            max_retries=new["max_retries"],
+            unique_key=lock,
+            group_key=new["group"],
+        )
+
+    @rule(news=st.lists(new_tasks(), min_size=1, max_size=3), lost=lost)
+    def python_enqueues(self, news: list[dict[str, Any]], lost: bool) -> None:
+        tasks = []
+        for new in news:
+            message = self._message(new)
+            at = {"now": None, "later": time.time() + 300, "past": time.time() - 5}[new["when"]]
+            tasks.append(NewTask(message, process_at=at, lock_seconds=LOCK_SECONDS if message.unique_key else 0))
+        command = enqueue(self.place.name, tasks)
+        self.sent.append(Sent(command, lambda: self.model.enqueue(tasks, resent=True)))
+        self._same(self.place.run(command), self.model.enqueue(tasks))
+
+    # --- workers -----------------------------------------------------------------------------------------------------
+
+    @rule(which=owners, count=st.integers(1, 3), lost=lost)
+    def python_dequeues(self, which: int, count: int, lost: bool) -> None:
+        owner, token = self.owners[which], uuid.uuid4().hex
+        command = dequeue(self.place.name, owner, token, count)
+        self.sent.append(
+            Sent(command, lambda: self.model.dequeue(owner, token, count, resent=True), owner)
+        )
+        reply = self.place.run(command)
+        assert reply.paused == self.model.store.has(self.keys.paused)
+        self._same(reply.tasks, self.model.dequeue(owner, token, count))
+        self._take(owner, reply.tasks)
+        if not lost:
+            self._learn(owner, reply.tasks)
+
+    def _take(self, owner: str, tasks: Sequence[Taken]) -> None:
+        """They are this owner's from now on."""
+        for taken in tasks:
+            self.takes += 1
+            self.holder[taken.id] = (owner, self.takes)
+            self.owned.discard(taken.id)
+
+    def _learn(self, owner: str, tasks: Sequence[Taken]) -> None:
+        """The owner hears that it holds them; it must be true."""
+        for taken in tasks:
+            holder, take = self.holder[taken.id]
+            if "stale owner" not in self.forgive:
+                assert holder == owner, f"{owner} is told that it holds {taken.id}, which {holder} has taken"
+            self.hands[owner].append(Hand(taken, take))
+
+    def _hand(self, data: st.DataObject, which: int) -> tuple[str, list[Hand]]:
+        owner = self.owners[which]
+        hands = self.hands[owner]
+        picked = data.draw(st.lists(st.sampled_from(range(len(hands))), min_size=1, max_size=3, unique=True)) if hands else []
+        return owner, [hands[index] for index in picked]
+
+    @rule(data=st.data(), which=owners, lost=lost)
+    def python_finishes(self, data: st.DataObject, which: int, lost: bool) -> None:
+        owner, hands = self._hand(data, which)
+        verdicts = [self._verdict(hand.taken, data.draw(verbs)) for hand in hands]
+        if not verdicts:
+            return
+        now = time.time()
+        command = finish(self.place.name, owner, verdicts, now)
+        sent = Sent(command, lambda: self.model.finish(owner, verdicts, now, resent=True), owner, verdicts=verdicts)
+        self.sent.append(sent)
+        self._note_raw(verdicts, owner)
+        replies = self.place.run(command)
+        self._same(replies, self.model.finish(owner, verdicts, now))
+        sent.written = [reply is Written.WRITTEN for reply in replies]
+        if not lost:
+            self.hands[owner] = [hand for hand in self.hands[owner] if hand not in hands]
+
+    def _verdict(self, taken: Taken, verb: Verb) -> Verdict:
+        message = TaskMessage.decode(taken.message)
+        now = int(time.time())
+        at = {Verb.COMPLETE: 500, Verb.RETRY: 200, Verb.SNOOZE: 200, Verb.PUT_BACK: 200}.get(verb, 0)
+        kept = b""
+        if verb is Verb.COMPLETE:
+            kept = replace(message, completed_at=now).encode()
+        elif verb in (Verb.RETRY, Verb.SNOOZE, Verb.ARCHIVE):
+            retried = message.retried + (verb is Verb.RETRY)
+            kept = replace(message, retried=retried, error_msg="boom", last_failed_at=now).encode()
+        result = b"1" if verb is Verb.COMPLETE else b""
+        error = "why" if verb in (Verb.ARCHIVE, Verb.ARCHIVE_RAW) else ""
+        return Verdict(taken.id, verb, fingerprint(taken.message), kept, at, result, error, message.unique_key)
+
+    def _note_raw(self, verdicts: Sequence[Verdict], owner: str) -> None:
+        """What is archived as it is keeps its lock: nobody could read which."""
+        for verdict in verdicts:
+            if verdict.verb is Verb.ARCHIVE_RAW and verdict.lock:
+                self.locked.add(verdict.lock)
+
+    @rule(which=owners)
+    def python_extends(self, which: int) -> None:
+        owner = self.owners[which]
+        tasks = [(hand.taken.id, fingerprint(hand.taken.message)) for hand in self.hands[owner]]
+        if tasks:
+            self._same(self.place.run(extend(self.place.name, owner, tasks)), self.model.extend(owner, tasks))
+
+    @rule(which=owners)
+    def python_takes_up_again(self, which: int) -> None:
+        """After a lost reply: what the server says that it holds, and it does not know of."""
+        owner = self.owners[which]
+        tasks = self.place.run(held(self.place.name, owner))
+        self._same(tasks, self.model.held(owner))
+        known = {hand.taken.id for hand in self.hands[owner]}
+        self._learn(owner, [taken for taken in tasks if taken.id not in known])
+
+    @rule(which=owners)
+    def python_worker_dies(self, which: int) -> None:
+        """Its leases end, and nobody of its name comes back."""
+        owner = self.owners[which]
+        held_by_it = [one for one in self.model.store.elements(self.keys.active) if self.model.holds(one, owner)]
+        self._let_pass(self.keys.lease, held_by_it, 1)
+        self.owners[which] = self._name()
+        self.sent = [one for one in self.sent if one.owner != owner]
+
+    # --- sent again --------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.sent)
+    @rule(data=st.data(), lost=lost)
+    def a_command_is_sent_again(self, data: st.DataObject, lost: bool) -> None:
+        """Its first reply got lost, and other things have happened since."""
+        sent = self.sent[-1 - data.draw(st.integers(0, len(self.sent) - 1), label="how long ago")]
+        before = {task_id: who for task_id, who in self.holder.items()}
+        if sent.verdicts and self._would_end_another_taking(sent):
+            return
+        reply = self.place.run(sent.command, resent=True)
+        expected = sent.again()
+        if sent.command.name == "dequeue":
+            self._same(reply.tasks, expected)
+            fresh = [taken for taken in reply.tasks if taken.id not in before]
+            self._take(sent.owner, fresh)
+            if not lost:
+                known = {(hand.taken.id, hand.take) for hand in self.hands[sent.owner]}
+                new = [taken for taken in reply.tasks if (taken.id, self.holder[taken.id][1]) not in known]
+                self._learn(sent.owner, new)
+        else:
+            self._same(reply, expected)
+        if sent.verdicts:
+            again = [reply is Written.WRITTEN for reply in reply]
+            assert not any(first and second for first, second in zip(sent.written, again, strict=True)), (
+                "a verdict that was written was written once more"
+            )
+            sent.written = [first or second for first, second in zip(sent.written, again, strict=True)]
+
+    def _would_end_another_taking(self, sent: Sent) -> bool:
+        """A known gap: the same owner has taken the task again, and the same message, since the verdict was written."""
+        return "taken again" in self.forgive and any(
+            written and self.model.holds(verdict.id, sent.owner)
+            and fingerprint(self.model.task(verdict.id)["msg"]) == verdict.taken
+            for written, verdict in zip(sent.written, sent.verdicts, strict=True)
+        )
+
+    # --- maintenance -------------------------------------------------------------------------------------------------
+
+    @rule()
+    def python_forwards(self) -> None:
+        self._same(self.place.run(maintenance.forward(self.place.name)).moved, self.model.forward())
+        self._listed(self.model.store.members(self.keys.groups))
+
+    @rule()
+    def python_recovers(self) -> None:
+        self._same(self.place.run(maintenance.recover(self.place.name)), self.model.recover())
+
+    @rule()
+    def python_expires(self) -> None:
+        self._same(self.place.run(maintenance.expire(self.place.name)), self.model.expire())
+
+    @rule()
+    def python_reclaims(self) -> None:
+        self._same(self.place.run(sweep.reclaim(self.place.name)), self.model.reclaim())
+        self._listed(self.model.store.members(self.keys.groups))
+
+    @rule()
+    def python_sweeps(self) -> None:
+        """Nothing is broken, so nothing is found."""
+        walk = Walk(self.place.name)
+        while not walk.rounds:
+            found = self.place.run(walk.look())
+            walk.take(found)
+            assert not found.suspects
+            assert not found.broken
+            assert not found.empty_groups
+
+    # --- by hand -----------------------------------------------------------------------------------------------------
+
+    @rule(which=st.sampled_from(["run", "archive", "delete"]), ids=some_ids)
+    def python_moves_tasks(self, which: str, ids: list[str]) -> None:
+        build = {"run": admin.run_tasks, "archive": admin.archive_tasks, "delete": admin.delete_tasks}[which]
+        do = {"run": self.model.run_tasks, "archive": self.model.archive_tasks, "delete": self.model.delete_tasks}[which]
+        if which == "run" and "run twice" in self.forgive:
+            ids = list(dict.fromkeys(ids))
+        command = build(self.place.name, ids)
+        self.sent.append(Sent(command, lambda: do(ids, resent=True)))
+        self._same(self.place.run(command), do(ids))
+        self._forget_stubs()
+
+    @rule(which=st.sampled_from(["run", "archive", "delete"]), data=st.data(), group=groups)
+    def python_moves_a_state(self, which: str, data: st.DataObject, group: str) -> None:
+        build = {"run": admin.run_all, "archive": admin.archive_all, "delete": admin.delete_all}[which]
+        do = {"run": self.model.run_all, "archive": self.model.archive_all, "delete": self.model.delete_all}[which]
+        states = {"run": RUNNABLE, "archive": ARCHIVABLE, "delete": DELETABLE}[which]
+        state = data.draw(st.sampled_from(states))
+        name = group if state is State.AGGREGATING else ""
+        command = build(self.place.name, state, name)
+        self.sent.append(Sent(command, lambda: do(state, name)))
+        self._same(self.place.run(command), do(state, name))
+
+    @rule(resume=st.booleans())
+    def python_pauses(self, resume: bool) -> None:
+        command, do = (queues.resume, self.model.resume) if resume else (queues.pause, self.model.pause)
+        self._same(self.place.run(command(self.place.name)), do())
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    @rule(data=st.data(), ago=st.sampled_from([1, 40]))
+    def leases_end(self, data: st.DataObject, ago: int) -> None:
+        """A worker stood still, or was cut off: it does not know, and may come back."""
+        self._let_pass(self.keys.lease, self._some(data, self.keys.lease), ago)
+
+    @rule(data=st.data(), place=st.sampled_from(["scheduled", "retry", "completed"]))
+    def tasks_become_due(self, data: st.DataObject, place: str) -> None:
+        key = self.keys.state(place)
+        self._let_pass(key, self._some(data, key), 1)
+
+    @rule(data=st.data())
+    def a_lock_ends(self, data: st.DataObject) -> None:
+        locks = sorted(key for key in self.model.store.keys if key.startswith(self.keys.unique_prefix))
+        if locks:
+            self._both([("DEL", data.draw(st.sampled_from(locks)))])
+
+    def _some(self, data: st.DataObject, key: str) -> list[str]:
+        members = self.model.store.ranked(key)
+        return data.draw(st.lists(st.sampled_from(members), min_size=1, unique=True)) if members else []
+
+    def _let_pass(self, key: str, members: Sequence[str], ago: int) -> None:
+        at = int(time.time()) - ago
+        self._both([("ZADD", key, at, member) for member in members])
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _same(self, actual: Any, expected: Any) -> None:
+        assert actual == expected, f"the reply is {actual}, in the model {expected}"
+
+    def _both(self, commands: Sequence[gos.Words]) -> None:
+        """Run plain commands on the server, in one transaction, and in the model."""
+        if commands:
+            self.place.transaction(commands)
+            for words in commands:
+                self.model.store.run(*words)
+
+    def _listed(self, names: set[str]) -> None:
+        self.unlisted -= names
+
+    def _forget_stubs(self) -> None:
+        self.stubs = {one for one in self.stubs if self.model.store.has(self.keys.task(one))}
+
+
+class MixedQueue(Queue):
+    """Python and Go together on one queue."""
+
+    def __init__(self, place: Place, forgive: frozenset[str] = frozenset()) -> None:
+        super().__init__(place, forgive)
+        self.go_hands: list[TaskMessage] = []
+
+    def _note_leavings(self) -> None:
+        """What Go does not tidy up; and what of it is gone by now."""
+        super()._note_leavings()
+        store = self.model.store
+        prefix = self.keys.unique_prefix
+        self.locked = {key for key in store.keys if key.startswith(prefix)}
+        self.owned = {task_id for task_id in self.owned if "owner" in self.model.task(task_id)}
+        listed = store.members(self.keys.groups)
+        self.unlisted = {group for group in self.unlisted if group not in listed}
+        self.stubs = {one for one in self.stubs if "msg" not in self.model.task(one) and self.model.task(one)}
+
+    # --- Go's client -------------------------------------------------------------------------------------------------
+
+    @rule(new=new_tasks())
+    def go_enqueues(self, new: dict[str, Any]) -> None:
+        message = self._message(new)
+        at = int(time.time()) + 300 if new["when"] == "later" else 0
+        seconds = LOCK_SECONDS if message.unique_key else 0
+        self._both(gos.enqueue(self.model, message, at=at, lock_seconds=seconds))
+
+    # --- Go's server -------------------------------------------------------------------------------------------------
+
+    @rule(lost=lost)
+    def go_dequeues(self, lost: bool) -> None:
+        task_id, words = gos.dequeue(self.model)
+        self._both(words)
+        if task_id:
+            self.takes += 1
+            self.holder[task_id] = ("go", self.takes)
+            if "owner" in self.model.task(task_id):
+                self.owned.add(task_id)
+            if not lost:
+                self.go_hands.append(self.model.message(task_id))
+
+    @rule(data=st.data(), how=st.sampled_from(["done", "complete", "requeue", "retry", "archive"]))
+    def go_finishes(self, data: st.DataObject, how: str) -> None:
+        """Also late: it looks whether the task is active, not whose it is."""
+        if not self.go_hands:
+            return
+        message = self.go_hands.pop(data.draw(st.integers(0, len(self.go_hands) - 1)))
+        if not self.model.state(message.id):
+            return  # its id is gone: `NOT FOUND`
+        words = {
+            "done": lambda: gos.done(self.model, message),
+            "complete": lambda: gos.complete(self.model, message),
+            "requeue": lambda: gos.requeue(self.model, message),
+            "retry": lambda: gos.retry(self.model, message, 200, "go's error"),
+            "archive": lambda: gos.archive(self.model, message, "go's error"),
+        }[how]()
+        self._note_owner(message.id)
+        self._both(words)
+
+    def _note_owner(self, task_id: str) -> None:
+        if "owner" in self.model.task(task_id):
+            self.owned.add(task_id)
+
+    @rule(data=st.data())
+    def go_recovers(self, data: st.DataObject) -> None:
+        expired = gos.expired(self.model)
+        if expired:
+            task_id = data.draw(st.sampled_from(expired))
+            self._note_owner(task_id)
+            self._both(gos.recover(self.model, task_id, 200))
+
+    @rule()
+    def go_extends(self) -> None:
+        self._both(gos.extend(self.model, [message.id for message in self.go_hands]))
+
+    @rule(source=st.sampled_from(["scheduled", "retry"]))
+    def go_forwards(self, source: str) -> None:
+        words = gos.forward(self.model, self.keys.state(source))
+        self._both(words)
+        self._note_groups()
+
+    def _note_groups(self) -> None:
+        sets = self.model.store.scores(self.keys.aggregation_sets)
+        filled = {key.removeprefix(self.keys.group("")) for key in self.model.group_keys() if key not in sets}
+        self.unlisted |= filled - self.model.store.members(self.keys.groups)
+
+    @precondition(lambda self: self.go_hands)
+    @rule(data=st.data())
+    def go_writes_a_result(self, data: st.DataObject) -> None:
+        message = data.draw(st.sampled_from(self.go_hands))
+        if not self.model.task(message.id):
+            self.stubs.add(message.id)
+        self._both(gos.write_result(self.model, message.id, b"go's result"))
+
+    # --- Go's aggregator ---------------------------------------------------------------------------------------------
+
+    @rule(group=groups)
+    def go_takes_a_group(self, group: str) -> None:
+        self._both(gos.aggregate(self.model, group, uuid.uuid4().hex))
+
+    @rule(data=st.data())
+    def go_ends_an_aggregation(self, data: st.DataObject) -> None:
+        sets = self.model.store.ranked(self.keys.aggregation_sets)
+        if sets:
+            self._both(gos.delete_set(self.model, data.draw(st.sampled_from(sets))))
+
+    @rule(data=st.data())
+    def an_aggregation_takes_too_long(self, data: st.DataObject) -> None:
+        self._let_pass(self.keys.aggregation_sets, self._some(data, self.keys.aggregation_sets), 1)
+
+    @rule()
+    def go_reclaims(self) -> None:
+        self._both(gos.reclaim(self.model))
+        self._note_groups()
+
+    # --- Go's inspector ----------------------------------------------------------------------------------------------
+
+    @rule(which=st.sampled_from([gos.run_task, gos.archive_task, gos.delete_task]), task_id=ids)
+    def go_moves_a_task(self, which: Callable[[Model, str], list[gos.Words]], task_id: str) -> None:
+        self._both(which(self.model, task_id))
+        self._note_owner(task_id)
+
+    @rule(data=st.data(), which=st.sampled_from(["run", "archive", "delete"]), group=groups)
+    def go_moves_a_state(self, data: st.DataObject, which: str, group: str) -> None:
+        runnable = RUNNABLE[:3] + RUNNABLE[4:]
+        states = {"run": runnable, "archive": ARCHIVABLE, "delete": DELETABLE}[which]
+        do = {"run": gos.run_all, "archive": gos.archive_all, "delete": gos.delete_all}[which]
+        self._both(do(self.model, data.draw(st.sampled_from(states)).value, group))
+
+    @rule(resume=st.booleans())
+    def go_pauses(self, resume: bool) -> None:
+        if resume:
+            self._both([("DEL", self.keys.paused)])
+        elif not self.model.store.has(self.keys.paused):
+            self._both([("SET", self.keys.paused, int(time.time()))])

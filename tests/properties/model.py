@@ -1,0 +1,479 @@
+"""What every script of ours does to a queue, in plain Python. Written from asynq-format.md and the design, not from Lua.
+
+Each method changes the store and returns the reply that the command must give.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from taskflow.broker.commands.admin import Moved, Swept
+from taskflow.broker.commands.dequeue import LEASE_SECONDS, Taken
+from taskflow.broker.commands.enqueue import Enqueued, EnqueueReply, NewTask
+from taskflow.broker.commands.finish import Verdict, Written
+from taskflow.broker.commands.maintenance import FOREIGN_GRACE
+from taskflow.broker.commands.sweep import Reclaimed
+from taskflow.broker.keys import day_of, queue_keys
+from taskflow.message.task_message import TaskMessage
+from taskflow.states import State, Verb
+from tests.properties.store import About, Store
+
+NINETY_DAYS = 90 * 86400
+TAKEN_SECONDS = 60
+STATE_AFTER = {
+    Verb.COMPLETE: "completed",
+    Verb.RETRY: "retry",
+    Verb.SNOOZE: "retry",
+    Verb.ARCHIVE: "archived",
+    Verb.ARCHIVE_RAW: "archived",
+    Verb.REQUEUE: "pending",
+    Verb.REQUEUE_CRASHED: "pending",
+    Verb.PUT_BACK: "scheduled",
+}
+
+
+def seconds() -> About:
+    """The server's time of now, as a score."""
+    return About(time.time())
+
+
+def nanoseconds() -> About:
+    """The same, as `pending_since` has it."""
+    return About(time.time(), unit=1e9)
+
+
+def fingerprint(message: bytes) -> str:
+    """What proves that a message is the one that was taken."""
+    return hashlib.sha1(message).hexdigest()
+
+
+class Model:
+    """One queue."""
+
+    def __init__(self, queue: str) -> None:
+        self.name = queue
+        self.keys = queue_keys(queue)
+        self.store = Store()
+        self._records: dict[str, tuple[str, list[str]]] = {}
+        """What each owner's last dequeue that brought anything was called, and what it brought."""
+
+    # --- looking -----------------------------------------------------------------------------------------------------
+
+    def task(self, task_id: str) -> dict[str, Any]:
+        return self.store.hash(self.keys.task(task_id))
+
+    def state(self, task_id: str) -> str:
+        """A task's state; empty: there is none of this id."""
+        fields = self.task(task_id)
+        return fields["state"].decode() if "msg" in fields else ""
+
+    def message(self, task_id: str) -> TaskMessage:
+        return TaskMessage.decode(self.task(task_id)["msg"])
+
+    def ids(self, *states: str) -> list[str]:
+        """The tasks in these states, in a fixed order."""
+        prefix = self.keys.task_prefix
+        found = [key.removeprefix(prefix) for key in self.store.keys if key.startswith(prefix)]
+        return sorted(one for one in found if self.state(one) in states)
+
+    def holds(self, task_id: str, owner: str) -> bool:
+        fields = self.task(task_id)
+        return fields.get("state") == b"active" and fields.get("owner") == owner.encode() and "msg" in fields
+
+    def group_keys(self) -> list[str]:
+        """The keys of aggregation groups and of sets."""
+        return sorted(key for key in self.store.keys if key.startswith(self.keys.group("")))
+
+    def set_of(self, task_id: str) -> str | None:
+        """The aggregation set that a task is in."""
+        for key in self.store.ranked(self.keys.aggregation_sets):
+            if task_id in self.store.scores(key):
+                return key
+        return None
+
+    # --- shared steps ------------------------------------------------------------------------------------------------
+
+    def _mark(self, task_id: str, *pairs: Any, without: Sequence[str] = ()) -> None:
+        task = self.keys.task(task_id)
+        self.store.hset(task, *pairs)
+        self.store.hdel(task, *without)
+
+    def _delete(self, task_id: str) -> bool:
+        return self.store.delete(self.keys.task(task_id))
+
+    def _leave_active(self, task_id: str) -> None:
+        self.store.run("LREM", self.keys.active, -1, task_id)
+        self.store.run("ZREM", self.keys.lease, task_id)
+
+    def _wait_at_the_end(self, ids: Sequence[str]) -> None:
+        if ids:
+            self.store.lpush(self.keys.pending, *ids)
+
+    def _leave_group(self, task_id: str) -> bool:
+        """Out of the group that its hash names; False: it is not there."""
+        name = self.task(task_id).get("group", b"").decode()
+        key = self.keys.group(name)
+        if not name or not self.store.run("ZREM", key, task_id):
+            return False
+        if not self.store.has(key):
+            self.store.run("SREM", self.keys.groups, name)
+        return True
+
+    def _count(self, processed: int, failed: int, now: float) -> None:
+        totals = ((self.keys.processed, processed), (self.keys.failed, failed))
+        for total, count in totals:
+            if count:
+                self.store.incrby(total, count)
+                day = f"{total}:{day_of(now)}"
+                if self.store.incrby(day, count) == count:
+                    self.store.expireat(day, time.time() + NINETY_DAYS)
+
+    def release_lock(self, task_id: str, lock: str | None = None) -> None:
+        """Delete the lock of a task, if the task owns it."""
+        fields = self.task(task_id)
+        lock = lock or fields.get("unique_key", b"").decode()
+        if not lock and "msg" in fields:
+            lock = TaskMessage.decode(fields["msg"]).unique_key
+        if lock and self.store.keys.get(lock) == task_id.encode():
+            self.store.delete(lock)
+
+    # --- enqueue -----------------------------------------------------------------------------------------------------
+
+    def enqueue(self, tasks: Sequence[NewTask], *, resent: bool = False) -> list[EnqueueReply]:
+        waiting: list[str] = []
+        replies = [self._enqueue(task, waiting, resent) for task in tasks]
+        self._wait_at_the_end(waiting)
+        return replies
+
+    def _enqueue(self, new: NewTask, waiting: list[str], resent: bool) -> EnqueueReply:
+        message, task_id = new.message, new.message.id
+        known = self.task(task_id)
+        if known:
+            if resent and "msg" in known and _identity(known["msg"]) == _identity(message.encode()):
+                return EnqueueReply(Enqueued.ALREADY_THERE)
+            return EnqueueReply(Enqueued.ID_TAKEN)
+        now = time.time()
+        due = now + new.delay if new.delay is not None else new.process_at or 0.0
+        later = due > now
+        if new.lock_seconds:
+            holder = self.store.keys.get(message.unique_key)
+            if holder is None:
+                self.store.set(message.unique_key, task_id)
+                self.store.expireat(message.unique_key, now + new.lock_seconds + (due - now if later else 0))
+            elif holder != task_id.encode():
+                return EnqueueReply(Enqueued.DUPLICATE, holder.decode())
+        self._mark(task_id, "msg", message.encode())
+        if new.lock_seconds:
+            self._mark(task_id, "unique_key", message.unique_key)
+        if later:
+            self._mark(task_id, "state", "scheduled")
+            self.store.zadd(self.keys.scheduled, About(due), task_id)
+        elif message.group_key:
+            self._mark(task_id, "state", "aggregating", "group", message.group_key)
+            self.store.zadd(self.keys.group(message.group_key), seconds(), task_id)
+            self.store.sadd(self.keys.groups, message.group_key)
+        else:
+            self._mark(task_id, "state", "pending", "pending_since", nanoseconds())
+            waiting.append(task_id)
+        return EnqueueReply(Enqueued.CREATED)
+
+    # --- taking ------------------------------------------------------------------------------------------------------
+
+    def dequeue(self, owner: str, token: str, count: int, *, resent: bool = False) -> list[Taken]:
+        before, ids = self._records.get(owner, ("", []))
+        if resent and before == token:
+            return [self._taken(task_id) for task_id in ids if self.holds(task_id, owner)]
+        if self.store.has(self.keys.paused):
+            return []
+        ids = [one for _ in range(count) if (one := self.store.run("RPOP", self.keys.pending)) is not None]
+        for task_id in ids:
+            self._mark(task_id, "state", "active", "owner", owner, without=["pending_since"])
+            self.store.zadd(self.keys.lease, About(time.time() + LEASE_SECONDS), task_id)
+        if ids:
+            self.store.lpush(self.keys.active, *ids)
+            taken = self.keys.taken_by(owner)
+            self.store.keys[taken] = ANYTHING
+            self.store.expireat(taken, time.time() + TAKEN_SECONDS)
+            self._records[owner] = (token, ids)
+        return [self._taken(task_id) for task_id in ids]
+
+    def _taken(self, task_id: str) -> Taken:
+        fields = self.task(task_id)
+        first = fields.get("first_failed_at", 0)
+        return Taken(
+            task_id,
+            fields["msg"],
+            int(fields.get("crashes", 0)),
+            int(fields.get("recoveries", 0)),
+            round(first.value) if isinstance(first, About) else int(first),
+        )
+
+    def held(self, owner: str) -> list[Taken]:
+        return [self._taken(one) for one in self.store.elements(self.keys.active) if self.holds(one, owner)]
+
+    def extend(self, owner: str, tasks: Sequence[tuple[str, str]]) -> list[str]:
+        """Returns what the owner does not hold any more."""
+        lost = []
+        for task_id, taken in tasks:
+            if self.holds(task_id, owner) and fingerprint(self.task(task_id)["msg"]) == taken:
+                self.store.zadd(self.keys.lease, About(time.time() + LEASE_SECONDS), task_id)
+            else:
+                lost.append(task_id)
+        return lost
+
+    # --- finishing ---------------------------------------------------------------------------------------------------
+
+    def finish(self, owner: str, verdicts: Sequence[Verdict], now: float, *, resent: bool = False) -> list[Written]:
+        counts = [0, 0]
+        replies = [self._finish(owner, verdict, counts, resent) for verdict in verdicts]
+        self._count(*counts, now)
+        return replies
+
+    def _finish(self, owner: str, verdict: Verdict, counts: list[int], resent: bool) -> Written:
+        task_id, verb = verdict.id, verdict.verb
+        fields = self.task(task_id)
+        if not self.holds(task_id, owner) or fingerprint(fields["msg"]) != verdict.taken:
+            return self._written_before(verdict) if resent else Written.REFUSED
+        self._leave_active(task_id)
+        if verb in (Verb.DONE, Verb.COMPLETE, Verb.ARCHIVE) and verdict.lock:
+            self.release_lock(task_id, verdict.lock)
+        counts[0] += verb in (Verb.DONE, Verb.COMPLETE, Verb.RETRY, Verb.ARCHIVE, Verb.ARCHIVE_RAW)
+        counts[1] += verb in (Verb.RETRY, Verb.ARCHIVE, Verb.ARCHIVE_RAW)
+        if verb is Verb.DONE:
+            self._delete(task_id)
+            return Written.WRITTEN
+        self._mark(task_id, "state", STATE_AFTER[verb], without=["owner"])
+        if verdict.message:
+            self._mark(task_id, "msg", verdict.message)
+        if verdict.result:
+            self._mark(task_id, "result", verdict.result)
+        self._settle(verdict)
+        return Written.WRITTEN
+
+    def _settle(self, verdict: Verdict) -> None:
+        task_id, task = verdict.id, self.keys.task(verdict.id)
+        at = About(time.time() + verdict.at)
+        match verdict.verb:
+            case Verb.COMPLETE:
+                self.store.zadd(self.keys.completed, at, task_id)
+            case Verb.RETRY | Verb.SNOOZE:
+                self.store.zadd(self.keys.retry, at, task_id)
+                if verdict.verb is Verb.RETRY:
+                    self.store.hsetnx(task, "first_failed_at", seconds())
+            case Verb.ARCHIVE | Verb.ARCHIVE_RAW:
+                self.store.zadd(self.keys.archived, seconds(), task_id)
+                if verdict.error:
+                    self._mark(task_id, "error", verdict.error)
+            case Verb.PUT_BACK:
+                self.store.zadd(self.keys.scheduled, at, task_id)
+                self.store.hincrby(task, "unknown", 1)
+            case _:
+                self.store.rpush(self.keys.pending, task_id)
+                if verdict.verb is Verb.REQUEUE_CRASHED:
+                    self.store.hincrby(task, "crashes", 1)
+
+    def _written_before(self, verdict: Verdict) -> Written:
+        """Whether it looks as the first copy of the verdict has left it."""
+        fields = self.task(verdict.id)
+        if verdict.verb is Verb.DONE:
+            return Written.REFUSED if "state" in fields else Written.ALREADY_WRITTEN
+        there = fields.get("state") == STATE_AFTER[verdict.verb].encode() and "owner" not in fields
+        same = not verdict.message or fields.get("msg") == verdict.message
+        return Written.ALREADY_WRITTEN if there and same else Written.REFUSED
+
+    # --- maintenance -------------------------------------------------------------------------------------------------
+
+    def forward(self) -> int:
+        now = time.time()
+        waiting: list[str] = []
+        moved = 0
+        for source in (self.keys.scheduled, self.keys.retry):
+            for task_id in [one for one in self.store.ranked(source) if self.store.scores(source)[one] <= now]:
+                group = self.task(task_id).get("group", b"").decode()
+                if group:
+                    self._mark(task_id, "state", "aggregating")
+                    self.store.zadd(self.keys.group(group), seconds(), task_id)
+                    self.store.sadd(self.keys.groups, group)
+                else:
+                    self._mark(task_id, "state", "pending", "pending_since", nanoseconds())
+                    waiting.append(task_id)
+                self.store.run("ZREM", source, task_id)
+                moved += 1
+        self._wait_at_the_end(waiting)
+        return moved
+
+    def recover(self) -> list[str]:
+        now = time.time()
+        recovered = []
+        for task_id in self.store.ranked(self.keys.lease):
+            grace = 0 if "owner" in self.task(task_id) else FOREIGN_GRACE
+            if self.store.scores(self.keys.lease)[task_id] + grace <= now:
+                self.store.rpush(self.keys.pending, task_id)
+                self.store.hincrby(self.keys.task(task_id), "recoveries", 1)
+                self._mark(task_id, "state", "pending", without=["owner"])
+                recovered.append(task_id)
+        for task_id in recovered:
+            self._leave_active(task_id)
+        return recovered
+
+    def expire(self) -> int:
+        now = time.time()
+        over = [one for one in self.store.ranked(self.keys.completed) if self.store.scores(self.keys.completed)[one] <= now]
+        for task_id in over:
+            self._delete(task_id)
+            self.store.run("ZREM", self.keys.completed, task_id)
+        return len(over)
+
+    def reclaim(self) -> Reclaimed:
+        now = time.time()
+        moved = sets = 0
+        for key in self.store.ranked(self.keys.aggregation_sets):
+            if self.store.scores(self.keys.aggregation_sets)[key] > now:
+                continue
+            group = key.rpartition(":")[0]
+            name = group.removeprefix(self.keys.group(""))
+            for task_id, score in list(self.store.scores(key).items()):
+                self.store.zadd(group, score, task_id)
+                self.store.sadd(self.keys.groups, name)
+                self._mark(task_id, "state", "aggregating", "group", name)
+                moved += 1
+            self.store.delete(key)
+            self.store.run("ZREM", self.keys.aggregation_sets, key)
+            sets += 1
+        return Reclaimed(moved, 0, sets, 0)
+
+    # --- by hand -----------------------------------------------------------------------------------------------------
+
+    def run_tasks(self, ids: Sequence[str], *, resent: bool = False) -> list[Moved]:
+        waiting: list[str] = []
+        replies = [self._run(task_id, waiting, resent) for task_id in ids]
+        self._wait_at_the_end(waiting)
+        return replies
+
+    def _run(self, task_id: str, waiting: list[str], resent: bool) -> Moved:
+        state = self.state(task_id)
+        if not state:
+            return Moved.NO_SUCH_TASK
+        if state == "active":
+            return Moved.MOVED_BEFORE if resent else Moved.IS_ACTIVE
+        if state == "pending":
+            return Moved.MOVED_BEFORE if resent else Moved.IS_THERE
+        if state == "aggregating" and not self._leave_group(task_id) and self.set_of(task_id):
+            return Moved.IS_BEING_AGGREGATED
+        for name in ("scheduled", "retry", "archived", "completed"):
+            self.store.run("ZREM", self.keys.state(name), task_id)
+        self._mark(task_id, "state", "pending", "pending_since", nanoseconds(), without=["owner"])
+        waiting.append(task_id)
+        return Moved.MOVED
+
+    def archive_tasks(self, ids: Sequence[str], *, resent: bool = False) -> list[Moved]:
+        return [self._archive(task_id, resent) for task_id in ids]
+
+    def _archive(self, task_id: str, resent: bool) -> Moved:
+        state = self.state(task_id)
+        if not state:
+            return Moved.NO_SUCH_TASK
+        if state == "active":
+            return Moved.IS_ACTIVE
+        if state == "archived":
+            return Moved.MOVED_BEFORE if resent else Moved.IS_THERE
+        if state == "completed":
+            return Moved.IS_COMPLETED
+        if state == "aggregating" and not self._leave_group(task_id) and self.set_of(task_id):
+            return Moved.IS_BEING_AGGREGATED
+        self._leave_waiting(task_id, state)
+        self._to_archived(task_id)
+        return Moved.MOVED
+
+    def _leave_waiting(self, task_id: str, state: str) -> None:
+        if state == "pending":
+            self.store.run("LREM", self.keys.pending, 0, task_id)
+        elif state != "aggregating":
+            self.store.run("ZREM", self.keys.state(state), task_id)
+
+    def _to_archived(self, task_id: str) -> None:
+        self._mark(task_id, "state", "archived", without=["owner", "pending_since"])
+        self.store.zadd(self.keys.archived, seconds(), task_id)
+        self.release_lock(task_id)
+
+    def delete_tasks(self, ids: Sequence[str], *, resent: bool = False) -> list[Moved]:
+        return [self._remove(task_id, resent) for task_id in ids]
+
+    def _remove(self, task_id: str, resent: bool) -> Moved:
+        state = self.state(task_id)
+        if state == "active":
+            return Moved.IS_ACTIVE
+        if state == "aggregating" and not self._leave_group(task_id):
+            key = self.set_of(task_id)
+            if key:
+                self.store.run("ZREM", key, task_id)
+                if not self.store.has(key):
+                    self.store.run("ZREM", self.keys.aggregation_sets, key)
+        elif state:
+            self._leave_waiting(task_id, state)
+        self.release_lock(task_id)
+        if self._delete(task_id):
+            return Moved.MOVED
+        return Moved.MOVED_BEFORE if resent else Moved.NO_SUCH_TASK
+
+    def _all_of(self, state: State, group: str) -> tuple[str, list[str]]:
+        """The key of a state (or group), and its tasks in the order in which they come up."""
+        if state is State.PENDING:
+            return self.keys.pending, list(reversed(self.store.elements(self.keys.pending)))
+        key = self.keys.group(group) if state is State.AGGREGATING else self.keys.state(state.value)
+        return key, self.store.ranked(key)
+
+    def _emptied(self, key: str, group: str) -> None:
+        self.store.delete(key)
+        if group:
+            self.store.run("SREM", self.keys.groups, group)
+
+    def run_all(self, state: State, group: str = "") -> Swept:
+        key, ids = self._all_of(state, group)
+        for task_id in ids:
+            self._mark(task_id, "state", "pending", "pending_since", nanoseconds(), without=["owner"])
+        self._wait_at_the_end(ids)
+        self._emptied(key, group)
+        return Swept(len(ids), len(ids))
+
+    def archive_all(self, state: State, group: str = "") -> Swept:
+        key, ids = self._all_of(state, group)
+        for task_id in ids:
+            self._to_archived(task_id)
+        self._emptied(key, group)
+        return Swept(len(ids), len(ids))
+
+    def delete_all(self, state: State, group: str = "") -> Swept:
+        key, ids = self._all_of(state, group)
+        for task_id in ids:
+            self.release_lock(task_id)
+            self._delete(task_id)
+        self._emptied(key, group)
+        return Swept(len(ids), len(ids))
+
+    def pause(self) -> bool:
+        if self.store.has(self.keys.paused):
+            return False
+        self.store.set(self.keys.paused, seconds())
+        return True
+
+    def resume(self) -> bool:
+        return self.store.delete(self.keys.paused)
+
+
+class _Anything(About):
+    def fits(self, actual: Any) -> bool:
+        return True
+
+
+ANYTHING = _Anything(0)
+"""A value that only the scripts understand."""
+
+
+def _identity(message: bytes) -> tuple[Any, ...]:
+    """What never changes in a message."""
+    decoded = TaskMessage.decode(message)
+    return decoded.type, decoded.payload, decoded.id, decoded.queue

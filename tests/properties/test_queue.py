@@ -1,0 +1,28 @@
+"""Whatever clients, workers, inspectors and the dead of both languages do to a queue, it stays in order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.properties.machine import MixedQueue, Queue
+from tests.properties.place import Place
+
+pytestmark = pytest.mark.timeout(0)
+
+GAPS = frozenset({"run twice"})
+
+
+def test_a_queue_of_python_alone_is_in_order_after_every_step(place: Place, profile: settings) -> None:
+    run_state_machine_as_test(lambda: Queue(place, GAPS), settings=profile)
+
+
+def test_a_queue_of_python_and_go_is_in_order_after_every_step(place: Place, profile: settings) -> None:
+    run_state_machine_as_test(lambda: MixedQueue(place, GAPS), settings=profile)
+
+
+@pytest.mark.xdist_group("cluster")
+def test_a_queue_on_a_cluster_is_in_order_after_every_step(cluster_place: Place, profile: settings) -> None:
+    few = settings(profile, max_examples=profile.max_examples // 3)
+    run_state_machine_as_test(lambda: MixedQueue(cluster_place, GAPS), settings=few)

@@ -1,0 +1,105 @@
+"""The benchmarks run: whatever the numbers are, there are some, and all is cleaned up. Nothing is said about speed."""
+
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+from benchmarks.contenders.limit import Limit
+from benchmarks.contenders.taskflow import Taskflow
+from benchmarks.machine import look
+from benchmarks.report import page, picture
+from benchmarks.report.tables import Table, tables
+from benchmarks.run import Plan, Run
+from benchmarks.scenarios.base import Size
+from benchmarks.scenarios.table import SCENARIOS
+from benchmarks.stats import Metric, Results, Spread, percentile
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_small_run_gives_numbers_ratios_and_a_page(tmp_path: Path) -> None:
+    scenarios = [SCENARIOS[name] for name in ("single", "bulk", "drain")]
+    run = Run(
+        Plan([Taskflow(), Limit()], scenarios, rounds=1, size=Size(tasks=200), awake=False), lambda _: None
+    )
+
+    results = run.run()
+
+    assert results.absent == {}
+    metrics = [metric for scenario in scenarios for metric in scenario.metrics]
+    rates = [metric for metric in metrics if metric.key.endswith(".rate")]
+    for metric in rates:
+        for name in ("taskflow", "limit"):
+            spread = results.spread(name, metric.key)
+            assert spread is not None, (name, metric.key)
+            assert spread.least > 0
+        ratio = results.ratio("taskflow", "limit", metric)
+        assert ratio is not None
+        assert ratio.median > 0
+
+    shown = tables(results, run.contenders, scenarios)
+    image = picture.draw(results, run.contenders, metrics)
+    out = tmp_path / "benchmarks.md"
+    out.write_text("# By hand\n")
+    page.write(out, shown, image, look(), {"Server": run.server}, {"other": "cannot be installed"})
+
+    text = out.read_text()
+    assert text.startswith("# By hand\n" + page.MARK)
+    assert "## Drain, one process (tasks/s)" in text
+    assert "other: cannot be installed" in text
+    ElementTree.fromstring((tmp_path / "benchmarks.svg").read_text())
+
+    page.write(out, shown, image, look(), {}, {})
+    assert out.read_text().count(page.MARK) == 1
+
+
+def test_an_unknown_contender_is_a_usage_error() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--contenders", "cellery"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert "no contender 'cellery'" in done.stderr
+    assert "celery" in done.stderr
+
+
+def test_ratios_are_made_round_by_round_and_say_how_many_times_better() -> None:
+    results = Results()
+    for round_, (mine, theirs) in enumerate([(10.0, 5.0), (30.0, 10.0), (8.0, 8.0)]):
+        results.add("a", "x.rate", round_, mine)
+        results.add("b", "x.rate", round_, theirs)
+
+    assert results.ratio("a", "b", Metric("x.rate", "x", "1/s")) == Spread(2.0, 1.0, 3.0)
+    assert results.ratio("b", "a", Metric("x.rate", "x", "ms", higher=False)) == Spread(2.0, 1.0, 3.0)
+    assert results.ratio("a", "c", Metric("x.rate", "x", "1/s")) is None
+
+
+def test_a_round_that_one_has_missed_is_not_compared() -> None:
+    results = Results()
+    results.add("a", "x.rate", 0, 10.0)
+    results.add("a", "x.rate", 1, 100.0)
+    results.add("b", "x.rate", 0, 5.0)
+
+    assert results.ratio("a", "b", Metric("x.rate", "x", "1/s")) == Spread(2.0, 2.0, 2.0)
+
+
+def test_percentiles_are_values_that_were_seen() -> None:
+    values = [float(number) for number in range(1, 101)]
+
+    assert percentile(values, 50) == 50
+    assert percentile(values, 99) == 99
+    assert percentile([7.0], 99) == 7
+
+
+def test_the_page_escapes_what_would_break_a_table(tmp_path: Path) -> None:
+    out = tmp_path / "page.md"
+
+    page.write(out, [Table("T", ("", "x"), [("a|b", "1")])], "<svg/>", look(), {}, {})
+
+    assert "| a\\|b | 1 |" in out.read_text()
