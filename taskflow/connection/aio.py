@@ -119,9 +119,9 @@ class AsyncDriver:
         try:
             await connection.connect()
             sent = True
-            await connection.send_packed_command(pack(connection, trip.wires), check_health=False)
+            await connection.send_packed_command(pack(trip.wires), check_health=False)
             replies = [await self._reply(connection, deadline) for _ in trip.wires]
-        except redis_errors.DataError:
+        except TypeError:
             await connection.disconnect(nowait=True)
             raise
         except _CONNECTION_ERRORS as error:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import socket
 from typing import Any
 
+import hiredis
+
 from .. import embedded
 from .topology import Address, Topology
 from .url import BrokerURL, parse
@@ -69,20 +71,21 @@ def arguments(url: BrokerURL, address: Address, *, sentinel: bool = False) -> di
     return values
 
 
-def pack(connection: Any, wires: list[tuple[Any, ...]]) -> Any:
+def pack(wires: list[tuple[Any, ...]]) -> list[bytes]:
     """The bytes of a pipeline.
 
     A foreign id may be no UTF-8; it is carried as text with surrogate escapes, and goes back to the bytes it
     was.
     """
     try:
-        return connection.pack_commands(wires)
+        return [hiredis.pack_command(wire) for wire in wires]
     except UnicodeEncodeError:
-        raw = [
-            tuple(word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word for word in wire)
-            for wire in wires
-        ]
-        return connection.pack_commands(raw)
+        raw = [tuple(_raw(word) for word in wire) for wire in wires]
+        return [hiredis.pack_command(wire) for wire in raw]
+
+
+def _raw(word: Any) -> Any:
+    return word.encode("utf-8", "surrogateescape") if isinstance(word, str) else word
 
 
 def _keepalive() -> dict[int, int]:

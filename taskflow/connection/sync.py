@@ -151,11 +151,11 @@ class SyncDriver:
             self._forget(trip.address)
             return Broken(error, sent=False)
         try:
-            connection.send_packed_command(pack(connection, trip.wires), check_health=False)
+            connection.send_packed_command(pack(trip.wires), check_health=False)
         except _CONNECTION_ERRORS as error:
             self._forget(trip.address)
             return Broken(error, sent=True)
-        except redis_errors.DataError:
+        except TypeError:
             self._give_back(trip.address, connection)
             raise
         return connection

@@ -18,6 +18,8 @@ from .holdings import Held, Holdings
 
 logger = logging.getLogger("taskflow.worker")
 
+_VERBS = {verb.value: verb for verb in Verb}
+
 TIMEOUT = 30.0
 """Seconds of one try.
 
@@ -119,7 +121,7 @@ def verdict(held: Held, outcome: Outcome) -> Verdict:
     """The outcome as the script takes it."""
     return Verdict(
         id=held.taken.id,
-        verb=Verb(outcome.verb),
+        verb=_VERBS[outcome.verb],
         taken=held.fingerprint(),
         message=outcome.message,
         at=outcome.at,

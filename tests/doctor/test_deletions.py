@@ -65,7 +65,9 @@ def put(stored: Stored, state: State, task_id: str) -> None:
         fingerprint = hashlib.sha1(taken.message).hexdigest()
         result = b"1" if state is State.COMPLETED else b""
         verdict = Verdict(task_id, verbs[state], fingerprint, taken.message, 600, result, "", lock)
-        assert stored.broker.run(finish(stored.queue, OWNER, [verdict], stored.raw.time()[0])) == [Written.WRITTEN]
+        assert stored.broker.run(finish(stored.queue, OWNER, [verdict], stored.raw.time()[0])) == [
+            Written.WRITTEN
+        ]
 
 
 def names_of(stored: Stored, thing: str) -> list[str]:
@@ -77,7 +79,9 @@ def names_of(stored: Stored, thing: str) -> list[str]:
         return [unique_key(stored.queue, "shop:pay", PAYLOAD + b"t1")]
     if thing == "taken":
         return [keys.taken_by(OWNER)]
-    return [key.decode() for key in stored.all_keys() if key.decode().split("}:", 1)[1].split(":20")[0] == thing]
+    return [
+        key.decode() for key in stored.all_keys() if key.decode().split("}:", 1)[1].split(":20")[0] == thing
+    ]
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -131,6 +135,8 @@ def works(stored: Stored, broker: Broker) -> set[str]:
             fingerprint = hashlib.sha1(taken.message).hexdigest()
             lock = unique_key(stored.queue, "shop:pay", PAYLOAD + taken.id.encode())
             verdict = Verdict(taken.id, Verb.DONE, fingerprint, lock=lock)
-            assert broker.run(finish(stored.queue, "another", [verdict], stored.raw.time()[0])) == [Written.WRITTEN]
+            assert broker.run(finish(stored.queue, "another", [verdict], stored.raw.time()[0])) == [
+                Written.WRITTEN
+            ]
             done.add(taken.id)
     return done

@@ -1,10 +1,15 @@
-"""Twenty thousand ids in every place, sound and broken: no script takes more than ten milliseconds."""
+"""Twenty thousand ids in every place, sound and broken: no script takes more than ten milliseconds.
+
+Measured is the time that the server's main thread computes: what SLOWLOG shows on a busy machine is mostly the
+wait for a processor (a ZSCORE of 30 ms).
+"""
 
 from __future__ import annotations
 
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -20,15 +25,42 @@ from tests.commands.test_sweep import Sweep
 from tests.servers import Server
 
 COUNT = 20_000
+MOST = 10.0
 QUEUE = "large"
 KEYS = queue_keys(QUEUE)
 PLACES = ("pending", "active", "scheduled", "retry", "archived", "completed", "g:one", "g:many")
 
 
+class Measured(Broker):
+    """Notes what every command costs the server."""
+
+    def __init__(self, url: str, raw: redis.Redis) -> None:
+        super().__init__(SyncDriver(url))
+        self.raw = raw
+        self.costs: dict[str, list[float]] = {}
+
+    def run(self, command: Any, timeout: float = 30.0) -> Any:
+        before = self._used()
+        value = super().run(command, timeout)
+        self.costs.setdefault(command.name, []).append(self._used() - before)
+        return value
+
+    def _used(self) -> float:
+        cpu = self.raw.info("cpu")
+        used: float = cpu["used_cpu_user_main_thread"] + cpu["used_cpu_sys_main_thread"]
+        return used
+
+    def over(self, milliseconds: float) -> dict[str, float]:
+        """The commands that cost more, each with its most."""
+        return {
+            name: max(costs) * 1000 for name, costs in self.costs.items() if max(costs) * 1000 > milliseconds
+        }
+
+
 @pytest.fixture
-def large(own_server: Server) -> Iterator[tuple[redis.Redis, Broker]]:
+def large(own_server: Server) -> Iterator[tuple[redis.Redis, Measured]]:
     raw = redis.Redis(port=own_server.port)
-    broker = Broker(SyncDriver(own_server.url))
+    broker = Measured(own_server.url, raw)
     yield raw, broker
     broker.close()
     raw.close()
@@ -82,23 +114,12 @@ def contradictory(fields: dict[str, object], place: str, number: int) -> None:
     fields["state"] = ("pending", "active", "retry", "aggregating")[number % 4]
 
 
-def slow(raw: redis.Redis) -> list[str]:
-    """The scripts that took more than ten milliseconds."""
-    return [
-        f"{entry['duration']} us: {entry['command'][:60]!r}"
-        for entry in raw.slowlog_get(100)
-        if entry["command"].startswith((b"EVAL", b"SCAN", b"LRANGE", b"ZRANGE"))
-    ]
-
-
 @pytest.mark.parametrize("spoil", [sound, gone, stateless, contradictory])
 def test_no_step_of_a_sweep_takes_ten_milliseconds(
-    large: tuple[redis.Redis, Broker], spoil: Callable[[dict[str, object], str, int], None]
+    large: tuple[redis.Redis, Measured], spoil: Callable[[dict[str, object], str, int], None]
 ) -> None:
     raw, broker = large
     fill(raw, KEYS, spoil)
-    raw.config_set("slowlog-log-slower-than", 10_000)
-    raw.slowlog_reset()
     swept = Sweep(broker.run, QUEUE)
     looks = FirstLooks()
     deadline = time.monotonic() + 60
@@ -107,13 +128,13 @@ def test_no_step_of_a_sweep_takes_ten_milliseconds(
         rounds += 1
     broker.run(forward(QUEUE))
     broker.run(expire(QUEUE))
-    assert slow(raw) == []
+    assert broker.over(MOST) == {}
     diagnosis = examine(broker, [QUEUE])
     assert [one for one in diagnosis.findings if one.where.startswith("queue")] == []
-    assert slow(raw) == []
+    assert broker.over(MOST) == {}
 
 
-def test_nor_a_step_of_a_recovery_or_a_repair(large: tuple[redis.Redis, Broker]) -> None:
+def test_nor_a_step_of_a_recovery_or_a_repair(large: tuple[redis.Redis, Measured]) -> None:
     raw, broker = large
     fill(raw, KEYS, sound)
     ids = [name.decode() for name in raw.lrange(KEYS.active, 0, -1)]
@@ -121,8 +142,6 @@ def test_nor_a_step_of_a_recovery_or_a_repair(large: tuple[redis.Redis, Broker])
     raw.zadd(KEYS.scheduled, dict.fromkeys(raw.zrange(KEYS.scheduled, 0, -1), 5))
     raw.zadd(KEYS.completed, dict.fromkeys(raw.zrange(KEYS.completed, 0, -1), 5))
     raw.delete(KEYS.retry, KEYS.archived, KEYS.groups)
-    raw.config_set("slowlog-log-slower-than", 10_000)
-    raw.slowlog_reset()
     recovered = 0
     while done := broker.run(recover(QUEUE)):
         recovered += len(done)
@@ -131,8 +150,8 @@ def test_nor_a_step_of_a_recovery_or_a_repair(large: tuple[redis.Redis, Broker])
         pass
     while broker.run(expire(QUEUE)):
         pass
-    assert slow(raw) == []
+    assert broker.over(MOST) == {}
     diagnosis = examine(broker, [QUEUE], fix=True)
     assert [one for one in diagnosis.findings if one.where.startswith("queue")] == []
-    assert slow(raw) == []
+    assert broker.over(MOST) == {}
     assert raw.zcard(KEYS.archived) == COUNT

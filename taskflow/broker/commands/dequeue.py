@@ -13,7 +13,7 @@ from ..scripts import load
 LEASE_SECONDS = 30
 """As in Asynq: how long a worker may run a task without a sign of life."""
 
-BATCH = 500
+BATCH = 200
 """Tasks of one dequeue at most."""
 
 

@@ -57,6 +57,9 @@ class Verdict:
     lock: str = ""
 
 
+_WRITTEN = {written.value: written for written in Written}
+
+
 def finish(queue: str, owner: str, verdicts: Sequence[Verdict], now: float) -> Command[list[Written]]:
     """Write the verdicts of one queue.
 
@@ -98,4 +101,4 @@ def finish(queue: str, owner: str, verdicts: Sequence[Verdict], now: float) -> C
 
 
 def _parse(reply: list[int]) -> list[Written]:
-    return [Written(item) for item in reply]
+    return [_WRITTEN[item] for item in reply]

@@ -20,7 +20,8 @@
 local time = redis.call('TIME')
 local now = tonumber(time[1])
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
-local effort = 0
+-- In entries of lists that were looked through; a task costs as much as some hundreds of them even if nothing is.
+local effort, effort_of_one = 0, 800
 local sets = {scheduled = scheduled, retry = retry, archived = archived, completed = completed}
 local order = {'retry', 'scheduled', 'completed', 'archived'}
 
@@ -208,6 +209,7 @@ for index = item_argv_from, #ARGV, 4 do
   end
   answer[#answer + 1] = outcome
   answer[#answer + 1] = detail
+  effort = effort + effort_of_one
   if effort > tonumber(effort_limit) then break end
 end
 return answer

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import deque
 from collections.abc import Callable
+from queue import Empty, SimpleQueue
 
 from ...pipe.page import Page
 
@@ -20,19 +19,22 @@ class Slots:
 
     def __init__(self, page: Page, count: int) -> None:
         self._page = page
-        self._free = deque(range(count))
-        self._available = threading.Semaphore(count)
+        self._free: SimpleQueue[int] = SimpleQueue()
+        for slot in range(count):
+            self._free.put(slot)
         self.on_free: Callable[[], None] = lambda: None
         """Called after a slot was given back: for whoever waits without blocking."""
 
     def take(self) -> int:
         """Wait for a free slot."""
-        self._available.acquire()
-        return self._free.popleft()
+        return self._free.get()
 
     def try_take(self) -> int | None:
         """A free slot, or None."""
-        return self._free.popleft() if self._available.acquire(blocking=False) else None
+        try:
+            return self._free.get_nowait()
+        except Empty:
+            return None
 
     def start(self, slot: int, number: int, hard_seconds: float) -> bool:
         """Mark a job as started; False when the worker has taken it back."""
@@ -42,6 +44,5 @@ class Slots:
     def give_back(self, slot: int) -> None:
         """The task in this slot has ended."""
         self._page.end(slot)
-        self._free.append(slot)
-        self._available.release()
+        self._free.put(slot)
         self.on_free()
