@@ -204,6 +204,17 @@ class TaskFlow:
         """The broker's URL, with its password: never log it."""
         return self._broker or os.environ.get("TASKFLOW_BROKER") or "embedded://"
 
+    def use_broker(self, url: str) -> None:
+        """Use another broker from now on; `taskflow worker -b URL` does so for its tasks' own calls.
+
+        Raises:
+            InvalidBrokerURL: the URL cannot be understood.
+        """
+        parse(url)
+        self.close()
+        self._broker = url
+        self._client = None
+
     @property
     def client(self) -> Client:
         """What this app enqueues with."""

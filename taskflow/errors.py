@@ -81,6 +81,10 @@ class PortInUse(ConfigurationError):
         self.port = port
 
 
+class ServerTooOld(ConfigurationError):
+    """The server cannot run the scripts: it is older than Redis 7.0."""
+
+
 class ServerBinaryNotFound(ConfigurationError):
     """No valkey-server or redis-server can be found for the embedded server."""
 

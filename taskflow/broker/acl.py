@@ -153,7 +153,7 @@ _WORKER_SCRIPTS = (
     "settle",
     "survey",
 )
-_VIEWER_SCRIPTS = ("list_groups", "list_tasks", "queue_counts", "task_row")
+_VIEWER_SCRIPTS = ("list_groups", "list_tasks", "queue_counts", "read_states", "task_row")
 _VIEWER_PLAIN = (
     "cluster|info",
     "cluster|shards",
@@ -168,6 +168,18 @@ _VIEWER_PLAIN = (
     "time",
     "zcard",
     "zrange",
+    # What `taskflow doctor` reads; without `config|get` it makes do with INFO. Of the scripts that put things right a
+    # viewer may run what they read.
+    "hget",
+    "hstrlen",
+    "llen",
+    "lpos",
+    "lrange",
+    "scan",
+    "ttl",
+    "type",
+    "zcount",
+    "zscore",
 )
 _OPERATOR_SCRIPTS = (
     *_VIEWER_SCRIPTS,
@@ -176,8 +188,8 @@ _OPERATOR_SCRIPTS = (
     "delete_all",
     "delete_tasks",
     "pause",
-    "read_states",
     "reclaim",
+    "recover",
     "release_locks",
     "remove_keys",
     "remove_queue",
@@ -193,7 +205,7 @@ ROLES: tuple[Role, ...] = (
         "worker",
         "runs tasks, and enqueues what they enqueue",
         _WORKER_SCRIPTS,
-        ("blmove", "del", "hmget", "llen", "sadd", "ssubscribe", "subscribe", "wait", "zadd", "zrem"),
+        ("blmove", "del", "hmget", "info", "llen", "sadd", "ssubscribe", "subscribe", "wait", "zadd", "zrem"),
         CANCEL_CHANNEL,
         _VERDICTS,
     ),
@@ -202,7 +214,7 @@ ROLES: tuple[Role, ...] = (
         "operator",
         "looks at everything, and puts queues and tasks right by hand",
         _OPERATOR_SCRIPTS,
-        (*_VIEWER_PLAIN, "del", "publish", "sadd", "scan", "srem"),
+        (*_VIEWER_PLAIN, "config|get", "del", "expire", "publish", "sadd", "srem", "zadd"),
         CANCEL_CHANNEL,
         _VERDICTS,
     ),

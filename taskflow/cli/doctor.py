@@ -83,7 +83,7 @@ def _sentence(finding: Finding) -> str:
     if not finding.examples:
         return finding.what
     more = ", …" if finding.count > len(finding.examples) else ""
-    return f"{number(finding.count)} {finding.what} ({', '.join(finding.examples)}{more})"
+    return f"{finding.what}: {number(finding.count)} ({', '.join(finding.examples)}{more})"
 
 
 def _some(count: int, noun: str) -> str:

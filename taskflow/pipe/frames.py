@@ -13,6 +13,9 @@ import msgspec
 LENGTH = 4
 """Bytes of the length in front of a frame, big-endian."""
 
+BROKER_VARIABLE = "TASKFLOW_WORKER_BROKER"
+"""The environment variable by which a child learns that the worker was given another broker than the app's."""
+
 MOST_BYTES = 0x1FFF_FFFF
 """Of one frame. What begins with text that somebody wrote into the socket would be longer."""
 

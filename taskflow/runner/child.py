@@ -163,7 +163,10 @@ def hello(app: TaskFlow) -> frames.Hello:
 def load(spec: str, say: Callable[[Any], None]) -> TaskFlow | None:
     """Import the app; on failure tell the worker why and return None."""
     try:
-        return load_app(spec)
+        app = load_app(spec)
+        if broker := os.environ.get(frames.BROKER_VARIABLE):
+            app.use_broker(broker)
+        return app
     except ConfigurationError as error:
         text = ""
         if error.__cause__ is not None:

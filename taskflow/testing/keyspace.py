@@ -15,7 +15,7 @@ from ..inspector.doctor.image import (
     stale_sets,
     unlisted_groups,
 )
-from ..inspector.doctor.reading import read_facts, read_image, scan_queue
+from ..inspector.doctor.reading import Names, read_facts, read_image, scan_queue
 from ..message.task_message import TaskMessage
 
 
@@ -32,7 +32,7 @@ def check_queue(broker: Broker, queue: str) -> list[str]:
         >>> check_queue(Broker(SyncDriver("redis://localhost")), "images")   # doctest: +SKIP
         ["task 4f…: active-without-lease (state active, in active)"]
     """
-    names = scan_queue(broker, queue)
+    names = scan_queue(broker, queue) or Names()
     image = read_image(broker, queue, names)
     lines = [f"key {key} is a {kind}, not a {wanted}" for key, kind, wanted in image.wrong_types]
     for task_id, facts in read_facts(broker, queue, sorted({*names.tasks, *image.stands})):

@@ -48,10 +48,11 @@ class Service(ABC):
 
     async def stop(self) -> None:
         """Stop ticking; a round in progress is cancelled."""
-        if self._task is not None:
+        while self._task is not None and not self._task.done():
+            # Once is not always enough: a connection that is just being made may take it for its own time limit.
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
+            await asyncio.wait([self._task], timeout=0.5)
+        self._task = None
 
     # --- what the watchdog looks at --------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import AppNotFound
 from ..pipe import frames, page
+from ..pipe.frames import BROKER_VARIABLE
 from ..states import Verb
 from .child import Child, Process, socket_pair
 from .config import WorkerConfig
@@ -192,9 +193,17 @@ class Supervisor:
             f"--log-level={config.log_level}",
             f"--log-format={config.log_format}",
             *(["--log-errors"] if config.log_errors else []),
+            env=self._environment(),
             pass_fds=(connection, memory),
             stdin=asyncio.subprocess.DEVNULL,
         )
+
+    def _environment(self) -> dict[str, str]:
+        """With another broker than the app's, the children's own calls go there too. Not by an argument: those are for all to
+        see.
+        """
+        broker = self._config.broker
+        return {**os.environ, BROKER_VARIABLE: broker} if broker is not None else dict(os.environ)
 
     def _adopt(self, child: Child) -> None:
         self.children.append(child)

@@ -32,6 +32,7 @@ from .maintenance.forwarder import Forwarder
 from .maintenance.recoverer import Janitor, Recoverer
 from .maintenance.sweeper import Sweeper
 from .poison import MOST_CRASHES, archive_poison
+from .preflight import check_servers
 from .service import Service
 from .shares import Shares
 from .subscriber import Subscriber
@@ -79,6 +80,7 @@ class Worker:
         Raises:
             AppNotFound: the app cannot be imported.
             BrokerUnavailable: the broker cannot be reached at the start.
+            ServerTooOld: it cannot run the scripts.
         """
         hello = await self._supervisor.start()
         try:
@@ -148,6 +150,7 @@ class Worker:
         try:
             await broker.driver.open()
             await broker.run(Plain(("PING",), bytes), REACH_SECONDS)
+            await check_servers(broker)
         except BaseException:
             await broker.close()
             raise

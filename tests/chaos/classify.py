@@ -14,9 +14,13 @@ SLACK = 2.0
 
 @dataclass(slots=True)
 class Story:
-    """All that happened to one task: when it was asked for and answered, and each attempt at it."""
+    """All that happened to one task: when it was asked for and answered, and each attempt at it.
+
+    `detail` is its id, or the type of the exception.
+    """
 
     invoked: float | None = None
+    queue: str = "-"
     outcome: str = ""
     answered: float | None = None
     detail: str = "-"
@@ -27,11 +31,12 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """What a nemesis did, and until when it was not mended."""
+    """What a nemesis did, until when it was not mended, and whom it hit."""
 
     name: str
     begin: float
     end: float
+    whom: str = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ def gather(entries: Iterable[Entry]) -> dict[str, Story]:
         story = stories.setdefault(entry.tag, Story())
         match entry.kind:
             case "invoke":
-                story.invoked = entry.at
+                story.invoked, story.queue = entry.at, entry.detail
             case "ok" | "fail" | "unknown":
                 story.outcome, story.answered, story.detail = entry.kind, entry.at, entry.detail
             case "start":
@@ -97,7 +102,7 @@ def strikes_in(entries: Iterable[Entry]) -> list[Strike]:
         if entry.kind == "strike":
             open_[key] = entry.at
         elif entry.kind == "healed" and key in open_:
-            found.append(Strike(entry.tag, open_.pop(key), entry.at))
+            found.append(Strike(entry.tag, open_.pop(key), entry.at, entry.detail))
     found += [Strike(name, begin, float("inf")) for (name, _), begin in open_.items()]
     return sorted(found, key=lambda strike: strike.begin)
 
@@ -150,6 +155,20 @@ def unexplained(
 ) -> tuple[str, ...]:
     """The tasks among `tags` that ran again although no blow fell while they were in flight."""
     return tuple(tag for tag in tags if not in_flight(stories[tag], strikes, slack))
+
+
+def acknowledged_during(
+    stories: Mapping[str, Story], strikes: Iterable[Strike], settle: float
+) -> tuple[str, ...]:
+    """The tasks of a queue that were acknowledged while a blow at that queue lasted, after `settle` seconds of it."""
+    windows = [(strike.whom, strike.begin + settle, strike.end) for strike in strikes]
+    return tuple(
+        tag
+        for tag, story in stories.items()
+        if story.outcome == "ok"
+        and story.answered is not None
+        and any(whom == story.queue and begin < story.answered < end for whom, begin, end in windows)
+    )
 
 
 def longest_gap(times: Iterable[float], begin: float, end: float) -> float:

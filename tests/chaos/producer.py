@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from taskflow.broker.commands import dequeue
 from taskflow.errors import BrokerError, TaskFlowError
 
 from . import app as chaos
@@ -30,7 +31,8 @@ class Producer:
         ledger: where it writes.
         queues: to choose from.
         pace: seconds between two calls' beginnings, as far as the broker answers.
-        mix: which calls it makes: `plain` is `.delay()` of quick tasks only.
+        mix: which calls it makes. `plain`: `.delay()` of quick tasks only; `gil`: also of one that holds the
+            interpreter for three leases.
         rng: seeded.
     """
 
@@ -58,20 +60,22 @@ class Producer:
     def _call(self) -> None:
         dice = self._rng.random() if self._mix == "all" else 0.5
         queue = self._rng.choice(self._queues)
-        if dice < 0.05:
+        if self._mix == "gil" and not self._count:
+            self._one(queue, chaos.hold_gil.options(queue=queue), seconds=3.0 * dequeue.LEASE_SECONDS)
+        elif dice < 0.05:
             self._many(queue, self._rng.randint(2, LONGEST_BATCH))
         elif dice < 0.10:
-            self._one(chaos.fail_once.options(queue=queue))
+            self._one(queue, chaos.fail_once.options(queue=queue))
         elif dice < 0.15:
-            self._one(chaos.work.options(queue=queue, delay=self._rng.uniform(0.5, 3)))
+            self._one(queue, chaos.work.options(queue=queue, delay=self._rng.uniform(0.5, 3)))
         elif dice < 0.30:
-            self._one(chaos.async_work.options(queue=queue), seconds=self._seconds())
+            self._one(queue, chaos.async_work.options(queue=queue), seconds=self._seconds())
         else:
-            self._one(chaos.work.options(queue=queue), seconds=self._seconds())
+            self._one(queue, chaos.work.options(queue=queue), seconds=self._seconds())
 
     def _seconds(self) -> float:
         """Most tasks are quick; some are long enough to be hit by a kill."""
-        if self._mix == "plain":
+        if self._mix != "all":
             return 0.0
         return self._rng.uniform(0.3, 1.5) if self._rng.random() < 0.03 else self._rng.uniform(0, 0.01)
 
@@ -80,9 +84,9 @@ class Producer:
         self._credit += 1
         return f"{self._name}-{self._count}"
 
-    def _one(self, task: Any, **arguments: Any) -> None:
+    def _one(self, queue: str, task: Any, **arguments: Any) -> None:
         tag = self._tag()
-        self._ledger.write("invoke", tag)
+        self._ledger.write("invoke", tag, detail=queue)
         try:
             handle = task.delay(tag, **arguments)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is an outcome
@@ -93,7 +97,7 @@ class Producer:
     def _many(self, queue: str, count: int) -> None:
         tags = [self._tag() for _ in range(count)]
         began = time.monotonic()
-        self._ledger.write_all(Entry("invoke", tag, began) for tag in tags)
+        self._ledger.write_all(Entry("invoke", tag, began, detail=queue) for tag in tags)
         try:
             items = chaos.work.options(queue=queue).map([(tag, self._seconds()) for tag in tags])
         except Exception as error:  # noqa: BLE001
@@ -124,7 +128,7 @@ def main() -> None:
     parser.add_argument("--queues", required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--mix", choices=("all", "plain"), default="all")
+    parser.add_argument("--mix", choices=("all", "plain", "gil"), default="all")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     directory = Path(os.environ["TASKFLOW_CHAOS_LEDGER"])

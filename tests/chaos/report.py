@@ -105,7 +105,11 @@ def summary(report: Report) -> str:
         f"recovered {len(report.recovered)}, contradicted {len(report.contradicted)}, archived {len(report.archived)}",
         f"  started again {len(report.repeated)} (without a blow: {len(report.unexplained)}), "
         f"late verdicts refused {report.refused}, leases lost {report.lease_losses}, "
-        + (f"drained in {report.drained:.1f} s" if report.drained is not None else f"NOT DRAINED: {report.left}"),
+        + (
+            f"drained in {report.drained:.1f} s"
+            if report.drained is not None
+            else f"NOT DRAINED: {report.left}"
+        ),
         f"  blows: {_counts(report.strikes) or 'none'}",
     ]
     if report.measured:

@@ -8,6 +8,8 @@ from functools import lru_cache
 
 from taskflow.broker.scripts import load, names
 
+from .plants import planted_names
+
 _SIZED = frozenset(b"$=!")
 _NESTED = {ord("*"): 1, ord("~"): 1, ord(">"): 1, ord("%"): 2}
 
@@ -78,8 +80,8 @@ def command(frame: bytes) -> str:
 
 @lru_cache(maxsize=1)
 def script_names() -> dict[str, str]:
-    """The names of taskflow's scripts by their SHA-1."""
-    return {load(name).sha: name for name in names()}
+    """The names of taskflow's scripts by their SHA-1, and of those with a planted bug."""
+    return planted_names() | {load(name).sha: name for name in names()}
 
 
 def _words(frame: bytes, count: int) -> list[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +14,9 @@ from taskflow.broker.commands.dequeue import LEASE_SECONDS
 from taskflow.broker.keys import queue_keys
 
 from . import tuning
-from .classify import classify, gather, strikes_in, unexplained
+from .classify import Story, Strike, acknowledged_during, classify, gather, strikes_in, unexplained
 from .fleet import Fleet, Producers, WorkerOptions
-from .ledger import PRODUCER, STRIKE, Ledger, read
+from .ledger import PRODUCER, STRIKE, Entry, Ledger, read
 from .nemeses import ALL, Nemesis, World
 from .policy import Policy
 from .report import Report
@@ -59,7 +59,7 @@ class Plan:
     threads: int = 4
     mix: str = "all"
     queues: int = 2
-    workers: WorkerOptions = WorkerOptions()
+    workers: WorkerOptions = field(default_factory=WorkerOptions)
     lease: int = LEASE_SECONDS
     drop_every: int = 0
     drop_probability: float = 0.0
@@ -104,7 +104,7 @@ class Running:
         self.fleet = Fleet(target.url, self.queues, directory, environment, plan.workers, plan.skews)
         self.producers = Producers(plan.producers, plan.threads, plan.rate, self.queues, plan.mix, plan.seed)
         self.events = Ledger(directory / "nemeses.ledger")
-        self.world = World(target, self.fleet, self.queues, self.events, plan.lease, faults)
+        self.world = World(target, self.fleet, self.queues, directory, self.events, plan.lease, faults)
         self.nemeses = [
             ALL[name](self.world, random.Random(f"{plan.seed}/{name}"), pause)
             for name, pause in plan.nemeses.items()
@@ -189,7 +189,8 @@ class Running:
             story = stories[tag]
             assert story.invoked is not None
             assert story.answered is not None
-            last = max((e for e in entries if e.kind in STRIKE and e.at <= story.answered), key=lambda e: e.at)
+            before = [e for e in entries if e.kind in STRIKE and e.at <= story.answered]
+            last = max(before, key=lambda e: e.at, default=Entry("start", "of the run", self._began))
             traces = {queue: self.target.trace_of(queue, story.detail) for queue in self.queues}
             found = "; ".join(f"{queue}: {trace}" for queue, trace in traces.items() if trace)
             self.report.autopsies.append(
@@ -227,8 +228,31 @@ class Running:
         report.failures = [f"{n.name}: {text}" for n in self.nemeses for text in n.failures]
         report.problems += [f"a worker's log says: {line}" for line in self.fleet.unexpected()[:5]]
         report.problems += [f"archived {tag}: {why}" for tag, why in list(archived.items())[:5]]
+        report.problems += self._broken_rules(stories, strikes_in(entries))
         if self.world.faults is not None:
             report.faults = _faults(self.world.faults)
+
+    def _broken_rules(self, stories: Mapping[str, Story], strikes: Sequence[Strike]) -> list[str]:
+        """What the numbers alone do not say."""
+        broken = []
+        if self.report.lease_losses and not any(ALL[name].ends_leases for name in self.plan.nemeses):
+            broken.append(
+                f"{self.report.lease_losses} tasks were stranded until their lease ended, "
+                "though no worker or server had died"
+            )
+        if self.plan.durable:
+            alone = [strike for strike in strikes if strike.name == "replica-pause"]
+            early = acknowledged_during(stories, alone, settle=0.5)
+            if early:
+                broken.append(
+                    f"{len(early)} durable calls returned while no replica could confirm: {early[:5]}"
+                )
+        paused = self.report.strikes.get("worker-pause", 0)
+        if paused and not self.report.refused:
+            broken.append(
+                f"a worker was paused over its leases {paused} times, and no late verdict was refused"
+            )
+        return broken
 
 
 def carry_out(plan: Plan, directory: Path, target: Target | None = None) -> Report:

@@ -40,6 +40,7 @@ def client(port: int) -> redis.Redis:
         port=port,
         socket_timeout=ANSWER,
         socket_connect_timeout=ANSWER,
+        protocol=2,
         retry=Retry(NoBackoff(), 0),
     )
 

@@ -31,6 +31,11 @@ def work(tag: str, seconds: float = 0.0) -> str:
 
 
 @app.task(max_retries=0)
+def pass_on(tag: str, queue: str) -> str:
+    return work.options(queue=queue).delay(tag).id
+
+
+@app.task(max_retries=0)
 async def async_work(tag: str, seconds: float = 0.0) -> str:
     note("start", tag)
     await asyncio.sleep(seconds)

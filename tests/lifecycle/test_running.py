@@ -179,3 +179,10 @@ def test_a_group_is_joined_into_one_task(
     assert sum(int(numbers) for _, _, numbers in joined) == sum(range(120))
     assert all(int(count) <= 50 for _, count, _ in joined)
     assert not [line for line in ledger.lines() if line[0] == "single"]
+
+
+def test_a_task_enqueues_where_its_worker_takes(tasks: Any, worker: Any, queue: str) -> None:
+    """The worker was given another broker than the app has: the task's own call goes there too."""
+    with worker(concurrency=2, environment={"TASKFLOW_BROKER": "redis://127.0.0.1:1"}):
+        passed = tasks.pass_on.delay("on", queue).get(15)
+        assert tasks.app.result(passed, queue=queue).get(15) == "on"

@@ -30,6 +30,9 @@ TRIAL_SECONDS = 8
 REACH = 50_000
 """How far from either end an id is looked for in `pending` and `active`."""
 
+NEAR = 5_000
+"""Likewise where somebody has looked through the whole lists: what has come since stands at an end."""
+
 NOWHERE = "nowhere"
 """Where a task was found of which somebody knows that it stands in no place."""
 
@@ -231,7 +234,7 @@ def settle(queue: str, items: Sequence[Item], *, dry: bool = False) -> Command[l
         keys.orphans,
         *(keys.task(item.id) for item in given),
     ]
-    args: list[Any] = [int(dry), TRIAL_SECONDS, REACH, EFFORT, keys.group(""), keys.unique_prefix]
+    args: list[Any] = [int(dry), TRIAL_SECONDS, REACH, NEAR, EFFORT, keys.group(""), keys.unique_prefix]
     for item in given:
         args += (item.id, item.where, item.seen, item.expiry)
     return Command(load("settle"), names, args, _settled(given), keys.slot)

@@ -1,13 +1,13 @@
 -- Put tasks right, by id: each ends in exactly one place, the one that its state names.
 -- moves:   active -> pending, scheduled -> pending, retry -> pending, aggregating -> pending, pending -> gone, active -> gone, scheduled -> gone, retry -> gone, archived -> gone, completed -> gone, aggregating -> gone
 -- keys:    pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, orphans, task...
--- args:    dry, trial_seconds, reach, effort_limit, group_prefix, unique_prefix, item...
+-- args:    dry, trial_seconds, reach, near, effort_limit, group_prefix, unique_prefix, item...
 -- derives: the group and the lock of a task, and the aggregation sets of the queue
 -- flags:   allow-oom
 -- returns: outcome and detail of each item that it came to; the caller gives the rest again
 --
 -- An item is: id, where, seen, expiry. `where` it was found: a place, the key of a group, or `nowhere` if somebody has looked
--- everywhere. `seen`: the SHA-1 of its message when it was already seen active without a lease, some seconds ago. `expiry`:
+-- everywhere (of lists only the `near` ends are looked through then). `seen`: the SHA-1 of its message when it was already seen active without a lease, some seconds ago. `expiry`:
 -- until when to keep it, should it be completed and stand nowhere. With `dry` 1 nothing is written.
 --
 -- A state that is backed by its place wins; otherwise the place does. What runs is never run a second time if that can be told:
@@ -33,21 +33,21 @@ end
 local function write(...)
   if dry ~= '1' then redis.call(...) end
 end
-local function find(list, id)
+local function find(list, id, far)
   -- From the tail, where the oldest are, then from the head; -1 or 1 as LREM counts, false, or nil: too long to tell.
   local length = ask('LLEN', list) or 0
   if length == 0 then return false end
-  local at = ask('LPOS', list, id, 'RANK', -1, 'MAXLEN', reach)
+  local at = ask('LPOS', list, id, 'RANK', -1, 'MAXLEN', far)
   if at then
     effort = effort + length - at
     return -1
   end
-  effort = effort + math.min(length, tonumber(reach))
-  if length <= tonumber(reach) then return false end
-  at = ask('LPOS', list, id, 'MAXLEN', reach)
-  effort = effort + (at or tonumber(reach))
+  effort = effort + math.min(length, far)
+  if length <= far then return false end
+  at = ask('LPOS', list, id, 'MAXLEN', far)
+  effort = effort + (at or far)
   if at then return 1 end
-  if length <= 2 * tonumber(reach) then return false end
+  if length <= 2 * far then return false end
   return nil
 end
 local function ours(key) return string.sub(key, 1, #group_prefix) == group_prefix end
@@ -88,8 +88,9 @@ local function settle(id, task, where, seen, expiry)
   local grouped, aggregated = groups_of(id, state, group, where)
   local nothing = #stands == 0 and #grouped == 0 and not leased
   local running, waiting = false, false
-  if state == 'active' or leased or where == 'active' or (known and nothing) then running = find(active, id) end
-  if state == 'pending' or where == 'pending' or (known and nothing and not running) then waiting = find(pending, id) end
+  local far = tonumber(where == 'nowhere' and near or reach)
+  if state == 'active' or leased or where == 'active' or (known and nothing) then running = find(active, id, far) end
+  if state == 'pending' or where == 'pending' or (known and nothing and not running) then waiting = find(pending, id, far) end
   local function leave(kept)
     local left = false
     for _, name in ipairs(stands) do
@@ -190,7 +191,9 @@ local function settle(id, task, where, seen, expiry)
   end
   if target == 'aggregating' and not aggregated then
     local name = string.sub(grouped[1], #group_prefix + 1)
-    if group ~= name then
+    -- A set that nobody registered is named after its group and a colon.
+    local in_set_of = group and group ~= '' and string.sub(name, 1, #group + 1) == group .. ':'
+    if group ~= name and not in_set_of then
       write('HSET', task, 'group', name)
       outcome = 'mended'
     end

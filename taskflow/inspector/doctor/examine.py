@@ -11,16 +11,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ...broker.commands.enqueue import publish_queues
+from ...broker.commands.inspect import is_listed
 from ...broker.commands.sweep import NOWHERE, Item, Outcome, Settled
-from ...broker.keys import queue_keys
+from ...broker.keys import ALL_QUEUES, queue_keys
 from ...broker.sync import TIMEOUT, Broker
-from ...errors import BrokerError
-from ..queues import all_names, is_placed, require
+from ...errors import BrokerError, QueueNotFound
+from ...message.ids import check_queue_name
+from ..queues import all_names, is_placed
 from . import healing
 from .advice import judge
 from .image import Fault, QueueImage, empty_groups, endless_keys, faults, stale_sets, unlisted_groups
 from .nodes import read_servers
-from .reading import Keyspace, Names, read_facts, read_image, scan_node, scan_queue
+from .reading import Keyspace, Names, read_facts, read_groups, read_image, read_lists, scan_node, scan_queue
 from .values import Diagnosis, Finding, Fix, Severity
 
 MOST_EXAMPLES = 5
@@ -29,16 +31,16 @@ _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 
 _PROBLEMS: dict[Outcome, tuple[Severity, str, str]] = {
     Outcome.ORPHANED: (_WARNING, "id-without-task", "ids stand where there is no task"),
-    Outcome.RESTORED: (_ERROR, "task-without-id", "tasks stand in no place: nobody will ever run them"),
+    Outcome.RESTORED: (_ERROR, "task-without-id", "tasks stand in no place, so nobody will ever run them"),
     Outcome.SUSPECT: (
         _ERROR,
         "active-without-lease",
-        "tasks are active without a lease: nobody takes them over",
+        "tasks are active without a lease, so nobody takes them over",
     ),
     Outcome.LEASED: (
         _ERROR,
         "active-without-lease",
-        "tasks are active without a lease: nobody takes them over",
+        "tasks are active without a lease, so nobody takes them over",
     ),
     Outcome.LISTED: (_WARNING, "lease-without-active", "tasks have a lease and are not listed as active"),
     Outcome.MENDED: (
@@ -73,19 +75,23 @@ def examine(broker: Broker, queues: Sequence[str] = (), *, fix: bool = False) ->
         fix: put right what can be, and examine again.
 
     Raises:
-        BrokerUnavailable: no server answers.
+        BrokerError: no server answers.
         QueueNotFound: there is nothing of a queue that was named.
     """
     servers = read_servers(broker)
     findings = judge(servers)
     nodes = tuple(node.address for node in servers.nodes)
+    away = {node.address for node in servers.nodes if node.problem}
     names, keyspace = _names(broker, queues, findings)
     fixes: list[Fix] = []
     looked: list[Finding] = []
     for queue in sorted(names):
-        looked += _one_queue(broker, queue, names[queue], fixes, fix=fix)
-    if not queues:
-        looked += _global(broker, keyspace, names, fixes, fix=fix)
+        node = _node_of(broker, queue)
+        if node in away:
+            looked.append(_unread(f"queue {queue!r}", f"its node {node} does not answer"))
+        else:
+            looked += _one_queue(broker, queue, names[queue], fixes, fix=fix)
+    looked += _index(broker, keyspace, names, fixes, fix=fix)
     return Diagnosis((*findings, *looked), tuple(fixes), tuple(sorted(names)), nodes)
 
 
@@ -93,12 +99,19 @@ def _names(
     broker: Broker, queues: Sequence[str], findings: list[Finding]
 ) -> tuple[dict[str, Names], Keyspace]:
     """The queues, with their keys. A node that does not answer is a finding already."""
+    found = Keyspace()
     if queues:
         for queue in queues:
-            require(broker, queue)
-        return {queue: scan_queue(broker, queue) for queue in queues}, Keyspace()
-    found = Keyspace()
-    listed = [name for name in all_names(broker) if is_placed(broker, name)]
+            try:
+                found.queues[queue] = _require(broker, queue)
+            except BrokerError as error:
+                findings.append(_unread(f"queue {queue!r}", error))
+        return found.queues, Keyspace()
+    listed: list[str] = []
+    try:
+        listed = [name for name in all_names(broker) if is_placed(broker, name)]
+    except BrokerError as error:
+        findings.append(_unread(ALL_QUEUES, error))
     for node in broker.driver.masters(TIMEOUT):
         try:
             scan_node(broker, node, set(listed), found)
@@ -109,6 +122,23 @@ def _names(
     return {name: keys for name, keys in found.queues.items() if is_placed(broker, name)}, found
 
 
+def _require(broker: Broker, queue: str) -> Names:
+    """The keys of a queue; raises QueueNotFound. It may be in any state: its keys are not read."""
+    if not is_placed(broker, queue):
+        check_queue_name(queue)
+    names = scan_queue(broker, queue)
+    if names is None and not broker.run(is_listed(queue)):
+        check_queue_name(queue)
+        raise QueueNotFound(queue)
+    return names or Names()
+
+
+def _node_of(broker: Broker, queue: str) -> str:
+    """The address of the node that holds a queue, as it is shown."""
+    address = broker.driver.topology.owner(queue_keys(queue).slot)
+    return f"{address[0]}:{address[1]}" if address else ""
+
+
 def _one_queue(broker: Broker, queue: str, names: Names, fixes: list[Fix], *, fix: bool) -> list[Finding]:
     """One queue; with `fix` what is still wrong after it."""
     where = f"queue {queue!r}"
@@ -116,7 +146,7 @@ def _one_queue(broker: Broker, queue: str, names: Names, fixes: list[Fix], *, fi
         case = _look(broker, queue, names)
         confirmed = healing.settle_all(broker, queue, case.items, dry=True)
         if fix and _heal(broker, case, confirmed, fixes, where):
-            case = _look(broker, queue, scan_queue(broker, queue))
+            case = _look(broker, queue, scan_queue(broker, queue) or Names())
             confirmed = healing.settle_all(broker, queue, case.items, dry=True)
     except BrokerError as error:
         return [_unread(where, error)]
@@ -133,19 +163,19 @@ def _look(broker: Broker, queue: str, names: Names) -> _Case:
             case.strangers.append(queue_keys(queue).task(task_id))
         if wrong and (facts.is_hash or task_id in image.stands):
             case.items.append(Item(task_id, image.where(task_id) or NOWHERE))
+    if any(item.where == NOWHERE for item in case.items):
+        # What moved while one was reading may have been overlooked in both places.
+        listed = read_lists(broker, queue)
+        case.items = [item for item in case.items if item.where != NOWHERE or item.id not in listed]
     case.locks = healing.dangling_locks(broker, queue, image.locks)
     case.late = healing.count_late(broker, queue)
     # Groups and locks come and go while one reads: those that still look wrong are.
     if any(True for _ in unlisted_groups(image)) or empty_groups(image) or stale_sets(image):
-        again = read_image(broker, queue, replace_groups(names))
+        again = QueueImage(queue)
+        read_groups(broker, again, names.groups)
         image.groups, image.registrations = again.groups, again.registrations
-        image.group_keys = {key: group for key, group in image.group_keys.items() if key in again.group_keys}
+        image.group_keys = again.group_keys
     return case
-
-
-def replace_groups(names: Names) -> Names:
-    """Only the names of groups, for a second look at them."""
-    return Names(groups=names.groups)
 
 
 def _heal(broker: Broker, case: _Case, confirmed: Sequence[Settled], fixes: list[Fix], where: str) -> bool:
@@ -160,12 +190,12 @@ def _heal(broker: Broker, case: _Case, confirmed: Sequence[Settled], fixes: list
     fixes += [Fix(where, text) for text in healing.heal_groups(broker, case.queue, image)]
     if case.locks:
         released = healing.release(broker, case.queue, case.locks)
-        fixes += [Fix(where, f"{released} dangling unique locks were released")] if released else []
+        fixes += [Fix(where, f"dangling unique locks were released: {released}")] if released else []
     if case.late:
         given = healing.recover_all(broker, case.queue)
-        fixes += [Fix(where, f"{given} tasks whose lease had ended are pending again")] if given else []
+        fixes += [Fix(where, f"tasks whose lease had ended are pending again: {given}")] if given else []
     ended = healing.end_keys(broker, case.queue, endless_keys(image))
-    fixes += [Fix(where, f"{ended} keys of ours were given an end")] if ended else []
+    fixes += [Fix(where, f"keys of ours were given an end: {ended}")] if ended else []
     return len(fixes) > before
 
 
@@ -176,7 +206,7 @@ def _task_findings(case: _Case, confirmed: Sequence[Settled], where: str) -> Ite
             merged[_PROBLEMS[outcome]] += [settled.item.id for settled in some]
         elif outcome is Outcome.FAILED:
             yield _finding(
-                (_ERROR, "cannot-tell", f"tasks cannot be looked at: {some[0].detail}"),
+                (_ERROR, "cannot-tell", f"tasks cannot be looked at ({some[0].detail})"),
                 [settled.item.id for settled in some],
                 where,
                 "look at the types of the queue's keys",
@@ -190,7 +220,7 @@ def _key_findings(case: _Case, where: str) -> Iterable[Finding]:
     image = case.image
     for key, kind, wanted in image.wrong_types:
         yield _finding(
-            (_ERROR, "wrong-type", f"key is a {kind}, not a {wanted}: somebody else wrote it"),
+            (_ERROR, "wrong-type", f"somebody else wrote a key: it is a {kind}, not a {wanted}"),
             [key],
             where,
             "find out who; rename or delete it",
@@ -199,7 +229,7 @@ def _key_findings(case: _Case, where: str) -> Iterable[Finding]:
         (
             _WARNING,
             "not-a-task",
-            "keys of tasks are no hashes: somebody else wrote them",
+            "keys of tasks are no hashes; somebody else wrote them",
             case.strangers,
             "find out who; rename or delete them",
         ),
@@ -220,14 +250,14 @@ def _key_findings(case: _Case, where: str) -> Iterable[Finding]:
         (
             _ERROR,
             "stale-set",
-            "aggregations were begun and not finished in time: their tasks wait",
+            "aggregations were begun and not finished in time, and their tasks wait",
             stale_sets(image),
             _FIX,
         ),
         (
             _WARNING,
             "dangling-lock",
-            "unique locks have no task that owns them: they keep others out until they end",
+            "unique locks have no task that owns them, and keep others out until they end",
             case.locks,
             _FIX_ONLY,
         ),
@@ -247,7 +277,7 @@ def _key_findings(case: _Case, where: str) -> Iterable[Finding]:
         yield Finding(
             _ERROR,
             "lease-ended",
-            "tasks have lost their worker a minute ago, and none of ours has taken them over: does one serve the queue?",
+            "tasks lost their worker more than a minute ago, and nobody has taken them over",
             where,
             "start a worker for the queue; `taskflow doctor --fix` makes the tasks pending again",
             case.late,
@@ -255,7 +285,7 @@ def _key_findings(case: _Case, where: str) -> Iterable[Finding]:
         )
 
 
-def _global(
+def _index(
     broker: Broker, keyspace: Keyspace, names: dict[str, Names], fixes: list[Fix], *, fix: bool
 ) -> list[Finding]:
     """What belongs to no queue: the index of queues, and the records of workers."""
@@ -265,20 +295,20 @@ def _global(
         records = healing.endless_records(broker, keyspace.records)
         if fix and unlisted:
             broker.run(publish_queues(unlisted))
-            fixes.append(Fix("asynq:queues", f"{len(unlisted)} queues with tasks are listed again"))
+            fixes.append(Fix(ALL_QUEUES, f"queues with tasks are listed again: {', '.join(unlisted)}"))
             unlisted = []
         if fix and records:
             healing.end_records(broker, records)
-            fixes.append(Fix("records of workers", f"{len(records)} were given an end"))
+            fixes.append(Fix("records of workers", f"records were given an end: {len(records)}"))
             records = []
     except BrokerError as error:
-        return [_unread("asynq:queues", error)]
+        return [_unread(ALL_QUEUES, error)]
     found = []
     if unlisted:
-        what = "queues have tasks and are not in the index: tools do not show them"
-        found.append(_finding((_WARNING, "unlisted-queue", what), unlisted, "asynq:queues", _FIX))
+        what = "queues have tasks and are not in the index, so tools do not show them"
+        found.append(_finding((_WARNING, "unlisted-queue", what), unlisted, ALL_QUEUES, _FIX))
     if records:
-        what = "records of workers or schedulers never end: tools show who is long gone"
+        what = "records of workers or schedulers never end, so tools show who is long gone"
         found.append(_finding((_WARNING, "endless-record", what), records, "records of workers", _FIX_ONLY))
     return [replace(one, is_fixable=True) for one in found]
 
@@ -295,7 +325,6 @@ def _finding(problem: tuple[Severity, str, str], items: Sequence[str], where: st
     return Finding(severity, code, what, where, remedy, len(items), tuple(items[:MOST_EXAMPLES]))
 
 
-def _unread(where: str, error: BrokerError) -> Finding:
-    return Finding(
-        _ERROR, "unreadable", f"it could not be examined: {error}", where, "see the findings about nodes"
-    )
+def _unread(where: str, reason: object) -> Finding:
+    what = f"it could not be examined: {reason}"
+    return Finding(_ERROR, "unreadable", what, where, "see the findings about nodes")

@@ -25,8 +25,6 @@ LATE_SECONDS = 60
 RECORD_SECONDS = 60
 """The end that a record gets which has none; whoever is alive writes it again within seconds."""
 
-_UUID_TAIL = 37
-
 
 def settle_all(broker: Broker, queue: str, items: Sequence[Item], *, dry: bool) -> list[Settled]:
     """Settle all items, in calls of bounded length."""
@@ -97,14 +95,14 @@ def heal_groups(broker: Broker, queue: str, image: QueueImage) -> Iterator[str]:
     listed = 0
     for key, group in unlisted_groups(image):
         name = key.removeprefix(prefix)
-        if name == group or name[:-_UUID_TAIL] != group:
+        if name == group:
             broker.run(Plain(("SADD", keys.groups, name), int, keys.slot))
         else:
             # A set: registered as one whose time is over, it is given back to its group below.
             broker.run(Plain(("ZADD", keys.aggregation_sets, "NX", 1, key), int, keys.slot))
         listed += 1
     if listed:
-        yield f"{listed} aggregation groups or sets that nobody knew of are known again"
+        yield f"aggregation groups or sets that nobody knew of are known again: {listed}"
     empty = empty_groups(image)
     if not listed and not empty and not stale_sets(image):
         return
@@ -113,9 +111,9 @@ def heal_groups(broker: Broker, queue: str, image: QueueImage) -> Iterator[str]:
         moved, sets, groups = moved + done.moved, sets + done.sets, groups + done.groups
         empty = []
     if moved:
-        yield f"{moved} tasks of unfinished aggregations are back in their groups"
+        yield f"tasks of unfinished aggregations are back in their groups: {moved}"
     if sets or groups:
-        yield f"{sets} aggregation sets and {groups} empty groups were forgotten"
+        yield f"names of aggregation sets and groups that were empty are forgotten: {sets + groups}"
 
 
 def count_late(broker: Broker, queue: str) -> int:

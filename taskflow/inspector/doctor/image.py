@@ -7,6 +7,7 @@ and names it; a key of ours has an owner or an end.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -133,6 +134,19 @@ def faults(image: QueueImage, task_id: str, facts: TaskFacts) -> list[Fault]:
     return found
 
 
+_SET_NAME = re.compile(r":[0-9a-fA-F-]{36}")
+
+
+def is_set_of(name: str, group: str) -> bool:
+    """Whether what is named like a group is a set of `group`, which its tasks name as theirs.
+
+    Example:
+        >>> is_set_of("mail:5b1e1c1e-8a52-4b0a-9d59-0a5a3ce7b9d4", "mail")
+        True
+    """
+    return group != "" and name.startswith(group) and _SET_NAME.fullmatch(name, len(group)) is not None
+
+
 def unlisted_groups(image: QueueImage) -> Iterator[tuple[str, str]]:
     """Groups with tasks that nobody knows of, and sets that nobody will reclaim: key, and the group it belongs to.
 
@@ -142,9 +156,8 @@ def unlisted_groups(image: QueueImage) -> Iterator[tuple[str, str]]:
     keys = queue_keys(image.queue)
     for key, named in image.group_keys.items():
         name = key.removeprefix(keys.group(""))
-        is_set = key in image.registrations
-        if not is_set and name not in image.groups:
-            yield key, named or name
+        if key not in image.registrations and name not in image.groups:
+            yield key, named if is_set_of(name, named) else name
 
 
 def stale_sets(image: QueueImage) -> list[str]:

@@ -69,7 +69,7 @@ def read_servers(broker: Broker) -> Servers:
     """Ask every node; in a cluster the replicas too.
 
     Raises:
-        BrokerUnavailable: nobody answers.
+        BrokerError: nobody answers, or nobody says anything of itself to this user.
     """
     masters = broker.driver.masters(TIMEOUT)
     if not broker.driver.topology.cluster:
@@ -82,6 +82,8 @@ def read_servers(broker: Broker) -> Servers:
 def _read(broker: Broker, members: Sequence[tuple[Address, str, bool]], *, cluster: bool) -> list[NodeState]:
     asked = [address for address, _, _ in members]
     infos = _ask(broker, [Plain(("INFO",), parse_info, node=one) for one in asked])
+    if all(isinstance(info, BrokerError) for info in infos):
+        raise infos[0]
     settings = _ask(broker, [Plain(("CONFIG", "GET", *SETTINGS), _pairs, node=one) for one in asked])
     states = infos
     if cluster:

@@ -15,7 +15,7 @@ from ...broker.keys import queue_keys
 from ...broker.sync import TIMEOUT, Broker
 from ...connection.exchange import value_or_raise
 from ...connection.topology import Address
-from .image import GROUP, LEASE, PLACES, SET, TYPES, QueueImage
+from .image import GROUP, LEASE, PLACES, SET, TYPES, QueueImage, is_set_of
 
 _PAGE = 1000
 """Ids that one command reads."""
@@ -42,14 +42,14 @@ class Keyspace:
     records: list[str] = field(default_factory=list)
 
 
-def scan_queue(broker: Broker, queue: str) -> Names:
-    """The keys of one queue, from the node that holds it."""
+def scan_queue(broker: Broker, queue: str) -> Names | None:
+    """The keys of one queue, from the node that holds it; None: it has none."""
     escaped = GLOB.sub(r"\\\1", queue)
     pattern = f"*:{{{escaped}}}:*"
     found = Keyspace()
     for key in _scan(broker, pattern, slot=queue_keys(queue).slot):
         sort_key(found, key, {queue})
-    return found.queues.get(queue, Names())
+    return found.queues.get(queue)
 
 
 def scan_node(broker: Broker, node: Address, known: set[str], found: Keyspace) -> None:
@@ -103,17 +103,7 @@ def read_image(broker: Broker, queue: str, names: Names) -> QueueImage:
     pages = _pages(broker, slot, [(keys.prefix + name, TYPES[name]) for name in places])
     for name in places:
         image.add(pages[keys.prefix + name], PLACES.get(name, LEASE))
-    if "aggregation_sets" in sound:
-        pairs = _all(broker, [Plain(("ZRANGE", keys.aggregation_sets, 0, -1, "WITHSCORES"), same, slot)])[0]
-        image.registrations = {
-            text(key): float(end) for key, end in zip(pairs[::2], pairs[1::2], strict=True)
-        }
-    if "groups" in sound:
-        image.groups = {
-            text(name) for name in _all(broker, [Plain(("SMEMBERS", keys.groups), same, slot)])[0]
-        }
-    _read_groups(broker, image, names.groups)
-
+    read_groups(broker, image, names.groups)
     for batch in _batches(names.locks):
         holders = broker.run_many([Plain(("GET", key), same, slot) for key in batch])
         image.locks |= {
@@ -132,10 +122,29 @@ def read_facts(broker: Broker, queue: str, ids: Iterable[str]) -> Iterator[tuple
         yield from zip(batch, found, strict=True)
 
 
-def _read_groups(broker: Broker, image: QueueImage, scanned: Sequence[str]) -> None:
+def read_lists(broker: Broker, queue: str) -> set[str]:
+    """The ids in `pending` and `active` alone, for a second look at them."""
+    keys = queue_keys(queue)
+    pages = _pages(broker, keys.slot, [(keys.active, "list"), (keys.pending, "list")])
+    return {one for ids in pages.values() for one in ids}
+
+
+def read_groups(broker: Broker, image: QueueImage, scanned: Sequence[str]) -> None:
     """Read the members of all groups and sets: the listed, the registered, and those that were found."""
     keys, slot = queue_keys(image.queue), queue_keys(image.queue).slot
     prefix = keys.group("")
+    listed, registered = broker.run_many(
+        [
+            Plain(("SMEMBERS", keys.groups), same, slot),
+            Plain(("ZRANGE", keys.aggregation_sets, 0, -1, "WITHSCORES"), same, slot),
+        ]
+    )
+    # A key of a wrong type gives an error here; it is named elsewhere.
+    if isinstance(listed, list):
+        image.groups = set(map(text, listed))
+    if isinstance(registered, list):
+        pairs = zip(registered[::2], registered[1::2], strict=True)
+        image.registrations = {text(key): float(end) for key, end in pairs}
     wanted = [keys.group(name) for name in image.groups]
     wanted += [key for key in (*image.registrations, *scanned) if key.startswith(prefix)]
     wanted = list(dict.fromkeys(wanted))
@@ -148,14 +157,16 @@ def _read_groups(broker: Broker, image: QueueImage, scanned: Sequence[str]) -> N
                 existing.append(key)
             elif kind != b"none":
                 image.wrong_types.append((key, kind.decode(), "zset"))
-    firsts: dict[str, str] = {}
+    members: dict[str, list[str]] = {}
     for batch in _batches(existing):
-        for key, ids in _pages(broker, slot, [(key, "zset") for key in batch]).items():
-            image.add(ids, SET if key in image.registrations else GROUP, key.removeprefix(prefix))
-            if ids:
-                firsts[key] = ids[0]
+        members |= _pages(broker, slot, [(key, "zset") for key in batch])
+    firsts = {key: ids[0] for key, ids in members.items() if ids}
     facts = dict(read_facts(broker, image.queue, firsts.values()))
     image.group_keys = {key: facts[first].group for key, first in firsts.items()}
+    for key, ids in members.items():
+        name = key.removeprefix(prefix)
+        is_set = key in image.registrations or is_set_of(name, image.group_keys.get(key, ""))
+        image.add(ids, SET if is_set else GROUP, name)
 
 
 def _pages(broker: Broker, slot: int, places: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
@@ -172,9 +183,10 @@ def _pages(broker: Broker, slot: int, places: Sequence[tuple[str, str]]) -> dict
             else Plain(("ZRANGE", key, offset, last), same, slot)
             for key, kind in left.items()
         ]
-        for key, page in zip(list(left), _all(broker, commands), strict=True):
-            found[key] += map(text, page)
-            if len(page) < _PAGE:
+        for key, page in zip(list(left), broker.run_many(commands), strict=True):
+            # A key of a wrong type gives an error here; it is named elsewhere.
+            found[key] += map(text, page if isinstance(page, list) else ())
+            if not isinstance(page, list) or len(page) < _PAGE:
                 del left[key]
         offset += _PAGE
     return found

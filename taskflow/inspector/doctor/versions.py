@@ -52,7 +52,7 @@ def version_of(info: Mapping[str, str]) -> ServerVersion | None:
         >>> str(version_of({"redis_version": "7.2.4", "valkey_version": "8.1.3"}))
         'Valkey 8.1.3'
     """
-    product = "Valkey" if "valkey_version" in info else "Redis"
+    product = "Valkey" if info.get("valkey_version") else "Redis"
     text = info.get("valkey_version") or info.get("redis_version", "")
     if not re.match(r"\d+\.\d+", text):
         return None

@@ -12,6 +12,7 @@ from .masters import (
     MasterPause,
     MasterRestart,
     MemoryFull,
+    ReplicaPause,
     ScriptFlush,
 )
 from .network import Cut, Delay, DropReplies, Hole, Refuse
@@ -28,6 +29,7 @@ ALL: dict[str, type[Nemesis]] = {
         MasterKill,
         MasterPause,
         MasterRestart,
+        ReplicaPause,
         Failover,
         FailoverForce,
         FailoverTakeover,

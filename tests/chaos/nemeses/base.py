@@ -8,6 +8,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar
 
 from ..fleet import Fleet
@@ -21,6 +22,7 @@ class World:
     """What a nemesis may hurt.
 
     Attributes:
+        directory: of the run's ledgers.
         turn: held by a nemesis while it hurts servers: two at once could take a master and its only copy.
         faults: the policy that drops replies, where there is a proxy.
     """
@@ -28,6 +30,7 @@ class World:
     target: Target
     fleet: Fleet
     queues: tuple[str, ...]
+    directory: Path
     events: Ledger
     lease: int
     faults: Policy | None = None
@@ -62,13 +65,18 @@ class Nemesis(ABC):
     pause: ClassVar[tuple[float, float]] = (2.0, 5.0)
     hurts_servers: ClassVar[bool] = False
     kills_attempts: ClassVar[bool] = False
-    """Whether a task that is running may be cut off, or its lease be lost."""
+    """Whether a task that is running may be cut off, or its verdict be lost."""
+    ends_leases: ClassVar[bool] = False
+    """Whether a task may have to wait for the end of its lease."""
 
     def __init__(self, world: World, rng: random.Random, pause: tuple[float, float] | None = None) -> None:
         self.world = world
         self.rng = rng
         self.strikes = 0
         self.failures: list[str] = []
+        self.whom = "-"
+        """Whom the last blow hit, for the ledger."""
+        self._lasts = False
         self._pause = pause or self.pause
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"nemesis-{self.name}", daemon=True)
@@ -87,7 +95,7 @@ class Nemesis(ABC):
     def strike(self) -> None:
         """Do it once. What lasts for a while waits by `wait`."""
 
-    def mend(self) -> None:
+    def mend(self) -> None:  # noqa: B027 - most blows leave nothing to mend
         """Undo what lasts."""
 
     def wait(self, seconds: float) -> None:
@@ -97,6 +105,7 @@ class Nemesis(ABC):
     def once(self) -> None:
         """One blow, in the ledger from when it fell until it was mended."""
         self.strikes += 1
+        self._lasts = True
         who = str(self.strikes)
         self.world.events.write("strike", self.name, who)
         try:
@@ -107,7 +116,13 @@ class Nemesis(ABC):
             self.mend()
         except Exception as error:  # noqa: BLE001
             self._failed(who, error)
-        self.world.events.write("healed", self.name, who)
+        self.lasted()
+
+    def lasted(self) -> None:
+        """The blow is over, as far as the ledger is concerned."""
+        if self._lasts:
+            self._lasts = False
+            self.world.events.write("healed", self.name, str(self.strikes), self.whom)
 
     def _failed(self, who: str, error: Exception) -> None:
         self.failures.append(f"{type(error).__name__}: {error}")

@@ -16,10 +16,11 @@ from .base import Nemesis
 
 
 class _Server(Nemesis):
-    """Hurts a server of the tested queues."""
+    """Hurts a server of the tested queues: what a replica had not heard of is gone, verdicts too."""
 
     hurts_servers = True
     kills_attempts = True
+    ends_leases = True
     pause = (5.0, 10.0)
 
     def victim(self) -> tuple[int, int]:
@@ -65,6 +66,29 @@ class MasterPause(_Server):
             self.wait(self.rng.uniform(1.0, 12.0))
         finally:
             os.kill(pid, signal.SIGCONT)
+
+
+class ReplicaPause(_Server):
+    """No replica can confirm a write, and its master does not know that: a durable call must not return."""
+
+    name = "replica-pause"
+    description = "SIGSTOP of the replica of a queue's master for 2 to 4 s, then SIGCONT"
+    kills_attempts = False
+    ends_leases = False
+
+    def strike(self) -> None:
+        cluster = self.world.cluster
+        self.whom = self.rng.choice(self.world.queues)
+        pids = [node.pid for node in cluster.replicas(cluster.owner(self.whom)) if node.pid is not None]
+        try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            self.wait(self.rng.uniform(2.0, 4.0))
+        finally:
+            # Mended in the ledger before in truth: what is confirmed from here on is confirmed rightly.
+            self.lasted()
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
 
 class MasterRestart(_Server):

@@ -7,6 +7,10 @@ from .base import Nemesis
 
 
 class _Network(Nemesis):
+    def below_lease(self, shortest: float, longest: float) -> float:
+        """A duration that lets no lease run out: they are extended six times in their length."""
+        return self.rng.uniform(min(shortest, self.world.lease / 4), min(longest, self.world.lease / 2))
+
     @property
     def proxy(self) -> Proxy:
         """The proxy in front of the server."""
@@ -35,7 +39,7 @@ class Refuse(_Network):
 
     def strike(self) -> None:
         self.proxy.refuse(True)
-        self.wait(self.rng.uniform(1.0, 8.0))
+        self.wait(self.below_lease(1.0, 8.0))
 
     def mend(self) -> None:
         self.proxy.refuse(False)
@@ -65,7 +69,7 @@ class Hole(_Network):
 
     def strike(self) -> None:
         self.proxy.hole(True)
-        self.wait(self.rng.uniform(3.0, 12.0))
+        self.wait(self.below_lease(3.0, 12.0))
 
     def mend(self) -> None:
         self.proxy.hole(False)

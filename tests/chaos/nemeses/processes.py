@@ -16,6 +16,7 @@ class WorkerKill(Nemesis):
     description = "`kill -9` of a worker; another takes its place"
     pause = (4.0, 8.0)
     kills_attempts = True
+    ends_leases = True
 
     def strike(self) -> None:
         member = self.rng.choice(self.world.fleet.members)
@@ -33,11 +34,15 @@ class ChildKill(Nemesis):
     def strike(self) -> None:
         fleet = self.world.fleet
         with fleet.lock:
-            pids = [pid for member in fleet.members for pid in fleet.children(member)]
+            # Of those that have run something: a worker whose first child dies before it has said hello gives up.
+            pids = [pid for m in fleet.members for pid in fleet.children(m) if self._has_worked(pid)]
             if not pids:
                 raise LookupError("no worker has a child yet")
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.rng.choice(sorted(pids)), signal.SIGKILL)
+
+    def _has_worked(self, pid: int) -> bool:
+        return (self.world.directory / f"handler-{pid}.ledger").exists()
 
 
 class WorkerPause(Nemesis):
@@ -47,6 +52,7 @@ class WorkerPause(Nemesis):
     description = "SIGSTOP of a worker and its children for longer than the lease, then SIGCONT"
     pause = (3.0, 6.0)
     kills_attempts = True
+    ends_leases = True
 
     def strike(self) -> None:
         member = self.rng.choice(self.world.fleet.members)

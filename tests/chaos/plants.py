@@ -1,0 +1,208 @@
+"""Planted bugs: the mistakes that this harness exists to find, so that it can be shown to find them.
+
+Each changes modules or Lua text in the processes under test, at their start (`tuning`); the product has no hook for it.
+`test_plants.py` runs each beside what must catch it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from taskflow.broker.scripts import Script, load
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A planted bug: what it is, and what makes it so."""
+
+    description: str
+    scripts: Sequence[tuple[str, str, str]] = ()
+    """Script, text, and the text instead."""
+    patch: Callable[[], None] = lambda: None
+
+    def apply(self) -> None:
+        """Make this process have the bug."""
+        for name, planted in self.planted().items():
+            script = load(name)
+            # The loader's cache hands this very object to everybody.
+            object.__setattr__(script, "source", planted.source)
+            object.__setattr__(script, "sha", planted.sha)
+        self.patch()
+
+    def planted(self) -> dict[str, Script]:
+        """The changed scripts, by name."""
+        changed: dict[str, Script] = {}
+        for name, old, new in self.scripts:
+            script = changed.get(name) or load(name)
+            if old not in script.source:
+                raise LookupError(f"{name}.lua has no {old!r} any more: the plant needs care")
+            source = script.source.replace(old, new)
+            changed[name] = replace(script, source=source, sha=hashlib.sha1(source.encode()).hexdigest())
+        return changed
+
+
+@cache
+def planted_names() -> dict[str, str]:
+    """The names of all changed scripts by their SHA-1, for whoever counts commands."""
+    return {s.sha: name for plant in PLANTS.values() for name, s in plant.planted().items()}
+
+
+def _acknowledge_first() -> None:
+    from taskflow.pipe.frames import Outcome
+    from taskflow.states import Verb
+    from taskflow.worker.worker import Worker
+
+    take, outcomes = Worker._take, Worker._outcomes
+    acknowledged: set[Any] = set()
+
+    def early(self: Any, queue: str, tasks: list[Any]) -> None:
+        before = set(self._holdings)
+        take(self, queue, tasks)
+        if self._stop.is_set():
+            return
+        for held in set(self._holdings) - before:
+            acknowledged.add(held)
+            self._acker.add([(held, Outcome(0, Verb.DONE))])
+
+    def late(self: Any, items: list[Any]) -> None:
+        outcomes(self, [(held, outcome) for held, outcome in items if held not in acknowledged])
+
+    Worker._take = early  # type: ignore[method-assign]
+    Worker._outcomes = late  # type: ignore[method-assign]
+
+
+def _forget_verdicts() -> None:
+    """As Asynq since 0.25: what repeats a verdict has a deadline that has already passed."""
+    from taskflow.worker.acker import Acker
+
+    write = Acker._write_batch
+
+    async def once(self: Any, queue: str, items: list[Any]) -> None:
+        try:
+            await asyncio.wait_for(write(self, queue, items), 1.0)
+        except TimeoutError:
+            for held, _ in items:
+                self._holdings.remove(held)
+
+    Acker._write_batch = once  # type: ignore[method-assign]
+
+
+BEAT = 0.1
+
+
+def _beat_among_tasks() -> None:
+    """The child beats from a thread beside the tasks; the worker extends leases only while it hears that."""
+    folder = Path(os.environ["TASKFLOW_CHAOS_LEDGER"])
+    if os.environ.get("TASKFLOW_WORKER"):  # a child
+        mark = folder / f"beat-{os.getpid()}"
+
+        def beat() -> None:
+            while True:
+                mark.touch()
+                time.sleep(BEAT)
+
+        threading.Thread(target=beat, daemon=True).start()
+        return
+    from taskflow.worker import leases
+
+    tick = leases.Leases.tick
+
+    async def if_heard(self: Any) -> float:
+        silent = [path for path in folder.glob("beat-*") if time.time() - path.stat().st_mtime > 10 * BEAT]
+        return leases.PERIOD if silent else await tick(self)
+
+    leases.Leases.tick = if_heard  # type: ignore[method-assign]
+
+
+def _forget_what_a_child_held() -> None:
+    from taskflow.worker.supervisor import Supervisor
+
+    def bury(self: Any, child: Any, code: int) -> None:
+        child.left()
+
+    Supervisor._bury = bury  # type: ignore[method-assign]
+
+
+def _wait_elsewhere() -> None:
+    """WAIT on another connection of the pool has nothing to wait for, and says so at once."""
+    from taskflow.connection.sync import SyncDriver
+
+    depart, collect = SyncDriver._depart, SyncDriver._collect
+
+    def split(trip: Any) -> tuple[Any, Any]:
+        cut = next((at for at, wire in enumerate(trip.wires) if wire[0] == "WAIT"), len(trip.wires))
+        return replace(trip, wires=trip.wires[:cut]), replace(trip, wires=trip.wires[cut:])
+
+    def depart_alone(self: Any, trip: Any, *rest: Any) -> Any:
+        return depart(self, split(trip)[0], *rest)
+
+    def collect_both(self: Any, trip: Any, connection: Any, *rest: Any) -> Any:
+        script, waits = split(trip)
+        replies = collect(self, script, connection, *rest)
+        if not waits.wires or not isinstance(replies, list):
+            return replies
+        # The first went back to the pool: taken out again, so that this one is another.
+        first = self._pools[trip.address].pop()
+        more = collect(self, waits, depart(self, waits), *rest)
+        self._give_back(trip.address, first)
+        return [*replies, *more] if isinstance(more, list) else more
+
+    SyncDriver._depart = depart_alone  # type: ignore[method-assign]
+    SyncDriver._collect = collect_both  # type: ignore[method-assign]
+
+
+PLANTS: dict[str, Plant] = {
+    "acknowledge-first": Plant("a task is acknowledged before it runs", patch=_acknowledge_first),
+    "dequeue-ignores-token": Plant(
+        "a dequeue that is sent again takes other tasks",
+        [("dequeue", "if resent == '1' then", "if resent == 'never' then")],
+    ),
+    "no-fencing": Plant(
+        "a verdict is accepted from whoever sends it",
+        [
+            (
+                "finish",
+                "if fields[1] and fields[2] == 'active' and fields[3] == owner and redis.sha1hex(fields[1]) == taken then",
+                "if fields[1] then",
+            )
+        ],
+    ),
+    "resend-has-a-fresh-id": Plant(
+        "an enqueue that is sent again makes a second task",
+        [
+            (
+                "enqueue",
+                "local task, lock, group = KEYS[key], nil, nil",
+                "local task, lock, group = KEYS[key], nil, nil\n"
+                "if resent == '1' then id = id .. '-again'; task = task .. '-again' end",
+            )
+        ],
+    ),
+    "resend-is-a-conflict": Plant(
+        "an enqueue that is sent again finds its own first copy and calls it a conflict",
+        [("enqueue", "if resent == '1' and", "if resent == 'never' and")],
+    ),
+    "verdict-is-not-repeated": Plant(
+        "a verdict that cannot be written at once is forgotten", patch=_forget_verdicts
+    ),
+    "heartbeat-among-tasks": Plant(
+        "leases are extended by a thread of the process that runs the tasks", patch=_beat_among_tasks
+    ),
+    "recovery-loses": Plant(
+        "a task whose worker is gone leaves active and goes nowhere",
+        [("recover", "redis.call('RPUSH', pending, id)", "redis.call('GET', pending .. id)")],
+    ),
+    "child-takes-along": Plant(
+        "what a dead child held is neither given back nor let go", patch=_forget_what_a_child_held
+    ),
+    "wait-elsewhere": Plant("WAIT goes down another connection than the write", patch=_wait_elsewhere),
+}
