@@ -62,7 +62,8 @@ class WorkerProcess:
     ) -> None:
         self._command = [sys.executable, "-c", _START, "worker", f"--app={app}", *_flags(options)]
         self._directory = directory
-        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+        path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self._environment = {**os.environ, "PYTHONPATH": path, **(environment or {})}
         self._ready = ready
         self._lines: list[str] = []
         self._changed = threading.Condition()

@@ -36,7 +36,16 @@ class Fault:
     address: Address | None = None
 
 
-_AUTH = ("NOAUTH", "WRONGPASS", "NOPERM", "invalid username-password", "DENIED", "AUTH failed")
+_AUTH = (
+    "NOAUTH",
+    "WRONGPASS",
+    "NOPERM",
+    "invalid username-password",
+    "DENIED",
+    "AUTH failed",
+    # What a script may not do is said with another word in front, or none.
+    "ACL failure in script",
+)
 _TRANSIENT = (
     "READONLY",
     "LOADING",

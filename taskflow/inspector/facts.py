@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..broker.command import Plain
+from ..broker.fitness import parse_info
 from ..broker.keys import ALL_QUEUES
 from ..broker.sync import TIMEOUT, Broker
 from ..connection.topology import Address, key_slot
@@ -24,12 +25,6 @@ def read_stats(broker: Broker) -> Stats:
     replies = broker.run_many([Plain(("INFO",), parse_info, node=one) for one in masters], _ONE_LOOK)
     nodes = [_node(broker, address, reply) for address, reply in zip(masters, replies, strict=True)]
     return Stats(datetime.now(UTC), tuple(queues), tuple(nodes), _cluster(broker))
-
-
-def parse_info(reply: bytes) -> dict[str, str]:
-    """Read lines of `name:value` (pure)."""
-    lines = reply.decode("utf-8", "replace").splitlines()
-    return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
 
 def _node(broker: Broker, address: Address, info: Any) -> NodeFacts:

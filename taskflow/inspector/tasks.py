@@ -104,7 +104,7 @@ def _task(queue: str, row: Row, listed_as: State | None, now: int) -> TaskInfo:
         message=message,
         result=row.result,
         next_process_at=moment(row.score) if state in (State.SCHEDULED, State.RETRY) else None,
-        pending_since=moment(int(row.pending_since) / 1e9) if row.pending_since.isdecimal() else None,
+        pending_since=moment(float(row.pending_since) / 1e9) if row.pending_since.isdecimal() else None,
         archived_at=moment(row.score) if state is State.ARCHIVED else None,
         expires_at=moment(row.score) if state is State.COMPLETED else None,
         lease_until=moment(row.lease),

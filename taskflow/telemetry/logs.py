@@ -109,19 +109,21 @@ def place(error: BaseException, prefer: str = "") -> str:
 def _places(error: BaseException | None) -> Iterator[str]:
     """A traceback with files, lines, functions and types only, and with what led to it."""
     seen: set[int] = set()
+    words = ""
     while error is not None and id(error) not in seen:
         seen.add(id(error))
+        if words:
+            yield words
         for file, line, function in _frames(error.__traceback__):
             yield f'  File "{file}", line {line}, in {function}'
         yield type(error).__qualname__
         if error.__cause__ is not None:
-            yield "caused by"
-            error = error.__cause__
-        elif error.__context__ is not None and not error.__suppress_context__:
-            yield "while this was being handled"
-            error = error.__context__
+            error, words = error.__cause__, "caused by"
         else:
-            return
+            error, words = (
+                None if error.__suppress_context__ else error.__context__,
+                "while this was being handled",
+            )
 
 
 def _frames(trace: TracebackType | None) -> Iterator[tuple[str, int, str]]:

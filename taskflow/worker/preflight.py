@@ -7,11 +7,8 @@ from collections.abc import Mapping
 
 from ..broker.aio import AsyncBroker
 from ..broker.command import Plain
+from ..broker.fitness import TOO_OLD, defects, parse_info
 from ..errors import BrokerError, ServerTooOld
-from ..inspector.doctor.advice import judge_memory, judge_version
-from ..inspector.doctor.values import Severity
-from ..inspector.doctor.versions import version_of
-from ..inspector.facts import parse_info
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -43,9 +40,8 @@ async def check_servers(broker: AsyncBroker) -> None:
 
 def _warnings(info: Mapping[str, str], where: str) -> list[tuple[str, str]]:
     """What is wrong, each with its remedy; the same on several nodes is the same text."""
-    version = version_of(info)
-    found = [*(judge_version(version, where) if version else ()), *judge_memory(info, where)]
-    for finding in found:
-        if finding.code == "server-too-old":
-            raise ServerTooOld(f"the server at {where} is too old: {finding.what}; {finding.remedy}")
-    return [(one.what, one.remedy) for one in found if one.severity is not Severity.NOTE]
+    found = list(defects(info))
+    for defect in found:
+        if defect.code == TOO_OLD:
+            raise ServerTooOld(f"the server at {where} is too old: {defect.what}; {defect.remedy}")
+    return [(one.what, one.remedy) for one in found if one.grave]

@@ -32,7 +32,6 @@ from .maintenance.forwarder import Forwarder
 from .maintenance.recoverer import Janitor, Recoverer
 from .maintenance.sweeper import Sweeper
 from .poison import MOST_CRASHES, archive_poison
-from .preflight import check_servers
 from .service import Service
 from .shares import Shares
 from .subscriber import Subscriber
@@ -150,6 +149,9 @@ class Worker:
         try:
             await broker.driver.open()
             await broker.run(Plain(("PING",), bytes), REACH_SECONDS)
+            # Only now: the children import the app meanwhile, and what only the check needs does not delay their start.
+            from .preflight import check_servers
+
             await check_servers(broker)
         except BaseException:
             await broker.close()

@@ -70,7 +70,14 @@ def fail_once(tag: str) -> None:
 
 @app.task(name="chaos:hold-gil")
 def hold_gil(tag: str, seconds: float) -> None:
-    """A C call that does not let go of the interpreter: no thread of this process runs meanwhile."""
+    """A C call that does not let go of the interpreter: no thread of this process runs meanwhile.
+
+    Another attempt at the same task does not, so that a run comes to its end whatever the first led to.
+    """
     with _Attempt(tag):
+        try:
+            (Path(os.environ["TASKFLOW_CHAOS_LEDGER"]) / f"held-{tag}").touch(exist_ok=False)
+        except FileExistsError:
+            return
         library: Any = ctypes.PyDLL(None)
         library.usleep(int(seconds * 1e6))

@@ -207,14 +207,22 @@ class Producers:
     """Some producer processes, with a few threads each."""
 
     def __init__(
-        self, count: int, threads: int, rate: float, queues: tuple[str, ...], mix: str, seed: int
+        self,
+        count: int,
+        threads: int,
+        rate: float,
+        queues: tuple[str, ...],
+        mix: str,
+        seed: int,
+        prefix: str = "p",
     ) -> None:
+        self._prefix = prefix
         self._commands = [
             [
                 sys.executable,
                 "-m",
                 "tests.chaos.producer",
-                f"--name=p{number}",
+                f"--name={prefix}{number}",
                 f"--queues={','.join(queues)}",
                 f"--rate={rate / count}",
                 f"--threads={threads}",
@@ -230,7 +238,7 @@ class Producers:
         """Start producing."""
         self._directory = directory
         for number, command in enumerate(self._commands):
-            with (directory / f"producer-{number}.log").open("ab") as log:
+            with (directory / f"producer-{self._prefix}{number}.log").open("ab") as log:
                 self._processes.append(
                     subprocess.Popen(
                         command,
@@ -253,11 +261,13 @@ class Producers:
             try:
                 code = process.wait(max(deadline - time.monotonic(), 0.01))
             except subprocess.TimeoutExpired:
-                problems.append(f"producer {number} did not end within {timeout:g} s: a call hangs")
+                problems.append(
+                    f"producer {self._prefix}{number} did not end within {timeout:g} s: a call hangs"
+                )
                 continue
             if code:
-                log = (self._directory / f"producer-{number}.log").read_text(errors="replace")
-                problems.append(f"producer {number} ended with code {code}: {log[-800:]}")
+                log = (self._directory / f"producer-{self._prefix}{number}.log").read_text(errors="replace")
+                problems.append(f"producer {self._prefix}{number} ended with code {code}: {log[-800:]}")
         return problems
 
     def kill(self) -> None:

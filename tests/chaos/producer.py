@@ -60,7 +60,7 @@ class Producer:
     def _call(self) -> None:
         dice = self._rng.random() if self._mix == "all" else 0.5
         queue = self._rng.choice(self._queues)
-        if self._mix == "gil" and not self._count:
+        if self._mix == "gil" and not self._count and self._name.endswith(".0"):
             self._one(queue, chaos.hold_gil.options(queue=queue), seconds=3.0 * dequeue.LEASE_SECONDS)
         elif dice < 0.05:
             self._many(queue, self._rng.randint(2, LONGEST_BATCH))

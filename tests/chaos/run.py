@@ -36,6 +36,7 @@ class Plan:
         producers, threads: processes, and threads in each.
         mix: `all` kinds of calls, or `plain` quick tasks.
         queues: how many; in a cluster each on another master, as far as there are.
+        side_rate: with it, `rate` goes to the first queue alone, and so many tasks per second to the others.
         workers: how they run.
         lease: seconds; another than the product's is patched in.
         drop_every: with `drop-replies`: every so-manieth call of each script meets a fault.
@@ -59,6 +60,7 @@ class Plan:
     threads: int = 4
     mix: str = "all"
     queues: int = 2
+    side_rate: float = 0.0
     workers: WorkerOptions = field(default_factory=WorkerOptions)
     lease: int = LEASE_SECONDS
     drop_every: int = 0
@@ -69,7 +71,7 @@ class Plan:
     skews: tuple[float, ...] = ()
     plant: str = ""
     drain: float = 120.0
-    warm_up: float = 2.0
+    warm_up: float = 0.5
     seed: int = 1
 
     @property
@@ -102,7 +104,12 @@ class Running:
         self.queues = _queues(plan, target)
         environment = plan.environment(directory, target.url)
         self.fleet = Fleet(target.url, self.queues, directory, environment, plan.workers, plan.skews)
-        self.producers = Producers(plan.producers, plan.threads, plan.rate, self.queues, plan.mix, plan.seed)
+        main = self.queues[:1] if plan.side_rate else self.queues
+        self.producers = [Producers(plan.producers, plan.threads, plan.rate, main, plan.mix, plan.seed)]
+        if plan.side_rate:
+            self.producers.append(
+                Producers(1, 2, plan.side_rate, self.queues[1:], plan.mix, plan.seed, "side")
+            )
         self.events = Ledger(directory / "nemeses.ledger")
         self.world = World(target, self.fleet, self.queues, directory, self.events, plan.lease, faults)
         self.nemeses = [
@@ -121,7 +128,19 @@ class Running:
     def begin_producing(self) -> None:
         """Start the producers alone."""
         self._began = time.monotonic()
-        self.producers.start(self.directory, self._environment)
+        for producers in self.producers:
+            producers.start(self.directory, self._environment)
+
+    def await_work(self, timeout: float = 60) -> None:
+        """Wait until tasks of every queue have ended: from here on everything is up."""
+        deadline = time.monotonic() + timeout
+        while True:
+            stories = gather(read(self.directory)).values()
+            if {story.queue for story in stories if story.ends} >= set(self.queues):
+                return
+            assert time.monotonic() < deadline, f"no tasks of every queue ran within {timeout:g} s"
+            time.sleep(0.2)
+            self.fleet.check()
 
     def idle(self, seconds: float) -> None:
         """Let it run, and look after workers that end by themselves."""
@@ -142,7 +161,8 @@ class Running:
     def end(self) -> Report:
         """Stop the producers, drain, stop the workers, and say what came of it."""
         report = self.report
-        report.problems += self.producers.finish(self.plan.enqueue_timeout + 30)
+        for producers in self.producers:
+            report.problems += producers.finish(self.plan.enqueue_timeout + 30)
         report.seconds = time.monotonic() - self._began
         report.drained = self._drain()
         archived = self._archived()
@@ -155,7 +175,8 @@ class Running:
 
     def close(self) -> None:
         """End every process of the run, whatever happened."""
-        self.producers.kill()
+        for producers in self.producers:
+            producers.kill()
         self.fleet.stop()
         self.events.close()
 
@@ -265,6 +286,7 @@ def carry_out(plan: Plan, directory: Path, target: Target | None = None) -> Repo
     """
     with run(plan, directory, target) as running:
         running.begin()
+        running.await_work()
         running.idle(plan.warm_up)
         running.strike(plan.seconds)
         return running.end()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import redis
 from click.testing import Result
 
@@ -22,6 +23,12 @@ from tests.inspector.stored import Stored
 from tests.servers import Server
 
 Cli = Callable[..., Result]
+
+
+@pytest.fixture(autouse=True)
+def nothing_else(raw: redis.Redis) -> None:
+    """These commands show every queue of the server, and other tests leave broken ones."""
+    raw.flushall()
 
 
 def test_stats(cli: Cli, stored: Stored) -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from taskflow.broker.fitness import ServerVersion, version_of
 from taskflow.inspector.cluster import Shard
 from taskflow.inspector.doctor.advice import judge
 from taskflow.inspector.doctor.nodes import NodeState, Servers
 from taskflow.inspector.doctor.values import Diagnosis, Finding, Severity
-from taskflow.inspector.doctor.versions import ServerVersion, version_of
 from taskflow.inspector.values import Node
 
 INFO = {

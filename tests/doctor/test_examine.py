@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -18,7 +19,7 @@ from taskflow.broker.commands.finish import Verdict, finish
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
 from taskflow.errors import BrokerUnavailable, QueueNotFound
-from taskflow.inspector.doctor import Diagnosis, Finding, examine
+from taskflow.inspector.doctor import Diagnosis, Finding, examine, nodes
 from taskflow.inspector.doctor.reading import Keyspace, sort_key
 from taskflow.states import State, Verb
 from taskflow.testing.keyspace import check_queue
@@ -311,3 +312,12 @@ def test_a_viewer_may_look(own_server: Server, viewer: str) -> None:
     for one in (broker, full):
         one.close()
     raw.close()
+
+
+def test_a_clock_that_is_off_is_measured(own_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "time", SimpleNamespace(time=lambda: time.time() + 5))
+    broker = Broker(SyncDriver(own_server.url))
+    (finding,) = examine(broker).findings
+    assert finding.code == "clock-skew"
+    assert "its clock is 5.0 s behind this host's" in finding.what
+    broker.close()

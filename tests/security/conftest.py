@@ -49,7 +49,9 @@ class Stored:
     queue: str
 
     def key(self, task_id: str | bytes) -> bytes:
-        return f"asynq:{{{self.queue}}}:t:".encode() + (task_id.encode() if isinstance(task_id, str) else task_id)
+        return f"asynq:{{{self.queue}}}:t:".encode() + (
+            task_id.encode() if isinstance(task_id, str) else task_id
+        )
 
     def push(self, message: TaskMessage | bytes, task_id: str | bytes = "", **fields: Any) -> None:
         """Put a message into the queue, as anybody can who has the server's password."""

@@ -44,7 +44,10 @@ def test_arguments_that_do_not_fit_are_archived_and_wait_opaque(
     def add(first: str) -> int:
         return 0
 
-    with worker("encrypted"), pytest.raises(errors.TaskFailed, match="argument `first`: expected int, got str"):
+    with (
+        worker("encrypted"),
+        pytest.raises(errors.TaskFailed, match="argument `first`: expected int, got str"),
+    ):
         add.delay(CANARY).get(20)
     client.close()
 
@@ -60,7 +63,9 @@ def test_unique_locks_work_and_do_not_give_the_arguments_away(apps: Any, stored:
     assert len(locks) == 3
 
 
-def test_the_lock_is_released_when_the_task_is_done(apps: Any, worker: Worker, stored: Stored, queue: str) -> None:
+def test_the_lock_is_released_when_the_task_is_done(
+    apps: Any, worker: Worker, stored: Stored, queue: str
+) -> None:
     echo = apps.sealed.tasks["echo"].options(queue=queue, unique=60)
     with worker("sealed"):
         assert echo.delay("same").get(20) == "same"
@@ -74,7 +79,9 @@ def test_workers_and_producers_may_be_at_different_steps_of_a_rotation(
     """Both know both keys, and each writes with another one first."""
     with worker("rotated"):
         assert apps.encrypted.tasks["echo"].options(queue=queue).delay("a") is not None
-    sealed = apps.make("both", signing_keys=["signing-key-of-the-tests"], encryption_keys=["encryption-key-of-the-tests"])
+    sealed = apps.make(
+        "both", signing_keys=["signing-key-of-the-tests"], encryption_keys=["encryption-key-of-the-tests"]
+    )
     with worker("rotated"):
         result = sealed.tasks["echo"].options(queue=queue).delay("a")
         wait_until(lambda: str(result.state) == "completed", description="it was run")
@@ -109,13 +116,19 @@ def test_plain_tasks_of_others_are_run_and_their_results_are_encrypted(
     apps: Any, worker: Worker, stored: Stored, queue: str
 ) -> None:
     """Encryption hides; that only our own tasks run is what signatures are for."""
-    stored.push(TaskMessage(type="echo", payload=b'{"secret":"plain"}', id="go", queue=queue, timeout=60, retention=60))
+    stored.push(
+        TaskMessage(
+            type="echo", payload=b'{"secret":"plain"}', id="go", queue=queue, timeout=60, retention=60
+        )
+    )
     with worker("encrypted"):
         assert apps.encrypted.result("go", queue=queue).get(20) == "plain"
     assert stored.task("go")[b"result"].startswith(MAGIC)
 
 
-def test_what_was_moved_to_another_task_is_archived(apps: Any, worker: Worker, stored: Stored, queue: str) -> None:
+def test_what_was_moved_to_another_task_is_archived(
+    apps: Any, worker: Worker, stored: Stored, queue: str
+) -> None:
     first = apps.encrypted.tasks["echo"].options(queue=f"{queue}-elsewhere").delay(CANARY)
     moved = Stored(stored.raw, f"{queue}-elsewhere").message(first.id)
     stored.push(replace(moved, queue=queue, id="moved"))

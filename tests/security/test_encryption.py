@@ -25,7 +25,9 @@ ENCRYPTED = "application/json; encryption=xaes-256-gcm"
 
 
 def message(**fields: Any) -> TaskMessage:
-    return TaskMessage(**{"type": "images:resize", "payload": b'{"src":"a"}', "id": "id-1", "queue": "images", **fields})
+    return TaskMessage(
+        **{"type": "images:resize", "payload": b'{"src":"a"}', "id": "id-1", "queue": "images", **fields}
+    )
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,9 @@ def test_is_the_standards_own_xaes_256_gcm(key: bytes, bound: bytes, expected: s
 
 
 @pytest.mark.parametrize("vector", VECTORS["encrypted"], ids=lambda vector: vector["purpose"])
-def test_reads_and_writes_what_the_vectors_say(vector: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_and_writes_what_the_vectors_say(
+    vector: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What an earlier release has stored stays readable."""
     keys = EncryptionKeys([vector["key"].encode()])
     bound = [text.encode() for text in vector["bound_to"]]
@@ -99,7 +103,11 @@ def test_a_result_is_no_payload_and_the_other_way_round() -> None:
         seal.open_result("images:resize", "images", "id-1", closed.payload)
     result = seal.close_result(closed, "images", b"id-1", b'"small"')
     assert seal.open_result("images:resize", "images", "id-1", result) == b'"small"'
-    for name, queue, task_id in (("x", "images", "id-1"), ("images:resize", "x", "id-1"), ("images:resize", "images", "x")):
+    for name, queue, task_id in (
+        ("x", "images", "id-1"),
+        ("images:resize", "x", "id-1"),
+        ("images:resize", "images", "x"),
+    ):
         with pytest.raises(DecryptionError):
             seal.open_result(name, queue, task_id, result)
 

@@ -27,7 +27,15 @@ THEIRS = Seal(SigningKeys([OTHER_SIGNING.encode()]))
 
 def message(queue: str, task_id: str = "forged", **fields: Any) -> TaskMessage:
     return TaskMessage(
-        **{"type": "add", "payload": b'{"first":1}', "id": task_id, "queue": queue, "timeout": 60, "retention": 60, **fields}
+        **{
+            "type": "add",
+            "payload": b'{"first":1}',
+            "id": task_id,
+            "queue": queue,
+            "timeout": 60,
+            "retention": 60,
+            **fields,
+        }
     )
 
 
@@ -55,7 +63,10 @@ FORGERIES: dict[str, tuple[str, Callable[[str], tuple[TaskMessage, str]]]] = {
         "bad signature",
         lambda queue: (replace(OURS.close(message(queue)), payload=b'{"first":999}'), "forged"),
     ),
-    "another task": ("bad signature", lambda queue: (replace(OURS.close(message(queue)), type="echo"), "forged")),
+    "another task": (
+        "bad signature",
+        lambda queue: (replace(OURS.close(message(queue)), type="echo"), "forged"),
+    ),
     "from another queue": (
         "bad signature",
         lambda queue: (OURS.close(message("elsewhere")), "forged"),
@@ -69,7 +80,10 @@ FORGERIES: dict[str, tuple[str, Callable[[str], tuple[TaskMessage, str]]]] = {
         "bad signature",
         lambda queue: (replace(OURS.close(message(queue, "first")), id="forged"), "forged"),
     ),
-    "a name that nobody knows": ("unsigned", lambda queue: (message(queue, type="from:the:future"), "forged")),
+    "a name that nobody knows": (
+        "unsigned",
+        lambda queue: (message(queue, type="from:the:future"), "forged"),
+    ),
 }
 
 
@@ -138,7 +152,11 @@ def test_nothing_is_unpickled_without_a_signature_of_ours(
             replace(unsigned, headers={**pickled, SIGNATURE_HEADER: "v1:00000000:AAAA"}),
             THEIRS.close(unsigned),
             replace(elsewhere, queue=queue),
-            replace(OURS.close(message(queue)), payload=payload, headers={**pickled, **OURS.close(message(queue)).headers}),
+            replace(
+                OURS.close(message(queue)),
+                payload=payload,
+                headers={**pickled, **OURS.close(message(queue)).headers},
+            ),
             replace(OURS.close(message(queue)), type="taskflow:call", payload=payload),
         )
     ):
@@ -151,7 +169,9 @@ def test_nothing_is_unpickled_without_a_signature_of_ours(
     if app == "signed":
         assert stored.count("archived") == 10
         with worker(app):
-            stored.push(OURS.close(message(queue, "ours", type="taskflow:call", payload=payload, headers=pickled)))
+            stored.push(
+                OURS.close(message(queue, "ours", type="taskflow:call", payload=payload, headers=pickled))
+            )
             stored.wait_for("ours", "archived")
         assert bomb.exists()
 
@@ -174,7 +194,9 @@ def test_nothing_that_data_names_is_imported(
     ):
         stored.push(forged, f"trap-{number}", error='{"type": "trap.Error", "text": "x"}')
     for app in ("plain", "signed"):
-        with WorkerProcess(f"shop:{app}", directory=project, broker=stored_url(stored), queues={queue: 1}) as process:
+        with WorkerProcess(
+            f"shop:{app}", directory=project, broker=stored_url(stored), queues={queue: 1}
+        ) as process:
             result = getattr(apps, app).tasks["echo"].options(queue=queue).delay("after")
             assert result.get(20) == "after"
             process.terminate()

@@ -75,9 +75,7 @@ def test_joins_fields_so_that_they_come_apart_in_one_way(one: list[bytes], other
     ],
     ids=["name", "payload", "no payload", "queue", "id", "content type"],
 )
-def test_nothing_that_was_changed_or_moved_passes(
-    change: dict[str, Any], queue: str, task_id: bytes
-) -> None:
+def test_nothing_that_was_changed_or_moved_passes(change: dict[str, Any], queue: str, task_id: bytes) -> None:
     """Queue and id are those under which the task was found, whatever its message says of them."""
     seal = Seal(SigningKeys([KEY]))
     closed = seal.close(MESSAGE)
@@ -190,7 +188,9 @@ def test_keys_come_from_the_environment_where_the_code_gives_none(monkeypatch: p
 
 
 def test_keys_show_nowhere_and_do_not_travel() -> None:
-    app = TaskFlow("shop", broker="redis://h", signing_keys=["canary-0123456789"], encryption_keys=["canary-abcdefghijk"])
+    app = TaskFlow(
+        "shop", broker="redis://h", signing_keys=["canary-0123456789"], encryption_keys=["canary-abcdefghijk"]
+    )
     assert "canary" not in repr(app) + repr(app.seal) + repr(app.submit)
     assert key_id(b"canary-0123456789").hex() in repr(app.seal)
     for one in (app, app.seal):

@@ -183,7 +183,7 @@ def _counts(reply: list[Any]) -> Counts:
     found = dict(zip((item.decode() for item in reply[::2]), reply[1::2], strict=True))
     time, since = found.pop("time"), found.pop("since")
     numbers = {name: _integer(value) for name, value in found.items()}
-    return Counts(float(time), numbers, _integer(since) / 1e9 if since else None)
+    return Counts(float(time), numbers, float(since) / 1e9 if since.isdigit() else None)
 
 
 def _groups(reply: list[Any]) -> Groups:

@@ -30,7 +30,7 @@ TRIAL_SECONDS = 8
 REACH = 50_000
 """How far from either end an id is looked for in `pending` and `active`."""
 
-NEAR = 5_000
+NEAR = 2_000
 """Likewise where somebody has looked through the whole lists: what has come since stands at an end."""
 
 NOWHERE = "nowhere"

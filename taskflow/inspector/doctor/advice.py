@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
+from ...broker.fitness import defects
 from .nodes import NodeState, Servers
 from .values import Finding, Severity
-from .versions import ServerVersion, version_of
 
 SKEW_SECONDS = 1.0
 """A clock that is further off makes leases and schedules of Go's, which come from its hosts' clocks, wrong."""
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+
+SEVERITIES = {"unsafe-lua": WARNING}
 
 Facts = tuple[NodeState, Mapping[str, str], Mapping[str, str]]
 """A node that answers, its INFO, and its settings (empty where they may not be read)."""
@@ -52,59 +54,12 @@ def judge_node(node: NodeState, servers: Servers) -> Iterator[Finding]:
         yield from _cluster_state(facts)
 
 
-def judge_version(version: ServerVersion, where: str) -> Iterator[Finding]:
-    """Whether a version can be used, and is safe: also asked by a worker at its start."""
-    if version.is_too_old:
-        yield Finding(
-            ERROR,
-            "server-too-old",
-            f"{version} cannot run taskflow's scripts",
-            where,
-            "upgrade to Redis 7.0 or newer, or any Valkey",
-        )
-    if version.is_unsafe:
-        yield Finding(
-            WARNING,
-            "unsafe-lua",
-            f"{version} has a Lua engine that lets whoever may run a script take over the server (CVE-2025-49844)",
-            where,
-            f"upgrade to {version.fixed_in}, or newer",
-        )
-
-
-def judge_memory(info: Mapping[str, str], where: str) -> Iterator[Finding]:
-    """Whether the server may delete tasks to make room: also asked by a worker at its start."""
-    policy, limit = info.get("maxmemory_policy", "noeviction"), int(info.get("maxmemory") or 0)
-    if policy == "noeviction":
-        return
-    if limit:
-        yield Finding(
-            ERROR,
-            "eviction",
-            f"maxmemory-policy is {policy}: when its memory is full the server deletes tasks, locks or leases",
-            where,
-            "CONFIG SET maxmemory-policy noeviction, and in the configuration file",
-        )
-    else:
-        yield Finding(
-            NOTE,
-            "eviction-possible",
-            f"maxmemory-policy is {policy}: it deletes tasks as soon as somebody sets maxmemory",
-            where,
-            "CONFIG SET maxmemory-policy noeviction, and in the configuration file",
-        )
-
-
-def _version(facts: Facts) -> Iterator[Finding]:
-    version = version_of(facts[1])
-    if version is not None:
-        yield from judge_version(version, facts[0].address)
-
-
-def _memory(facts: Facts) -> Iterator[Finding]:
+def _fitness(facts: Facts) -> Iterator[Finding]:
     node, info, settings = facts
     known = {"maxmemory_policy": settings.get("maxmemory-policy"), "maxmemory": settings.get("maxmemory")}
-    yield from judge_memory({**info, **{name: value for name, value in known.items() if value}}, node.address)
+    for defect in defects({**info, **{name: value for name, value in known.items() if value}}):
+        severity = SEVERITIES.get(defect.code, ERROR if defect.grave else NOTE)
+        yield Finding(severity, defect.code, defect.what, node.address, defect.remedy)
 
 
 def _persistence(facts: Facts) -> Iterator[Finding]:
@@ -155,7 +110,7 @@ def _replication(facts: Facts) -> Iterator[Finding]:
         )
 
 
-_CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (_version, _memory, _persistence, _replication)
+_CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (_fitness, _persistence, _replication)
 
 
 def _min_replicas(facts: Facts, replicas: int) -> Iterator[Finding]:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...broker.command import Plain
+from ...broker.fitness import parse_info
 from ...broker.sync import TIMEOUT, Broker
 from ...connection.topology import SLOTS, Address
 from ...errors import BrokerError
 from ..cluster import Shard, read_shards
-from ..facts import parse_info
 
 _ONE_LOOK = 2.0
 """Seconds for the answers of all nodes together: one that is dead must not hold up the rest."""

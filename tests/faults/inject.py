@@ -1,0 +1,159 @@
+"""The one wrapper around the drivers: what is to fail does, below the loop that sends again.
+
+A pipeline breaks at a command of it. What stands before that command has run, what stands behind has not, and no reply of the
+pipeline arrives. The error comes at once: nobody waits for a timeout that was decided on anyway.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from typing import Any
+
+from redis import exceptions as redis_errors
+
+from taskflow.broker.scripts import load, names
+from taskflow.connection.aio import AsyncDriver
+from taskflow.connection.exchange import Broken, Trip
+from taskflow.connection.sync import SyncDriver
+from tests.faults.policy import Fate, Faults
+
+_SPARED = frozenset({"ASKING", "WAIT", "INFO", "RPUSH", "LPUSH", "INCR", "HINCRBY", "SCRIPT"})
+"""What an exchange adds to a command, and fails with it; and what only tests send, and must not be repeated."""
+
+
+@functools.cache
+def _scripts() -> dict[str, str]:
+    return {load(name).sha: name for name in names()}
+
+
+def name_of(wire: Sequence[Any]) -> str:
+    """A script's name, or the command's."""
+    word = str(wire[0])
+    if word == "EVALSHA":
+        return _scripts().get(str(wire[1]), "EVALSHA")
+    if word == "EVAL":
+        return _scripts().get(hashlib.sha1(str(wire[1]).encode()).hexdigest(), "EVAL")
+    return word
+
+
+current: Faults | None = None
+"""The faults of this process."""
+
+
+def install(faults: Faults) -> None:
+    """Let commands fail, in every driver of this process; once."""
+    global current
+    assert current is None
+    current = faults
+    _install_sync(faults)
+    _install_async(faults)
+
+
+def _cut(faults: Faults, trip: Trip) -> tuple[int, Exception] | None:
+    """How many commands of the pipeline run, and what breaks it; None: nothing does."""
+    for index, wire in enumerate(trip.wires):
+        name = name_of(wire)
+        if name in _SPARED:
+            continue
+        match faults.fate(name):
+            case Fate.BEFORE:
+                # With ASKING before it, both are not sent.
+                return index, redis_errors.ConnectionError(f"fault: {name} fails before it runs")
+            case Fate.AFTER:
+                return index + 1, redis_errors.TimeoutError(f"fault: the reply of {name} is lost")
+    return None
+
+
+def _install_sync(faults: Faults) -> None:
+    travel, connect = SyncDriver._travel, SyncDriver.connect
+
+    @functools.wraps(travel)
+    def faulty_travel(self: SyncDriver, trips: list[Trip], deadline: float) -> list[Any]:
+        cuts = [_cut(faults, trip) for trip in trips]
+        if not any(cuts):
+            return travel(self, trips, deadline)
+        sent = [trip if cut is None else Trip(trip.address, trip.wires[: cut[0]]) for trip, cut in zip(trips, cuts, strict=True)]
+        answers = iter(travel(self, [trip for trip in sent if trip.wires], deadline))
+        replies: list[Any] = []
+        for trip, cut in zip(sent, cuts, strict=True):
+            answer = next(answers) if trip.wires else None
+            if cut is not None:
+                self._forget(trip.address)
+                # Whoever sees a connection break cannot tell whether anything of it arrived.
+                answer = answer if isinstance(answer, Broken) else Broken(cut[1], sent=True)
+            replies.append(answer)
+        return replies
+
+    @functools.wraps(connect)
+    def faulty_connect(self: SyncDriver, slot: int | None, timeout: float) -> Any:
+        return _Connection(connect(self, slot, timeout), faults)
+
+    SyncDriver._travel = faulty_travel  # type: ignore[method-assign]
+    SyncDriver.connect = faulty_connect  # type: ignore[method-assign]
+
+
+def _install_async(faults: Faults) -> None:
+    trip_once, connect = AsyncDriver._trip, AsyncDriver.connect
+
+    @functools.wraps(trip_once)
+    async def faulty_trip(self: AsyncDriver, trip: Trip, deadline: float) -> list[Any] | Broken:
+        cut = _cut(faults, trip)
+        if cut is None:
+            return await trip_once(self, trip, deadline)
+        count, error = cut
+        answer: Any = None
+        if count:
+            answer = await trip_once(self, Trip(trip.address, trip.wires[:count]), deadline)
+        await self._forget(trip.address)
+        return answer if isinstance(answer, Broken) else Broken(error, sent=True)
+
+    @functools.wraps(connect)
+    async def faulty_connect(self: AsyncDriver, slot: int | None, timeout: float) -> Any:
+        return _AsyncConnection(await connect(self, slot, timeout), faults)
+
+    AsyncDriver._trip = faulty_trip  # type: ignore[method-assign]
+    AsyncDriver.connect = faulty_connect  # type: ignore[method-assign]
+
+
+class _Connection:
+    """A connection of somebody's own, for waiting and subscribing: sending on it may fail, and so may the next reply."""
+
+    def __init__(self, connection: Any, faults: Faults) -> None:
+        self._connection = connection
+        self._faults = faults
+        self._lost = ""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def _decide(self, name: str) -> None:
+        fate = self._faults.fate(name)
+        if fate is Fate.BEFORE:
+            raise redis_errors.ConnectionError(f"fault: {name} fails before it runs")
+        self._lost = name if fate is Fate.AFTER else ""
+
+    def _deliver(self, reply: Any) -> Any:
+        if self._lost:
+            name, self._lost = self._lost, ""
+            raise redis_errors.ConnectionError(f"fault: the reply of {name} is lost")
+        return reply
+
+    def send_command(self, *words: Any, **options: Any) -> None:
+        self._decide(str(words[0]))
+        self._connection.send_command(*words, **options)
+
+    def read_response(self, *args: Any, **options: Any) -> Any:
+        return self._deliver(self._connection.read_response(*args, **options))
+
+
+class _AsyncConnection(_Connection):
+    """The same in a coroutine."""
+
+    async def send_command(self, *words: Any, **options: Any) -> None:  # type: ignore[override]
+        self._decide(str(words[0]))
+        await self._connection.send_command(*words, **options)
+
+    async def read_response(self, *args: Any, **options: Any) -> Any:
+        return self._deliver(await self._connection.read_response(*args, **options))
