@@ -18,7 +18,7 @@ from ..errors import ConfigurationError
 from ..loader import load_app
 from ..pipe import frames
 from ..pipe.page import Page
-from .executor import Executor
+from .executor import Attempt, Executor
 from .pool.loop import LoopPool
 from .pool.slots import Slots
 from .pool.threads import ThreadPool
@@ -139,7 +139,11 @@ class Child:
                 faulthandler.dump_traceback(all_threads=True)
 
     def _admit(self, job: frames.Job) -> None:
-        attempt = self._executor.prepare(job)
+        attempt: Attempt | frames.Outcome
+        try:
+            attempt = self._executor.prepare(job)
+        except Exception as error:  # noqa: BLE001 - it is logged there
+            attempt = self._executor.unprepared(job, error)
         if isinstance(attempt, frames.Outcome):
             self._outbox.outcome(attempt)
         elif attempt.task.is_async:

@@ -81,16 +81,6 @@ class Executor:
     def prepare(self, job: Job) -> Attempt | Outcome:
         """Read the message and find its task; or the outcome of a job that cannot be run."""
         try:
-            return self._prepare(job)
-        except Exception as error:
-            # Nothing that is stored may end the process: its jobs would go back, and end the next one.
-            logger.exception(
-                "Task %s in queue %s cannot be prepared and was archived", _shown(job.id), job.queue
-            )
-            return outcome.unreadable(job.number, f"it cannot be prepared ({type(error).__name__})")
-
-    def _prepare(self, job: Job) -> Attempt | Outcome:
-        try:
             message = TaskMessage.decode(job.message)
         except DecodeError as error:
             logger.error("Task %s in queue %s is unreadable and was archived", _shown(job.id), job.queue)
@@ -122,6 +112,19 @@ class Executor:
         _log(logging.INFO, "Task %s[%s] received", message, job.queue)
         hard = min(task.hard_limit(message, soft, HARD_MARGIN), 2 * LONGEST_LIMIT)
         return Attempt(job, message, task, soft, hard)
+
+    def unprepared(self, job: Job, error: Exception) -> Outcome:
+        """The outcome of a job at which `prepare` itself failed.
+
+        Nothing that is stored may end the process: its jobs would go back, and end the next one.
+        """
+        logger.error(
+            "Task %s in queue %s cannot be prepared and was archived",
+            _shown(job.id),
+            job.queue,
+            exc_info=error,
+        )
+        return outcome.unreadable(job.number, f"it cannot be prepared ({type(error).__name__})")
 
     def decode(self, attempt: Attempt) -> Outcome | None:
         """Turn the payload into arguments; the outcome when they do not fit.

@@ -79,7 +79,8 @@ class Proxy:
     def hole(self, on: bool) -> None:
         """Swallow everything in both directions, like a network without a route.
 
-        What was sent in the meantime is not gone: it arrives when the hole closes, as TCP's repetitions would.
+        What was sent in the meantime is not gone: it arrives within a second after the hole closes, one connection
+        before or after the other, as TCP's repetitions would.
         """
         self._loop.call_soon_threadsafe(self._open.clear if on else self._open.set)
 
@@ -133,6 +134,7 @@ class Proxy:
         """Where every piece waits while there is a hole."""
         if not self._open.is_set():
             await self._open.wait()
+            await asyncio.sleep(self._rng.uniform(0.0, 1.0))
 
     async def _lag(self) -> None:
         shortest, longest = self._delay

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from taskflow.broker.commands.dequeue import extend, held
 from taskflow.broker.commands.enqueue import NewTask, enqueue
+from taskflow.broker.commands.finish import Verdict, Written, finish
 from taskflow.broker.commands.maintenance import ORPHAN_SECONDS, expire, forward, recover
 from taskflow.broker.commands.sweep import (
     NOWHERE,
@@ -456,3 +459,24 @@ def test_a_task_key_of_a_wrong_type_stops_no_transition(q: Sweep) -> None:
     q.run(recover(q.name))
     assert q.take() == []
     assert q.orphans() == ["p", "s", "x"]
+
+
+@pytest.mark.parametrize("kind", ["a string", "no message", "gone"])
+def test_a_task_that_is_none_any_more_stops_neither_leases_nor_verdicts_of_others(
+    q: Sweep, kind: str
+) -> None:
+    q.add("bad", "good", unique_key=unique_key(q.name, "noop", b"{}"))
+    bad, good = q.take()
+    if kind == "no message":
+        q.call("HDEL", q.keys.task("bad"), "msg")
+    else:
+        q.call("DEL", q.keys.task("bad"))
+    if kind == "a string":
+        q.call("SET", q.keys.task("bad"), "x")
+    q.call("LPUSH", good_lock := unique_key(q.name, "noop", b"{}"), "not a lock")
+    tasks = [(one.id, hashlib.sha1(one.message).hexdigest()) for one in (bad, good)]
+    assert q.run(extend(q.name, "me", tasks)) == ["bad"]
+    assert [one.id for one in q.run(held(q.name, "me"))] == ["good"]
+    verdicts = [Verdict(task_id, Verb.DONE, taken, lock=good_lock) for task_id, taken in tasks]
+    assert q.run(finish(q.name, "me", verdicts, time.time())) == [Written.REFUSED, Written.WRITTEN]
+    assert q.call("EXISTS", q.keys.task("good")) == 0

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from taskflow.broker.command import Command
-from taskflow.broker.commands import admin, maintenance, queues, sweep
+from taskflow.broker.commands import admin, aggregate, maintenance, queues, sweep
+from taskflow.broker.commands.aggregate import Joined, Waiting
 from taskflow.broker.commands.dequeue import Taken, dequeue, extend, held
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.commands.finish import Verdict, Written, finish
@@ -94,6 +95,8 @@ class Queue(RuleBasedStateMachine):
         self.model = Model(place.name)
         self.keys = place.keys
         self.sent: list[Sent] = []
+        self.joins: list[tuple[str, list[Waiting], TaskMessage]] = []
+        """Groups that somebody has looked at and not joined yet."""
         self.hands: dict[str, list[Hand]] = {}
         self.holder: dict[str, tuple[str, int]] = {}
         """Who really runs each active task: the owner (or `go`) and the number of the taking."""
@@ -339,6 +342,38 @@ class Queue(RuleBasedStateMachine):
             walk.take(found)
             assert not (found.suspects or found.broken or found.empty_groups), found
 
+    # --- aggregation -------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.model.group_keys())
+    @rule(group=groups, most=st.integers(1, 3), at_once=st.booleans())
+    def python_looks_at_a_group(self, group: str, most: int, at_once: bool) -> None:
+        """What it finds is joined now, or when other things have happened."""
+        found = self.place.run(aggregate.ripe(self.place.name, group, grace=0, max_delay=0, max_size=most))
+        self._same(found, self.model.ripe(group, most))
+        if found:
+            self.names += 1
+            joined = TaskMessage(type="joined", payload=b"", id=f"j{self.names}", queue=self.place.name, timeout=60)
+            self.joins.append((group, found, joined))
+            if at_once:
+                self._join(len(self.joins) - 1)
+
+    @precondition(lambda self: self.joins)
+    @rule(data=st.data())
+    def python_joins_a_group(self, data: st.DataObject) -> None:
+        self._join(data.draw(st.integers(0, len(self.joins) - 1)))
+
+    def _join(self, index: int) -> None:
+        group, found, joined = self.joins.pop(index)
+        ids = [waiting.id for waiting in found]
+        unread = [waiting.id for waiting in found if self.model.task(waiting.id).get("msg", waiting.message) != waiting.message]
+        if unread and "joined unread" in self.forgive:
+            return
+        command = aggregate.join(self.place.name, group, joined, ids)
+        self.sent.append(Sent(command, lambda: self.model.join(group, joined, ids, resent=True)))
+        reply = self.place.run(command)
+        self._same(reply, self.model.join(group, joined, ids))
+        assert reply is not Joined.JOINED or not unread, f"{unread} were joined as they were, and not as they are"
+
     # --- by hand -----------------------------------------------------------------------------------------------------
 
     @rule(which=st.sampled_from(["run", "archive", "delete"]), data=st.data(), whole=st.booleans())
@@ -539,4 +574,5 @@ class Workers(MixedQueue):
     python_moves = None
     go_moves = None
     go_takes_a_group = None
+    python_looks_at_a_group = None
     the_queue_is_paused_or_resumed = None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from taskflow.broker.commands.admin import Moved, Swept
+from taskflow.broker.commands.aggregate import Joined, Waiting
 from taskflow.broker.commands.dequeue import LEASE_SECONDS, Taken
 from taskflow.broker.commands.enqueue import Enqueued, EnqueueReply, NewTask
 from taskflow.broker.commands.finish import Verdict, Written
@@ -344,6 +345,32 @@ class Model:
             self.store.run("ZREM", self.keys.aggregation_sets, key)
             sets += 1
         return Reclaimed(moved, 0, sets, 0)
+
+    # --- aggregation -------------------------------------------------------------------------------------------------
+
+    def ripe(self, group: str, most: int) -> list[Waiting]:
+        """With a grace of 0 a group is always ripe."""
+        key = self.keys.group(group)
+        if not self.store.has(key):
+            self.store.run("SREM", self.keys.groups, group)
+            return []
+        return [Waiting(task_id, self.task(task_id)["msg"]) for task_id in self.store.ranked(key)[:most]]
+
+    def join(self, group: str, message: TaskMessage, ids: Sequence[str], *, resent: bool = False) -> Joined:
+        key = self.keys.group(group)
+        if self.store.has(self.keys.task(message.id)):
+            return Joined.ALREADY_JOINED if resent else Joined.CHANGED
+        if not set(ids) <= self.store.scores(key).keys():
+            return Joined.CHANGED
+        self._mark(message.id, "msg", message.encode(), "state", "pending", "pending_since", nanoseconds())
+        self._wait_at_the_end([message.id])
+        for task_id in ids:
+            self.release_lock(task_id)
+            self.store.run("ZREM", key, task_id)
+            self._delete(task_id)
+        if not self.store.has(key):
+            self.store.run("SREM", self.keys.groups, group)
+        return Joined.JOINED
 
     # --- by hand -----------------------------------------------------------------------------------------------------
 

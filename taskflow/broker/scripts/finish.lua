@@ -12,6 +12,7 @@
 -- `at` seconds (nobody here knows its name).
 -- `taken` is the SHA-1 of the message that the worker took. Go's recoverer and inspector know no owner, but every way of
 -- theirs out of our hands rewrites or re-queues the message, so owner and message together tell whether it is still ours.
+-- @include read_task
 local time = redis.call('TIME')
 local seconds = tonumber(time[1])
 local now = seconds + tonumber(time[2]) / 1000000
@@ -24,7 +25,7 @@ for arg = item_argv_from, #ARGV, 8 do
   local task, lock = KEYS[key], nil
   key = key + 1
   if ARGV[arg + 7] == '1' then lock = KEYS[key]; key = key + 1 end
-  local fields = redis.call('HMGET', task, 'msg', 'state', 'owner')
+  local fields = read_task(task, 'msg', 'state', 'owner')
   local reply = 0
   if fields[1] and fields[2] == 'active' and fields[3] == owner and redis.sha1hex(fields[1]) == taken then
     reply = 1
@@ -72,7 +73,7 @@ for arg = item_argv_from, #ARGV, 8 do
       end
     end
     if verb == 'd' or verb == 'c' or verb == 'a' then
-      if lock and redis.call('GET', lock) == id then redis.call('DEL', lock) end
+      if lock and redis.pcall('GET', lock) == id then redis.call('DEL', lock) end
     end
     if verb == 'c' or verb == 'a' or verb == 'x' then
       redis.call('SPUBLISH', channel_prefix .. id, verb)

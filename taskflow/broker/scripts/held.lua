@@ -5,9 +5,10 @@
 -- derives: the hash of each id in active
 -- flags:   allow-oom
 -- returns: id, message, crashes, recoveries, first failure (Unix seconds) of each task
+-- @include read_task
 local answer = {}
 for _, id in ipairs(redis.call('LRANGE', active, 0, tonumber(limit) - 1)) do
-  local fields = redis.call('HMGET', task_prefix .. id, 'msg', 'state', 'owner', 'crashes', 'recoveries', 'first_failed_at')
+  local fields = read_task(task_prefix .. id, 'msg', 'state', 'owner', 'crashes', 'recoveries', 'first_failed_at')
   if fields[1] and fields[2] == 'active' and fields[3] == owner then
     answer[#answer + 1] = id
     answer[#answer + 1] = fields[1]

@@ -14,6 +14,7 @@ SKEW_SECONDS = 1.0
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
 SEVERITIES = {"unsafe-lua": WARNING}
+"""Of defects that are grave in themselves, and lose no task."""
 
 Facts = tuple[NodeState, Mapping[str, str], Mapping[str, str]]
 """A node that answers, its INFO, and its settings (empty where they may not be read)."""

@@ -55,6 +55,7 @@ class Sweeper(Service):
             if not left:
                 break
             replies = await self._broker.run(settle(self._queue, list(left)), TIMEOUT)
+            self.progressed()
             for settled in replies:
                 left.popleft()
                 self._first_looks.note(settled, time.monotonic())
@@ -69,6 +70,7 @@ class Sweeper(Service):
         moved = 0
         for _ in range(MOST_SETTLED):
             done = await self._broker.run(reclaim(self._queue, empty), TIMEOUT)
+            self.progressed()
             moved += done.moved
             empty = []
             if not done:
@@ -84,7 +86,7 @@ class Sweeper(Service):
         counts = Counter(one.outcome for one in done if one.outcome not in QUIET)
         for outcome, count in counts.items():
             ids = [one.item.id for one in done if one.outcome is outcome]
-            shown = ", ".join(ids[:5]) + (", …" if count > 5 else "")
+            shown = ", ".join(ids[:5]) + (", ..." if count > 5 else "")
             # What cannot be mended is found again in every round: it is said once.
             if outcome is not Outcome.FAILED or self._is_news(shown):
                 logger.warning("Queue %s: %s (%a)", self._queue, outcome.sentence(count), shown)

@@ -1,0 +1,1 @@
+"""After every test everything is as before: threads, files, processes, connections, keys. See `check.py`."""

@@ -1,0 +1,89 @@
+"""The fixture that looks before and after every test; `tests/conftest.py` imports it, and the hook beside it.
+
+A fixture that outlives the test (a server of the session, a worker of the module) is no leak of the test that happened to need
+it first: what it has brought is taken for granted from then on.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from tests.leaks.resources import Looker, Resources, owners_of
+
+PATIENCE = 5.0
+"""Seconds that something may take to go away: a process that ends, a connection that the server sees close."""
+
+_looker = Looker()
+_granted = Resources()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[Any]:
+    """What a fixture of a wider scope brings is granted."""
+    if fixturedef.scope == "function":
+        return (yield)
+    global _granted
+    before = _looker.look()
+    try:
+        value = yield
+        if fixturedef.argname == "valkey":
+            _looker.server = redis.Redis(port=value.port)
+            _looker.server.ping()
+        return value
+    finally:
+        _granted |= _looker.look() - before
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After the test there are no more threads, open files, processes and connections than before, and no key of ours on its
+    queue that never ends.
+    """
+    global _granted
+    _granted = Resources()
+    queue = request.getfixturevalue("queue") if "queue" in request.fixturenames else ""
+    before = _looker.look()
+    yield
+    left = _left(before)
+    deadline = time.monotonic() + PATIENCE
+    while left and time.monotonic() < deadline:
+        gc.collect()
+        time.sleep(0.02)
+        left = _left(before)
+    if left:
+        pytest.fail("left behind: " + "; ".join(_looker.describe(left)))
+    if keys := _endless_keys(queue):
+        pytest.fail(f"keys that never end: {', '.join(keys)}")
+
+
+def _left(before: Resources) -> Resources:
+    left = _looker.look() - before - _granted
+    if left.connections:
+        left.connections = _of_nobody(left.connections, before)
+    return left
+
+
+def _of_nobody(connections: set[int], before: Resources) -> set[int]:
+    """Without those of processes that were there before: a worker of the module may connect whenever it likes."""
+    assert _looker.server is not None
+    listed = [one for one in _looker.server.client_list() if int(one["id"]) in connections]
+    owners = owners_of(listed)
+    outlive = before.processes | _granted.processes
+    return {int(one["id"]) for one in listed if owners.get(int(one["id"])) not in outlive}
+
+
+def _endless_keys(queue: str) -> list[str]:
+    """Keys of ours on the test's queue without a time to live; the note of ids without a task has none."""
+    if _looker.server is None or not queue:
+        return []
+    try:
+        names = [name.decode() for name in _looker.server.keys(f"taskflow:{{{queue}}}:*")]
+        return [name for name in names if not name.endswith(":orphans") and _looker.server.ttl(name) == -1]
+    except redis.RedisError:
+        return []

@@ -1,0 +1,112 @@
+"""Sequences that hypothesis found, one by one: each is a story that the machines forgive by its name.
+
+A gap that is closed makes its test pass, and strict xfail says so: then the name goes out of `GAPS` in test_queue.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from taskflow.broker.commands.admin import Moved, run_tasks
+from taskflow.broker.commands.dequeue import Taken, dequeue, held
+from taskflow.broker.commands.enqueue import NewTask, enqueue
+from taskflow.broker.commands.finish import Verdict, Written, finish
+from taskflow.message.task_message import TaskMessage
+from taskflow.states import Verb
+from tests.properties import gos
+from tests.properties.model import Model, fingerprint
+from tests.properties.place import Place
+
+
+class Story:
+    """One task `a` on a queue."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.name = place.name
+        self.keys = place.keys
+        message = TaskMessage(type="noop", payload=b"1", id="a", queue=place.name, max_retries=3, timeout=60)
+        place.run(enqueue(place.name, [NewTask(message)]))
+
+    def take(self, owner: str, token: str) -> list[Taken]:
+        tasks: list[Taken] = self.place.run(dequeue(self.name, owner, token, 1)).tasks
+        return tasks
+
+    def go(self, act: Callable[[Model], list[gos.Words]]) -> None:
+        """Let Go do something, with the queue as it is."""
+        model = Model(self.name)
+        model.store.keys = self.place.dump().values
+        self.place.transaction(act(model))
+
+    def let_pass(self, key: str, seconds: int) -> None:
+        self.place.client.zadd(key, {"a": int(time.time()) - seconds})
+
+    def is_taken_over_by_go(self) -> None:
+        """Its Python worker stands still; Go recovers the task, and a Go worker takes it."""
+        self.let_pass(self.keys.lease, 40)
+        self.go(lambda model: gos.recover(model, "a", 10))
+        self.let_pass(self.keys.retry, 1)
+        self.go(lambda model: gos.forward(model, self.keys.retry))
+        self.go(lambda model: gos.dequeue(model)[1])
+
+
+@pytest.fixture
+def story(place: Place) -> Story:
+    return Story(place)
+
+
+@pytest.mark.xfail(reason="an owner is a worker, not a taking", strict=True)
+def test_a_hand_back_that_is_sent_again_does_not_take_away_what_was_taken_again(story: Story) -> None:
+    """The reply of a hand-back is lost. The task stands in front, so the same worker takes it at once; then the hand-back is sent
+    again, finds the owner and the message that it expects, and takes the task away from whoever runs it: it runs twice.
+    """
+    (taken,) = story.take("me", "first")
+    command = finish(story.name, "me", [Verdict("a", Verb.REQUEUE, fingerprint(taken.message))], time.time())
+    assert story.place.run(command) == [Written.WRITTEN]
+    assert [one.id for one in story.take("me", "second")] == ["a"]
+    story.place.run(command, resent=True)
+    assert story.place.dump().values[story.keys.task("a")]["state"] == b"active"
+
+
+@pytest.mark.xfail(reason="a crash that is reported twice counts twice", strict=True)
+def test_a_crash_that_is_reported_again_counts_once(story: Story) -> None:
+    """The same with a crash: three lost replies, and an innocent task is poison."""
+    (taken,) = story.take("me", "first")
+    verdict = Verdict("a", Verb.REQUEUE_CRASHED, fingerprint(taken.message))
+    command = finish(story.name, "me", [verdict], time.time())
+    story.place.run(command)
+    story.take("me", "second")
+    story.place.run(command, resent=True)
+    assert story.place.dump().values[story.keys.task("a")]["crashes"] == b"1"
+
+
+@pytest.mark.xfail(reason="Go leaves the owner of a task that it recovers", strict=True)
+def test_a_worker_does_not_take_up_again_what_go_runs(story: Story) -> None:
+    """A Python worker stood still; Go has recovered its task, and runs it. The task still names the Python worker as its owner, so
+    after any lost reply that worker takes it up again, runs it beside Go, and its verdict counts.
+    """
+    story.take("me", "first")
+    story.is_taken_over_by_go()
+    assert story.place.run(held(story.name, "me")) == []
+
+
+@pytest.mark.xfail(reason="a dequeue that is sent again asks for the owner only", strict=True)
+def test_a_dequeue_that_is_sent_again_does_not_bring_what_go_runs(story: Story) -> None:
+    """The same, by the record of the worker's last dequeue."""
+    story.take("me", "first")
+    story.is_taken_over_by_go()
+    again = dequeue(story.name, "me", "first", 1)
+    assert story.place.run(again, resent=True).tasks == []
+
+
+@pytest.mark.xfail(reason="the list is looked at before what this call has put there", strict=True)
+def test_a_task_that_is_named_twice_is_moved_once(story: Story) -> None:
+    """`task run a a` puts it into pending twice."""
+    story.place.client.delete(story.keys.pending)
+    story.place.client.zadd(story.keys.scheduled, {"a": 2_000_000_000})
+    story.place.client.hset(story.keys.task("a"), "state", "scheduled")
+    assert story.place.run(run_tasks(story.name, ["a", "a"])) == [Moved.MOVED, Moved.IS_THERE]
+    assert story.place.dump().values[story.keys.pending] == ["a"]
