@@ -36,12 +36,17 @@ class Command(Generic[T]):
 
     def wire(self, *, full: bool, resent: bool) -> tuple[Any, ...]:
         """The command's words: EVALSHA, or EVAL with the text where the node does not know the script yet."""
-        args = self.args
-        if resent and self.resend_flag >= 0:
-            args = [*args[: self.resend_flag], 1, *args[self.resend_flag + 1 :]]
+        args = self.again().args if resent else self.args
         if full:
             return ("EVAL", self.script.source, len(self.keys), *self.keys, *args)
         return ("EVALSHA", self.script.sha, len(self.keys), *self.keys, *args)
+
+    def again(self) -> Command[T]:
+        """The same call, as one of which an earlier copy may have run."""
+        if self.resend_flag < 0:
+            return self
+        args = [*self.args[: self.resend_flag], 1, *self.args[self.resend_flag + 1 :]]
+        return replace(self, args=args)
 
     def read(self, reply: Any) -> T:
         """The reply as a value."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..broker.aio import AsyncBroker
+from ..broker.command import Command
 from ..broker.commands.finish import BATCH, Verdict, Written, finish
 from ..clock import ServerClock
 from ..errors import BrokerError
@@ -17,6 +18,8 @@ from ..states import Verb
 from .holdings import Held, Holdings
 
 logger = logging.getLogger("taskflow.worker")
+
+_HANDED_BACK = frozenset({Verb.REQUEUE, Verb.REQUEUE_CRASHED})
 
 _VERBS = {verb.value: verb for verb in Verb}
 
@@ -52,8 +55,15 @@ class Acker:
         self._clock = clock
         self._waiting: dict[str, list[tuple[Held, Outcome]]] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
+        self._handing_back: set[str] = set()
         self.counts = Counts()
         self.on_written: Callable[[], None] = lambda: None
+
+    def hands_back(self, queue: str) -> bool:
+        """Whether tasks of this queue are being handed back and that is not settled. Until then none may be taken: the same
+        task, taken again, could not be told from one that was never handed back, and a repetition would take it away.
+        """
+        return queue in self._handing_back
 
     def add(self, items: list[tuple[Held, Outcome]]) -> None:
         """Outcomes to be written, as soon as the batch before them is."""
@@ -89,20 +99,15 @@ class Acker:
 
     async def _write_batch(self, queue: str, items: list[tuple[Held, Outcome]]) -> None:
         verdicts = [verdict(held, outcome) for held, outcome in items]
-        pause = 0.1
-        while True:
+        command = finish(queue, self._owner, verdicts, self._clock.now())
+        if _HANDED_BACK.isdisjoint(one.verb for one in verdicts):
+            replies = await self._written(queue, command)
+        else:
+            self._handing_back.add(queue)
             try:
-                replies = await self._broker.run(
-                    finish(queue, self._owner, verdicts, self._clock.now()), TIMEOUT
-                )
-                break
-            except BrokerError as error:
-                # Not acknowledged: the tasks stay held and leased, and are written when the server is back.
-                logger.warning(
-                    "Verdicts of %d tasks of queue %s wait for the broker: %s", len(items), queue, error
-                )
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, 5.0)
+                replies = await self._written(queue, command)
+            finally:
+                self._handing_back.discard(queue)
         for (held, _), reply in zip(items, replies, strict=True):
             self._holdings.remove(held)
             if reply is Written.REFUSED:
@@ -115,6 +120,19 @@ class Acker:
             else:
                 self.counts.written += 1
         self.on_written()
+
+    async def _written(self, queue: str, command: Command[list[Written]]) -> list[Written]:
+        """Write one batch, however often that takes."""
+        pause = 0.1
+        while True:
+            try:
+                return await self._broker.run(command, TIMEOUT)
+            except BrokerError as error:
+                # Not acknowledged: the tasks stay held and leased, and are written when the server is back.
+                logger.warning("Verdicts on tasks of queue %s wait for the broker: %s", queue, error)
+                command = command.again()
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, 5.0)
 
 
 def verdict(held: Held, outcome: Outcome) -> Verdict:

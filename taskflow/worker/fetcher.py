@@ -22,6 +22,7 @@ logger = logging.getLogger("taskflow.worker")
 WAIT_SECONDS = 2.0
 """Of one blocking wait: under half of the socket's timeout."""
 
+HAND_BACK_SECONDS = 0.005
 PAUSED_SECONDS = 1.0
 LONGEST_BACKOFF = 1.0
 
@@ -36,6 +37,7 @@ class Fetcher(Service):
         shares: who may take how many.
         take: is given the tasks.
         known: the ids of this queue that are held already.
+        hands_back: whether tasks of the queue are on their way back; nothing is taken meanwhile.
         clock: is told the server's time.
     """
 
@@ -47,6 +49,7 @@ class Fetcher(Service):
         shares: Shares,
         take: Callable[[str, list[Taken]], None],
         known: Callable[[str], set[str]],
+        hands_back: Callable[[str], bool],
         clock: ServerClock,
     ) -> None:
         super().__init__()
@@ -57,6 +60,7 @@ class Fetcher(Service):
         self._shares = shares
         self._take = take
         self._known = known
+        self._hands_back = hands_back
         self._clock = clock
         self._fetch: asyncio.Future[Dequeued] | None = None
         self._watch = Watch(broker.driver, queue_keys(queue).slot, queue_keys(queue).pending)
@@ -67,6 +71,9 @@ class Fetcher(Service):
         """Take one batch; wait when the queue is empty or paused."""
         if self._unsure:
             await self._take_up_again()
+        while self._hands_back(self._queue):
+            await asyncio.sleep(HAND_BACK_SECONDS)
+            self.progressed()
         with self.resting():
             count = await self._shares.grant(self._queue)
         self._fetch = asyncio.ensure_future(self._dequeue(count))

@@ -172,7 +172,16 @@ class Worker:
             clock=self._clock,
         )
         self._fetchers = [
-            Fetcher(q, owner, broker, self._shares, self._take, self._holdings.ids, self._clock)
+            Fetcher(
+                q,
+                owner,
+                broker,
+                self._shares,
+                self._take,
+                self._holdings.ids,
+                self._acker.hands_back,
+                self._clock,
+            )
             for q in queues
         ]
         self._services = [

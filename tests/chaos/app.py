@@ -50,7 +50,7 @@ class _Attempt:
 
 
 @app.task(name="chaos:work")
-def work(tag: str, seconds: float = 0.0) -> None:
+def work(tag: str, seconds: float = 0.0, padding: str = "") -> None:
     with _Attempt(tag):
         time.sleep(seconds)
 

@@ -21,6 +21,8 @@ from . import app as chaos
 from .ledger import Entry, Ledger
 
 LONGEST_BATCH = 20
+LARGEST_BATCH = 200
+PADDING = 500
 
 
 class Producer:
@@ -32,7 +34,7 @@ class Producer:
         queues: to choose from.
         pace: seconds between two calls' beginnings, as far as the broker answers.
         mix: which calls it makes. `plain`: `.delay()` of quick tasks only; `gil`: also of one that holds the
-            interpreter for three leases.
+            interpreter for three leases; `fill`: big batches, one after the other, until one is not taken.
         rng: seeded.
     """
 
@@ -47,11 +49,12 @@ class Producer:
         self._rng = rng
         self._count = 0
         self._credit = 0
+        self._full = False
 
     def run(self, stop: threading.Event) -> None:
         """Enqueue until told to stop. After a stall it goes on at its pace: it does not catch up."""
         due = time.monotonic()
-        while not stop.is_set():
+        while not stop.is_set() and not self._full:
             self._credit = 0
             self._call()
             due = max(due + self._pace * max(self._credit, 1), time.monotonic() - 1.0)
@@ -60,7 +63,9 @@ class Producer:
     def _call(self) -> None:
         dice = self._rng.random() if self._mix == "all" else 0.5
         queue = self._rng.choice(self._queues)
-        if self._mix == "gil" and not self._count and self._name.endswith(".0"):
+        if self._mix == "fill":
+            self._many(queue, LARGEST_BATCH, padding="x" * PADDING)
+        elif self._mix == "gil" and not self._count and self._name.endswith(".0"):
             self._one(queue, chaos.hold_gil.options(queue=queue), seconds=3.0 * dequeue.LEASE_SECONDS)
         elif dice < 0.05:
             self._many(queue, self._rng.randint(2, LONGEST_BATCH))
@@ -94,12 +99,12 @@ class Producer:
         else:
             self._ledger.write("ok", tag, detail=handle.id)
 
-    def _many(self, queue: str, count: int) -> None:
+    def _many(self, queue: str, count: int, padding: str = "") -> None:
         tags = [self._tag() for _ in range(count)]
         began = time.monotonic()
         self._ledger.write_all(Entry("invoke", tag, began, detail=queue) for tag in tags)
         try:
-            items = chaos.work.options(queue=queue).map([(tag, self._seconds()) for tag in tags])
+            items = chaos.work.options(queue=queue).map([(tag, self._seconds(), padding) for tag in tags])
         except Exception as error:  # noqa: BLE001
             ended = time.monotonic()
             self._ledger.write_all(
@@ -107,6 +112,7 @@ class Producer:
             )
             return
         ended = time.monotonic()
+        self._full = bool(items.failed)
         self._ledger.write_all(
             Entry("ok", tag, ended, detail=item.result.id)
             if item.result is not None
@@ -128,7 +134,7 @@ def main() -> None:
     parser.add_argument("--queues", required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--mix", choices=("all", "plain", "gil"), default="all")
+    parser.add_argument("--mix", choices=("all", "plain", "gil", "fill"), default="all")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     directory = Path(os.environ["TASKFLOW_CHAOS_LEDGER"])

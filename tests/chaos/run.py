@@ -34,7 +34,7 @@ class Plan:
         rate: tasks per second, of all producers together.
         nemeses: their names; a pair of seconds between two blows, or None for the kind's own.
         producers, threads: processes, and threads in each.
-        mix: `all` kinds of calls, or `plain` quick tasks.
+        mix: `all` kinds of calls, `plain` quick tasks; see `producer.Producer`.
         queues: how many; in a cluster each on another master, as far as there are.
         side_rate: with it, `rate` goes to the first queue alone, and so many tasks per second to the others.
         workers: how they run.
@@ -158,6 +158,14 @@ class Running:
             nemesis.stop()
         self.target.heal()
 
+    def hit(self, name: str) -> None:
+        """One blow of a nemesis, here and now, until it is mended."""
+        nemesis = next((n for n in self.nemeses if n.name == name), None)
+        if nemesis is None:
+            nemesis = ALL[name](self.world, random.Random(f"{self.plan.seed}/{name}"))
+            self.nemeses.append(nemesis)
+        nemesis.once()
+
     def end(self) -> Report:
         """Stop the producers, drain, stop the workers, and say what came of it."""
         report = self.report
@@ -256,7 +264,7 @@ class Running:
     def _broken_rules(self, stories: Mapping[str, Story], strikes: Sequence[Strike]) -> list[str]:
         """What the numbers alone do not say."""
         broken = []
-        if self.report.lease_losses and not any(ALL[name].ends_leases for name in self.plan.nemeses):
+        if self.report.lease_losses and not any(nemesis.ends_leases for nemesis in self.nemeses):
             broken.append(
                 f"{self.report.lease_losses} tasks were stranded until their lease ended, "
                 "though no worker or server had died"

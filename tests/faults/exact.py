@@ -9,5 +9,8 @@ EXACT = {
     "tests/commands/test_aggregate.py": "each test is the reply of one send",
     "tests/commands/test_result.py::TestGet::test_a_waiter_is_woken": "a lost subscription costs a look; here looks are rare",
     "tests/commands/test_result.py::TestGet::test_a_coroutine_is_woken": "a lost subscription costs a look; here looks are rare",
+    "tests/inspector/test_tasks.py::test_an_illegal_order_names_the_state": "the second order is no re-send of the first",
+    "tests/inspector/test_queues.py::test_all_queues_come_sorted_with_one_pipeline": "counts pipelines",
+    "tests/inspector/test_tasks.py::test_orders_for_a_whole_state": "a re-sent step counts what the first copy left",
 }
 """Node ids, or how they begin, and why."""

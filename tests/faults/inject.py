@@ -57,7 +57,7 @@ def _cut(faults: Faults, trip: Trip) -> tuple[int, Exception] | None:
         name = name_of(wire)
         if name in _SPARED:
             continue
-        match faults.fate(name):
+        match faults.fate(name, len(trip.wires)):
             case Fate.BEFORE:
                 # With ASKING before it, both are not sent.
                 return index, redis_errors.ConnectionError(f"fault: {name} fails before it runs")

@@ -31,6 +31,9 @@ QUEUES = (module.QUEUE, module.CANCEL_QUEUE)
 BATCH = 500
 DRAIN_SECONDS = 300.0
 
+ALLOCATOR = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", "MALLOC_MMAP_THRESHOLD_": "65536"}
+"""glibc gives back what is free: otherwise a burst of big tasks looks as if it had stayed."""
+
 
 @dataclass
 class Report:
@@ -107,6 +110,7 @@ def _worker(server: Server, settings: Settings) -> Iterator[WorkerProcess]:
         concurrency=settings.concurrency,
         processes=settings.processes,
         log_level="error",
+        environment=ALLOCATOR,
         ready=False,
     ) as worker:
         yield worker

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
+WINDOWS = 8
+
 _PAGE_MIB = os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
@@ -86,8 +88,8 @@ class Sampler:
 class Growth:
     """What a process did in the second half of a run.
 
-    `mib` is what its slope (least squares) comes to over the half; `files` the most of the second half over the most of
-    the first.
+    `mib` is what its slope comes to over the half: least squares over the least of each of `WINDOWS` windows, since what runs at
+    the moment goes up and down, and a leak only up. `files`: the most of the second half over the most of the first.
     """
 
     pid: int
@@ -118,12 +120,19 @@ def growth(samples: list[Sample], until: float) -> list[Growth]:
                     second[0].mib,
                     second[-1].mib,
                     max(sample.mib for sample in own),
-                    round(slope(second) * (second[-1].at - second[0].at), 3),
+                    round(slope(floor(second)) * (second[-1].at - second[0].at), 3),
                     max(sample.files for sample in second) - max(sample.files for sample in first),
                     max(sample.files for sample in own),
                 )
             )
     return found
+
+
+def floor(samples: list[Sample]) -> list[Sample]:
+    """The least of each window."""
+    size = max(len(samples) // WINDOWS, 1)
+    windows = [samples[start : start + size] for start in range(0, len(samples), size)]
+    return [min(window, key=lambda sample: sample.mib) for window in windows]
 
 
 def slope(samples: list[Sample]) -> float:

@@ -64,6 +64,18 @@ resize.apply_async("a.png", {"width"}, countdown=60)  # E: arguments by name are
 resize.map(["a.png"], queue="slow")  # E: map takes calls only
 resize.map([1, 2])  # E: a call is a tuple or a dict
 
+# Functions by value.
+def crunch(number: int) -> str:
+    return str(number)
+
+
+app.submit(crunch, "one")  # E: a wrong type
+app.submit(crunch)  # E: a missing argument
+app.submit(5)  # E: no function
+app.submit.options(quue="slow")(crunch, 1)  # E: an unknown option
+TaskFlow("shop", signing_keys=5)  # E: no list
+TaskFlow("shop", error_text="no")  # E: yes or no
+
 # Results.
 number: int = resize.delay("a.png").get()  # E: it returns a str
 handle: AsyncResult[int] = resize.delay("a.png")  # E: it is a handle on a str

@@ -135,6 +135,30 @@ assert_type(app.send("images:resize", src="a.png"), AsyncResult[Any])
 assert_type(app.result("order-1", queue="images"), AsyncResult[Any])
 
 
+# Functions that are no tasks, by value.
+signed = TaskFlow("signed", signing_keys=["sixteen bytes and more"], encryption_keys=[b"x" * 32], error_text=False)
+
+
+def crunch(number: int, *, twice: bool = False) -> str:
+    return str(number)
+
+
+async def crunch_async(number: int) -> bytes:
+    return bytes(number)
+
+
+assert_type(signed.submit(crunch, 1, twice=True), AsyncResult[str])
+assert_type(signed.submit(lambda: 5), AsyncResult[int])
+assert_type(signed.submit(crunch_async, 1), AsyncResult[bytes])
+assert_type(signed.submit.options(queue="slow", retention=60)(crunch, 1).get(), str)
+
+
+async def submit_from_asyncio() -> None:
+    assert_type(await signed.asubmit(crunch, 1), AsyncResult[str])
+    assert_type(await signed.asubmit.options(delay=5)(crunch_async, 1), AsyncResult[bytes])
+    assert_type(await (await signed.asubmit(crunch_async, 1)), bytes)
+
+
 async def from_asyncio() -> None:
     assert_type(await resize.adelay("a.png"), AsyncResult[str])
     assert_type(await (await resize.adelay("a.png", width=100)).aget(timeout=10), str)

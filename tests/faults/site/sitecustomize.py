@@ -9,6 +9,7 @@ import importlib.util
 import os
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
 from types import ModuleType
 
 _DRIVERS = {"taskflow.connection.sync", "taskflow.connection.aio"}
@@ -41,6 +42,7 @@ class _Hook:
             sys.meta_path.remove(self)  # type: ignore[arg-type]
             if "tests.faults.inject" in sys.modules:
                 return  # pytest's plugin has imported them, and does it by itself
+            sys.path.append(str(Path(__file__).parents[3]))  # a `taskflow` that is run as a script knows no `tests`
             from tests.faults.inject import install
             from tests.faults.policy import Faults
 

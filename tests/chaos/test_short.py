@@ -1,0 +1,87 @@
+"""The short form, for every change: a lossy way to one server, a cluster that loses nodes, a paused worker, a full server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .fleet import WorkerOptions
+from .memory import fill_and_drain
+from .report import summary, wrong
+from .run import Plan, carry_out, run
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+
+SCRIPTS = ("enqueue", "dequeue", "finish", "extend", "forward", "recover", "expire", "record_server")
+"""What a worker and its producers cannot do without."""
+
+
+def test_replies_are_lost_and_children_killed(tmp_path: Path) -> None:
+    """Nothing is lost, doubled, contradicted or stranded, though every script loses replies."""
+    report = carry_out(
+        Plan(
+            "short-drop",
+            seconds=20,
+            rate=120,
+            nemeses={"drop-replies": None, "child-kill": (3.0, 5.0), "script-flush": (2.0, 4.0)},
+            drop_every=10,
+            workers=WorkerOptions(count=2, concurrency=8, processes=2),
+        ),
+        tmp_path,
+    )
+    assert not wrong(report), summary(report)
+    spared = [
+        script for script in SCRIPTS if sum(report.faults[script].values()) == report.faults[script]["passed"]
+    ]
+    assert not spared, summary(report)
+    assert report.strikes["child-kill"], summary(report)
+    assert not report.failures, summary(report)
+
+
+@pytest.mark.xdist_group("cluster")
+def test_a_cluster_loses_nodes_workers_and_slots(tmp_path: Path) -> None:
+    """One of each, while tasks come and go. The worker first: its leases end while the rest goes on."""
+    plan = Plan("short-cluster", cluster=True, rate=100, queues=3, durable="true")
+    with run(plan, tmp_path) as running:
+        running.begin()
+        running.await_work()
+        for blow in (
+            "worker-kill",
+            "slot-migration",
+            "atomic-migration",
+            "worker-term",
+            "failover",
+            "worker-term",
+            "master-kill",
+        ):
+            running.hit(blow)
+            running.idle(1.0)
+        report = running.end()
+    assert not wrong(report), summary(report)
+    assert not report.failures, summary(report)
+    assert not report.errors, summary(report)
+    # What the dead worker and the dead master had in hand, and no more.
+    assert len(report.doubled) <= 3 * plan.workers.slots, summary(report)
+
+
+def test_a_worker_is_paused_over_its_lease(tmp_path: Path) -> None:
+    """Others take over, and what it says afterwards is refused. The lease is patched to be short."""
+    report = carry_out(
+        Plan("short-pause", seconds=14, rate=100, lease=4, nemeses={"worker-pause": (1.0, 1.5)}), tmp_path
+    )
+    assert not wrong(report), summary(report)
+    assert report.refused, summary(report)
+    assert report.lease_losses, summary(report)
+
+
+def test_a_full_server_drains(tmp_path: Path) -> None:
+    report = fill_and_drain(tmp_path)
+    assert not wrong(report), summary(report)
+
+
+def test_clocks_of_workers_differ(tmp_path: Path) -> None:
+    """Five minutes ahead and behind: nobody takes another's lease, nothing is early or forgotten."""
+    report = carry_out(Plan("short-skew", seconds=8, rate=80, skews=(300.0, -300.0)), tmp_path)
+    assert not wrong(report), summary(report)
+    assert not report.repeated, summary(report)

@@ -1,0 +1,37 @@
+"""A loop stops when it is told to, whatever its round does with the cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+
+from taskflow.worker.service import Service
+
+
+class Stubborn(Service):
+    """Takes the first cancellation for its own time limit, as a client that is just connecting may."""
+
+    name = "stubborn"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cancelled = 0
+
+    async def tick(self) -> float:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            if self.cancelled > 1:
+                raise
+        return 60.0
+
+
+def test_a_cancellation_that_is_lost_is_repeated() -> None:
+    async def main() -> int:
+        service = Stubborn()
+        service.start()
+        await asyncio.sleep(0)
+        await asyncio.wait_for(service.stop(), 5)
+        return service.cancelled
+
+    assert asyncio.run(main()) >= 1
