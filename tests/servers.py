@@ -73,9 +73,7 @@ def free_port() -> int:
             return port
 
 
-def start_server(
-    directory: Path, *arguments: str, port: int | None = None, guarded: bool = False
-) -> Server:
+def start_server(directory: Path, *arguments: str, port: int | None = None, guarded: bool = False) -> Server:
     """Start a server without a password and wait until it answers; `guarded`: with users, too."""
     port = port or free_port()
     if guarded:

@@ -70,7 +70,10 @@ def _machine() -> Iterator[str]:
 
 
 def _failovers(reports: Sequence[Report]) -> Iterator[str]:
-    yield "| run | asked | lost | doubled | exceptions | promotion | longest call | producers still | workers still | others' pace |"
+    yield (
+        "| run | asked | lost | doubled | exceptions | promotion | longest call | producers still | workers still "
+        "| others' pace |"
+    )
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for number, report in enumerate(reports, 1):
         found = report.measured

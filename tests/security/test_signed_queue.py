@@ -203,5 +203,22 @@ def test_nothing_that_data_names_is_imported(
     assert not (project / "imported").exists()
 
 
+def test_an_error_that_names_a_function_comes_back_as_text(
+    apps: Any, stored: Stored, raw: Any, queue: str
+) -> None:
+    """CVE-2021-23727 in Celery: a forged failure whose exception type was `os.system`."""
+    text = "os.system('touch went-off')"
+    stored.push(
+        message(queue, error_msg=text),
+        error='{"type": "os.system", "text": "touch went-off"}',
+        state="archived",
+    )
+    with pytest.raises(errors.TaskFailed) as raised:
+        apps.plain.result("forged", queue=queue).get(5)
+    assert raised.value.text == text
+    assert type(raised.value) is errors.TaskFailed
+    assert raised.value.__cause__ is None
+
+
 def stored_url(stored: Stored) -> str:
     return f"redis://127.0.0.1:{stored.raw.connection_pool.connection_kwargs['port']}"
