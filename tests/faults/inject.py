@@ -74,7 +74,10 @@ def _install_sync(faults: Faults) -> None:
         cuts = [_cut(faults, trip) for trip in trips]
         if not any(cuts):
             return travel(self, trips, deadline)
-        sent = [trip if cut is None else Trip(trip.address, trip.wires[: cut[0]]) for trip, cut in zip(trips, cuts, strict=True)]
+        sent = [
+            trip if cut is None else Trip(trip.address, trip.wires[: cut[0]])
+            for trip, cut in zip(trips, cuts, strict=True)
+        ]
         answers = iter(travel(self, [trip for trip in sent if trip.wires], deadline))
         replies: list[Any] = []
         for trip, cut in zip(sent, cuts, strict=True):

@@ -24,8 +24,12 @@ SITE = Path(__file__).parent / "site"
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults")
     group.addoption("--fault-rate", type=float, default=0.0, help="part of the commands that fail")
-    group.addoption("--fault-seed", type=int, default=None, help="of the dice; by chance, and shown, unless given")
-    group.addoption("--fault-strict", action="store_true", help="every command that is used has to fail in both ways")
+    group.addoption(
+        "--fault-seed", type=int, default=None, help="of the dice; by chance, and shown, unless given"
+    )
+    group.addoption(
+        "--fault-strict", action="store_true", help="every command that is used has to fail in both ways"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

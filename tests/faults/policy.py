@@ -81,7 +81,9 @@ class Faults:
         self._rows: dict[str, int] = {}
         self._forced: set[tuple[str, Fate]] = set()
         self._directory.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self._directory / f"{os.getpid()}-{random.getrandbits(32):08x}.counts", os.O_RDWR | os.O_CREAT)
+        descriptor = os.open(
+            self._directory / f"{os.getpid()}-{random.getrandbits(32):08x}.counts", os.O_RDWR | os.O_CREAT
+        )
         os.ftruncate(descriptor, _ROW.size * _ROWS)
         self._table = mmap.mmap(descriptor, _ROW.size * _ROWS)
         os.close(descriptor)

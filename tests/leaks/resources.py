@@ -151,7 +151,9 @@ def _is_ours(pid: int) -> bool:
 def _command_of(pid: int) -> str:
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as command:
-            return command.read().replace(b"\0", b" ").decode(errors="replace")[:200] or "ended, not waited for"
+            return (
+                command.read().replace(b"\0", b" ").decode(errors="replace")[:200] or "ended, not waited for"
+            )
     except OSError:
         return "gone"
 

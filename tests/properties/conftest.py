@@ -19,12 +19,18 @@ from tests.servers import Server, start_server
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 
 PROFILES = {
-    "ci": settings(max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=_SLOW, print_blob=True),
+    "ci": settings(
+        max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=_SLOW, print_blob=True
+    ),
     "deep": settings(
         max_examples=3000, stateful_step_count=80, deadline=None, suppress_health_check=_SLOW, print_blob=True
     ),
     "quick": settings(
-        max_examples=10, stateful_step_count=25, deadline=None, suppress_health_check=_SLOW, phases=[Phase.generate]
+        max_examples=10,
+        stateful_step_count=25,
+        deadline=None,
+        suppress_health_check=_SLOW,
+        phases=[Phase.generate],
     ),
 }
 

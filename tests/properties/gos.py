@@ -50,8 +50,12 @@ def enqueue(model: Model, message: TaskMessage, *, at: int = 0, lock_seconds: in
     if lock_seconds:
         if model.store.has(message.unique_key):
             return []
-        words.append(("SET", message.unique_key, message.id, "EX", lock_seconds + (at and at - int(time.time()))))
-        words.append(("EXPIREAT", message.unique_key, int(time.time()) + lock_seconds + (at and at - int(time.time()))))
+        words.append(
+            ("SET", message.unique_key, message.id, "EX", lock_seconds + (at and at - int(time.time())))
+        )
+        words.append(
+            ("EXPIREAT", message.unique_key, int(time.time()) + lock_seconds + (at and at - int(time.time())))
+        )
     if model.store.has(task):
         return words  # the lock stays
     grouped = bool(message.group_key) and not at

@@ -37,7 +37,10 @@ def problems(
     }
     for task_id in sorted(tasks.keys() | places.keys()):
         if task_id not in stubs:
-            found += [f"task {task_id}: {text}" for text in _of_task(tasks.get(task_id), places[task_id], task_id in owned)]
+            found += [
+                f"task {task_id}: {text}"
+                for text in _of_task(tasks.get(task_id), places[task_id], task_id in owned)
+            ]
     found += _of_leases(dump, keys)
     found += _of_locks(dump, keys, tasks, locked)
     found += _of_groups(dump, keys, unlisted)
@@ -91,7 +94,9 @@ def _of_locks(dump: Dump, keys: QueueKeys, tasks: dict[str, Any], locked: Collec
         lives = fields.get("state", b"").decode() in LIVE
         names = "msg" in fields and TaskMessage.decode(fields["msg"]).unique_key == name
         if not (lives and names) and name not in locked:
-            found.append(f"lock {name} is held by {value!r}, which {'has another lock' if lives else 'does not live'}")
+            found.append(
+                f"lock {name} is held by {value!r}, which {'has another lock' if lives else 'does not live'}"
+            )
         if dump.ttls[name] < 0:
             found.append(f"lock {name} never ends")
     return found

@@ -171,7 +171,9 @@ class Queue(RuleBasedStateMachine):
         for new in news:
             message = self._message(new)
             at = {"now": None, "later": time.time() + 300, "past": time.time() - 5}[new["when"]]
-            tasks.append(NewTask(message, process_at=at, lock_seconds=LOCK_SECONDS if message.unique_key else 0))
+            tasks.append(
+                NewTask(message, process_at=at, lock_seconds=LOCK_SECONDS if message.unique_key else 0)
+            )
         command = enqueue(self.place.name, tasks)
         self.sent.append(Sent(command, lambda: self.model.enqueue(tasks, resent=True)))
         self._same(self.place.run(command), self.model.enqueue(tasks))
@@ -183,9 +185,7 @@ class Queue(RuleBasedStateMachine):
     def python_dequeues(self, which: int, count: int, lost: bool) -> None:
         owner, token = self.owners[which], uuid.uuid4().hex
         command = dequeue(self.place.name, owner, token, count)
-        self.sent.append(
-            Sent(command, lambda: self.model.dequeue(owner, token, count, resent=True), owner)
-        )
+        self.sent.append(Sent(command, lambda: self.model.dequeue(owner, token, count, resent=True), owner))
         reply = self.place.run(command)
         assert reply.paused == self.model.store.has(self.keys.paused)
         self._same(reply.tasks, self.model.dequeue(owner, token, count))
@@ -222,7 +222,9 @@ class Queue(RuleBasedStateMachine):
         verdicts = [self._verdict(hand.taken, data.draw(verbs)) for hand in hands]
         now = time.time()
         command = finish(self.place.name, owner, verdicts, now)
-        sent = Sent(command, lambda: self.model.finish(owner, verdicts, now, resent=True), owner, verdicts=verdicts)
+        sent = Sent(
+            command, lambda: self.model.finish(owner, verdicts, now, resent=True), owner, verdicts=verdicts
+        )
         self.sent.append(sent)
         self._note_raw(verdicts, owner)
         replies = self.place.run(command)
@@ -243,7 +245,9 @@ class Queue(RuleBasedStateMachine):
             kept = replace(message, retried=retried, error_msg="boom", last_failed_at=now).encode()
         result = b"1" if verb is Verb.COMPLETE else b""
         error = "why" if verb in (Verb.ARCHIVE, Verb.ARCHIVE_RAW) else ""
-        return Verdict(taken.id, verb, fingerprint(taken.message), kept, at, result, error, message.unique_key)
+        return Verdict(
+            taken.id, verb, fingerprint(taken.message), kept, at, result, error, message.unique_key
+        )
 
     def _note_raw(self, verdicts: Sequence[Verdict], owner: str) -> None:
         """What is archived as it is keeps its lock: nobody could read which."""
@@ -275,7 +279,9 @@ class Queue(RuleBasedStateMachine):
         if dice < 3:
             return
         owner = self.owners[which]
-        held_by_it = [one for one in self.model.store.elements(self.keys.active) if self.model.holds(one, owner)]
+        held_by_it = [
+            one for one in self.model.store.elements(self.keys.active) if self.model.holds(one, owner)
+        ]
         self._let_pass(self.keys.lease, held_by_it, 1)
         self.owners[which] = self._name()
         self.sent = [one for one in self.sent if one.owner != owner]
@@ -287,7 +293,7 @@ class Queue(RuleBasedStateMachine):
     def a_command_is_sent_again(self, data: st.DataObject, lost: bool) -> None:
         """Its first reply got lost, and other things have happened since."""
         sent = self.sent[-1 - data.draw(st.integers(0, len(self.sent) - 1), label="how long ago")]
-        before = {task_id: who for task_id, who in self.holder.items()}
+        before = dict(self.holder)
         if sent.verdicts and self._would_end_another_taking(sent):
             return
         reply = self.place.run(sent.command, resent=True)
@@ -312,7 +318,8 @@ class Queue(RuleBasedStateMachine):
     def _would_end_another_taking(self, sent: Sent) -> bool:
         """A known gap: the same owner has taken the task again, and the same message, since the verdict was written."""
         return "taken again" in self.forgive and any(
-            written and self.model.holds(verdict.id, sent.owner)
+            written
+            and self.model.holds(verdict.id, sent.owner)
             and fingerprint(self.model.task(verdict.id)["msg"]) == verdict.taken
             for written, verdict in zip(sent.written, sent.verdicts, strict=True)
         )
@@ -340,7 +347,8 @@ class Queue(RuleBasedStateMachine):
         while not walk.rounds:
             found = self.place.run(walk.look())
             walk.take(found)
-            assert not (found.suspects or found.broken or found.empty_groups), found
+            left = [*found.suspects, *found.broken, *found.empty_groups]
+            assert left == [], found
 
     # --- aggregation -------------------------------------------------------------------------------------------------
 
@@ -352,7 +360,9 @@ class Queue(RuleBasedStateMachine):
         self._same(found, self.model.ripe(group, most))
         if found:
             self.names += 1
-            joined = TaskMessage(type="joined", payload=b"", id=f"j{self.names}", queue=self.place.name, timeout=60)
+            joined = TaskMessage(
+                type="joined", payload=b"", id=f"j{self.names}", queue=self.place.name, timeout=60
+            )
             self.joins.append((group, found, joined))
             if at_once:
                 self._join(len(self.joins) - 1)
@@ -365,27 +375,39 @@ class Queue(RuleBasedStateMachine):
     def _join(self, index: int) -> None:
         group, found, joined = self.joins.pop(index)
         ids = [waiting.id for waiting in found]
-        unread = [waiting.id for waiting in found if self.model.task(waiting.id).get("msg", waiting.message) != waiting.message]
+        unread = [
+            waiting.id
+            for waiting in found
+            if self.model.task(waiting.id).get("msg", waiting.message) != waiting.message
+        ]
         if unread and "joined unread" in self.forgive:
             return
         command = aggregate.join(self.place.name, group, joined, ids)
         self.sent.append(Sent(command, lambda: self.model.join(group, joined, ids, resent=True)))
         reply = self.place.run(command)
         self._same(reply, self.model.join(group, joined, ids))
-        assert reply is not Joined.JOINED or not unread, f"{unread} were joined as they were, and not as they are"
+        assert reply is not Joined.JOINED or not unread, (
+            f"{unread} were joined as they were, and not as they are"
+        )
 
     # --- by hand -----------------------------------------------------------------------------------------------------
 
     @rule(which=st.sampled_from(["run", "archive", "delete"]), data=st.data(), whole=st.booleans())
     def python_moves(self, which: str, data: st.DataObject, whole: bool) -> None:
         if whole:
-            self._move_a_state(which, *self._a_state(data, {"run": RUNNABLE, "archive": ARCHIVABLE}.get(which, DELETABLE)))
+            self._move_a_state(
+                which, *self._a_state(data, {"run": RUNNABLE, "archive": ARCHIVABLE}.get(which, DELETABLE))
+            )
         else:
             self._move_tasks(which, data.draw(some_ids))
 
     def _move_tasks(self, which: str, ids: list[str]) -> None:
         build = {"run": admin.run_tasks, "archive": admin.archive_tasks, "delete": admin.delete_tasks}[which]
-        do = {"run": self.model.run_tasks, "archive": self.model.archive_tasks, "delete": self.model.delete_tasks}[which]
+        do = {
+            "run": self.model.run_tasks,
+            "archive": self.model.archive_tasks,
+            "delete": self.model.delete_tasks,
+        }[which]
         if which == "run" and "run twice" in self.forgive:
             ids = list(dict.fromkeys(ids))
         command = build(self.place.name, ids)
@@ -400,7 +422,9 @@ class Queue(RuleBasedStateMachine):
 
     def _move_a_state(self, which: str, state: State, group: str) -> None:
         build = {"run": admin.run_all, "archive": admin.archive_all, "delete": admin.delete_all}[which]
-        do = {"run": self.model.run_all, "archive": self.model.archive_all, "delete": self.model.delete_all}[which]
+        do = {"run": self.model.run_all, "archive": self.model.archive_all, "delete": self.model.delete_all}[
+            which
+        ]
         command = build(self.place.name, state, group)
         self.sent.append(Sent(command, lambda: do(state, group)))
         self._same(self.place.run(command), do(state, group))
@@ -512,7 +536,10 @@ class MixedQueue(Queue):
         if "owner" in self.model.task(task_id):
             self.owned.add(task_id)
 
-    @rule(data=st.data(), which=st.sampled_from(["recover", "recover", "extend", "scheduled", "retry", "reclaim"]))
+    @rule(
+        data=st.data(),
+        which=st.sampled_from(["recover", "recover", "extend", "scheduled", "retry", "reclaim"]),
+    )
     def go_maintains(self, data: st.DataObject, which: str) -> None:
         if which == "extend":
             self._both(gos.extend(self.model, [message.id for message in self.go_hands]))

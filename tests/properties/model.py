@@ -227,7 +227,9 @@ class Model:
 
     # --- finishing ---------------------------------------------------------------------------------------------------
 
-    def finish(self, owner: str, verdicts: Sequence[Verdict], now: float, *, resent: bool = False) -> list[Written]:
+    def finish(
+        self, owner: str, verdicts: Sequence[Verdict], now: float, *, resent: bool = False
+    ) -> list[Written]:
         counts = [0, 0]
         replies = [self._finish(owner, verdict, counts, resent) for verdict in verdicts]
         self._count(*counts, now)
@@ -292,7 +294,9 @@ class Model:
         waiting: list[str] = []
         moved = 0
         for source in (self.keys.scheduled, self.keys.retry):
-            for task_id in [one for one in self.store.ranked(source) if self.store.scores(source)[one] <= now]:
+            for task_id in [
+                one for one in self.store.ranked(source) if self.store.scores(source)[one] <= now
+            ]:
                 group = self.task(task_id).get("group", b"").decode()
                 if group:
                     self._mark(task_id, "state", "aggregating")
@@ -322,7 +326,11 @@ class Model:
 
     def expire(self) -> int:
         now = time.time()
-        over = [one for one in self.store.ranked(self.keys.completed) if self.store.scores(self.keys.completed)[one] <= now]
+        over = [
+            one
+            for one in self.store.ranked(self.keys.completed)
+            if self.store.scores(self.keys.completed)[one] <= now
+        ]
         for task_id in over:
             self._delete(task_id)
             self.store.run("ZREM", self.keys.completed, task_id)

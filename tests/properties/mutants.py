@@ -54,7 +54,11 @@ def mutants(name: str) -> Iterator[tuple[int, str, Script]]:
         left = _without_write(line)
         if left is not None:
             source = "\n".join([*lines[:number], left, *lines[number + 1 :]]) + "\n"
-            yield number, line.strip(), replace(script, source=source, sha=hashlib.sha1(source.encode()).hexdigest())
+            yield (
+                number,
+                line.strip(),
+                replace(script, source=source, sha=hashlib.sha1(source.encode()).hexdigest()),
+            )
 
 
 def _without_write(line: str) -> str | None:

@@ -149,8 +149,14 @@ class Store:
         """What is otherwise on the server; and take over the server's own times."""
         for key in list(self.keys):
             self._drop_empty(key)
-        found = [f"{key}: the server has {actual[key]!r}, the model nothing" for key in actual.keys() - self.keys.keys()]
-        found += [f"{key}: the model has {self.keys[key]!r}, the server nothing" for key in self.keys.keys() - actual.keys()]
+        found = [
+            f"{key}: the server has {actual[key]!r}, the model nothing"
+            for key in actual.keys() - self.keys.keys()
+        ]
+        found += [
+            f"{key}: the model has {self.keys[key]!r}, the server nothing"
+            for key in self.keys.keys() - actual.keys()
+        ]
         for key in self.keys.keys() & actual.keys():
             if not self._adopt(key, actual[key]):
                 found.append(f"{key}: the server has {actual[key]!r}, the model {self.keys[key]!r}")

@@ -86,8 +86,8 @@ def test_a_crash_that_is_reported_again_counts_once(story: Story) -> None:
 
 @pytest.mark.xfail(reason="Go leaves the owner of a task that it recovers", strict=True)
 def test_a_worker_does_not_take_up_again_what_go_runs(story: Story) -> None:
-    """A Python worker stood still; Go has recovered its task, and runs it. The task still names the Python worker as its owner, so
-    after any lost reply that worker takes it up again, runs it beside Go, and its verdict counts.
+    """A Python worker stood still; Go has recovered its task, and runs it. The task still names the Python worker as its
+    owner, so after any lost reply that worker takes it up again, runs it beside Go, and its verdict counts.
     """
     story.take("me", "first")
     story.is_taken_over_by_go()

@@ -160,7 +160,9 @@ class Soak:
         report.processed = self._processed() - before
         self._purge()
         wait_until(
-            lambda: self._raw.dbsize() <= report.keys_before or self._settled(), description="keys end", timeout=90
+            lambda: self._raw.dbsize() <= report.keys_before or self._settled(),
+            description="keys end",
+            timeout=90,
         )
         report.keys_after, report.server_mib_after = self._raw.dbsize(), self._memory()
         report.refused = sum("was refused" in line for line in self._worker.log)

@@ -64,6 +64,7 @@ resize.apply_async("a.png", {"width"}, countdown=60)  # E: arguments by name are
 resize.map(["a.png"], queue="slow")  # E: map takes calls only
 resize.map([1, 2])  # E: a call is a tuple or a dict
 
+
 # Functions by value.
 def crunch(number: int) -> str:
     return str(number)

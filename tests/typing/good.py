@@ -136,7 +136,9 @@ assert_type(app.result("order-1", queue="images"), AsyncResult[Any])
 
 
 # Functions that are no tasks, by value.
-signed = TaskFlow("signed", signing_keys=["sixteen bytes and more"], encryption_keys=[b"x" * 32], error_text=False)
+signed = TaskFlow(
+    "signed", signing_keys=["sixteen bytes and more"], encryption_keys=[b"x" * 32], error_text=False
+)
 
 
 def crunch(number: int, *, twice: bool = False) -> str:

@@ -21,7 +21,9 @@ class _Hook:
     def __init__(self) -> None:
         self._missing = set(_DRIVERS)
 
-    def find_spec(self, name: str, path: object = None, target: ModuleType | None = None) -> ModuleSpec | None:
+    def find_spec(
+        self, name: str, path: object = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         if name not in self._missing:
             return None
         self._missing.discard(name)
@@ -42,7 +44,9 @@ class _Hook:
             sys.meta_path.remove(self)  # type: ignore[arg-type]
             if "tests.faults.inject" in sys.modules:
                 return  # pytest's plugin has imported them, and does it by itself
-            sys.path.append(str(Path(__file__).parents[3]))  # a `taskflow` that is run as a script knows no `tests`
+            sys.path.append(
+                str(Path(__file__).parents[3])
+            )  # a `taskflow` that is run as a script knows no `tests`
             from tests.faults.inject import install
             from tests.faults.policy import Faults
 
