@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import redis
 
 from taskflow.broker.command import Plain, same
 from taskflow.broker.commands.enqueue import NewTask, enqueue, publish_queues
@@ -26,6 +27,11 @@ QUEUES = ("images", "webhooks", "notifications")
 @pytest.fixture
 def broker(cluster: Cluster) -> Iterator[Broker]:
     cluster.heal()
+    # Other tests share the cluster, and leave queues that a doctor has something to say about.
+    for node in cluster.nodes:
+        if node.role == "master":
+            with redis.Redis(host="127.0.0.1", port=node.port) as client:
+                client.flushall()
     broker = Broker(SyncDriver(cluster.url))
     wait_until(lambda: wrong(examine(broker)) == {}, description="the cluster is well", timeout=40)
     yield broker

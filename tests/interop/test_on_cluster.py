@@ -112,6 +112,8 @@ def test_python_enqueues_and_go_runs(peer: Peer, python: PythonSide) -> None:
 
 
 def test_a_mixed_pool_runs_each_task_once(peer: Peer, python: PythonSide) -> None:
+    # Listed by the worker's first heartbeat, if no client has enqueued yet.
+    wait_until(lambda: set(QUEUES) <= set(peer.inspect("queues")), description="the queues are listed")
     before = {queue: peer.inspect("info", queue=queue)["processed"] for queue in QUEUES}
     with peer.work(QUEUES, concurrency=4, **FAST) as worker:
         ids: list[tuple[str, str]] = []

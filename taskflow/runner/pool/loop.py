@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ... import context
@@ -76,18 +77,23 @@ class LoopPool:
                 return
             attempt = self._backlog.popleft()
             if self._slots.start(slot, attempt.job.number, attempt.hard):
-                task = asyncio.create_task(self._work(attempt, slot))
+                task = asyncio.create_task(self._work(attempt))
                 self._running[attempt.job.id] = task
+                task.add_done_callback(partial(self._ended, attempt, slot))
             else:
                 self._dropped(attempt.job.number)
                 self._slots.give_back(slot)
 
-    async def _work(self, attempt: Attempt, slot: int) -> None:
-        try:
-            self._done(await self._run(attempt))
-        finally:
-            self._running.pop(attempt.job.id, None)
-            self._slots.give_back(slot)
+    async def _work(self, attempt: Attempt) -> None:
+        self._done(await self._run(attempt))
+
+    def _ended(self, attempt: Attempt, slot: int, task: asyncio.Task[None]) -> None:
+        """Not in a `finally` of the coroutine: one that is cancelled before its first step is never entered."""
+        self._running.pop(attempt.job.id, None)
+        if task.cancelled() and not attempt.started:
+            attempt.started = time.monotonic()
+            self._done(self._executor.fail(attempt, TaskCancelled("cancelled")))
+        self._slots.give_back(slot)
 
     async def _run(self, attempt: Attempt) -> Outcome:
         executor = self._executor
