@@ -171,6 +171,17 @@ def acknowledged_during(
     )
 
 
+def overtaken(story: Story, strikes: Iterable[Strike]) -> bool:
+    """Whether an attempt ended after a pause during which another had been started: its verdict comes too late."""
+    return any(
+        story.starts[early] < strike.begin and story.ends.get(early, 0.0) > strike.begin
+        for strike in strikes
+        for early in story.starts
+        if any(strike.begin < at < strike.end for late, at in story.starts.items() if late != early)
+        and story.ends.get(early, 0.0) > strike.end - SLACK
+    )
+
+
 def longest_gap(times: Iterable[float], begin: float, end: float) -> float:
     """The longest time between two neighbours, of the events between `begin` and `end` and these two."""
     inside = sorted(at for at in times if begin <= at <= end)

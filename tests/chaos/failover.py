@@ -19,7 +19,7 @@ from .fleet import WorkerOptions
 from .ledger import Entry, read
 from .report import Report
 from .run import Plan, Running, run
-from .target import ClusterTarget, client
+from .target import ClusterTarget, client, command
 
 ALLOWED = 1.5
 """Seconds that producers and workers may stand still after the promotion."""
@@ -135,7 +135,7 @@ def _kill(running: Running, target: ClusterTarget, queue: str) -> tuple[float, f
     while True:
         for replica in replicas:
             with contextlib.suppress(redis.RedisError):
-                if replica.execute_command("ROLE")[0] == b"master":
+                if command(replica, "ROLE")[0] == b"master":
                     for connection in replicas:
                         connection.close()
                     return killed, time.monotonic()

@@ -18,6 +18,7 @@ from tests.workers import ROOT
 
 _REFUSED = "A late verdict on task"
 _LEASE_LOST = re.compile(r"(\d+) tasks of queue \S+ had lost their worker")
+_NO_BROKER = "Error: no answer from the broker"
 _UNEXPECTED = re.compile(r"unexpected error|Traceback|exception was never retrieved|script .\w+. failed")
 
 
@@ -130,7 +131,13 @@ class Fleet:
         try:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self.problems.append(f"worker {member.number} had not ended {timeout:g} s after {number.name}")
+            state = _state(process.pid)
+            process.send_signal(signal.SIGUSR2)
+            time.sleep(1.0)  # it writes its stacks
+            tail = member.logs[-1].read_text(errors="replace")[-3000:]
+            self.problems.append(
+                f"worker {member.number} ({state}) had not ended {timeout:g} s after {number.name}: {tail}"
+            )
             self._kill_group(process)
         self._close(process)
 
@@ -146,9 +153,11 @@ class Fleet:
                 if process is None or process.poll() is None or member.expected_to_end:
                     continue
                 tail = member.logs[-1].read_text(errors="replace")[-800:]
-                self.problems.append(
-                    f"worker {member.number} ended by itself with code {process.returncode}: {tail}"
-                )
+                # At its start it gives up within 5 s where the broker is away: whoever runs it starts it again.
+                if not (process.returncode == 2 and _NO_BROKER in tail):
+                    self.problems.append(
+                        f"worker {member.number} ended by itself with code {process.returncode}: {tail}"
+                    )
                 self._close(process)
                 self.start_one(member)
 
@@ -278,6 +287,15 @@ class Producers:
             process.wait(10)
             if process.stdin is not None:
                 process.stdin.close()
+
+
+def _state(pid: int) -> str:
+    """What the kernel says of a process: running, sleeping, stopped."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return "gone"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("State:")), "unknown")
 
 
 def _children(pid: int) -> Iterator[int]:

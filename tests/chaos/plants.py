@@ -55,7 +55,7 @@ class Plant:
 @cache
 def planted_names() -> dict[str, str]:
     """The names of all changed scripts by their SHA-1, for whoever counts commands."""
-    names = {}
+    names: dict[str, str] = {}
     for plant in PLANTS.values():
         with contextlib.suppress(LookupError):  # said where the plant is wanted
             names |= {script.sha: name for name, script in plant.planted().items()}
@@ -163,7 +163,7 @@ def _wait_elsewhere() -> None:
         return [*replies, *more] if isinstance(more, list) else more
 
     SyncDriver._depart = depart_alone  # type: ignore[method-assign]
-    SyncDriver._collect = collect_both  # type: ignore[method-assign]
+    SyncDriver._collect = collect_both  # type: ignore[assignment,method-assign]
 
 
 PLANTS: dict[str, Plant] = {

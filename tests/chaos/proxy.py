@@ -64,7 +64,7 @@ class Proxy:
 
     def cut(self) -> int:
         """Cut every connection; how many there were."""
-        return self._call(self._cut())
+        return int(self._call(self._cut()))
 
     def refuse(self, on: bool) -> None:
         """Cut every connection and, while `on`, every new one."""
@@ -212,7 +212,7 @@ class _Connection:
 
     def _sift(self, splitter: Splitter, data: bytes, handle: Callable[[bytes], bytes | None]) -> bytes | None:
         """What goes on of this piece; None when the connection is to end after what went on before."""
-        passed = []
+        passed: list[bytes] = []
         for frame in splitter.feed(data):
             what = handle(frame)
             if what is None:

@@ -334,9 +334,11 @@ def _queues(plan: Plan, target: Target) -> tuple[str, ...]:
     prefix = f"{plan.name}-{random.Random().getrandbits(32):08x}"
     if not isinstance(target, ClusterTarget):
         return tuple(f"{prefix}-{number}" for number in range(plan.queues))
-    wanted, found, used, number = plan.queues, [], set(), 0
+    found: list[str] = []
+    used: set[int] = set()
+    number = 0
     thirds = [5461, 10923, 16384]
-    while len(found) < wanted:
+    while len(found) < plan.queues:
         name = f"{prefix}-{number}"
         number += 1
         third = next(index for index, border in enumerate(thirds) if queue_keys(name).slot < border)

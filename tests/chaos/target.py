@@ -45,15 +45,22 @@ def client(port: int) -> redis.Redis:
     )
 
 
-def ask(port: int, *words: Any) -> Any:
+def ask(port: int | None, *words: Any) -> Any:
     """One command to one server, the reply as it comes.
 
     Raises:
         redis.RedisError: refused, or not answered.
     """
+    assert port is not None, "the server listens on a socket"
     with contextlib.closing(client(port)) as connection:
         connection.response_callbacks.clear()
-        return connection.execute_command(*words)
+        return command(connection, *words)
+
+
+def command(connection: redis.Redis, *words: Any) -> Any:
+    """One command on a connection."""
+    send: Callable[..., Any] = connection.execute_command
+    return send(*words)
 
 
 class Target(ABC):

@@ -6,6 +6,7 @@ import os
 import random
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
 LONG = os.environ.get("TASKFLOW_CHAOS") == "long"
 
 
-def only(script: str, *kinds: Fate, every: int = 3) -> dict[str, object]:
+def only(script: str, *kinds: Fate, every: int = 3) -> dict[str, Any]:
     """Faults at one script alone."""
     return {
         "nemeses": {"drop-replies": None},
@@ -28,7 +29,7 @@ def only(script: str, *kinds: Fate, every: int = 3) -> dict[str, object]:
     }
 
 
-CAUGHT: dict[str, tuple[str, dict[str, object]]] = {
+CAUGHT: dict[str, tuple[str, dict[str, Any]]] = {
     "acknowledge-first": ("tasks lost", {"nemeses": {"child-kill": (0.5, 1.0)}}),
     "dequeue-ignores-token": ("stranded until their lease", {"lease": 8, **only("dequeue", Fate.CLOSE)}),
     "no-fencing": (
@@ -51,8 +52,8 @@ CAUGHT: dict[str, tuple[str, dict[str, object]]] = {
 }
 
 
-def plan(name: str, options: dict[str, object], plant: str) -> Plan:
-    values: dict[str, object] = {
+def plan(name: str, options: dict[str, Any], plant: str) -> Plan:
+    values: dict[str, Any] = {
         "seconds": 7.0,
         "rate": 100,
         "warm_up": 1.0,
@@ -60,7 +61,7 @@ def plan(name: str, options: dict[str, object], plant: str) -> Plan:
     }
     return Plan(
         f"plant-{name}", plant=plant, seed=random.Random(name).randrange(1000), **{**values, **options}
-    )  # type: ignore[arg-type]
+    )
 
 
 def test_every_plant_has_its_test() -> None:

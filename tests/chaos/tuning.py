@@ -50,5 +50,4 @@ def _shorten(seconds: int) -> None:
     from taskflow.worker import leases
 
     dequeue.LEASE_SECONDS = seconds
-    leases.LEASE_SECONDS = seconds
     leases.PERIOD = seconds / 6

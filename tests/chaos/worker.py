@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import threading
@@ -18,6 +19,8 @@ def _end_with_stdin() -> None:
 def run() -> None:
     """Start the command line."""
     tuning.apply()
+    # A worker that does not end is asked where it stands: the answer is in its log.
+    faulthandler.register(signal.SIGUSR2, all_threads=True)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     from taskflow.cli.main import main
 
