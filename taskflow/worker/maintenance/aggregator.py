@@ -10,7 +10,7 @@ from dataclasses import replace
 import msgspec
 
 from ...broker.aio import AsyncBroker
-from ...broker.commands.aggregate import Waiting, group_names, join, ripe
+from ...broker.commands.aggregate import Joined, Waiting, group_names, join, ripe
 from ...errors import DecodeError
 from ...message.task_message import TaskMessage
 from ...pipe.frames import Aggregation
@@ -51,7 +51,10 @@ class Aggregator(Service):
         command = ripe(self._queue, group, grace=rule.grace, max_delay=rule.max_delay, max_size=rule.max_size)
         while waiting := await self._broker.run(command, TIMEOUT):
             message = joined(self._template, self._queue, group, waiting)
-            await self._broker.run(join(self._queue, group, message, [one.id for one in waiting]), TIMEOUT)
+            ids = [one.id for one in waiting]
+            if await self._broker.run(join(self._queue, group, message, ids), TIMEOUT) is Joined.CHANGED:
+                # Looked at again in the next round, not at once: what stands in the way may stay for a while.
+                return
             logger.info(
                 "%d tasks of group %s in queue %s became task %s",
                 len(waiting),
