@@ -16,9 +16,11 @@ from taskflow import embedded
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
+from taskflow.testing.keyspace import check_queue
 from tests.servers import Server, start_server
 
 _numbers = itertools.count(1)
+_running: list[Server] = []
 
 
 @pytest.fixture(scope="session")
@@ -30,10 +32,45 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """
     guarded = os.environ.get("TASKFLOW_TEST_ACL") == "1"
     server = start_server(tmp_path_factory.mktemp("valkey"), guarded=guarded)
+    _running.append(server)
     try:
         yield server
     finally:
+        _running.remove(server)
         server.stop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _empty_server() -> None:
+    """What the tests of one module have left is nothing for those of another, which may list all queues there are."""
+    for server in _running:
+        with redis.Redis(host="127.0.0.1", port=server.port) as client:
+            client.flushall()
+
+
+@pytest.fixture(autouse=True)
+def _consistent(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test, its queue keeps every invariant of the storage, unless it is marked as one that breaks them."""
+    used = {"valkey", "queue"} <= set(request.fixturenames)
+    server = request.getfixturevalue("valkey") if used else None
+    queue = request.getfixturevalue("queue") if used else ""
+    yield
+    if server is None or server.process.poll() is not None:
+        return
+    with redis.Redis(host="127.0.0.1", port=server.port) as client:
+        if "broken_keys" in request.keywords:
+            # Nobody else shall meet them.
+            if left := list(client.scan_iter(f"asynq:{{{queue}}}*", count=10_000)):
+                client.delete(*left)
+            client.srem("asynq:queues", queue)
+            return
+    broker = Broker(SyncDriver(server.url))
+    try:
+        wrong = check_queue(broker, queue)
+    finally:
+        broker.close()
+    if wrong:
+        pytest.fail("the queue is not what it should be: " + "; ".join(wrong))
 
 
 @dataclass(frozen=True)

@@ -115,19 +115,21 @@ class AsyncDriver:
 
     async def _trip(self, trip: Trip, deadline: float) -> list[Any] | Broken:
         sent = False
+        replies: list[Any] = []
         connection = self._take(trip.address)
         try:
             await connection.connect()
             sent = True
             await connection.send_packed_command(pack(trip.wires), check_health=False)
-            replies = [await self._reply(connection, deadline) for _ in trip.wires]
+            for _ in trip.wires:
+                replies.append(await self._reply(connection, deadline))
         except TypeError:
             await connection.disconnect(nowait=True)
             raise
         except _CONNECTION_ERRORS as error:
             await connection.disconnect(nowait=True)
             await self._forget(trip.address)
-            return Broken(error, sent=sent)
+            return Broken(error, sent=sent, replies=replies)
         except BaseException:
             # Cancelled in mid-exchange: the reply is still to come, so nobody may use this connection again
             # (redis-py's CVE-2023-28858).

@@ -75,11 +75,12 @@ class Trip:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A trip that did not end: `sent` says whether the node may have got anything."""
+    """A trip that did not end: `sent` says whether the node may have got anything; `replies` came before it broke."""
 
     error: Exception
     sent: bool
     fatal: bool = False
+    replies: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +162,7 @@ class Exchange:
         answers = yield Trips(trips)
         for indexes, answer in zip(routes.values(), answers, strict=True):
             if isinstance(answer, Broken):
-                self._broken(indexes, answer)
+                self._broken(self._unanswered(indexes, answer.replies), answer)
             else:
                 self._answered(indexes, answer)
 
@@ -200,6 +201,21 @@ class Exchange:
         left = max(self._deadline - self._clock(), 0.0) / 2
         wait: Wire = ("WAIT", 1, max(int(min(patience, left) * 1000), 1))
         return [wait] if self._waits == 1 else [wait, ("INFO", "replication")]
+
+    def _unanswered(self, indexes: list[int], replies: Sequence[Any]) -> list[int]:
+        """Take what came before the break: a pipeline of hundreds must not begin anew each time.
+
+        What is durable has nobody to confirm it.
+        """
+        count = end = 0
+        for index in indexes:
+            position = end + 1 + (self._open[index].asking is not None)
+            if position > len(replies) or self._requests[index].durable:
+                break
+            count, end = count + 1, position
+        if count:
+            self._answered(indexes[:count], list(replies[:end]))
+        return indexes[count:]
 
     def _broken(self, indexes: list[int], broken: Broken) -> None:
         fault = understand(broken.error)

@@ -173,7 +173,7 @@ class SyncDriver:
             except _CONNECTION_ERRORS as error:
                 connection.disconnect()
                 self._forget(trip.address)
-                return Broken(error, sent=True)
+                return Broken(error, sent=True, replies=replies)
         self._give_back(trip.address, connection)
         return replies
 

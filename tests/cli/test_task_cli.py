@@ -71,6 +71,7 @@ def test_ls_of_an_empty_state(cli: Cli, stored: Stored) -> None:
     assert empty.stdout == f"No aggregating tasks in queue '{stored.queue}', group 'g'.\n"
 
 
+@pytest.mark.broken_keys
 def test_ls_survives_garbage_and_escapes_it(cli: Cli, stored: Stored) -> None:
     """What is stored must not move the cursor of whoever looks at it."""
     stored.put(State.PENDING, "good", type="a\x1b[2Jb\nc", payload=b"\xff\xfe")

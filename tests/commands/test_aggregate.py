@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from taskflow.broker.command import Plain, same
-from taskflow.broker.commands.aggregate import Joined, group_names, join, ripe
+from taskflow.broker.commands.aggregate import Joined, Waiting, group_names, join, ripe
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.keys import queue_keys
 from taskflow.message.task_message import TaskMessage, unique_key
@@ -57,6 +57,9 @@ class Groups:
     def joined(self) -> TaskMessage:
         return TaskMessage(type="many", payload=b"{}", id="joined", queue=self.name, timeout=9)
 
+    def read(self, *ids: str) -> list[Waiting]:
+        return [Waiting(one, self.call("HGET", self.keys.task(one), "msg")) for one in ids]
+
 
 @pytest.fixture
 def groups(run: Run, queue: str) -> Groups:
@@ -80,7 +83,7 @@ def test_the_joined_task_takes_the_place_of_the_others_and_frees_their_locks(gro
     lock = unique_key(groups.name, "t", b"{}")
     groups.add("a", lock=lock)
     groups.add("b", "c")
-    command = join(groups.name, "g", groups.joined(), ["a", "b"])
+    command = join(groups.name, "g", groups.joined(), groups.read("a", "b"))
     assert groups.run(command) is Joined.JOINED
     assert groups.call("LRANGE", groups.keys.pending, 0, -1) == [b"joined"]
     assert groups.call("ZRANGE", groups.keys.group("g"), 0, -1) == [b"c"]
@@ -92,7 +95,8 @@ def test_the_joined_task_takes_the_place_of_the_others_and_frees_their_locks(gro
 
 def test_nothing_is_joined_when_one_of_them_has_gone(groups: Groups) -> None:
     groups.add("a", "b")
-    assert groups.run(join(groups.name, "g", groups.joined(), ["a", "gone"])) is Joined.CHANGED
+    tasks = [*groups.read("a"), Waiting("gone", b"")]
+    assert groups.run(join(groups.name, "g", groups.joined(), tasks)) is Joined.CHANGED
     assert groups.call("EXISTS", groups.keys.task("joined")) == 0
     assert groups.ripe(max_size=1) == ["a"]
 

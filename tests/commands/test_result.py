@@ -139,6 +139,7 @@ class TestGet:
 
         assert asyncio.run(wait()) == "done"
 
+    @pytest.mark.broken_keys
     def test_what_go_writes_is_found_by_looking(
         self, app: TaskFlow, worker: FakeWorker, raw: redis.Redis, while_waiting: Callable[..., None]
     ) -> None:
@@ -221,6 +222,7 @@ class TestGet:
         with pytest.raises(TaskFailed, match="no"):
             result.get(timeout=0)
 
+    @pytest.mark.broken_keys
     def test_a_task_that_nobody_knows_is_missing(self, app: TaskFlow, raw: redis.Redis) -> None:
         result = app.send("work")
         raw.delete(queue_keys(result.queue).task(result.id))
@@ -229,6 +231,7 @@ class TestGet:
             with pytest.raises(ResultMissing, match="does not know task"):
                 handle.get(timeout=LATE)
 
+    @pytest.mark.broken_keys
     def test_a_deleted_task_ends_the_wait(
         self, app: TaskFlow, raw: redis.Redis, while_waiting: Callable[..., None]
     ) -> None:
@@ -299,6 +302,7 @@ class TestLooks:
         with pytest.raises(ResultMissing):
             app.result("never-was").info()
 
+    @pytest.mark.broken_keys
     def test_unreadable_bytes_are_no_info_and_no_verdict(
         self, app: TaskFlow, raw: redis.Redis, queue: str
     ) -> None:

@@ -164,7 +164,7 @@ def test_dequeue_leases_to_the_owner(q: Queue) -> None:
     assert [one.id for one in taken] == ["a", "b"]
     assert q.state("a") == "active"
     fields = q.hash("a")
-    assert fields.keys() == {b"msg", b"state", b"owner"}
+    assert fields.keys() == {b"msg", b"state", b"owner", b"taken"}
     assert fields[b"owner"] == b"me"
     lease = float(q.call("ZSCORE", q.keys.lease, "a"))
     assert lease == int(lease)

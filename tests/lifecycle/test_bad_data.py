@@ -33,6 +33,7 @@ def test_unreadable_bytes_are_archived_as_they_are(
         assert b"DecodeError" in task[b"error"]
 
 
+@pytest.mark.broken_keys
 def test_an_id_without_a_hash_is_kept_aside_and_a_hash_without_an_id_stays(
     tasks: Any, worker: Any, raw: redis.Redis, queue: str
 ) -> None:

@@ -72,6 +72,7 @@ def test_a_task_whose_lease_or_place_is_gone_runs_on_and_only_once(
     assert check_queue(broker, stored.queue) == []
 
 
+@pytest.mark.broken_keys
 def test_everything_that_a_sweep_can_see_is_healed_and_work_goes_on(
     tasks: Any, worker: Callable[..., Any], ledger: Ledger, stored: Stored, broker: Broker, raw: redis.Redis
 ) -> None:

@@ -87,9 +87,9 @@ def test_hup_brings_new_code_and_interrupts_nothing(
     ) as process:
         running = answer.delay(2.0)
         wait_until(lambda: running.state is State.ACTIVE, description="it runs")
-        write(2)
+        write(22)  # another length: bytecode is taken for valid by size and whole second
         process.signal(signal.SIGHUP)
         process.wait_for_log("Restarting the child processes")
-        wait_until(lambda: answer.delay(0.0).get(10) == 2, description="the new code answers")
+        wait_until(lambda: answer.delay(0.0).get(10) == 22, description="the new code answers")
         assert running.get(10) == 1
     client.close()

@@ -374,7 +374,6 @@ class Queue(RuleBasedStateMachine):
 
     def _join(self, index: int) -> None:
         group, found, joined = self.joins.pop(index)
-        ids = [waiting.id for waiting in found]
         unread = [
             waiting.id
             for waiting in found
@@ -382,10 +381,10 @@ class Queue(RuleBasedStateMachine):
         ]
         if unread and "joined unread" in self.forgive:
             return
-        command = aggregate.join(self.place.name, group, joined, ids)
-        self.sent.append(Sent(command, lambda: self.model.join(group, joined, ids, resent=True)))
+        command = aggregate.join(self.place.name, group, joined, found)
+        self.sent.append(Sent(command, lambda: self.model.join(group, joined, found, resent=True)))
         reply = self.place.run(command)
-        self._same(reply, self.model.join(group, joined, ids))
+        self._same(reply, self.model.join(group, joined, found))
         assert reply is not Joined.JOINED or not unread, (
             f"{unread} were joined as they were, and not as they are"
         )

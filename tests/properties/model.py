@@ -84,6 +84,11 @@ class Model:
         fields = self.task(task_id)
         return fields.get("state") == b"active" and fields.get("owner") == owner.encode() and "msg" in fields
 
+    def has_taken(self, task_id: str, owner: str) -> bool:
+        """And nobody has rewritten its message since, as Go's recoverer does, which leaves the owner."""
+        fields = self.task(task_id)
+        return self.holds(task_id, owner) and fields["taken"] == fingerprint(fields["msg"]).encode()
+
     def group_keys(self) -> list[str]:
         """The keys of aggregation groups and of sets."""
         return sorted(key for key in self.store.keys if key.startswith(self.keys.group("")))
@@ -186,12 +191,13 @@ class Model:
     def dequeue(self, owner: str, token: str, count: int, *, resent: bool = False) -> list[Taken]:
         before, ids = self._records.get(owner, ("", []))
         if resent and before == token:
-            return [self._taken(task_id) for task_id in ids if self.holds(task_id, owner)]
+            return [self._taken(task_id) for task_id in ids if self.has_taken(task_id, owner)]
         if self.store.has(self.keys.paused):
             return []
         ids = [one for _ in range(count) if (one := self.store.run("RPOP", self.keys.pending)) is not None]
         for task_id in ids:
-            self._mark(task_id, "state", "active", "owner", owner, without=["pending_since"])
+            taken = fingerprint(self.task(task_id)["msg"])
+            self._mark(task_id, "state", "active", "owner", owner, "taken", taken, without=["pending_since"])
             self.store.zadd(self.keys.lease, About(time.time() + LEASE_SECONDS), task_id)
         if ids:
             self.store.lpush(self.keys.active, *ids)
@@ -213,7 +219,9 @@ class Model:
         )
 
     def held(self, owner: str) -> list[Taken]:
-        return [self._taken(one) for one in self.store.elements(self.keys.active) if self.holds(one, owner)]
+        return [
+            self._taken(one) for one in self.store.elements(self.keys.active) if self.has_taken(one, owner)
+        ]
 
     def extend(self, owner: str, tasks: Sequence[tuple[str, str]]) -> list[str]:
         """Returns what the owner does not hold any more."""
@@ -248,7 +256,7 @@ class Model:
         if verb is Verb.DONE:
             self._delete(task_id)
             return Written.WRITTEN
-        self._mark(task_id, "state", STATE_AFTER[verb], without=["owner"])
+        self._mark(task_id, "state", STATE_AFTER[verb], without=["owner", "taken"])
         if verdict.message:
             self._mark(task_id, "msg", verdict.message)
         if verdict.result:
@@ -314,11 +322,12 @@ class Model:
         now = time.time()
         recovered = []
         for task_id in self.store.ranked(self.keys.lease):
-            grace = 0 if "owner" in self.task(task_id) else FOREIGN_GRACE
+            owner = self.task(task_id).get("owner", b"").decode()
+            grace = 0 if owner and self.has_taken(task_id, owner) else FOREIGN_GRACE
             if self.store.scores(self.keys.lease)[task_id] + grace <= now:
                 self.store.rpush(self.keys.pending, task_id)
                 self.store.hincrby(self.keys.task(task_id), "recoveries", 1)
-                self._mark(task_id, "state", "pending", without=["owner"])
+                self._mark(task_id, "state", "pending", without=["owner", "taken"])
                 recovered.append(task_id)
         for task_id in recovered:
             self._leave_active(task_id)
@@ -364,11 +373,16 @@ class Model:
             return []
         return [Waiting(task_id, self.task(task_id)["msg"]) for task_id in self.store.ranked(key)[:most]]
 
-    def join(self, group: str, message: TaskMessage, ids: Sequence[str], *, resent: bool = False) -> Joined:
+    def join(
+        self, group: str, message: TaskMessage, tasks: Sequence[Waiting], *, resent: bool = False
+    ) -> Joined:
+        ids = [one.id for one in tasks]
         key = self.keys.group(group)
         if self.store.has(self.keys.task(message.id)):
             return Joined.ALREADY_JOINED if resent else Joined.CHANGED
         if not set(ids) <= self.store.scores(key).keys():
+            return Joined.CHANGED
+        if any(self.task(one.id)["msg"] != one.message for one in tasks):
             return Joined.CHANGED
         self._mark(message.id, "msg", message.encode(), "state", "pending", "pending_since", nanoseconds())
         self._wait_at_the_end([message.id])

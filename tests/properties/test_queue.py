@@ -14,7 +14,7 @@ from tests.properties.place import Place
 
 pytestmark = pytest.mark.timeout(0)
 
-GAPS = frozenset({"taken again", "stale owner", "run twice", "joined unread"})
+GAPS = frozenset({"taken again"})
 """What is known, by the stories of test_gaps.py, and not looked for here."""
 
 

@@ -64,7 +64,10 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "dequeue": lambda: dequeue.dequeue(QUEUE, OWNER, "token", 20),
     "ripe": lambda: aggregate.ripe(QUEUE, "g", grace=1, max_delay=2, max_size=3),
     "join": lambda: aggregate.join(
-        QUEUE, "g", TaskMessage(type="t", payload=None, id="j", queue=QUEUE, timeout=1), ["a", "b"]
+        QUEUE,
+        "g",
+        TaskMessage(type="t", payload=None, id="j", queue=QUEUE, timeout=1),
+        [aggregate.Waiting("a", b"1"), aggregate.Waiting("b", b"2")],
     ),
     "held": lambda: dequeue.held(QUEUE, OWNER),
     "extend": lambda: dequeue.extend(QUEUE, OWNER, [("a", "0" * 40), ("b", "1" * 40)]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from hashlib import sha1
 from typing import Any
 
 from ...message.task_message import TaskMessage
@@ -61,7 +62,7 @@ def _waiting(reply: list[Any]) -> list[Waiting]:
     ]
 
 
-def join(queue: str, group: str, message: TaskMessage, ids: Sequence[str]) -> Command[Joined]:
+def join(queue: str, group: str, message: TaskMessage, tasks: Sequence[Waiting]) -> Command[Joined]:
     """Put `message` in the place of these tasks of a group."""
     keys = queue_keys(queue)
     return Command(
@@ -71,9 +72,16 @@ def join(queue: str, group: str, message: TaskMessage, ids: Sequence[str]) -> Co
             keys.groups,
             keys.pending,
             keys.task(message.id),
-            *(keys.task_prefix + task_id for task_id in ids),
+            *(keys.task_prefix + task.id for task in tasks),
         ],
-        [0, group, message.id, message.encode(), keys.unique_prefix, *ids],
+        [
+            0,
+            group,
+            message.id,
+            message.encode(),
+            keys.unique_prefix,
+            *(part for task in tasks for part in (task.id, sha1(task.message).hexdigest())),
+        ],
         Joined,
         keys.slot,
         resend_flag=0,

@@ -20,8 +20,8 @@ if resent == '1' then
     if readable and type(record) == 'table' and record[1] == token then
       for index = 2, #record do
         local id = record[index]
-        local fields = read_task(task_prefix .. id, 'msg', 'state', 'owner', 'crashes', 'recoveries', 'first_failed_at')
-        if fields[2] == 'active' and fields[3] == owner then
+        local fields = read_task(task_prefix .. id, 'msg', 'state', 'owner', 'crashes', 'recoveries', 'first_failed_at', 'taken')
+        if fields[2] == 'active' and fields[3] == owner and (not fields[7] or redis.sha1hex(fields[1] or '') == fields[7]) then
           answer[#answer + 1] = id
           answer[#answer + 1] = fields[1]
           answer[#answer + 1] = fields[4] or '0'
@@ -49,7 +49,7 @@ for _, id in ipairs(ids) do
     answer[3] = answer[3] + 1
   elseif fields[2] ~= 'active' or not (taking[id] or redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
     taking[id] = true
-    redis.call('HSET', task, 'state', 'active', 'owner', owner)
+    redis.call('HSET', task, 'state', 'active', 'owner', owner, 'taken', redis.sha1hex(fields[1]))
     redis.call('HDEL', task, 'pending_since')
     held[#held + 1] = id
     record[#record + 1] = id

@@ -44,7 +44,7 @@ for arg = item_argv_from, #ARGV, 8 do
       redis.call('DEL', task)
       processed_count = processed_count + 1
     else
-      redis.call('HDEL', task, 'owner')
+      redis.call('HDEL', task, 'owner', 'taken')
       if message ~= '' then redis.call('HSET', task, 'msg', message) end
       if result ~= '' then redis.call('HSET', task, 'result', result) end
       redis.call('HSET', task, 'state', settled[verb])

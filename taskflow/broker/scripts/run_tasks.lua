@@ -10,7 +10,7 @@
 -- @include places
 local time = redis.call('TIME')
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
-local replies, waiting = {}, {}
+local replies, waiting, moved = {}, {}, {}
 for index = id_argv_from, #ARGV do
   local id, task = ARGV[index], KEYS[task_keys_from + index - id_argv_from]
   local fields = redis.call('HMGET', task, 'msg', 'state', 'group')
@@ -19,7 +19,7 @@ for index = id_argv_from, #ARGV do
     reply = 0
   elseif state == 'active' and held(id) then
     reply = resent == '1' and 2 or -1
-  elseif state == 'pending' and redis.call('LPOS', pending, id) then
+  elseif state == 'pending' and (moved[id] or redis.call('LPOS', pending, id)) then
     reply = resent == '1' and 2 or -2
   elseif state == 'aggregating' and not leave_group(id, fields[3]) and set_of(id) then
     reply = -3
@@ -32,6 +32,7 @@ for index = id_argv_from, #ARGV do
     redis.call('HDEL', task, 'owner')
     redis.call('HSET', task, 'state', 'pending', 'pending_since', since)
     waiting[#waiting + 1] = id
+    moved[id] = true
   end
   replies[#replies + 1] = reply
 end

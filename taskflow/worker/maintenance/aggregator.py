@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,6 +11,7 @@ import msgspec
 from ...broker.aio import AsyncBroker
 from ...broker.commands.aggregate import Joined, Waiting, group_names, join, ripe
 from ...errors import DecodeError
+from ...message.ids import new_id
 from ...message.task_message import TaskMessage
 from ...pipe.frames import Aggregation
 from ..service import TIMEOUT, Service
@@ -19,7 +19,6 @@ from ..service import TIMEOUT, Service
 logger = logging.getLogger("taskflow.worker")
 
 PERIOD = 1.0
-_NAMESPACE = uuid.UUID("5b1e1c1e-8a52-4b0a-9d59-0a5a3ce7b9d4")
 
 
 class Aggregator(Service):
@@ -51,8 +50,7 @@ class Aggregator(Service):
         command = ripe(self._queue, group, grace=rule.grace, max_delay=rule.max_delay, max_size=rule.max_size)
         while waiting := await self._broker.run(command, TIMEOUT):
             message = joined(self._template, self._queue, group, waiting)
-            ids = [one.id for one in waiting]
-            if await self._broker.run(join(self._queue, group, message, ids), TIMEOUT) is Joined.CHANGED:
+            if await self._broker.run(join(self._queue, group, message, waiting), TIMEOUT) is Joined.CHANGED:
                 # Looked at again in the next round, not at once: what stands in the way may stay for a while.
                 return
             logger.info(
@@ -65,15 +63,15 @@ class Aggregator(Service):
 
 
 def joined(template: TaskMessage, queue: str, group: str, waiting: Sequence[Waiting]) -> TaskMessage:
-    """The task that takes the place of others (pure).
+    """The task that takes the place of others.
 
-    Its id follows from theirs, so a repetition after a lost reply is recognised.
+    Its id is new: one that follows from theirs would be taken when the same ids gather once more. A repetition after a lost
+    reply is the same command, with the same id.
     """
-    name = "\0".join([queue, group, *(one.id for one in waiting)])
     arguments = {"group": group, "items": [item(one) for one in waiting]}
     return replace(
         template,
-        id=str(uuid.uuid5(_NAMESPACE, name.encode("utf-8", "surrogateescape").decode("latin-1"))),
+        id=new_id(),
         queue=queue,
         payload=msgspec.json.encode(arguments),
     )
