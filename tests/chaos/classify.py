@@ -11,6 +11,9 @@ from .ledger import Entry
 SLACK = 2.0
 """Seconds for which an end is still "in flight": its verdict may not have been written and replicated yet."""
 
+LONG_SLACK = 15.0
+"""The same where replies are lost or servers are away: two socket timeouts, and a promotion."""
+
 
 @dataclass(slots=True)
 class Story:

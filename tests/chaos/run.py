@@ -14,7 +14,18 @@ from taskflow.broker.commands.dequeue import LEASE_SECONDS
 from taskflow.broker.keys import queue_keys
 
 from . import tuning
-from .classify import Story, Strike, acknowledged_during, classify, gather, strikes_in, unexplained
+from .classify import (
+    LONG_SLACK,
+    SLACK,
+    Story,
+    Strike,
+    acknowledged_during,
+    classify,
+    gather,
+    overtaken,
+    strikes_in,
+    unexplained,
+)
 from .fleet import Fleet, Producers, WorkerOptions
 from .ledger import PRODUCER, STRIKE, Entry, Ledger, read
 from .nemeses import ALL, Nemesis, World
@@ -247,7 +258,8 @@ class Running:
         report.failed, report.unknown = classified.failed, classified.unknown
         for name in ("lost", "doubled", "unexpected", "recovered", "contradicted", "archived", "repeated"):
             setattr(report, name, list(getattr(classified, name)))
-        report.unexplained = list(unexplained(classified.repeated, stories, strikes))
+        slack = LONG_SLACK if any(nemesis.delays_verdicts for nemesis in self.nemeses) else SLACK
+        report.unexplained = list(unexplained(classified.repeated, stories, strikes, slack))
         report.errors = dict(
             Counter(e.detail for e in entries if e.kind in PRODUCER and e.kind in ("fail", "unknown"))
         )
@@ -276,10 +288,11 @@ class Running:
                 broken.append(
                     f"{len(early)} durable calls returned while no replica could confirm: {early[:5]}"
                 )
-        paused = self.report.strikes.get("worker-pause", 0)
-        if paused and not self.report.refused:
+        pauses = [strike for strike in strikes if strike.name == "worker-pause"]
+        late = sum(overtaken(story, pauses) for story in stories.values())
+        if late and not self.report.refused:
             broken.append(
-                f"a worker was paused over its leases {paused} times, and no late verdict was refused"
+                f"{late} tasks were taken over from a paused worker, and no late verdict was refused"
             )
         return broken
 

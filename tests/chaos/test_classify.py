@@ -11,6 +11,7 @@ from .classify import (
     gather,
     in_flight,
     longest_gap,
+    overtaken,
     strikes_in,
     unexplained,
 )
@@ -117,6 +118,14 @@ def test_a_blow_explains_only_what_was_in_flight() -> None:
 def test_acknowledged_during_knows_queue_and_settling() -> None:
     stories = gather(entries("invoke a 1 - q\nok a 6\ninvoke b 1 - other\nok b 6\ninvoke c 1 - q\nok c 5.1"))
     assert acknowledged_during(stories, [Strike("replica-pause", 5, 8, "q")], settle=0.5) == ("a",)
+
+
+def test_a_verdict_that_comes_after_another_attempt_is_late() -> None:
+    story = gather(entries("start t 10 a\nstart t 20 b\nend t 21 b\nend t 25.1 a"))["t"]
+    assert overtaken(story, [Strike("worker-pause", 11, 25)])
+    assert not overtaken(story, [Strike("worker-pause", 22, 25)]), "nobody had taken over during that pause"
+    in_time = gather(entries("start t 10 a\nend t 10.5 a\nstart t 20 b\nend t 21 b"))["t"]
+    assert not overtaken(in_time, [Strike("worker-pause", 11, 25)]), "it had ended before the pause"
 
 
 def test_longest_gap_counts_from_and_to_the_borders() -> None:

@@ -165,20 +165,37 @@ def _function_of(thread: threading.Thread) -> str:
 
 def owners_of(connections: Iterable[dict[str, Any]]) -> dict[int, int]:
     """The process at the other end of each connection to a server of this host, by the connection's id. Slow."""
-    ports = {int(one["id"]): int(str(one["addr"]).rpartition(":")[2]) for one in connections}
-    inodes = _sockets_by_port(set(ports.values()))
+    ends = {int(one["id"]): (_port(one["addr"]), _port(one["laddr"])) for one in connections}
+    inodes = _sockets_by_ends(set(ends.values()))
     owners = _owners_of_sockets(set(inodes.values()))
-    return {one: owners[inodes[port]] for one, port in ports.items() if inodes.get(port) in owners}
+    return {one: owners[inodes[end]] for one, end in ends.items() if inodes.get(end) in owners}
 
 
-def _sockets_by_port(ports: set[int]) -> dict[int, str]:
+def _port(address: object) -> int:
+    return int(str(address).rpartition(":")[2])
+
+
+def _sockets_by_ends(ends: set[tuple[int, int]]) -> dict[tuple[int, int], str]:
+    """By both ports: one of a client's may be in use towards several servers."""
     found = {}
     with open("/proc/net/tcp") as table:
         for line in table.readlines()[1:]:
             fields = line.split()
-            port = int(fields[1].rpartition(":")[2], 16)
-            if port in ports:
-                found[port] = fields[9]
+            end = (int(fields[1].rpartition(":")[2], 16), int(fields[2].rpartition(":")[2], 16))
+            if end in ends:
+                found[end] = fields[9]
+    return found
+
+
+def idle_sockets(drivers: Iterable[Any]) -> set[str]:
+    """The open files that are idle connections of these drivers."""
+    found = set()
+    for driver in drivers:
+        for pool in list(driver._pools.values()):
+            for connection in list(pool):
+                with contextlib.suppress(OSError, AttributeError):
+                    number = connection._sock.fileno()
+                    found.add(f"{number} -> {os.readlink(f'/proc/self/fd/{number}')}")
     return found
 
 

@@ -66,6 +66,8 @@ class Nemesis(ABC):
     hurts_servers: ClassVar[bool] = False
     kills_attempts: ClassVar[bool] = False
     """Whether a task that is running may be cut off, or its verdict be lost."""
+    delays_verdicts: ClassVar[bool] = False
+    """Whether a verdict may wait for the server long after its task has ended."""
     ends_leases: ClassVar[bool] = False
     """Whether a task may have to wait for the end of its lease."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -20,6 +21,7 @@ class _Server(Nemesis):
 
     hurts_servers = True
     kills_attempts = True
+    delays_verdicts = True
     ends_leases = True
     pause = (5.0, 10.0)
 
@@ -151,7 +153,8 @@ class ScriptFlush(Nemesis):
 
     def strike(self) -> None:
         for port in self.world.target.masters().values():
-            ask(port, "SCRIPT", "FLUSH", "SYNC")
+            with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):  # another nemesis has it
+                ask(port, "SCRIPT", "FLUSH", "SYNC")
 
 
 class ClientKill(Nemesis):
@@ -163,7 +166,9 @@ class ClientKill(Nemesis):
 
     def strike(self) -> None:
         ports = sorted(self.world.target.masters().values())
-        ask(self.rng.choice(ports), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        if ports:
+            with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
+                ask(self.rng.choice(ports), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
 
 class MemoryFull(Nemesis):

@@ -7,6 +7,8 @@ from .base import Nemesis
 
 
 class _Network(Nemesis):
+    delays_verdicts = True
+
     def below_lease(self, shortest: float, longest: float) -> float:
         """A duration that lets no lease run out: they are extended six times in their length."""
         return self.rng.uniform(min(shortest, self.world.lease / 4), min(longest, self.world.lease / 2))
