@@ -15,6 +15,7 @@ from .app import Declaration, TaskFlow
 from .context import CurrentTask, current_task
 from .errors import Reject, Retry
 from .options import Options
+from .partitions import QueueOptions
 from .result import AsyncResult, ResultInfo
 from .states import State
 from .task import AsyncTask, MapItem, MapResult, Task
@@ -27,6 +28,7 @@ __all__ = [
     "MapItem",
     "MapResult",
     "Options",
+    "QueueOptions",
     "Reject",
     "ResultInfo",
     "Retry",

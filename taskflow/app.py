@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
@@ -30,6 +30,7 @@ from .errors import (
 from .message.ids import check_queue_name, check_task_id, check_task_name
 from .message.seal import Seal
 from .options import DEFAULT_QUEUE, Options, TaskOptions, merge
+from .partitions import QueueOptions, check_own_queue, check_queues, partition_name
 from .result import AsyncResult
 from .retry import RetryPolicy
 from .task import AsyncTask, BaseTask, Task
@@ -126,6 +127,8 @@ class TaskFlow:
             them decrypts. Without it `TASKFLOW_ENCRYPTION_KEYS`. Needs the extra `crypto`.
         error_text: keep the text of a task's exceptions as its error, for `TaskFailed` and the tools; False
             keeps the exception's type only. (Logs never have the text.)
+        queues: options of queues by name, as `{"images": {"partitions": 6}}`: that queue's tasks are spread over six key
+            slots, so over several nodes of a cluster. See docs/partitions.md.
         **defaults: options for every task, such as `queue`, `max_retries`, `retention`, `enqueue_timeout`.
 
     Attributes:
@@ -135,7 +138,7 @@ class TaskFlow:
 
     Raises:
         InvalidBrokerURL: the URL cannot be understood.
-        InvalidOption: a key is too short, or given twice.
+        InvalidOption: a key is too short, or given twice; or a queue cannot have so many partitions.
 
     Example:
         >>> from taskflow import TaskFlow
@@ -161,6 +164,7 @@ class TaskFlow:
         signing_keys: Sequence[str | bytes] | None = None,
         encryption_keys: Sequence[str | bytes] | None = None,
         error_text: bool = True,
+        queues: Mapping[str, QueueOptions] | None = None,
         **defaults: Unpack[Options],
     ) -> None:
         if isinstance(max_payload, bool) or not isinstance(max_payload, int) or max_payload < 2:
@@ -173,6 +177,11 @@ class TaskFlow:
         self.eager = eager
         self.eager_propagates = eager_propagates
         self.error_text = error_text
+        self.partitions = check_queues(queues)
+        """The number of partitions, by the names of the queues that were given options."""
+        for queue, count in self.partitions.items():
+            check_queue_name(queue)
+            check_queue_name(partition_name(queue, count - 1))
         self.seal = Seal.of(
             signing_keys,
             encryption_keys,
@@ -327,7 +336,7 @@ class TaskFlow:
             >>> app.aggregate(send_many, grace=10, max_size=100)
             >>> send.options(group="digest").delay(to=1)           # doctest: +SKIP
         """
-        queue = check_queue_name(queue or into.queue)
+        queue = check_own_queue(check_queue_name(queue or into.queue))
         if self.seal is not None:
             raise ConfigurationError(
                 "with signing or encryption keys groups cannot be aggregated: the worker process, which joins them, has no keys"

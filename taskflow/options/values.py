@@ -13,6 +13,7 @@ from typing import Any
 
 from taskflow.errors import InvalidOption
 from taskflow.message.ids import check_group_name, check_headers, check_queue_name, check_task_id
+from taskflow.partitions import check_own_queue
 
 RESERVED_HEADERS = "taskflow-"
 """Headers that begin so are ours."""
@@ -106,7 +107,7 @@ def _type_name(value: object) -> str:
 
 
 PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
-    "queue": lambda _, value: check_queue_name(value),
+    "queue": lambda _, value: check_own_queue(check_queue_name(value)),
     "delay": _seconds,
     "eta": _moment,
     "timeout": _positive_whole_seconds,

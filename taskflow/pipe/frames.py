@@ -79,6 +79,7 @@ class Hello(msgspec.Struct, tag="hello", frozen=True):
     tasks: list[TaskFacts]
     pid: int
     aggregations: list[Aggregation] = []
+    partitions: dict[str, int] = {}
 
 
 class ImportFailed(msgspec.Struct, tag="failed", frozen=True):

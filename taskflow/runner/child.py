@@ -160,7 +160,12 @@ def hello(app: TaskFlow) -> frames.Hello:
         for rule in app.aggregations.values()
     ]
     return frames.Hello(
-        app=app.name, broker=app.broker_url, tasks=tasks, pid=os.getpid(), aggregations=aggregations
+        app=app.name,
+        broker=app.broker_url,
+        tasks=tasks,
+        pid=os.getpid(),
+        aggregations=aggregations,
+        partitions=app.partitions,
     )
 
 
