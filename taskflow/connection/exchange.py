@@ -25,7 +25,7 @@ LONGEST_PAUSE = 0.5
 REDIRECTS_AT_ONCE = 5
 
 FIRST_WAIT = 0.3
-"""Seconds that a durable write waits for a replica before it asks whether there is one ..."""
+"""Seconds that a durable write waits for a replica before it asks whether there is one, and again with the question ..."""
 
 LATER_WAIT = 1.0
 """... and at each further try. Well under a socket's timeout."""
@@ -130,7 +130,8 @@ class Exchange:
         self._results: list[Any] = [None] * len(requests)
         self._open: dict[int, _Attempt] = {index: _Attempt() for index in range(len(requests))}
         self._trouble: Fault | None = None
-        self._waits = 0
+        self._calm = True
+        self._unconfirmed = 0
 
     def run(self) -> Generator[Step, Any, list[Any]]:
         """Yield steps until every request has a value or a `BrokerError`; return them in the order of the
@@ -144,6 +145,7 @@ class Exchange:
                 break
             if self._trouble is None:
                 continue
+            self._calm = False
             wait = pause * random.uniform(0.5, 1.0)
             if self._clock() + wait >= self._deadline:
                 self._give_up()
@@ -160,11 +162,12 @@ class Exchange:
             return
         trips = [self._trip(address, indexes) for address, indexes in routes.items()]
         answers = yield Trips(trips)
-        for indexes, answer in zip(routes.values(), answers, strict=True):
+        for (address, indexes), answer in zip(routes.items(), answers, strict=True):
             if isinstance(answer, Broken):
-                self._broken(self._unanswered(indexes, answer.replies), answer)
+                self._topology.alone.discard(address)
+                self._broken(self._unanswered(address, indexes, answer.replies), answer)
             else:
-                self._answered(indexes, answer)
+                self._answered(address, indexes, answer)
 
     def _routes(self) -> dict[Address, list[int]]:
         routes: dict[Address, list[int]] = {}
@@ -186,23 +189,28 @@ class Exchange:
                 wires.append(("ASKING",))
             wires.append(self._requests[index].wire(full=attempt.full, resent=attempt.resent))
         if any(self._requests[index].durable for index in indexes):
-            wires += self._confirmation()
+            wires += self._confirmation(address)
         return Trip(address, wires)
 
-    def _confirmation(self) -> list[Wire]:
+    def _confirmation(self, address: Address) -> list[Wire]:
         """Ask how many replicas have what this connection wrote. It must go down the same connection: on any
         other, WAIT has nothing to wait for and says yes.
 
-        Once no replica has answered, ask too whether there is one.
+        Once something went wrong, ask too whether there is one. Where there was none the last time, WAIT would
+        only pass its time, for each call anew: there the question alone is asked. (It is never the first one on a
+        node: a master that was stopped, replaced, and goes on has no replica either, for the moment until it hears
+        of it.)
         """
-        self._waits += 1
-        patience = FIRST_WAIT if self._waits == 1 else LATER_WAIT
+        ask: Wire = ("INFO", "replication")
+        if address in self._topology.alone:
+            return [ask]
+        patience = FIRST_WAIT if self._unconfirmed < 2 else LATER_WAIT
         # Its answer has to come before the deadline, or nobody would know what was missing.
         left = max(self._deadline - self._clock(), 0.0) / 2
         wait: Wire = ("WAIT", 1, max(int(min(patience, left) * 1000), 1))
-        return [wait] if self._waits == 1 else [wait, ("INFO", "replication")]
+        return [wait] if self._calm else [wait, ask]
 
-    def _unanswered(self, indexes: list[int], replies: Sequence[Any]) -> list[int]:
+    def _unanswered(self, address: Address, indexes: list[int], replies: Sequence[Any]) -> list[int]:
         """Take what came before the break: a pipeline of hundreds must not begin anew each time.
 
         What is durable has nobody to confirm it.
@@ -214,7 +222,7 @@ class Exchange:
                 break
             count, end = count + 1, position
         if count:
-            self._answered(indexes[:count], list(replies[:end]))
+            self._answered(address, indexes[:count], list(replies[:end]))
         return indexes[count:]
 
     def _broken(self, indexes: list[int], broken: Broken) -> None:
@@ -232,19 +240,30 @@ class Exchange:
                 )
         self._trouble = Fault(Remedy.WAIT, fault.text)
 
-    def _answered(self, indexes: list[int], replies: list[Any]) -> None:
+    def _answered(self, address: Address, indexes: list[int], replies: list[Any]) -> None:
         position = 0
         values = []
         for index in indexes:
             position += self._open[index].asking is not None
             values.append(replies[position])
             position += 1
-        replicas = _replicas(replies[position:])
+        replicas = self._replicas(address, replies[position:])
         for index, value in zip(indexes, values, strict=True):
             if self._requests[index].durable and not isinstance(value, Exception):
                 self._settle_durable(index, value, replicas)
             else:
                 self._settle_reply(index, value)
+
+    def _replicas(self, address: Address, replies: Sequence[Any]) -> int | Exception | None:
+        """How many replicas have what was written, as `replicas_said`; what it says of the node is remembered."""
+        replicas = replicas_said(replies)
+        if replicas is None:
+            self._unconfirmed += 1
+        if replies and replicas == 0:
+            self._topology.alone.add(address)
+        elif replies:
+            self._topology.alone.discard(address)
+        return replicas
 
     def _settle_durable(self, index: int, reply: Any, replicas: int | Exception | None) -> None:
         if isinstance(replicas, Exception):
@@ -318,15 +337,16 @@ class Exchange:
         return f"no answer from the broker ({seeds}) in time: {detail}; {hint}"
 
 
-def _replicas(replies: list[Any]) -> int | Exception | None:
-    """What WAIT (and INFO) said: how many replicas have the write; 0 when there are none; None: not known yet."""
+def replicas_said(replies: Sequence[Any]) -> int | Exception | None:
+    """What WAIT, INFO, or both said: how many replicas have the write; 0: there are none; None: not known yet."""
     if not replies:
         return 0
-    if isinstance(replies[0], Exception):
-        return replies[0]
-    if replies[0] > 0:
-        return int(replies[0])
-    if len(replies) > 1 and isinstance(replies[1], bytes) and b"state=online" not in replies[1]:
+    first, last = replies[0], replies[-1]
+    if isinstance(first, Exception):
+        return first
+    if isinstance(first, int) and first > 0:
+        return first
+    if isinstance(last, bytes) and b"state=online" not in last:
         return 0
     return None
 

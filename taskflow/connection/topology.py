@@ -37,6 +37,8 @@ class Topology:
         self.generation = 0
         self.problem = ""
         """Why the last node that was asked about the topology did not answer."""
+        self.alone: set[Address] = set()
+        """Nodes that had no replica online when they were last asked."""
         self._owners: list[Address | None] = [None] * SLOTS
         self._masters: list[Address] = []
 

@@ -241,3 +241,68 @@ def test_a_write_that_no_replica_confirms_is_no_success() -> None:
     (value,) = play.run(Ask(durable=True))
     assert isinstance(value, BrokerUnavailable)
     assert "on no replica" in str(value)
+
+
+NOBODY = b"role:master\r\nconnected_slaves:0\r\n"
+ONLINE = b"role:master\r\nslave0:ip=1,port=2,state=online,offset=5,lag=0\r\n"
+
+
+def test_a_node_without_replicas_is_not_waited_for_again() -> None:
+    """Each durable call after a fail-over cost two WAITs in vain, 1.3 s, until the dead node was back."""
+    topology = cluster()
+    asked: list[list[str]] = []
+
+    def answer(trip: Any, _: int) -> list[Any]:
+        words = [wire[0] for wire in trip.wires]
+        asked.append(words)
+        return [{"ask": "done", "WAIT": 0, "INFO": NOBODY}[word] for word in words]
+
+    for _ in range(2):
+        assert Play(topology, answer).run(Ask(durable=True)) == [Confirmed(("value", "done"), 0)]
+    assert asked == [["ask", "WAIT"], ["ask", "WAIT", "INFO"], ["ask", "INFO"]]
+
+
+def test_a_replica_that_is_back_is_waited_for() -> None:
+    topology = cluster()
+    topology.alone.add(A)
+    answers = iter([["done", ONLINE], ["done", 1, ONLINE]])
+    play = Play(topology, lambda *_: next(answers))
+    assert play.run(Ask(durable=True)) == [Confirmed(("value", "done"), 1)]
+    wires = [step.trips[0].wires for step in play.steps if isinstance(step, Trips)]
+    assert [[wire[0] for wire in each] for each in wires] == [["ask", "INFO"], ["ask", "WAIT", "INFO"]]
+    assert not topology.alone
+
+
+def test_a_node_that_took_over_is_asked_at_once_whether_it_has_a_replica() -> None:
+    """It has never seen the script, and nobody confirms: one short WAIT, not a long one for each of the two."""
+    topology = cluster()
+
+    def answer(trip: Any, turn: int) -> Any:
+        if turn == 0:
+            topology.set_slots([(0, 16383, B)])
+            return Broken(redis_errors.ConnectionError("refused"), sent=False)
+        words = [wire[0] for wire in trip.wires]
+        done = "done" if trip.wires[0][1] else error("NOSCRIPT No matching script.")
+        return [{"ask": done, "WAIT": 0, "INFO": NOBODY}[word] for word in words]
+
+    play = Play(topology, answer)
+    assert play.run(Ask(durable=True)) == [Confirmed(("value", "done"), 0)]
+    waits = [
+        wire
+        for step in play.steps
+        if isinstance(step, Trips)
+        for wire in step.trips[0].wires
+        if wire[0] == "WAIT"
+    ]
+    assert waits == [("WAIT", 1, 300), ("WAIT", 1, 300)], "one to the dead node, one to its successor"
+
+
+def test_a_node_that_broke_off_is_waited_for_again() -> None:
+    """It was alone; who knows what it is now. A stopped master that goes on must not pass for one without replica."""
+    topology = cluster()
+    topology.alone.add(A)
+    breaks = Broken(redis_errors.TimeoutError("no answer"), sent=True)
+    play = Play(topology, lambda _, turn: breaks if turn == 0 else ["done", 1, ONLINE])
+    assert play.run(Ask(durable=True)) == [Confirmed(("value", "done"), 1)]
+    wires = [step.trips[0].wires for step in play.steps if isinstance(step, Trips)]
+    assert [wire[0] for wire in wires[1]] == ["ask", "WAIT", "INFO"]
