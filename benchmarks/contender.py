@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -165,7 +167,11 @@ class Program(Contender):
 
     def environment(self, place: Place) -> dict[str, str]:
         """What its programs see besides our own environment."""
-        return place.environment()
+        seen = place.environment()
+        if self.interpreter == sys.executable:
+            # Its library is this very tree, also where another one is installed.
+            seen["PYTHONPATH"] += os.pathsep + str(PROGRAMS.parents[1])
+        return seen
 
     def client_command(self) -> list[str]:
         """How its client is started; the action follows."""

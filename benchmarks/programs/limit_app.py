@@ -10,7 +10,6 @@ learnt from taskflow's builders, by an example; what is the same for all tasks i
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -39,7 +38,7 @@ UNDER_WAY = int(os.environ.get("LIMIT_UNDER_WAY", "1"))
 PENDING = f"asynq:{{{side.QUEUE}}}:pending"
 
 _A, _B = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
-_SHA = "b" * 40
+_RECEIPT = "b" * 40
 
 
 def connect() -> Connection:
@@ -74,21 +73,21 @@ class Template:
         self._item_args = [_split(word) for word in two.args[-args:]]
 
     def words(self, items: Iterable[tuple[bytes, bytes]]) -> list[Any]:
-        """The call for these items: the id of each, and the SHA-1 of its message where the script wants that."""
+        """The call for these items: the id of each, and its receipt where the script wants that."""
         keys, args = self._keys.copy(), self._args.copy()
         for id_, sha in items:
             for head, rest in self._item_keys:
                 keys.append(head + id_ + rest)
             for head, rest in self._item_args:
-                args.append(head if rest is None else head + id_ + rest if head is not _SHA else sha)
+                args.append(head if rest is None else head + id_ + rest if head is not _RECEIPT else sha)
         return ["EVALSHA", self._sha, len(keys), *keys, *args]
 
 
 def _split(word: Any) -> tuple[Any, Any]:
     """A word in two parts between which the id belongs; one that is the same for every task stays whole."""
     data = word.encode() if isinstance(word, str) else word
-    if word == _SHA:
-        return _SHA, b""
+    if word == _RECEIPT:
+        return _RECEIPT, b""
     if isinstance(data, bytes) and _B.encode() in data:
         head, rest = data.split(_B.encode())
         return head, rest
@@ -151,30 +150,30 @@ class Worker:
     def __init__(self) -> None:
         self.taking = threading.Lock()
         connection = connect()
-        teach(connection, dequeue(side.QUEUE, "", "", 1), finish(side.QUEUE, "", [], 0))
+        teach(connection, dequeue(side.QUEUE, "", "", 1), finish(side.QUEUE, [], 0))
         connection.disconnect()
 
     def run(self) -> None:
         connection = connect()
         owner = f"limit:{os.getpid()}:{threading.get_ident()}"
-        one, other = Verdict(_A, Verb.DONE, "a" * 40), Verdict(_B, Verb.DONE, _SHA)
+        one, other = Verdict(_A, Verb.DONE, "a" * 40), Verdict(_B, Verb.DONE, _RECEIPT)
         now = time.time()
-        done = Template(finish(side.QUEUE, owner, [one], now), finish(side.QUEUE, owner, [one, other], now))
+        done = Template(finish(side.QUEUE, [one], now), finish(side.QUEUE, [one, other], now))
         while True:
             with self.taking:
                 taken = self.take(connection, owner)
-            for _, data in taken:
+            for _, data, _ in taken:
                 message = Wire.FromString(data)
                 TASKS[message.type](**(json.loads(message.payload) if message.payload else {}))
-            call(connection, *done.words((id_, hashlib.sha1(data).hexdigest()) for id_, data in taken))
+            call(connection, *done.words((id_, receipt) for id_, _, receipt in taken))
 
-    def take(self, connection: Connection, owner: str) -> list[tuple[bytes, bytes]]:
+    def take(self, connection: Connection, owner: str) -> list[tuple[bytes, bytes, str]]:
         command = dequeue(side.QUEUE, owner, uuid.uuid4().hex, TAKE)
         words = command.wire(full=False, resent=False)
         while True:
             tasks = command.parse(call(connection, *words)).tasks
             if tasks:
-                return [(task.id.encode(), task.message) for task in tasks]
+                return [(task.id.encode(), task.message, task.receipt) for task in tasks]
             call(connection, "BLMOVE", PENDING, PENDING, "RIGHT", "RIGHT", WAIT)
 
 

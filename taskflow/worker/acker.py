@@ -19,8 +19,6 @@ from .holdings import Held, Holdings
 
 logger = logging.getLogger("taskflow.worker")
 
-_HANDED_BACK = frozenset({Verb.REQUEUE, Verb.REQUEUE_CRASHED})
-
 _VERBS = {verb.value: verb for verb in Verb}
 
 TIMEOUT = 30.0
@@ -43,27 +41,18 @@ class Acker:
 
     Args:
         broker: where to.
-        owner: whose leases they are.
         holdings: what is held; a task leaves it when its verdict is written or refused.
         clock: the server's time.
     """
 
-    def __init__(self, broker: AsyncBroker, owner: str, holdings: Holdings, clock: ServerClock) -> None:
+    def __init__(self, broker: AsyncBroker, holdings: Holdings, clock: ServerClock) -> None:
         self._broker = broker
-        self._owner = owner
         self._holdings = holdings
         self._clock = clock
         self._waiting: dict[str, list[tuple[Held, Outcome]]] = {}
         self._writers: dict[str, asyncio.Task[None]] = {}
-        self._handing_back: set[str] = set()
         self.counts = Counts()
         self.on_written: Callable[[], None] = lambda: None
-
-    def hands_back(self, queue: str) -> bool:
-        """Whether tasks of this queue are being handed back and that is not settled. Until then none may be taken: the same
-        task, taken again, could not be told from one that was never handed back, and a repetition would take it away.
-        """
-        return queue in self._handing_back
 
     def add(self, items: list[tuple[Held, Outcome]]) -> None:
         """Outcomes to be written, as soon as the batch before them is."""
@@ -99,15 +88,7 @@ class Acker:
 
     async def _write_batch(self, queue: str, items: list[tuple[Held, Outcome]]) -> None:
         verdicts = [verdict(held, outcome) for held, outcome in items]
-        command = finish(queue, self._owner, verdicts, self._clock.now())
-        if _HANDED_BACK.isdisjoint(one.verb for one in verdicts):
-            replies = await self._written(queue, command)
-        else:
-            self._handing_back.add(queue)
-            try:
-                replies = await self._written(queue, command)
-            finally:
-                self._handing_back.discard(queue)
+        replies = await self._written(queue, finish(queue, verdicts, self._clock.now()))
         for (held, _), reply in zip(items, replies, strict=True):
             self._holdings.remove(held)
             if reply is Written.REFUSED:
@@ -140,7 +121,7 @@ def verdict(held: Held, outcome: Outcome) -> Verdict:
     return Verdict(
         id=held.taken.id,
         verb=_VERBS[outcome.verb],
-        taken=held.fingerprint(),
+        receipt=held.taken.receipt,
         message=outcome.message,
         at=outcome.at,
         result=outcome.result,

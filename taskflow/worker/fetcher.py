@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import uuid
+import secrets
 from collections.abc import Callable
 
 from ..broker.aio import AsyncBroker
@@ -22,7 +22,6 @@ logger = logging.getLogger("taskflow.worker")
 WAIT_SECONDS = 2.0
 """Of one blocking wait: under half of the socket's timeout."""
 
-HAND_BACK_SECONDS = 0.005
 PAUSED_SECONDS = 1.0
 LONGEST_BACKOFF = 1.0
 
@@ -36,8 +35,7 @@ class Fetcher(Service):
         broker: where from.
         shares: who may take how many.
         take: is given the tasks.
-        known: the ids of this queue that are held already.
-        hands_back: whether tasks of the queue are on their way back; nothing is taken meanwhile.
+        known: the receipts of what is held of this queue.
         clock: is told the server's time.
     """
 
@@ -49,7 +47,6 @@ class Fetcher(Service):
         shares: Shares,
         take: Callable[[str, list[Taken]], None],
         known: Callable[[str], set[str]],
-        hands_back: Callable[[str], bool],
         clock: ServerClock,
     ) -> None:
         super().__init__()
@@ -60,7 +57,6 @@ class Fetcher(Service):
         self._shares = shares
         self._take = take
         self._known = known
-        self._hands_back = hands_back
         self._clock = clock
         self._fetch: asyncio.Future[Dequeued] | None = None
         self._watch = Watch(broker.driver, queue_keys(queue).slot, queue_keys(queue).pending)
@@ -71,9 +67,6 @@ class Fetcher(Service):
         """Take one batch; wait when the queue is empty or paused."""
         if self._unsure:
             await self._take_up_again()
-        while self._hands_back(self._queue):
-            await asyncio.sleep(HAND_BACK_SECONDS)
-            self.progressed()
         with self.resting():
             count = await self._shares.grant(self._queue)
         self._fetch = asyncio.ensure_future(self._dequeue(count))
@@ -105,7 +98,7 @@ class Fetcher(Service):
         # Until the reply is here, nobody knows whether the script has run.
         self._unsure = True
         try:
-            command = dequeue(self._queue, self._owner, uuid.uuid4().hex, count)
+            command = dequeue(self._queue, self._owner, secrets.token_hex(8), count)
             reply = await self._broker.run(command, TIMEOUT)
             self._unsure = False
             used, more = len(reply.tasks), len(reply.tasks) >= count
@@ -124,7 +117,7 @@ class Fetcher(Service):
         known = self._known(self._queue)
         tasks = await self._broker.run(held(self._queue, self._owner), TIMEOUT)
         known |= self._known(self._queue)
-        stranded = [taken for taken in tasks if taken.id not in known]
+        stranded = [taken for taken in tasks if taken.receipt not in known]
         if stranded:
             logger.warning(
                 "%d tasks of queue %s are taken up again after a lost reply", len(stranded), self._queue

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,18 +22,11 @@ class Held:
     taken_at: float = field(default_factory=time.monotonic)
     failure: str = ""
     lost: bool = False
-    _fingerprint: str = ""
 
     @property
     def id(self) -> str:
         """The task's id."""
         return self.taken.id
-
-    def fingerprint(self) -> str:
-        """The SHA-1 of the message as it was taken: proves to the server that it is still ours."""
-        if not self._fingerprint:
-            self._fingerprint = hashlib.sha1(self.taken.message).hexdigest()
-        return self._fingerprint
 
 
 class Holdings:
@@ -61,9 +53,9 @@ class Holdings:
         self._queues[held.queue].remove(held)
         self._count -= 1
 
-    def ids(self, queue: str) -> set[str]:
-        """The ids held of a queue."""
-        return {held.id for held in self._queues.get(queue, ())}
+    def receipts(self, queue: str) -> set[str]:
+        """The takings that are held of a queue."""
+        return {held.taken.receipt for held in self._queues.get(queue, ())}
 
     def by_queue(self) -> Iterator[tuple[str, list[Held]]]:
         """The tasks of each queue that holds any."""

@@ -21,10 +21,9 @@ class Leases(Service):
 
     name = "leases"
 
-    def __init__(self, broker: AsyncBroker, owner: str, holdings: Holdings) -> None:
+    def __init__(self, broker: AsyncBroker, holdings: Holdings) -> None:
         super().__init__()
         self._broker = broker
-        self._owner = owner
         self._holdings = holdings
 
     async def tick(self) -> float:
@@ -35,8 +34,7 @@ class Leases(Service):
         if not batches:
             return PERIOD
         commands = [
-            extend(batch[0].queue, self._owner, [(held.id, held.fingerprint()) for held in batch])
-            for batch in batches
+            extend(batch[0].queue, [(held.id, held.taken.receipt) for held in batch]) for batch in batches
         ]
         replies = await self._broker.run_many(commands, PERIOD)
         for batch, reply in zip(batches, replies, strict=True):

@@ -160,7 +160,7 @@ class Worker:
 
     def _wire(self, broker: AsyncBroker, queues: Mapping[str, int], hello: frames.Hello) -> None:
         owner = self._identity.owner
-        self._acker = Acker(broker, owner, self._holdings, self._clock)
+        self._acker = Acker(broker, self._holdings, self._clock)
         self._shares = Shares(queues, strict=self._config.strict, room=self._supervisor.room, most=BATCH)
         self._heartbeat = Heartbeat(
             broker,
@@ -178,14 +178,13 @@ class Worker:
                 broker,
                 self._shares,
                 self._take,
-                self._holdings.ids,
-                self._acker.hands_back,
+                self._holdings.receipts,
                 self._clock,
             )
             for q in queues
         ]
         self._services = [
-            Leases(broker, owner, self._holdings),
+            Leases(broker, self._holdings),
             self._heartbeat,
             Subscriber(broker, lambda task_id: self._supervisor.broadcast(frames.Cancel(task_id))),
             *(Forwarder(queue, broker, self._clock) for queue in queues),

@@ -6,7 +6,6 @@ The worker here is the test itself, command by command, so that nothing depends 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -46,9 +45,8 @@ class FakeWorker:
 
     def finish(self, taken: Taken, verb: Verb, *, at: float = 0, result: bytes = b"", **changes: Any) -> None:
         message = replace(TaskMessage.decode(taken.message), **changes).encode() if changes else b""
-        digest = hashlib.sha1(taken.message).hexdigest()
-        verdict = Verdict(taken.id, verb, digest, message, at, result)
-        (written,) = self._broker.run(finish(self._queue, OWNER, [verdict], time.time()))
+        verdict = Verdict(taken.id, verb, taken.receipt, message, at, result)
+        (written,) = self._broker.run(finish(self._queue, [verdict], time.time()))
         assert written is Written.WRITTEN
 
     def complete(self, result: bytes = b'"done"') -> None:

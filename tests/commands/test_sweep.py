@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -474,9 +473,9 @@ def test_a_task_that_is_none_any_more_stops_neither_leases_nor_verdicts_of_other
     if kind == "a string":
         q.call("SET", q.keys.task("bad"), "x")
     q.call("LPUSH", good_lock := unique_key(q.name, "noop", b"{}"), "not a lock")
-    tasks = [(one.id, hashlib.sha1(one.message).hexdigest()) for one in (bad, good)]
-    assert q.run(extend(q.name, "me", tasks)) == ["bad"]
+    tasks = [(one.id, one.receipt) for one in (bad, good)]
+    assert q.run(extend(q.name, tasks)) == ["bad"]
     assert [one.id for one in q.run(held(q.name, "me"))] == ["good"]
     verdicts = [Verdict(task_id, Verb.DONE, taken, lock=good_lock) for task_id, taken in tasks]
-    assert q.run(finish(q.name, "me", verdicts, time.time())) == [Written.REFUSED, Written.WRITTEN]
+    assert q.run(finish(q.name, verdicts, time.time())) == [Written.REFUSED, Written.WRITTEN]
     assert q.call("EXISTS", q.keys.task("good")) == 0

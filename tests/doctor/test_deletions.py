@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import uuid
 
 import pytest
@@ -23,7 +22,7 @@ from tests.inspector.stored import OWNER, PAYLOAD, Stored
 
 FIELDS = {
     State.PENDING: ("msg", "state", "pending_since", "unique_key"),
-    State.ACTIVE: ("msg", "state", "owner", "unique_key"),
+    State.ACTIVE: ("msg", "state", "owner", "receipt", "unique_key"),
     State.SCHEDULED: ("msg", "state", "unique_key"),
     State.RETRY: ("msg", "state", "unique_key", "first_failed_at"),
     State.ARCHIVED: ("msg", "state", "unique_key"),
@@ -62,12 +61,9 @@ def put(stored: Stored, state: State, task_id: str) -> None:
     (taken,) = stored.broker.run(dequeue(stored.queue, OWNER, uuid.uuid4().hex, 1)).tasks
     verbs = {State.RETRY: Verb.RETRY, State.ARCHIVED: Verb.ARCHIVE, State.COMPLETED: Verb.COMPLETE}
     if state in verbs:
-        fingerprint = hashlib.sha1(taken.message).hexdigest()
         result = b"1" if state is State.COMPLETED else b""
-        verdict = Verdict(task_id, verbs[state], fingerprint, taken.message, 600, result, "", lock)
-        assert stored.broker.run(finish(stored.queue, OWNER, [verdict], stored.raw.time()[0])) == [
-            Written.WRITTEN
-        ]
+        verdict = Verdict(task_id, verbs[state], taken.receipt, taken.message, 600, result, "", lock)
+        assert stored.broker.run(finish(stored.queue, [verdict], stored.raw.time()[0])) == [Written.WRITTEN]
 
 
 def names_of(stored: Stored, thing: str) -> list[str]:
@@ -132,11 +128,8 @@ def works(stored: Stored, broker: Broker) -> set[str]:
     done = set()
     while tasks := broker.run(dequeue(stored.queue, "another", uuid.uuid4().hex, 10)).tasks:
         for taken in tasks:
-            fingerprint = hashlib.sha1(taken.message).hexdigest()
             lock = unique_key(stored.queue, "shop:pay", PAYLOAD + taken.id.encode())
-            verdict = Verdict(taken.id, Verb.DONE, fingerprint, lock=lock)
-            assert broker.run(finish(stored.queue, "another", [verdict], stored.raw.time()[0])) == [
-                Written.WRITTEN
-            ]
+            verdict = Verdict(taken.id, Verb.DONE, taken.receipt, lock=lock)
+            assert broker.run(finish(stored.queue, [verdict], stored.raw.time()[0])) == [Written.WRITTEN]
             done.add(taken.id)
     return done

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 import uuid
@@ -38,7 +37,7 @@ def without_lease(s: Stored) -> None:
     s.put(State.ACTIVE, "mine")
     s.put(State.ACTIVE, "gos")
     s.raw.zrem(s.keys.lease, "mine", "gos")
-    s.raw.hdel(s.keys.task("gos"), "owner")
+    s.raw.hdel(s.keys.task("gos"), "owner", "receipt")
 
 
 def without_task(s: Stored) -> None:
@@ -239,12 +238,12 @@ def test_a_queue_at_work_has_no_findings(stored: Stored, broker: Broker, valkey:
             own.run(enqueue(stored.queue, tasks))
             taken = own.run(dequeue(stored.queue, owner, uuid.uuid4().hex, 10)).tasks
             verdicts = [
-                Verdict(one.id, verb, hashlib.sha1(one.message).hexdigest(), one.message, 60)
+                Verdict(one.id, verb, one.receipt, one.message, 60)
                 for one, verb in zip(
                     taken, [Verb.RETRY, Verb.ARCHIVE, Verb.COMPLETE, Verb.SNOOZE] * 5, strict=False
                 )
             ]
-            own.run(finish(stored.queue, owner, verdicts, time.time()))
+            own.run(finish(stored.queue, verdicts, time.time()))
         own.close()
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]

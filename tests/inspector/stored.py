@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 import uuid
 
@@ -76,11 +75,11 @@ class Stored:
 
     def _finish(self, task_id: str, verdict: Verdict, fields: dict[str, object]) -> None:
         self.active(task_id, **fields)
-        taken = hashlib.sha1(self.raw.hget(self.keys.task(task_id), "msg")).hexdigest()
+        receipt = self.raw.hget(self.keys.task(task_id), "receipt").decode()
         verdict = Verdict(
-            verdict.id, verdict.verb, taken, verdict.message, verdict.at, verdict.result, lock=verdict.lock
+            verdict.id, verdict.verb, receipt, verdict.message, verdict.at, verdict.result, lock=verdict.lock
         )
-        (written,) = self.broker.run(finish(self.queue, OWNER, [verdict], time.time()))
+        (written,) = self.broker.run(finish(self.queue, [verdict], time.time()))
         assert written is not Written.REFUSED
 
     # --- as Go writes -----------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from tests.properties.store import About, Store
 
 NINETY_DAYS = 90 * 86400
 TAKEN_SECONDS = 60
+LONG_AGO = b"1"
 STATE_AFTER = {
     Verb.COMPLETE: "completed",
     Verb.RETRY: "retry",
@@ -46,8 +47,8 @@ def nanoseconds() -> About:
     return About(time.time(), unit=1e9)
 
 
-def fingerprint(message: bytes) -> str:
-    """What proves that a message is the one that was taken."""
+def digest(message: bytes) -> str:
+    """What a receipt ends with."""
     return hashlib.sha1(message).hexdigest()
 
 
@@ -84,10 +85,15 @@ class Model:
         fields = self.task(task_id)
         return fields.get("state") == b"active" and fields.get("owner") == owner.encode() and "msg" in fields
 
-    def has_taken(self, task_id: str, owner: str) -> bool:
-        """And nobody has rewritten its message since, as Go's recoverer does, which leaves the owner."""
+    def is_taken(self, task_id: str, receipt: str = "") -> bool:
+        """Whether one of ours holds it (by this receipt), and nobody has rewritten its message since, as Go's recoverer does,
+        which leaves our fields.
+        """
         fields = self.task(task_id)
-        return self.holds(task_id, owner) and fields["taken"] == fingerprint(fields["msg"]).encode()
+        if fields.get("state") != b"active" or "msg" not in fields or "receipt" not in fields:
+            return False
+        found: str = fields["receipt"].decode()
+        return found[-40:] == digest(fields["msg"]) and receipt in ("", found)
 
     def group_keys(self) -> list[str]:
         """The keys of aggregation groups and of sets."""
@@ -190,14 +196,23 @@ class Model:
 
     def dequeue(self, owner: str, token: str, count: int, *, resent: bool = False) -> list[Taken]:
         before, ids = self._records.get(owner, ("", []))
-        if resent and before == token:
-            return [self._taken(task_id) for task_id in ids if self.has_taken(task_id, owner)]
+        if resent:
+            ids = ids if before == token else []
+            held = [one for one in ids if self.state(one) == "active"]
+            return [
+                self._taken(one) for one in held if self.is_taken(one, token + digest(self.task(one)["msg"]))
+            ]
         if self.store.has(self.keys.paused):
             return []
-        ids = [one for _ in range(count) if (one := self.store.run("RPOP", self.keys.pending)) is not None]
+        popped = [one for _ in range(count) if (one := self.store.run("RPOP", self.keys.pending)) is not None]
+        ids = [one for one in popped if not self._is_left_to_others(one)]
+        if aside := [one for one in popped if one not in ids]:
+            self.store.lpush(self.keys.pending, *aside)
         for task_id in ids:
-            taken = fingerprint(self.task(task_id)["msg"])
-            self._mark(task_id, "state", "active", "owner", owner, "taken", taken, without=["pending_since"])
+            receipt = token + digest(self.task(task_id)["msg"])
+            self._mark(
+                task_id, "state", "active", "owner", owner, "receipt", receipt, without=["pending_since"]
+            )
             self.store.zadd(self.keys.lease, About(time.time() + LEASE_SECONDS), task_id)
         if ids:
             self.store.lpush(self.keys.active, *ids)
@@ -207,12 +222,21 @@ class Model:
             self._records[owner] = (token, ids)
         return [self._taken(task_id) for task_id in ids]
 
+    def _is_left_to_others(self, task_id: str) -> bool:
+        """Nobody of ours knew its name, a moment ago. (The machines have a grace that does not end while they run.)"""
+        fields = self.task(task_id)
+        since = fields.get("pending_since")
+        return (
+            "unknown" in fields and since is not None and not (isinstance(since, bytes) and since == LONG_AGO)
+        )
+
     def _taken(self, task_id: str) -> Taken:
         fields = self.task(task_id)
         first = fields.get("first_failed_at", 0)
         return Taken(
             task_id,
             fields["msg"],
+            fields["receipt"].decode(),
             int(fields.get("crashes", 0)),
             int(fields.get("recoveries", 0)),
             round(first.value) if isinstance(first, About) else int(first),
@@ -220,14 +244,16 @@ class Model:
 
     def held(self, owner: str) -> list[Taken]:
         return [
-            self._taken(one) for one in self.store.elements(self.keys.active) if self.has_taken(one, owner)
+            self._taken(one)
+            for one in self.store.elements(self.keys.active)
+            if self.holds(one, owner) and self.is_taken(one)
         ]
 
-    def extend(self, owner: str, tasks: Sequence[tuple[str, str]]) -> list[str]:
-        """Returns what the owner does not hold any more."""
+    def extend(self, tasks: Sequence[tuple[str, str]]) -> list[str]:
+        """Returns what is not held any more."""
         lost = []
-        for task_id, taken in tasks:
-            if self.holds(task_id, owner) and fingerprint(self.task(task_id)["msg"]) == taken:
+        for task_id, receipt in tasks:
+            if self.is_taken(task_id, receipt):
                 self.store.zadd(self.keys.lease, About(time.time() + LEASE_SECONDS), task_id)
             else:
                 lost.append(task_id)
@@ -235,18 +261,15 @@ class Model:
 
     # --- finishing ---------------------------------------------------------------------------------------------------
 
-    def finish(
-        self, owner: str, verdicts: Sequence[Verdict], now: float, *, resent: bool = False
-    ) -> list[Written]:
+    def finish(self, verdicts: Sequence[Verdict], now: float, *, resent: bool = False) -> list[Written]:
         counts = [0, 0]
-        replies = [self._finish(owner, verdict, counts, resent) for verdict in verdicts]
+        replies = [self._finish(verdict, counts, resent) for verdict in verdicts]
         self._count(*counts, now)
         return replies
 
-    def _finish(self, owner: str, verdict: Verdict, counts: list[int], resent: bool) -> Written:
+    def _finish(self, verdict: Verdict, counts: list[int], resent: bool) -> Written:
         task_id, verb = verdict.id, verdict.verb
-        fields = self.task(task_id)
-        if not self.holds(task_id, owner) or fingerprint(fields["msg"]) != verdict.taken:
+        if not self.is_taken(task_id, verdict.receipt):
             return self._written_before(verdict) if resent else Written.REFUSED
         self._leave_active(task_id)
         if verb in (Verb.DONE, Verb.COMPLETE, Verb.ARCHIVE) and verdict.lock:
@@ -256,7 +279,7 @@ class Model:
         if verb is Verb.DONE:
             self._delete(task_id)
             return Written.WRITTEN
-        self._mark(task_id, "state", STATE_AFTER[verb], without=["owner", "taken"])
+        self._mark(task_id, "state", STATE_AFTER[verb], without=["owner", "receipt"])
         if verdict.message:
             self._mark(task_id, "msg", verdict.message)
         if verdict.result:
@@ -291,7 +314,7 @@ class Model:
         fields = self.task(verdict.id)
         if verdict.verb is Verb.DONE:
             return Written.REFUSED if "state" in fields else Written.ALREADY_WRITTEN
-        there = fields.get("state") == STATE_AFTER[verdict.verb].encode() and "owner" not in fields
+        there = fields.get("state") == STATE_AFTER[verdict.verb].encode() and "receipt" not in fields
         same = not verdict.message or fields.get("msg") == verdict.message
         return Written.ALREADY_WRITTEN if there and same else Written.REFUSED
 
@@ -322,12 +345,11 @@ class Model:
         now = time.time()
         recovered = []
         for task_id in self.store.ranked(self.keys.lease):
-            owner = self.task(task_id).get("owner", b"").decode()
-            grace = 0 if owner and self.has_taken(task_id, owner) else FOREIGN_GRACE
+            grace = 0 if self.is_taken(task_id) else FOREIGN_GRACE
             if self.store.scores(self.keys.lease)[task_id] + grace <= now:
                 self.store.rpush(self.keys.pending, task_id)
                 self.store.hincrby(self.keys.task(task_id), "recoveries", 1)
-                self._mark(task_id, "state", "pending", without=["owner", "taken"])
+                self._mark(task_id, "state", "pending", without=["owner", "receipt"])
                 recovered.append(task_id)
         for task_id in recovered:
             self._leave_active(task_id)
@@ -414,7 +436,7 @@ class Model:
             return Moved.IS_BEING_AGGREGATED
         for name in ("scheduled", "retry", "archived", "completed"):
             self.store.run("ZREM", self.keys.state(name), task_id)
-        self._mark(task_id, "state", "pending", "pending_since", nanoseconds(), without=["owner"])
+        self._mark(task_id, "state", "pending", "pending_since", nanoseconds(), without=["owner", "receipt"])
         waiting.append(task_id)
         return Moved.MOVED
 
@@ -444,7 +466,7 @@ class Model:
             self.store.run("ZREM", self.keys.state(state), task_id)
 
     def _to_archived(self, task_id: str) -> None:
-        self._mark(task_id, "state", "archived", without=["owner", "pending_since"])
+        self._mark(task_id, "state", "archived", without=["owner", "receipt", "pending_since"])
         self.store.zadd(self.keys.archived, seconds(), task_id)
         self.release_lock(task_id)
 
@@ -483,7 +505,9 @@ class Model:
     def run_all(self, state: State, group: str = "") -> Swept:
         key, ids = self._all_of(state, group)
         for task_id in ids:
-            self._mark(task_id, "state", "pending", "pending_since", nanoseconds(), without=["owner"])
+            self._mark(
+                task_id, "state", "pending", "pending_since", nanoseconds(), without=["owner", "receipt"]
+            )
         self._wait_at_the_end(ids)
         self._emptied(key, group)
         return Swept(len(ids), len(ids))

@@ -25,7 +25,6 @@ from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
 from tests.properties.machine import MixedQueue, Queue, Workers
 from tests.properties.place import Place, fresh_name
-from tests.properties.test_queue import GAPS
 from tests.servers import start_server
 
 LOADERS = (admin, aggregate, dequeue, enqueue, finish, maintenance, queues, sweep)
@@ -93,7 +92,7 @@ def is_noticed(place: Place) -> bool:
     """Whether one of the machines fails."""
     for machine in (Queue, Workers, MixedQueue):
         try:
-            run_state_machine_as_test(lambda machine=machine: machine(place, GAPS), settings=TRY)  # type: ignore[misc]
+            run_state_machine_as_test(lambda machine=machine: machine(place), settings=TRY)  # type: ignore[misc]
         except BaseException as error:
             place.clear()
             if isinstance(error, KeyboardInterrupt):

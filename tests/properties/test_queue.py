@@ -14,24 +14,21 @@ from tests.properties.place import Place
 
 pytestmark = pytest.mark.timeout(0)
 
-GAPS = frozenset({"taken again"})
-"""What is known, by the stories of test_gaps.py, and not looked for here."""
-
 
 def test_a_queue_of_python_alone_is_in_order_after_every_step(place: Place, profile: settings) -> None:
-    run_state_machine_as_test(lambda: Queue(place, GAPS), settings=profile)
+    run_state_machine_as_test(lambda: Queue(place), settings=profile)
 
 
 def test_a_queue_of_python_and_go_is_in_order_after_every_step(place: Place, profile: settings) -> None:
-    run_state_machine_as_test(lambda: MixedQueue(place, GAPS), settings=profile)
+    run_state_machine_as_test(lambda: MixedQueue(place), settings=profile)
 
 
 def test_workers_of_python_and_go_leave_every_task_in_order(place: Place, profile: settings) -> None:
     """Without administrators more tasks get far."""
-    run_state_machine_as_test(lambda: Workers(place, GAPS), settings=profile)
+    run_state_machine_as_test(lambda: Workers(place), settings=profile)
 
 
 @pytest.mark.xdist_group("cluster")
 def test_a_queue_on_a_cluster_is_in_order_after_every_step(cluster_place: Place, profile: settings) -> None:
     few = settings(profile, max_examples=profile.max_examples // 3)
-    run_state_machine_as_test(lambda: MixedQueue(cluster_place, GAPS), settings=few)
+    run_state_machine_as_test(lambda: MixedQueue(cluster_place), settings=few)

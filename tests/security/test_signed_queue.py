@@ -203,6 +203,7 @@ def test_nothing_that_data_names_is_imported(
     assert not (project / "imported").exists()
 
 
+@pytest.mark.broken_keys
 def test_an_error_that_names_a_function_comes_back_as_text(
     apps: Any, stored: Stored, raw: Any, queue: str
 ) -> None:

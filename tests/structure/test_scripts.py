@@ -70,10 +70,9 @@ BUILDERS: dict[str, Callable[[], Any]] = {
         [aggregate.Waiting("a", b"1"), aggregate.Waiting("b", b"2")],
     ),
     "held": lambda: dequeue.held(QUEUE, OWNER),
-    "extend": lambda: dequeue.extend(QUEUE, OWNER, [("a", "0" * 40), ("b", "1" * 40)]),
+    "extend": lambda: dequeue.extend(QUEUE, [("a", "0" * 40), ("b", "1" * 40)]),
     "finish": lambda: finish.finish(
         QUEUE,
-        OWNER,
         [
             *(verdict(verb.name, verb) for verb in Verb),
             verdict("own-lock", Verb.DONE, KEYS.unique_prefix + "images:resize:0cc1"),

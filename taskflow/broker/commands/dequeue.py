@@ -16,17 +16,21 @@ LEASE_SECONDS = 30
 BATCH = 200
 """Tasks of one dequeue at most."""
 
+UNKNOWN_GRACE = 3
+"""Seconds for which a task that came back because nobody knew its name is left to others: Go's workers ask once a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A task that was taken: its id and its message's bytes, and what its hash remembers of earlier attempts.
 
-    `crashes` and `recoveries` say how often it has cost a process or a lease; `first_failed_at` is in Unix
-    seconds, 0: never.
+    `receipt` names this taking of it: with it the worker proves that it still holds the task. `crashes` and `recoveries`
+    say how often it has cost a process or a lease; `first_failed_at` is in Unix seconds, 0: never.
     """
 
     id: str
     message: bytes
+    receipt: str
     crashes: int = 0
     recoveries: int = 0
     first_failed_at: int = 0
@@ -53,7 +57,7 @@ def dequeue(queue: str, owner: str, token: str, count: int) -> Command[Dequeued]
     return Command(
         load("dequeue"),
         (keys.pending, keys.paused, keys.active, keys.lease, keys.taken_by(owner), keys.orphans),
-        [0, owner, token, min(count, BATCH), LEASE_SECONDS, keys.task_prefix],
+        [0, owner, token, min(count, BATCH), LEASE_SECONDS, keys.task_prefix, UNKNOWN_GRACE],
         _parse,
         keys.slot,
         resend_flag=0,
@@ -69,11 +73,12 @@ def _taken(reply: list[Any], start: int) -> list[Taken]:
         Taken(
             reply[at].decode("utf-8", "surrogateescape"),
             reply[at + 1],
-            _count(reply[at + 2]),
+            reply[at + 2].decode("latin-1"),
             _count(reply[at + 3]),
             _count(reply[at + 4]),
+            _count(reply[at + 5]),
         )
-        for at in range(start, len(reply), 5)
+        for at in range(start, len(reply), 6)
     ]
 
 
@@ -99,15 +104,13 @@ def held(queue: str, owner: str) -> Command[list[Taken]]:
     )
 
 
-def extend(queue: str, owner: str, tasks: Sequence[tuple[str, str]]) -> Command[list[str]]:
-    """Extend the leases of a worker on tasks (id, hex SHA-1 of the message as it was taken); the reply lists the ids that it
-    does not hold any more.
-    """
+def extend(queue: str, tasks: Sequence[tuple[str, str]]) -> Command[list[str]]:
+    """Extend the leases of a worker on tasks (id, receipt); the reply lists the ids that it does not hold any more."""
     keys = queue_keys(queue)
     return Command(
         load("extend"),
         [keys.lease, *(keys.task_prefix + task_id for task_id, _ in tasks)],
-        [owner, LEASE_SECONDS, *(part for task in tasks for part in task)],
+        [LEASE_SECONDS, *(part for task in tasks for part in task)],
         _ids,
         keys.slot,
     )

@@ -38,8 +38,7 @@ class Verdict:
     Args:
         id: the task.
         verb: what to write.
-        taken: hex SHA-1 of the message as it was taken; proves together with the owner that the task is still
-            held.
+        receipt: what the dequeue gave with the task; proves that it is still held.
         message: the message to store instead; empty: as it is.
         at: seconds: retention, or the delay until the next attempt.
         result: the return value as JSON; empty: none.
@@ -49,7 +48,7 @@ class Verdict:
 
     id: str
     verb: Verb
-    taken: str
+    receipt: str
     message: bytes = b""
     at: float = 0
     result: bytes = b""
@@ -60,7 +59,7 @@ class Verdict:
 _WRITTEN = {written.value: written for written in Written}
 
 
-def finish(queue: str, owner: str, verdicts: Sequence[Verdict], now: float) -> Command[list[Written]]:
+def finish(queue: str, verdicts: Sequence[Verdict], now: float) -> Command[list[Written]]:
     """Write the verdicts of one queue.
 
     `now` is the server's time in Unix seconds: it names the day's counters.
@@ -80,7 +79,7 @@ def finish(queue: str, owner: str, verdicts: Sequence[Verdict], now: float) -> C
         keys.failed,
         keys.failed_on(day),
     ]
-    args: list[Any] = [0, owner, keys.task_prefix, keys.own + "verdict:", ARCHIVE_SECONDS, ARCHIVE_SIZE]
+    args: list[Any] = [0, keys.task_prefix, keys.own + "verdict:", ARCHIVE_SECONDS, ARCHIVE_SIZE]
     for verdict in verdicts:
         names.append(keys.task_prefix + verdict.id)
         # Only a lock of this very queue is released: a message may name any key (design, section 3, rule 9).
@@ -90,7 +89,7 @@ def finish(queue: str, owner: str, verdicts: Sequence[Verdict], now: float) -> C
         args += (
             verdict.id,
             verdict.verb.value,
-            verdict.taken,
+            verdict.receipt,
             verdict.message,
             verdict.at,
             verdict.result,

@@ -21,7 +21,7 @@ for _, id in ipairs(ids) do
   if not fields[1] then
     orphan(id, task)
   elseif fields[2] ~= 'active' or not (redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
-    redis.call('HDEL', task, 'owner', 'pending_since')
+    redis.call('HDEL', task, 'owner', 'receipt', 'pending_since')
     redis.call('HSET', task, 'state', 'archived')
     redis.call('ZADD', archived, seconds, id)
     release_lock(id, fields[3], fields[1])

@@ -30,7 +30,7 @@ for index = id_argv_from, #ARGV do
     if state == 'pending' then redis.call('LREM', pending, 0, id) end
     redis.call('ZREM', scheduled, id)
     redis.call('ZREM', retry, id)
-    redis.call('HDEL', task, 'owner', 'pending_since')
+    redis.call('HDEL', task, 'owner', 'receipt', 'pending_since')
     redis.call('HSET', task, 'state', 'archived')
     redis.call('ZADD', archived, seconds, id)
     release_lock(id, fields[4], fields[1])

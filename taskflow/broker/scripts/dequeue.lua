@@ -1,12 +1,19 @@
 -- Take waiting tasks for a worker, oldest first, and lease them to it.
 -- moves:   pending -> active
 -- keys:    pending, paused, active, lease, taken, orphans
--- args:    resent, owner, token, count, lease_seconds, task_prefix
+-- args:    resent, owner, token, count, lease_seconds, task_prefix, unknown_grace
 -- derives: the hash of each id found in pending
 -- flags:   allow-oom
--- returns: the server's time; 1 if the queue is paused; the number of ids without a hash; then id, message, crashes, recoveries, first failure (Unix seconds) of each task
+-- returns: the server's time; 1 if the queue is paused; the number of ids without a hash; then id, message, receipt, crashes, recoveries, first failure (Unix seconds) of each task
 --
--- A repeated call (same token) gets the same tasks, as far as the worker still holds them. An id whose hash is gone is
+-- The receipt of a task is the call's token and the SHA-1 of the message: one taking of it, by whoever calls with it. Whatever
+-- Go does that takes a task out of our hands rewrites its message or lets somebody of ours take it anew, so who has the receipt
+-- can tell, and prove, whether that taking still holds.
+--
+-- What nobody here knew the name of, and was put back, is left for `unknown_grace` seconds to others who may wait for it: at the
+-- far end, or a worker of ours that waits would always be faster than one of Go's, which asks once a second.
+--
+-- A repeated call (same token) gets the same tasks, as far as the worker still holds them, and no others: a token is spent once. An id whose hash is gone is
 -- noted in `orphans`, where Go would lease a task that nothing ever recovers. An id that is already active stands twice in
 -- the list; it stays with who runs it, if anybody does: a script of Go's that failed half-way leaves such a state, too.
 -- @include read_task
@@ -20,18 +27,19 @@ if resent == '1' then
     if readable and type(record) == 'table' and record[1] == token then
       for index = 2, #record do
         local id = record[index]
-        local fields = read_task(task_prefix .. id, 'msg', 'state', 'owner', 'crashes', 'recoveries', 'first_failed_at', 'taken')
-        if fields[2] == 'active' and fields[3] == owner and (not fields[7] or redis.sha1hex(fields[1] or '') == fields[7]) then
+        local fields = read_task(task_prefix .. id, 'msg', 'state', 'receipt', 'crashes', 'recoveries', 'first_failed_at')
+        if fields[1] and fields[2] == 'active' and fields[3] == token .. redis.sha1hex(fields[1]) then
           answer[#answer + 1] = id
           answer[#answer + 1] = fields[1]
+          answer[#answer + 1] = fields[3]
           answer[#answer + 1] = fields[4] or '0'
           answer[#answer + 1] = fields[5] or '0'
           answer[#answer + 1] = fields[6] or '0'
         end
       end
-      return answer
     end
   end
+  return answer
 end
 if redis.call('EXISTS', paused) == 1 then
   answer[2] = 1
@@ -39,29 +47,33 @@ if redis.call('EXISTS', paused) == 1 then
 end
 local ids = redis.call('RPOP', pending, count)
 if not ids then return answer end
-local expiry = tonumber(time[1]) + tonumber(lease_seconds)
-local record, leases, held, taking = {token}, {}, {}, {}
+local now, record, leases, held, taking, aside = tonumber(time[1]), {token}, {}, {}, {}, {}
 for _, id in ipairs(ids) do
   local task = task_prefix .. id
-  local fields = read_task(task, 'msg', 'state', 'crashes', 'recoveries', 'first_failed_at')
+  local fields = read_task(task, 'msg', 'state', 'crashes', 'recoveries', 'first_failed_at', 'unknown', 'pending_since')
   if not fields[1] then
     orphan(id, task)
     answer[3] = answer[3] + 1
+  elseif fields[6] and (tonumber(fields[7]) or 0) / 1000000000 > now - tonumber(unknown_grace) then
+    aside[#aside + 1] = id
   elseif fields[2] ~= 'active' or not (taking[id] or redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
+    local receipt = token .. redis.sha1hex(fields[1])
     taking[id] = true
-    redis.call('HSET', task, 'state', 'active', 'owner', owner, 'taken', redis.sha1hex(fields[1]))
+    redis.call('HSET', task, 'state', 'active', 'owner', owner, 'receipt', receipt)
     redis.call('HDEL', task, 'pending_since')
     held[#held + 1] = id
     record[#record + 1] = id
-    leases[#leases + 1] = expiry
+    leases[#leases + 1] = now + tonumber(lease_seconds)
     leases[#leases + 1] = id
     answer[#answer + 1] = id
     answer[#answer + 1] = fields[1]
+    answer[#answer + 1] = receipt
     answer[#answer + 1] = fields[3] or '0'
     answer[#answer + 1] = fields[4] or '0'
     answer[#answer + 1] = fields[5] or '0'
   end
 end
+if #aside > 0 then redis.call('LPUSH', pending, unpack(aside)) end
 if #held > 0 then
   redis.call('LPUSH', active, unpack(held))
   redis.call('ZADD', lease, unpack(leases))

@@ -1,17 +1,17 @@
 -- Write down how attempts ended: done, completed, retried, archived, or handed back.
 -- moves:   active -> gone, active -> completed, active -> retry, active -> archived, active -> pending, active -> scheduled
 -- keys:    active, lease, pending, scheduled, retry, archived, completed, processed, processed_day, failed, failed_day, key...
--- args:    resent, owner, task_prefix, channel_prefix, archive_seconds, archive_size, item...
+-- args:    resent, task_prefix, channel_prefix, archive_seconds, archive_size, item...
 -- derives: the hashes of archived tasks that are trimmed
 -- flags:   allow-oom
 -- returns: for each item 1 written | 2 was written already (a re-send) | 0 refused: the worker does not hold the task any more
 --
--- An item is: id, verb, taken, message, at, result, error, lock. Its keys are its task, then its lock if `lock` is 1.
+-- An item is: id, verb, receipt, message, at, result, error, lock. Its keys are its task, then its lock if `lock` is 1.
 -- Verbs: d done; c completed, kept for `at` seconds; r retry in `at` seconds (a failure); s retry in `at` seconds (no failure);
 -- a archived; x archived as it is (its bytes cannot be read); q handed back; k handed back after a crash; u put back for
 -- `at` seconds (nobody here knows its name).
--- `taken` is the SHA-1 of the message that the worker took. Go's recoverer and inspector know no owner, but every way of
--- theirs out of our hands rewrites or re-queues the message, so owner and message together tell whether it is still ours.
+-- `receipt` is what dequeue.lua gave for this taking. Go's recoverer and inspector leave it where it is, but every way of theirs
+-- out of our hands rewrites or re-queues the message, so receipt and message together tell whether the task is still ours.
 -- @include read_task
 local time = redis.call('TIME')
 local seconds = tonumber(time[1])
@@ -20,14 +20,14 @@ local replies, processed_count, failed_count, trim = {}, 0, 0, false
 local settled = {c = 'completed', r = 'retry', s = 'retry', a = 'archived', x = 'archived', q = 'pending', k = 'pending', u = 'scheduled'}
 local key = key_keys_from
 for arg = item_argv_from, #ARGV, 8 do
-  local id, verb, taken, message, at, result, err =
+  local id, verb, receipt, message, at, result, err =
     ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], tonumber(ARGV[arg + 4]), ARGV[arg + 5], ARGV[arg + 6]
   local task, lock = KEYS[key], nil
   key = key + 1
   if ARGV[arg + 7] == '1' then lock = KEYS[key]; key = key + 1 end
-  local fields = read_task(task, 'msg', 'state', 'owner')
+  local fields = read_task(task, 'msg', 'state', 'receipt')
   local reply = 0
-  if fields[1] and fields[2] == 'active' and fields[3] == owner and redis.sha1hex(fields[1]) == taken then
+  if fields[1] and fields[2] == 'active' and fields[3] == receipt and redis.sha1hex(fields[1]) == string.sub(receipt, -40) then
     reply = 1
   elseif resent == '1' then
     if verb == 'd' then
@@ -44,7 +44,7 @@ for arg = item_argv_from, #ARGV, 8 do
       redis.call('DEL', task)
       processed_count = processed_count + 1
     else
-      redis.call('HDEL', task, 'owner', 'taken')
+      redis.call('HDEL', task, 'owner', 'receipt')
       if message ~= '' then redis.call('HSET', task, 'msg', message) end
       if result ~= '' then redis.call('HSET', task, 'result', result) end
       redis.call('HSET', task, 'state', settled[verb])

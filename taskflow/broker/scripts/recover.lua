@@ -23,9 +23,9 @@ local function leave(id)
 end
 for _, id in ipairs(redis.call('ZRANGE', lease, '-inf', now, 'BYSCORE', 'LIMIT', 0, tonumber(limit))) do
   local task = task_prefix .. id
-  local fields = read_task(task, 'msg', 'owner', 'state', 'taken')
-  -- Go's recoverer leaves the owner, and its worker may run the task now: then it is not the message that ours took.
-  local ours = fields[1] and fields[2] and (not fields[4] or redis.sha1hex(fields[1]) == fields[4])
+  local fields = read_task(task, 'msg', 'receipt', 'state')
+  -- Go's recoverer leaves the receipt, and its worker may run the task now: then it is not the message that ours took.
+  local ours = fields[1] and fields[2] and redis.sha1hex(fields[1]) == string.sub(fields[2], -40)
   if not fields[1] then
     orphan(id, task)
     leave(id)
@@ -33,7 +33,7 @@ for _, id in ipairs(redis.call('ZRANGE', lease, '-inf', now, 'BYSCORE', 'LIMIT',
     redis.call('RPUSH', pending, id)
     redis.call('HINCRBY', task, 'recoveries', 1)
     redis.call('HSET', task, 'state', 'pending')
-    redis.call('HDEL', task, 'owner', 'taken')
+    redis.call('HDEL', task, 'owner', 'receipt')
     leave(id)
     recovered[#recovered + 1] = id
   end

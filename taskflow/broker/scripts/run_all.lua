@@ -19,7 +19,7 @@ for _, id in ipairs(ids) do
   if not fields[1] then
     orphan(id, task)
   elseif fields[2] ~= 'active' or not (redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
-    redis.call('HDEL', task, 'owner')
+    redis.call('HDEL', task, 'owner', 'receipt')
     redis.call('HSET', task, 'state', 'pending', 'pending_since', since)
     waiting[#waiting + 1] = id
   end

@@ -29,7 +29,7 @@ for index = id_argv_from, #ARGV do
     redis.call('ZREM', retry, id)
     redis.call('ZREM', archived, id)
     redis.call('ZREM', completed, id)
-    redis.call('HDEL', task, 'owner')
+    redis.call('HDEL', task, 'owner', 'receipt')
     redis.call('HSET', task, 'state', 'pending', 'pending_since', since)
     waiting[#waiting + 1] = id
     moved[id] = true

@@ -158,7 +158,7 @@ local function settle(id, task, where, seen, expiry)
     else
       write('LPUSH', pending, id)
       write('HSET', task, 'state', 'pending', 'pending_since', since)
-      write('HDEL', task, 'owner')
+      write('HDEL', task, 'owner', 'receipt')
     end
     return 'restored', state or ''
   end
@@ -186,7 +186,7 @@ local function settle(id, task, where, seen, expiry)
   end
   if state ~= target then
     write('HSET', task, 'state', target)
-    if target ~= 'active' then write('HDEL', task, 'owner') end
+    if target ~= 'active' then write('HDEL', task, 'owner', 'receipt') end
     if outcome == 'fine' then outcome = 'mended' end
   end
   if target == 'aggregating' and not aggregated then
