@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -139,9 +140,8 @@ class AsyncDriver:
         return replies
 
     async def _reply(self, connection: Any, deadline: float) -> Any:
-        limit = min(connection.socket_timeout, max(deadline - time.monotonic(), 0.001))
         try:
-            return await connection.read_response(disable_decoding=True, timeout=limit)
+            return await read_reply(connection, min(connection.socket_timeout, deadline - time.monotonic()))
         except redis_errors.ResponseError as error:
             return error
 
@@ -193,9 +193,7 @@ class AsyncDriver:
         try:
             await connection.connect()
             await connection.send_command(*question(self.url))
-            reply = await connection.read_response(
-                disable_decoding=True, timeout=min(1.0, max(deadline - time.monotonic(), 0.001))
-            )
+            reply = await read_reply(connection, min(1.0, deadline - time.monotonic()))
         except (redis_errors.AuthenticationError, redis_errors.NoPermissionError) as error:
             raise refused(self.url, error) from error
         except (redis_errors.ResponseError, *_CONNECTION_ERRORS) as error:
@@ -206,3 +204,20 @@ class AsyncDriver:
         finally:
             await connection.disconnect(nowait=True)
         return learn(topology, reply, address, sentinel=sentinel)
+
+
+async def read_reply(connection: Any, seconds: float) -> Any:
+    """The next reply on a connection of redis-py's.
+
+    With a `timeout`, redis-py's own asyncio `read_response` answers None where nothing came. That is also what an
+    empty reply looks like; and the reply that comes later would be taken for that of the next command.
+
+    Raises:
+        redis.exceptions.TimeoutError: nothing came within `seconds`; the connection is closed.
+        redis.exceptions.RedisError: what the server says, or that the connection broke.
+    """
+    try:
+        async with asyncio.timeout(max(seconds, 0.001)):
+            return await connection.read_response(disable_decoding=True, timeout=math.inf)
+    except TimeoutError as error:
+        raise redis_errors.TimeoutError(f"no reply within {seconds:.1f} s") from error

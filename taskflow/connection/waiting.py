@@ -7,7 +7,7 @@ from typing import Any
 from redis import exceptions as redis_errors
 
 from ..errors import BrokerError, BrokerUnavailable
-from .aio import AsyncDriver
+from .aio import AsyncDriver, read_reply
 from .faults import Remedy, understand
 from .sync import SyncDriver
 
@@ -113,8 +113,7 @@ class Watch:
                 self._connection = await self._driver.connect(self._slot, seconds)
             await self._connection.send_command("BLMOVE", self._key, self._key, "RIGHT", "RIGHT", seconds)
             # Twice the time and more: a reply that is late must not be taken for one that is lost.
-            reply = await self._connection.read_response(disable_decoding=True, timeout=2 * seconds + 1)
-            return reply is not None
+            return await read_reply(self._connection, 2 * seconds + 1) is not None
         except BrokerError:
             raise
         except _ERRORS as error:
