@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -49,7 +49,7 @@ class CurrentTask:
         raise Retry(reason, delay=delay)
 
 
-_running: ContextVar[CurrentTask] = ContextVar("taskflow_current_task")
+_running: ContextVar[CurrentTask | Callable[[], CurrentTask]] = ContextVar("taskflow_current_task")
 
 
 def current_task() -> CurrentTask:
@@ -60,13 +60,18 @@ def current_task() -> CurrentTask:
             coroutines.
     """
     try:
-        return _running.get()
+        found = _running.get()
     except LookupError:
         raise NotInTask("no task is running here: current_task() works inside a task only") from None
+    return _known(found)
 
 
-def enter(task: CurrentTask) -> object:
-    """Mark a task as the running one in this context; give what comes back to `leave`."""
+def enter(task: CurrentTask | Callable[[], CurrentTask]) -> object:
+    """Mark a task as the running one in this context; give what comes back to `leave`.
+
+    Args:
+        task: the task, or what makes it when somebody asks: most tasks never do.
+    """
     return _running.set(task)
 
 
@@ -90,5 +95,10 @@ def direct(message: TaskMessage) -> CurrentTask:
 
 def running(name: str) -> CurrentTask | None:
     """The running task, if it is of this name."""
-    task = _running.get(None)
+    found = _running.get(None)
+    task = None if found is None else _known(found)
     return task if task is not None and task.name == name else None
+
+
+def _known(task: CurrentTask | Callable[[], CurrentTask]) -> CurrentTask:
+    return task if isinstance(task, CurrentTask) else task()

@@ -146,7 +146,7 @@ class Child:
             attempt = self._executor.unprepared(job, error)
         if isinstance(attempt, frames.Outcome):
             self._outbox.outcome(attempt)
-        elif attempt.task.is_async:
+        elif attempt.plan.task.is_async:
             self._loop.submit(attempt)
         else:
             self._threads.submit(attempt)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from .. import context
 from ..errors import DecodeError, MessageError, NotForThisWorker, TaskTimeout
 from ..message.payload import encode_result
 from ..message.seal import CONTENT_TYPE_HEADER, NO_KEYS, Seal
+from ..message.split import split
 from ..message.task_message import TaskMessage
 from ..pipe.frames import Job, Outcome
 from ..task import BaseTask
@@ -32,30 +32,81 @@ HARD_MARGIN = 30
 """
 
 
-@dataclass(slots=True)
+MOST_PLANS = 1000
+"""Kinds of messages whose plans are remembered. There are as many as tasks and options that callers give to them."""
+
+
+class Plan:
+    """How messages of one kind are run: what is the same for all that differ in id and payload only.
+
+    Args:
+        task: the task that they are calls of.
+        message: one of them.
+        soft: the soft limit, in seconds from the start of an attempt.
+        hard: the hard limit, likewise.
+    """
+
+    __slots__ = ("hard", "hard_ns", "message", "soft", "task")
+
+    def __init__(self, task: BaseTask[Any, Any], message: TaskMessage, soft: float, hard: float) -> None:
+        self.task = task
+        self.message = message
+        self.soft = soft
+        self.hard = hard
+        self.hard_ns = int(hard * 1e9)
+
+
 class Attempt:
-    """A job on its way through the pipeline. `soft` and `hard` are the limits, in seconds from its start."""
+    """A job on its way through the pipeline.
 
-    job: Job
-    message: TaskMessage
-    task: BaseTask[Any, Any]
-    soft: float
-    hard: float
-    kwargs: dict[str, Any] = field(default_factory=dict)
-    started: float = 0.0
+    Args:
+        job: what the worker sent.
+        plan: how it is run.
+        payload: its arguments, as they are stored.
+        message: its message, where that has been decoded already.
+    """
 
-    def current(self, now: float) -> context.CurrentTask:
+    __slots__ = ("_current", "_message", "job", "kwargs", "payload", "plan", "started")
+
+    def __init__(
+        self, job: Job, plan: Plan, payload: bytes | None, message: TaskMessage | None = None
+    ) -> None:
+        self.job = job
+        self.plan = plan
+        self.payload = payload
+        self.kwargs: dict[str, Any] = {}
+        self.started = 0.0
+        """Monotonic seconds."""
+        self._message = message
+        self._current: context.CurrentTask | None = None
+
+    @property
+    def message(self) -> TaskMessage:
+        """The whole message. Most attempts end without anybody asking for it."""
+        if self._message is None:
+            self._message = TaskMessage.decode(self.job.message)
+        return self._message
+
+    @property
+    def id(self) -> str:
+        """The id that the message gives itself."""
+        return self._message.id if self._message is not None else self.job.id.decode()
+
+    def current(self) -> context.CurrentTask:
         """The attempt as the task sees it."""
-        message = self.message
-        return context.CurrentTask(
-            id=message.id,
-            name=message.type,
-            queue=message.queue,
-            retried=message.retried,
-            max_retries=message.max_retries,
-            deadline=datetime.fromtimestamp(now + self.soft, UTC),
-            headers=message.headers,
-        )
+        if self._current is None:
+            message = self.message
+            began = time.time() - (time.monotonic() - self.started)
+            self._current = context.CurrentTask(
+                id=message.id,
+                name=message.type,
+                queue=message.queue,
+                retried=message.retried,
+                max_retries=message.max_retries,
+                deadline=datetime.fromtimestamp(began + self.plan.soft, UTC),
+                headers=message.headers,
+            )
+        return self._current
 
 
 class Executor:
@@ -75,11 +126,26 @@ class Executor:
         self._sealed = seal is not None
         self._error_text = error_text
         self._unknown: dict[bytes, int] = {}
+        self._plans: dict[bytes, Plan] = {}
         self.refused = 0
         """How many messages were archived unread."""
 
     def prepare(self, job: Job) -> Attempt | Outcome:
         """Read the message and find its task; or the outcome of a job that cannot be run."""
+        parts = split(job.message)
+        if parts is not None:
+            kind, id_, payload = parts
+            plan = self._plans.get(kind)
+            if plan is not None and id_ == job.id and not job.failure:
+                attempt = Attempt(job, plan, payload)
+                _tell(logging.INFO, "Task %s[%s] received", attempt)
+                return attempt
+        prepared = self._prepare(job)
+        if parts is not None and isinstance(prepared, Attempt):
+            self._remember(parts[0], prepared)
+        return prepared
+
+    def _prepare(self, job: Job) -> Attempt | Outcome:
         try:
             message = TaskMessage.decode(job.message)
         except DecodeError as error:
@@ -109,9 +175,23 @@ class Executor:
             return self._report(
                 job, message, task, TaskTimeout("the deadline had passed before the task started"), 0.0
             )
-        _log(logging.INFO, "Task %s[%s] received", message, job.queue)
         hard = min(task.hard_limit(message, soft, HARD_MARGIN), 2 * LONGEST_LIMIT)
-        return Attempt(job, message, task, soft, hard)
+        attempt = Attempt(job, Plan(task, message, soft, hard), message.payload, message)
+        _tell(logging.INFO, "Task %s[%s] received", attempt)
+        return attempt
+
+    def _remember(self, kind: bytes, attempt: Attempt) -> None:
+        """Keep the plan for messages of the same kind, unless a kind like this one has hardly ever a second message.
+
+        A message counts only if it is written as we write it: then nothing in `kind` can overrule the id and the payload.
+        """
+        message = attempt.message
+        own = message.headers or message.deadline or message.unique_key or message.retried
+        if own or self._sealed or message.encode() != attempt.job.message:
+            return
+        if len(self._plans) >= MOST_PLANS:
+            self._plans.clear()
+        self._plans[kind] = attempt.plan
 
     def unprepared(self, job: Job, error: Exception) -> Outcome:
         """The outcome of a job at which `prepare` itself failed.
@@ -131,14 +211,15 @@ class Executor:
 
         Runs in the task's own thread or loop, since converting may be user code (pydantic's validators).
         """
-        job, message = attempt.job, attempt.message
+        plan, payload = attempt.plan, attempt.payload
         try:
-            payload = self._seal.open(message, job.queue, job.id) if message.headers else message.payload
-            attempt.kwargs = attempt.task.decode(payload)
+            if plan.message.headers:
+                payload = self._seal.open(attempt.message, attempt.job.queue, attempt.job.id)
+            attempt.kwargs = plan.task.decode(payload)
         except NotForThisWorker as error:
-            return self._put_back(job, message, str(error))
+            return self._put_back(attempt.job, attempt.message, str(error))
         except MessageError as error:
-            return self._refuse(job, message, error)
+            return self._refuse(attempt.job, attempt.message, error)
         except Exception as error:  # noqa: BLE001 - a validator may raise anything; the attempt still needs its verdict
             return self.fail(attempt, error)
         return None
@@ -146,29 +227,26 @@ class Executor:
     def succeed(self, attempt: Attempt, value: object) -> Outcome:
         """The call returned."""
         seconds = time.monotonic() - attempt.started
-        message, number = attempt.message, attempt.job.number
-        result = b""
-        if message.retention > 0:
-            try:
-                result = encode_result(value)
-                if self._sealed:
-                    result = self._seal.close_result(message, attempt.job.queue, attempt.job.id, result)
-            except Exception as error:  # noqa: BLE001 - a model's own serialiser may raise anything
-                # It has run: another attempt would do the work again and fail in the same way.
-                _log(
-                    logging.ERROR,
-                    "Task %s[%s] ran, but its return value cannot be kept",
-                    message,
-                    attempt.job.queue,
-                )
-                return outcome.archived(number, message, self._text(error), error, time.time(), seconds)
-        _log(logging.INFO, "Task %s[%s] succeeded in %.4fs", message, attempt.job.queue, seconds)
-        return outcome.succeeded(number, message, result, time.time(), seconds)
+        kind, number = attempt.plan.message, attempt.job.number
+        if kind.retention <= 0:
+            _tell(logging.INFO, "Task %s[%s] succeeded in %.4fs", attempt, seconds)
+            return outcome.done(number, kind.unique_key, seconds)
+        message = attempt.message
+        try:
+            result = encode_result(value)
+            if self._sealed:
+                result = self._seal.close_result(message, attempt.job.queue, attempt.job.id, result)
+        except Exception as error:  # noqa: BLE001 - a model's own serialiser may raise anything
+            # It has run: another attempt would do the work again and fail in the same way.
+            _tell(logging.ERROR, "Task %s[%s] ran, but its return value cannot be kept", attempt)
+            return outcome.archived(number, message, self._text(error), error, time.time(), seconds)
+        _tell(logging.INFO, "Task %s[%s] succeeded in %.4fs", attempt, seconds)
+        return outcome.completed(number, message, result, time.time(), seconds)
 
     def fail(self, attempt: Attempt, error: BaseException) -> Outcome:
         """The call raised."""
         seconds = time.monotonic() - attempt.started
-        return self._report(attempt.job, attempt.message, attempt.task, error, seconds)
+        return self._report(attempt.job, attempt.message, attempt.plan.task, error, seconds)
 
     # --------------------------------------------------------------------------------------------------------
 
@@ -253,12 +331,25 @@ def soft_limit(message: TaskMessage, now: float) -> float:
     return min(*limits, LONGEST_LIMIT) if limits else float(DEFAULT_TIMEOUT)
 
 
+def _tell(level: int, text: str, attempt: Attempt, *values: object) -> None:
+    """Log about an attempt without decoding its message."""
+    if logger.isEnabledFor(level):
+        _write(level, text, attempt.plan.message, attempt.id, attempt.job.queue, values)
+
+
 def _log(level: int, text: str, message: TaskMessage, queue: str, *values: object) -> None:
     if logger.isEnabledFor(level):
-        facts = {"task": message.type, "id": message.id, "queue": queue, "retried": message.retried}
-        if values and isinstance(values[0], float):
-            facts["seconds"] = round(values[0], 6)
-        logger.log(level, text, message.type, message.id, *values, extra={"facts": facts})
+        _write(level, text, message, message.id, queue, values)
+
+
+def _write(
+    level: int, text: str, kind: TaskMessage, id_: str, queue: str, values: tuple[object, ...]
+) -> None:
+    """`kind` is the message, or another of its kind."""
+    facts = {"task": kind.type, "id": id_, "queue": queue, "retried": kind.retried}
+    if values and isinstance(values[0], float):
+        facts["seconds"] = round(values[0], 6)
+    logger.log(level, text, kind.type, id_, *values, extra={"facts": facts})
 
 
 def _shown(task_id: bytes) -> str:

@@ -33,10 +33,13 @@ _OUR_WORDS = (
 """What is raised with a text that holds no data: taskflow's own, and the reasons that a task gives for its verdict."""
 
 
-def succeeded(number: int, message: TaskMessage, result: bytes, now: float, seconds: float) -> Outcome:
-    """The task returned: done, or completed where its result is kept."""
-    if message.retention <= 0:
-        return Outcome(number, Verb.DONE, lock=message.unique_key, seconds=seconds)
+def done(number: int, lock: str, seconds: float) -> Outcome:
+    """The task returned, and nothing of it is kept; `lock` is the key of its unique lock."""
+    return Outcome(number, Verb.DONE, lock=lock, seconds=seconds)
+
+
+def completed(number: int, message: TaskMessage, result: bytes, now: float, seconds: float) -> Outcome:
+    """The task returned, and its result is kept for a while."""
     kept = replace(message, completed_at=int(now))
     return Outcome(
         number,

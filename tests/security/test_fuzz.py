@@ -198,8 +198,8 @@ def test_the_executor_has_a_verdict_on_every_message(
     job = frames.Job(1, message.queue, message.id.encode(), message.encode(), "killed" if failed else "", 5)
     attempt = executor.prepare(job)
     if isinstance(attempt, Attempt):
-        assert 0 < attempt.soft <= attempt.hard < 2**63 / 1e9
-        attempt.current(1.8e9)
+        assert 0 < attempt.plan.soft <= attempt.plan.hard < 2**63 / 1e9
+        attempt.current()
         found = executor.decode(attempt)
         for verdict in (found, executor.fail(attempt, OSError("x")), executor.succeed(attempt, 5)):
             if verdict is not None:

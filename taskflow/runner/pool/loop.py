@@ -44,8 +44,10 @@ class LoopPool:
         self._dropped = dropped
         self._backlog: deque[Attempt] = deque()
         self._running: dict[bytes, asyncio.Task[None]] = {}
+        self._woken = False
         self._loop: asyncio.AbstractEventLoop | None = None
         slots.on_free = self._wake
+        slots.on_handed = self._handed
 
     def submit(self, attempt: Attempt) -> None:
         """Run the attempt as soon as a slot is free."""
@@ -66,23 +68,46 @@ class LoopPool:
         thread.start()
 
     def _wake(self) -> None:
-        if self._backlog and self._loop is not None:
+        """Waking the loop costs more than a quick task does: many that come at once wake it once."""
+        if self._backlog and self._loop is not None and not self._woken:
+            self._woken = True
             self._loop.call_soon_threadsafe(self._admit)
 
+    def _handed(self, slot: int) -> None:
+        assert self._loop is not None, "it has wanted one"
+        self._loop.call_soon_threadsafe(self._admit_in, slot)
+
     def _admit(self) -> None:
-        """Start what has a slot; what has none waits until one is given back."""
+        """Start what has a slot; what has none waits until it gets one."""
+        self._woken = False
         while self._backlog:
             slot = self._slots.try_take()
+            if slot is None and not self._slots.wanted:
+                self._slots.wanted = True
+                # One may have become free just before.
+                slot = self._slots.try_take()
             if slot is None:
                 return
-            attempt = self._backlog.popleft()
-            if self._slots.start(slot, attempt.job.number, attempt.hard):
-                task = asyncio.create_task(self._work(attempt))
-                self._running[attempt.job.id] = task
-                task.add_done_callback(partial(self._ended, attempt, slot))
-            else:
-                self._dropped(attempt.job.number)
-                self._slots.give_back(slot)
+            self._start_next(slot)
+        self._slots.wanted = False
+
+    def _admit_in(self, slot: int) -> None:
+        """Start the next in this slot."""
+        if self._backlog:
+            self._start_next(slot)
+        else:
+            self._slots.give_back(slot)
+        self._admit()
+
+    def _start_next(self, slot: int) -> None:
+        attempt = self._backlog.popleft()
+        if self._slots.start(slot, attempt.job.number, attempt.plan.hard_ns):
+            task = asyncio.create_task(self._work(attempt))
+            self._running[attempt.job.id] = task
+            task.add_done_callback(partial(self._ended, attempt, slot))
+        else:
+            self._dropped(attempt.job.number)
+            self._slots.give_back(slot)
 
     async def _work(self, attempt: Attempt) -> None:
         self._done(await self._run(attempt))
@@ -96,18 +121,18 @@ class LoopPool:
         self._slots.give_back(slot)
 
     async def _run(self, attempt: Attempt) -> Outcome:
-        executor = self._executor
+        executor, plan = self._executor, attempt.plan
         attempt.started = time.monotonic()
         decoded = executor.decode(attempt)
         if decoded is not None:
             return decoded
-        context.enter(attempt.current(time.time()))
+        context.enter(attempt.current)
         try:
-            async with asyncio.timeout(attempt.soft) as limit:
-                value = await attempt.task.call(attempt.kwargs)
+            async with asyncio.timeout(plan.soft) as limit:
+                value = await plan.task.call(attempt.kwargs)
         except TimeoutError as error:
             if limit.expired():
-                error = TaskTimeout(f"time limit of {attempt.soft:g} s exceeded").with_traceback(
+                error = TaskTimeout(f"time limit of {plan.soft:g} s exceeded").with_traceback(
                     error.__traceback__
                 )
             return executor.fail(attempt, error)

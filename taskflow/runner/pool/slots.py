@@ -12,6 +12,9 @@ from ...pipe.page import Page
 class Slots:
     """Hands out slots and marks in the shared page what runs in them.
 
+    Threads wait for a slot and may keep it for one task after the other. The event loop cannot wait: it says that it wants one,
+    and is handed the next that a thread lets go of. What the loop itself lets go of is anybody's, so neither starves the other.
+
     Args:
         page: shared with the worker.
         count: how many there are.
@@ -22,8 +25,12 @@ class Slots:
         self._free: SimpleQueue[int] = SimpleQueue()
         for slot in range(count):
             self._free.put(slot)
+        self.wanted = False
+        """Whether the event loop waits for a slot."""
+        self.on_handed: Callable[[int], None] = self._free.put
+        """Given a slot, from the thread that had it, when one is wanted."""
         self.on_free: Callable[[], None] = lambda: None
-        """Called after a slot was given back: for whoever waits without blocking."""
+        """Called after a slot has become free while one was wanted."""
 
     def take(self) -> int:
         """Wait for a free slot."""
@@ -36,13 +43,26 @@ class Slots:
         except Empty:
             return None
 
-    def start(self, slot: int, number: int, hard_seconds: float) -> bool:
-        """Mark a job as started; False when the worker has taken it back."""
+    def start(self, slot: int, number: int, hard_ns: int) -> bool:
+        """Mark a job with a hard limit of so many nanoseconds as started; False when the worker has taken it back."""
         now = time.monotonic_ns()
-        return self._page.start(slot, number, now, now + int(hard_seconds * 1e9))
+        return self._page.start(slot, number, now, now + hard_ns)
+
+    def hand_back(self, slot: int) -> None:
+        """A thread needs its slot no more, or somebody else does."""
+        self._page.end(slot)
+        if self.wanted:
+            self.on_handed(slot)
+        else:
+            self._release(slot)
 
     def give_back(self, slot: int) -> None:
-        """The task in this slot has ended."""
+        """The task in this slot has ended on the event loop."""
         self._page.end(slot)
+        self._release(slot)
+
+    def _release(self, slot: int) -> None:
         self._free.put(slot)
-        self.on_free()
+        # Looked at afterwards: whoever wants one says so first and then looks for a free one.
+        if self.wanted:
+            self.on_free()

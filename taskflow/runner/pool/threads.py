@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from ... import context
 from ...errors import TaskCancelled, TaskTimeout
@@ -17,6 +18,10 @@ from .slots import Slots
 
 class ThreadPool:
     """Runs attempts in at most `size` threads.
+
+    A thread that has come for work stays with it until nothing waits: while tasks are quick, one thread runs them all, and each
+    costs no more than taking it from the queue. It calls one other for what waits behind its own, and that one calls the next
+    as soon as it gets to run: when the first task waits for something.
 
     Args:
         size: threads.
@@ -39,18 +44,20 @@ class ThreadPool:
         self._slots = slots
         self._done = done
         self._dropped = dropped
-        self._queue: SimpleQueue[Attempt] = SimpleQueue()
+        self._queue: deque[Attempt] = deque()
         self._limits = SoftLimits()
         self._threads: list[threading.Thread] = []
-        self._idle = threading.Semaphore(0)
+        self._lock = threading.Lock()
+        self._idle = 0
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._called = False
+        """Whether a thread has been called that has not come yet. It looks into the queue after it has cleared this."""
 
     def submit(self, attempt: Attempt) -> None:
         """Run the attempt as soon as a thread is free."""
-        self._queue.put(attempt)
-        if len(self._threads) < self._size and not self._idle.acquire(blocking=False):
-            thread = threading.Thread(target=self._work, name=f"taskflow-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        self._queue.append(attempt)
+        if not self._called:
+            self._call()
 
     def run_here(self) -> None:
         """Lend the calling thread to the pool, for ever: `-P solo` runs tasks in the main thread, for
@@ -63,33 +70,63 @@ class ThreadPool:
         """Raise `TaskCancelled` in the task, if it runs here."""
         self._limits.cancel(task_id, TaskCancelled)
 
+    def _call(self) -> None:
+        """Call a thread: an idle one, a new one, or else the first that has nothing to do."""
+        with self._lock:
+            if self._called:
+                return
+            self._called = True
+            if self._idle or len(self._threads) >= self._size:
+                self._bell.put(None)
+                return
+            thread = threading.Thread(target=self._work, name=f"taskflow-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+        thread.start()
+
     def _work(self) -> None:
         limit = ThreadLimit()
         self._limits.watch(limit)
         while True:
+            self._called = False
+            while self._queue:
+                self._serve(limit)
+            with self._lock:
+                self._idle += 1
+            self._bell.get()
+            with self._lock:
+                self._idle -= 1
+
+    def _serve(self, limit: ThreadLimit) -> None:
+        """Run what waits in one slot, until nothing does or the event loop wants the slot."""
+        queue, slots = self._queue, self._slots
+        slot = slots.take()
+        while True:
             try:
-                attempt = self._queue.get_nowait()
-            except Empty:
-                self._idle.release()
-                attempt = self._queue.get()
-            slot = self._slots.take()
-            if self._slots.start(slot, attempt.job.number, attempt.hard):
+                attempt = queue.popleft()
+            except IndexError:
+                break
+            if queue and not self._called:
+                self._call()
+            if slots.start(slot, attempt.job.number, attempt.plan.hard_ns):
                 self._done(self._run(attempt, limit))
             else:
                 self._dropped(attempt.job.number)
-            self._slots.give_back(slot)
+            if slots.wanted:
+                break
+        slots.hand_back(slot)
 
     def _run(self, attempt: Attempt, limit: ThreadLimit) -> Outcome:
         executor = self._executor
+        plan = attempt.plan
         attempt.started = time.monotonic()
         decoded = executor.decode(attempt)
         if decoded is not None:
             return decoded
-        token = context.enter(attempt.current(time.time()))
+        token = context.enter(attempt.current)
         try:
-            limit.open(attempt.job.id, attempt.started + attempt.soft)
+            limit.open(attempt.job.id, attempt.started + plan.soft)
             try:
-                value = attempt.task.call(attempt.kwargs)
+                value = plan.task.call(attempt.kwargs)
             finally:
                 limit.close()
         except (TaskTimeout, TaskCancelled) as error:
@@ -104,6 +141,6 @@ class ThreadPool:
 def _reason(error: BaseException, attempt: Attempt) -> BaseException:
     """Python raises the bare type in the thread; say what it means."""
     if isinstance(error, TaskTimeout):
-        text = f"time limit of {attempt.soft:g} s exceeded"
+        text = f"time limit of {attempt.plan.soft:g} s exceeded"
         return TaskTimeout(text).with_traceback(error.__traceback__)
     return TaskCancelled("cancelled").with_traceback(error.__traceback__)

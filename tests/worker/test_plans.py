@@ -1,0 +1,142 @@
+"""What the child remembers of a kind of message changes nothing but the pace."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskflow import TaskFlow
+from taskflow.message.task_message import TaskMessage
+from taskflow.options import HARD_TIMEOUT_HEADER
+from taskflow.pipe import frames
+from taskflow.runner import executor
+from taskflow.runner.executor import Attempt, Executor
+
+app = TaskFlow("plans", broker="redis://127.0.0.1:1")
+
+
+@app.task(name="add")
+def add(first: int, second: int = 2) -> int:
+    return first + second
+
+
+@app.task(name="strict", hard_timeout=90)
+def strict() -> None: ...
+
+
+PLAIN = TaskMessage(type="add", payload=b'{"first":1}', id="a", queue="q", timeout=60)
+
+
+def run(subject: Executor, message: TaskMessage, number: int = 1, failure: str = "") -> object:
+    """Everything that can be seen of a job from its bytes to its outcome."""
+    job = frames.Job(number, "q", message.id.encode(), message.encode(), failure)
+    attempt = subject.prepare(job)
+    if not isinstance(attempt, Attempt):
+        return (attempt.number, attempt.verb, attempt.error)
+    broken = subject.decode(attempt)
+    outcome = broken or subject.succeed(attempt, 3)
+    current = attempt.current()
+    return (
+        attempt.plan.task.name,
+        attempt.plan.soft,
+        attempt.plan.hard,
+        attempt.kwargs,
+        attempt.message,
+        replace(current, deadline=current.deadline.replace(microsecond=0, second=0)),
+        (outcome.number, outcome.verb, outcome.at, outcome.result, outcome.error, outcome.lock),
+    )
+
+
+variants = st.builds(
+    TaskMessage,
+    type=st.sampled_from(["add", "strict", "unknown"]),
+    payload=st.sampled_from([None, b"{}", b'{"first":1}', b'{"first":2,"second":3}', b'{"first":"x"}', b"["]),
+    id=st.sampled_from(["a", "b", "é", "x" * 200]),
+    queue=st.sampled_from(["q", "other"]),
+    max_retries=st.sampled_from([0, 25]),
+    retried=st.sampled_from([0, 0, 3]),
+    timeout=st.sampled_from([0, 60]),
+    deadline=st.sampled_from([0, 0, 1, 4_000_000_000]),
+    unique_key=st.sampled_from(["", "", "asynq:{q}:unique:add:1"]),
+    retention=st.sampled_from([0, 60]),
+    group_key=st.sampled_from(["", "g"]),
+    headers=st.sampled_from([{}, {}, {HARD_TIMEOUT_HEADER: "70"}, {"trace": "1"}]),
+)
+
+
+@given(st.lists(variants, min_size=2, max_size=12))
+def test_an_executor_that_has_seen_others_does_as_one_that_has_not(messages: list[TaskMessage]) -> None:
+    experienced = Executor(app.tasks)
+    for number, message in enumerate(messages, 1):
+        found, expected = run(experienced, message, number), run(Executor(app.tasks), message, number)
+        if message.deadline or (isinstance(found, tuple) and found[1] == "u"):
+            # The limits count from now, and an unknown name waits for a random while.
+            assert type(found) is type(expected)
+            continue
+        assert found == expected
+
+
+def test_a_second_message_of_a_kind_is_not_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = Executor(app.tasks)
+    run(subject, PLAIN)
+    monkeypatch.setattr(TaskMessage, "decode", None)
+    job = frames.Job(2, "q", b"b", replace(PLAIN, id="b", payload=b'{"first":5}').encode())
+    attempt = subject.prepare(job)
+    assert isinstance(attempt, Attempt)
+    assert subject.decode(attempt) is None
+    assert attempt.kwargs == {"first": 5}
+    assert subject.succeed(attempt, None).verb == "d"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"headers": {HARD_TIMEOUT_HEADER: "1"}},
+        {"deadline": 4_000_000_000},
+        {"unique_key": "asynq:{q}:unique:add:1"},
+        {"retried": 1, "error_msg": "boom", "last_failed_at": 1_700_000_000},
+    ],
+    ids=["headers", "deadline", "lock", "retried"],
+)
+def test_kinds_that_hardly_ever_come_twice_are_not_remembered(change: dict[str, object]) -> None:
+    subject = Executor(app.tasks)
+    run(subject, replace(PLAIN, **change))  # type: ignore[arg-type]
+    assert subject._plans == {}
+
+
+def test_a_message_that_is_written_in_another_way_is_not_remembered() -> None:
+    """Its rest may hold a second payload, which for protobuf is the one that counts."""
+    subject = Executor(app.tasks)
+    twice = PLAIN.encode() + b'\x12\x0b{"first":7}'
+    attempt = subject.prepare(frames.Job(1, "q", b"a", twice))
+    assert isinstance(attempt, Attempt)
+    assert subject.decode(attempt) is None
+    assert attempt.kwargs == {"first": 7}
+    assert subject._plans == {}
+
+
+def test_a_message_with_another_id_than_it_is_stored_under_is_decoded() -> None:
+    subject = Executor(app.tasks)
+    run(subject, PLAIN)
+    attempt = subject.prepare(frames.Job(2, "q", b"elsewhere", PLAIN.encode()))
+    assert isinstance(attempt, Attempt)
+    assert attempt.id == attempt.current().id == "a"
+
+
+def test_plans_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executor, "MOST_PLANS", 10)
+    subject = Executor(app.tasks)
+    for timeout in range(1, 60):
+        run(subject, replace(PLAIN, timeout=timeout))
+        assert len(subject._plans) <= 10
+
+
+def test_a_job_that_is_to_be_judged_is_not_run() -> None:
+    subject = Executor(app.tasks)
+    run(subject, PLAIN)
+    outcome = subject.prepare(frames.Job(2, "q", b"a", PLAIN.encode(), failure="killed"))
+    assert isinstance(outcome, frames.Outcome)
+    assert outcome.verb == "r"
