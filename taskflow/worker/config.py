@@ -11,6 +11,7 @@ from typing import Literal
 
 from ..errors import InvalidOption
 from ..message.ids import check_queue_name
+from ..partitions import check_own_queue
 
 Pool = Literal["threads", "processes", "solo"]
 
@@ -111,7 +112,7 @@ def parse_queues(values: tuple[str, ...]) -> dict[str, int] | None:
         name, equals, weight = part.rpartition("=")
         if not equals:
             name, weight = part, "1"
-        check_queue_name(name)
+        check_own_queue(check_queue_name(name))
         if not (weight.isascii() and weight.isdigit() and 1 <= int(weight) <= 1_000_000):
             raise InvalidOption(
                 f"queue {name!r} has weight {weight!r}; a weight is a whole number from 1, as in {name}=3"

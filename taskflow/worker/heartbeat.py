@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ..broker.aio import AsyncBroker
 from ..broker.commands.enqueue import publish_queues
@@ -34,6 +34,7 @@ class Heartbeat(Service):
         identity: Identity,
         queues: Mapping[str, int],
         *,
+        published: Sequence[str],
         strict: bool,
         concurrency: int,
         running: Callable[[], list[tuple[Held, float]]],
@@ -43,6 +44,7 @@ class Heartbeat(Service):
         self._broker = broker
         self._identity = identity
         self._queues = dict(queues)
+        self._published = published
         self._strict = strict
         self._concurrency = concurrency
         self._running = running
@@ -69,7 +71,7 @@ class Heartbeat(Service):
         commands = write_server(
             identity.host, identity.pid, identity.server_id, info.encode(), entries, self._clock.now()
         )
-        replies = await self._broker.run_many([*commands, publish_queues(list(self._queues))], PERIOD)
+        replies = await self._broker.run_many([*commands, publish_queues(self._published)], PERIOD)
         for reply in replies:
             if isinstance(reply, BrokerError):
                 raise reply

@@ -3,6 +3,9 @@
 Fair queueing by virtual time: every slot that a queue is granted moves its clock forward by 1/weight, and the
 queue whose clock is furthest behind is served next. A busy queue keeps its claim during the round trip in
 which it fetches, so that the shares hold even when slots come free one by one.
+
+The partitions of a queue have one clock together, so a queue gets the same share over however many it is spread. Among
+themselves they take turns.
 """
 
 from __future__ import annotations
@@ -18,12 +21,26 @@ queues.
 
 
 class _Queue:
-    __slots__ = ("busy", "clock", "granted", "name", "since", "waiter", "weight")
+    """A queue, which may be spread over several partitions."""
 
-    def __init__(self, name: str, weight: int) -> None:
-        self.name = name
+    __slots__ = ("clock", "rank", "turns", "weight")
+
+    def __init__(self, weight: int, rank: int) -> None:
         self.weight = weight
+        self.rank = rank
         self.clock = 0.0
+        self.turns = 0.0
+        """The clock of its partitions among themselves."""
+
+
+class _Part:
+    """What fetches: a queue, or a partition of one."""
+
+    __slots__ = ("busy", "granted", "queue", "since", "turns", "waiter")
+
+    def __init__(self, queue: _Queue) -> None:
+        self.queue = queue
+        self.turns = 0.0
         self.waiter: asyncio.Future[int] | None = None
         self.granted = 0
         self.since = 0.0
@@ -44,92 +61,116 @@ class Shares:
         self, weights: Mapping[str, int], *, strict: bool, room: Callable[[], int], most: int
     ) -> None:
         ordered = sorted(weights.items(), key=lambda item: -item[1])
-        self._queues = {name: _Queue(name, weight) for name, weight in ordered}
+        self._queues = {name: _Queue(weight, rank) for rank, (name, weight) in enumerate(ordered)}
+        self._parts = {name: _Part(queue) for name, queue in self._queues.items()}
         self._strict = strict
         self._room = room
         self._most = most
         self._clock = 0.0
 
+    def add(self, name: str, queue: str) -> None:
+        """A partition of a queue is served from now on, at the cost of the queue's share."""
+        self._parts.setdefault(name, _Part(self._queues[queue]))
+
+    def remove(self, name: str) -> None:
+        """It is served no more."""
+        self._parts.pop(name, None)
+
     async def grant(self, name: str) -> int:
-        """Wait for slots for this queue: how many it may take."""
-        queue = self._queues[name]
-        queue.clock = max(queue.clock, self._clock)
+        """Wait for slots for this queue, or partition: how many it may take."""
+        part = self._parts[name]
+        part.queue.clock = max(part.queue.clock, self._clock)
+        part.turns = max(part.turns, part.queue.turns)
         loop = asyncio.get_running_loop()
-        queue.waiter = loop.create_future()
+        part.waiter = loop.create_future()
         # Not at once: whoever else asks in this turn of the loop is weighed against this one.
         loop.call_soon(self.pump)
         try:
-            return await queue.waiter
+            return await part.waiter
         except asyncio.CancelledError:
-            if queue.waiter.done() and not queue.waiter.cancelled():
-                self.settle(name, queue.waiter.result(), 0, more=False)
+            if part.waiter.done() and not part.waiter.cancelled():
+                self.settle(name, part.waiter.result(), 0, more=False)
             raise
         finally:
-            queue.waiter = None
+            part.waiter = None
 
     def settle(self, name: str, granted: int, used: int, *, more: bool) -> None:
         """A fetch has ended: so many of its slots were used, the rest is free.
 
-        `more`: the queue has more to take.
+        `more`: there is more to take.
         """
-        queue = self._queues[name]
-        queue.granted = 0
-        queue.busy = more
-        queue.clock -= (granted - used) / queue.weight
+        part = self._parts.get(name)
+        if part is not None:
+            part.granted = 0
+            part.busy = more
+            part.turns -= granted - used
+            part.queue.clock -= (granted - used) / part.queue.weight
         self.pump()
 
     def pump(self) -> None:
         """Grant what is free. To be called whenever something may have become free."""
         now = time.monotonic()
         waiting = [
-            queue for queue in self._queues.values() if queue.waiter is not None and not queue.waiter.done()
+            part for part in self._parts.values() if part.waiter is not None and not part.waiter.done()
         ]
         if not waiting:
             return
-        room = self._room() - sum(q.granted for q in self._queues.values() if now - q.since < CLAIM_SECONDS)
+        room = self._room() - sum(p.granted for p in self._parts.values() if now - p.since < CLAIM_SECONDS)
         if room <= 0:
             return
-        for queue, count in self._divide(waiting, room, now):
-            if count and queue.waiter is not None:
-                queue.granted = count
-                queue.since = now
-                queue.waiter.set_result(count)
+        for part, count in self._divide(waiting, room, now):
+            if count and part.waiter is not None:
+                part.granted = count
+                part.since = now
+                part.waiter.set_result(count)
                 asyncio.get_running_loop().call_later(CLAIM_SECONDS, self.pump)
 
-    def _divide(self, waiting: list[_Queue], room: int, now: float) -> list[tuple[_Queue, int]]:
+    def _divide(self, waiting: list[_Part], room: int, now: float) -> list[tuple[_Part, int]]:
+        asking = {part.queue for part in waiting}
+        # What another partition of the same queue may soon ask for is not kept from one that asks now.
         claims = [
-            queue
-            for queue in self._queues.values()
-            if queue.waiter is None and queue.busy and now - queue.since < CLAIM_SECONDS
+            part
+            for part in self._parts.values()
+            if part.waiter is None
+            and part.busy
+            and part.queue not in asking
+            and now - part.since < CLAIM_SECONDS
         ]
         if self._strict:
             return self._in_order(waiting, claims, room)
         if len(waiting) == 1 and not claims:
-            queue = waiting[0]
             count = min(room, self._most)
-            self._clock = queue.clock
-            queue.clock += count / queue.weight
-            return [(queue, count)]
+            self._charge(waiting[0], count)
+            return [(waiting[0], count)]
         return self._by_clock(waiting, claims, room)
 
-    def _by_clock(self, waiting: list[_Queue], claims: list[_Queue], room: int) -> list[tuple[_Queue, int]]:
+    def _charge(self, part: _Part, count: int) -> None:
+        queue = part.queue
+        self._clock = queue.clock
+        queue.clock += count / queue.weight
+        queue.turns = part.turns
+        part.turns += count
+
+    def _by_clock(self, waiting: list[_Part], claims: list[_Part], room: int) -> list[tuple[_Part, int]]:
         counts = dict.fromkeys(waiting, 0)
-        ahead = {queue: queue.clock for queue in claims}
+        ahead = {part.queue: part.queue.clock for part in claims}
         for _ in range(min(room, self._most * len(waiting))):
-            queue = min([*waiting, *claims], key=lambda q: ahead.get(q, q.clock))
-            if queue in ahead:
+            part = min(
+                [*waiting, *claims], key=lambda p: (ahead.get(p.queue, p.queue.clock), p.queue.rank, p.turns)
+            )
+            if part.queue in ahead:
                 # Kept for a busy queue that is on its way back.
-                ahead[queue] += 1 / queue.weight
+                ahead[part.queue] += 1 / part.queue.weight
             else:
-                self._clock = queue.clock
-                queue.clock += 1 / queue.weight
-                counts[queue] += 1
+                self._charge(part, 1)
+                counts[part] += 1
         return list(counts.items())
 
-    def _in_order(self, waiting: list[_Queue], claims: list[_Queue], room: int) -> list[tuple[_Queue, int]]:
+    def _in_order(self, waiting: list[_Part], claims: list[_Part], room: int) -> list[tuple[_Part, int]]:
         """The first that waits, unless a weightier one that is busy will be back in a moment."""
-        order = list(self._queues.values())
-        first = min(waiting, key=order.index)
-        if any(order.index(claim) < order.index(first) for claim in claims):
+        first = min(waiting, key=lambda part: (part.queue.rank, part.turns))
+        if any(claim.queue.rank < first.queue.rank for claim in claims):
             return []
-        return [(first, min(room, self._most))]
+        count = min(room, self._most)
+        self._charge(first, count)
+        return [(first, count)]

@@ -31,6 +31,7 @@ from .maintenance.aggregator import Aggregator
 from .maintenance.forwarder import Forwarder
 from .maintenance.recoverer import Janitor, Recoverer
 from .maintenance.sweeper import Sweeper
+from .partitions import Partitions
 from .poison import MOST_CRASHES, archive_poison
 from .service import Service
 from .shares import Shares
@@ -66,6 +67,9 @@ class Worker:
         self._acker: Acker | None = None
         self._fetchers: list[Fetcher] = []
         self._services: list[Service] = []
+        self._loops: dict[str, list[Service]] = {}
+        """Those of each queue that is served, and of each partition."""
+        self._partitions: Partitions | None = None
         self._heartbeat: Heartbeat | None = None
         self._health: Health | None = None
         self._health_server: HealthServer | None = None
@@ -96,7 +100,7 @@ class Worker:
                 service.start()
             watches = [asyncio.create_task(self._watch_limits(), name="limits")]
             if self._config.burst:
-                watches.append(asyncio.create_task(self._watch_burst(broker, queues), name="burst"))
+                watches.append(asyncio.create_task(self._watch_burst(broker), name="burst"))
             await self._stop.wait()
             await self._shut_down(watches)
         finally:
@@ -161,39 +165,57 @@ class Worker:
     def _wire(self, broker: AsyncBroker, queues: Mapping[str, int], hello: frames.Hello) -> None:
         owner = self._identity.owner
         self._acker = Acker(broker, self._holdings, self._clock)
-        self._shares = Shares(queues, strict=self._config.strict, room=self._supervisor.room, most=BATCH)
+        self._shares = shares = Shares(
+            queues, strict=self._config.strict, room=self._supervisor.room, most=BATCH
+        )
+        rules = {rule.queue: rule for rule in hello.aggregations}
+
+        def begin(name: str, queue: str) -> None:
+            """Serve a queue, or a partition of it."""
+            if self._stop.is_set():
+                return
+            shares.add(name, queue)
+            fetcher = Fetcher(name, owner, broker, shares, self._take, self._holdings.receipts, self._clock)
+            self._fetchers.append(fetcher)
+            self._loops[name] = loops = [
+                Forwarder(name, broker, self._clock),
+                Recoverer(name, broker),
+                Janitor(name, broker),
+                Sweeper(name, broker),
+                *([Aggregator(name, rules[queue], broker)] if queue in rules else []),
+                fetcher,
+            ]
+            self._services += loops
+            for loop in loops:
+                if loop is not fetcher or self._taking:
+                    loop.start()
+
+        self._partitions = Partitions(queues, hello.partitions, broker, begin, self._leave)
         self._heartbeat = Heartbeat(
             broker,
             self._identity,
             queues,
+            published=self._partitions.declared,
             strict=self._config.strict,
             concurrency=self._config.total,
             running=self._supervisor.running,
             clock=self._clock,
         )
-        self._fetchers = [
-            Fetcher(
-                q,
-                owner,
-                broker,
-                self._shares,
-                self._take,
-                self._holdings.receipts,
-                self._clock,
-            )
-            for q in queues
-        ]
-        self._services = [
+        self._services += [
             Leases(broker, self._holdings),
             self._heartbeat,
             Subscriber(broker, lambda task_id: self._supervisor.broadcast(frames.Cancel(task_id))),
-            *(Forwarder(queue, broker, self._clock) for queue in queues),
-            *(Recoverer(queue, broker) for queue in queues),
-            *(Janitor(queue, broker) for queue in queues),
-            *(Sweeper(queue, broker) for queue in queues),
-            *(Aggregator(rule.queue, rule, broker) for rule in hello.aggregations if rule.queue in queues),
-            *self._fetchers,
+            self._partitions,
         ]
+
+    async def _leave(self, name: str) -> None:
+        """Serve a partition no more."""
+        loops = self._loops.pop(name)
+        self._services[:] = [service for service in self._services if service not in loops]
+        self._fetchers[:] = [fetcher for fetcher in self._fetchers if fetcher not in loops]
+        await asyncio.gather(*(loop.stop() for loop in loops))
+        if self._shares is not None:
+            self._shares.remove(name)
 
     def _open_health(self) -> None:
         self._health = Health(self._services, file_for(self._config.app, self._identity.pid))
@@ -237,17 +259,18 @@ class Worker:
             except Exception:
                 logger.exception("The watch on time limits failed once; it goes on")
 
-    async def _watch_burst(self, broker: AsyncBroker, queues: Mapping[str, int]) -> None:
+    async def _watch_burst(self, broker: AsyncBroker) -> None:
         """Stop when nothing is held and every queue is empty, after what was due has been forwarded."""
-        lengths = [Plain(("LLEN", queue_keys(q).pending), int, queue_keys(q).slot) for q in queues]
         await asyncio.sleep(2 * BURST_PERIOD)
         while True:
             await asyncio.sleep(BURST_PERIOD)
-            if len(self._holdings):
+            if len(self._holdings) or self._partitions is None or not self._partitions.looks:
                 continue
+            queues = list(self._loops)
             for queue in queues:
                 with contextlib.suppress(BrokerError):
                     await Forwarder(queue, broker, self._clock).tick()
+            lengths = [Plain(("LLEN", queue_keys(q).pending), int, queue_keys(q).slot) for q in queues]
             replies = await broker.run_many(lengths)
             if all(reply == 0 for reply in replies) and not len(self._holdings):
                 self._stop.set()
@@ -276,5 +299,6 @@ class Worker:
 
 
 def queues_of(hello: frames.Hello) -> dict[str, int]:
-    """Every queue that the app's tasks name, with weight 1; the default queue when there are no tasks."""
-    return dict.fromkeys(sorted({task.queue for task in hello.tasks}) or [DEFAULT_QUEUE], 1)
+    """Every queue that the app declares or its tasks name, with weight 1; the default queue when there is none."""
+    named = {task.queue for task in hello.tasks} | set(hello.partitions)
+    return dict.fromkeys(sorted(named) or [DEFAULT_QUEUE], 1)

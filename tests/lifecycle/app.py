@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -11,7 +12,8 @@ import time
 
 from taskflow import Reject, Retry, TaskFlow, current_task
 
-app = TaskFlow("lifecycle", retention=600)
+# For the queues that a test names: {"q": {"partitions": 6}}
+app = TaskFlow("lifecycle", retention=600, queues=json.loads(os.environ.get("TASKFLOW_TEST_QUEUES", "{}")))
 
 
 def note(event: str, tag: str) -> None:

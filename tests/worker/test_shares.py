@@ -90,3 +90,46 @@ def test_what_a_cancelled_fetcher_was_granted_is_free_again() -> None:
         assert await asyncio.wait_for(rig.shares.grant("b"), 1) == 4
 
     asyncio.run(scene())
+
+
+def _spread(rig: Rig, queue: str, parts: list[str]) -> None:
+    for part in parts:
+        rig.shares.add(part, queue)
+
+
+@pytest.mark.parametrize("slots", [1, 7, 60])
+@pytest.mark.parametrize("round_trip", [0.0, 0.002])
+def test_a_queue_gets_the_same_share_over_however_many_partitions(slots: int, round_trip: float) -> None:
+    rig = Rig({"much": 3, "little": 1})
+    parts = ["much", "much~1", "much~2", "much~3"]
+    _spread(rig, "much", parts)
+    asyncio.run(_saturate(rig, [*parts, "little"], slots, 400, round_trip, round_trip / 2))
+    assert rig.taken["little"] / rig.taken.total() == pytest.approx(0.25, abs=0.06)
+    for part in parts:
+        assert rig.taken[part] / rig.taken.total() == pytest.approx(0.75 / 4, abs=0.06)
+
+
+def test_a_partition_that_has_tasks_gets_the_whole_share_of_its_queue() -> None:
+    rig = Rig({"much": 3, "little": 1})
+    _spread(rig, "much", ["much~1", "much~2"])
+    asyncio.run(_saturate(rig, ["much~2", "little"], 1, 400, 0.0, 0.0))
+    assert rig.taken["much~2"] / rig.taken.total() == pytest.approx(0.75, abs=0.05)
+
+
+def test_partitions_of_one_queue_take_turns_in_strict_order_too() -> None:
+    rig = Rig({"low": 1, "high": 2}, strict=True)
+    _spread(rig, "high", ["high~1", "high~2"])
+    asyncio.run(_saturate(rig, ["low", "high", "high~1", "high~2"], 1, 99, 0.0, 0.0))
+    assert rig.taken == {"high": 33, "high~1": 33, "high~2": 33}
+
+
+def test_a_partition_may_go_while_its_fetch_is_under_way() -> None:
+    async def scene() -> None:
+        rig = Rig({"a": 1}, room=4)
+        _spread(rig, "a", ["a~1"])
+        assert await rig.shares.grant("a~1") == 4
+        rig.shares.remove("a~1")
+        rig.shares.settle("a~1", 4, 0, more=False)
+        assert await asyncio.wait_for(rig.shares.grant("a"), 1) == 4
+
+    asyncio.run(scene())
