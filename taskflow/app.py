@@ -433,9 +433,9 @@ class TaskFlow:
         return self._handles(new, await self.client.aenqueue_many(new, timeout))
 
     def _handle(self, new: NewTask, receipt: Receipt) -> AsyncResult[Any]:
-        message = new.message
+        message = new.terms.message
         return AsyncResult(
-            self.client, message.id, message.queue, retention=message.retention, durable=receipt.durable
+            self.client, new.id, message.queue, retention=message.retention, durable=receipt.durable
         )
 
     def _handles(

@@ -8,17 +8,15 @@ signature of the message.
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
-from .broker.commands.enqueue import NewTask
+from .broker.commands.enqueue import NewTask, Terms
 from .errors import ConfigurationError, InvalidArguments, InvalidOption, NotForThisWorker
 from .message import by_value
-from .message.ids import new_id
 from .message.seal import CLOUDPICKLE, CONTENT_TYPE_HEADER
-from .options import Options, TaskOptions, build_message, merge
+from .options import Options, TaskOptions, merge
 from .result import AsyncResult
 from .retry import RetryPolicy
 from .task import Backend, BaseTask, Sender
@@ -58,7 +56,13 @@ class ByValueTask(BaseTask[..., Any]):
         self.source = ""
         self._tasks = tasks
 
-    def prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions) -> NewTask:
+    def prepare(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: TaskOptions,
+        terms: Terms | None = None,
+    ) -> NewTask:
         """A call as a message, and when it is to run."""
         if not args or not callable(args[0]):
             raise InvalidArguments(f"task {self.name!r}: the first argument is the function to call")
@@ -70,13 +74,10 @@ class ByValueTask(BaseTask[..., Any]):
         payload = by_value.dumps(
             by_value.call_of(args, kwargs), refer=self._refer, limit=self.backend.max_payload, name=self.name
         )
-        message, schedule = build_message(self.name, payload, options, new_id=new_id, now=time.time())
-        headers = {**message.headers, CONTENT_TYPE_HEADER: CLOUDPICKLE}
-        return NewTask(
-            replace(message, headers=headers),
-            schedule.delay,
-            schedule.process_at,
-            durable=options.durable or False,
+        new = self._build(payload, options, lock_seconds=0)
+        message = new.message
+        return new.with_message(
+            replace(message, headers={**message.headers, CONTENT_TYPE_HEADER: CLOUDPICKLE})
         )
 
     def decode(self, payload: bytes | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from .broker.aio import AsyncBroker
@@ -136,14 +136,14 @@ class Client:
     # --------------------------------------------------------------------------------------------------------
 
     def _closed(self, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
-        return [replace(task, message=self.seal.close(task.message)) for task in tasks]
+        return [task.with_message(self.seal.close(task.message)) for task in tasks]
 
     def _plan(self, tasks: Sequence[NewTask]) -> tuple[list[Chunk], list[Request]]:
         chunks = list(_chunks(tasks))
         requests: list[Request] = [command for _, command in chunks]
         # Once per process and queue; workers repeat it with each heartbeat, so a removed queue shows up
         # again.
-        unpublished = {task.message.queue for task in tasks} - self._published
+        unpublished = {task.terms.queue for task in tasks} - self._published
         if unpublished:
             requests.append(publish_queues(sorted(unpublished)))
         return chunks, requests
@@ -154,9 +154,9 @@ class Client:
             for position, index in enumerate(indexes):
                 receipts[index] = _receipt(tasks[index], value, position)
             if isinstance(value, Confirmed) and not value.replicas:
-                self._warn_undurable(tasks[indexes[0]].message.queue, len(indexes))
+                self._warn_undurable(tasks[indexes[0]].terms.queue, len(indexes))
         if len(values) > len(chunks) and not isinstance(values[-1], BrokerError):
-            self._published |= {task.message.queue for task in tasks}
+            self._published |= {task.terms.queue for task in tasks}
         return receipts
 
     def _warn_undurable(self, queue: str, count: int) -> None:
@@ -180,7 +180,7 @@ def _windows(tasks: Sequence[NewTask]) -> Iterable[Sequence[NewTask]]:
 def _chunks(tasks: Sequence[NewTask]) -> Iterable[Chunk]:
     queues: dict[str, list[int]] = {}
     for index, task in enumerate(tasks):
-        queues.setdefault(task.message.queue, []).append(index)
+        queues.setdefault(task.terms.queue, []).append(index)
     for queue, indexes in queues.items():
         for start in range(0, len(indexes), BATCH):
             part = indexes[start : start + BATCH]
@@ -188,20 +188,21 @@ def _chunks(tasks: Sequence[NewTask]) -> Iterable[Chunk]:
 
 
 def _receipt(task: NewTask, value: Any, position: int) -> Receipt:
-    message = task.message
     if isinstance(value, BrokerError):
-        return Receipt(_named(value, message.id))
+        return Receipt(_named(value, task.id))
     durable = None
     if isinstance(value, Confirmed):
         durable, value = value.replicas > 0, value.value
     reply: EnqueueReply = value[position]
     if reply.outcome is Enqueued.ID_TAKEN:
-        return Receipt(TaskIdConflict(message.id, message.queue))
+        return Receipt(TaskIdConflict(task.id, task.terms.queue))
     if reply.outcome is Enqueued.DUPLICATE:
-        return Receipt(DuplicateTask(message.type, message.queue, reply.holder))
-    if task.durable == "strict" and not durable:
-        return Receipt(NotDurable(message.id), durable)
-    return Receipt(None, durable if task.durable else None)
+        return Receipt(DuplicateTask(task.terms.message.type, task.terms.queue, reply.holder))
+    if not task.terms.durable:
+        return _UNASKED
+    if task.terms.durable == "strict" and not durable:
+        return Receipt(NotDurable(task.id), durable)
+    return Receipt(None, durable)
 
 
 def _checked(receipt: Receipt) -> Receipt:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from . import context
@@ -81,7 +82,8 @@ def run(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResu
     A coroutine runs on an event loop of its own, in a thread of its own if one runs here.
     """
     if not task.is_async:
-        return _settle(new.message, propagate, lambda: task.call(task.decode(new.message.payload)), task)
+        message = new.message
+        return _settle(message, propagate, lambda: task.call(task.decode(message.payload)))
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -93,19 +95,20 @@ async def arun(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> Ea
     """Run a task here, from a coroutine."""
     if not task.is_async:
         return run(task, new, propagate=propagate)
-    token = context.enter(context.direct(new.message))
+    message = new.message
+    token = context.enter(context.direct(message))
     try:
-        value = await task.call(task.decode(new.message.payload))
-        return EagerResult(new.message, decode_result(encode_result(value)), None)
+        value = await task.call(task.decode(message.payload))
+        return EagerResult(message, decode_result(encode_result(value)), None)
     except Exception as error:
         if propagate:
             raise
-        return EagerResult(new.message, None, error)
+        return EagerResult(message, None, error)
     finally:
         context.leave(token)
 
 
-def _settle(message: TaskMessage, propagate: bool, call: Any, task: BaseTask[Any, Any]) -> EagerResult:
+def _settle(message: TaskMessage, propagate: bool, call: Callable[[], Any]) -> EagerResult:
     token = context.enter(context.direct(message))
     try:
         return EagerResult(message, decode_result(encode_result(call())), None)

@@ -10,12 +10,12 @@ from math import isfinite
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
 
 from . import context
-from .broker.commands.enqueue import NewTask
+from .broker.commands.enqueue import NewTask, Terms
 from .errors import EnqueueError, InvalidArguments, TaskFlowError
 from .message.ids import new_id
 from .message.seal import JSON
 from .message.signature import Signature
-from .message.task_message import TaskMessage
+from .message.task_message import TaskMessage, unique_key
 from .options import HARD_TIMEOUT_HEADER, Options, TaskOptions, build_message, merge
 from .result import AsyncResult
 from .retry import RetryPolicy
@@ -114,6 +114,8 @@ class Sender(Generic[P, R]):
     def __init__(self, task: BaseTask[P, R] | None, options: TaskOptions) -> None:
         self._task: BaseTask[P, R] = task if task is not None else self  # type: ignore[assignment]
         self._options = options
+        self._terms: Terms | None = None
+        self._used = False
 
     def options(self, **options: Unpack[Options]) -> Sender[P, R]:
         """The same task with other options, for one or more calls.
@@ -144,11 +146,11 @@ class Sender(Generic[P, R]):
             BrokerUnavailable: no answer within the app's `enqueue_timeout`; its `task_id` makes a repetition
                 safe.
         """
-        return self._submit(args, kwargs, self._options)
+        return self._delay(args, kwargs)
 
     async def adelay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """As `delay`, from a coroutine."""
-        return await self._asubmit(args, kwargs, self._options)
+        return await self._adelay(args, kwargs)
 
     def apply_async(
         self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[Options]
@@ -158,13 +160,13 @@ class Sender(Generic[P, R]):
         Example:
             >>> resize.apply_async(("a.png",), {"width": 100}, countdown=60)   # doctest: +SKIP
         """
-        return self._submit(args, kwargs or {}, merge(self._options, TaskOptions.of(options)))
+        return self.options(**options)._delay(args, kwargs or {})
 
     async def aapply_async(
         self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[Options]
     ) -> AsyncResult[R]:
         """As `apply_async`, from a coroutine."""
-        return await self._asubmit(args, kwargs or {}, merge(self._options, TaskOptions.of(options)))
+        return await self.options(**options)._adelay(args, kwargs or {})
 
     def map(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> MapResult[R]:
         """Enqueue many calls in few round trips.
@@ -177,31 +179,33 @@ class Sender(Generic[P, R]):
             `raise_for_errors()`.
         """
         new, items = self._prepare_many(calls)
-        handles = self._task.backend.enqueue_many(
-            self._task, list(new.values()), self._timeout(self._options)
-        )
+        handles = self._task.backend.enqueue_many(self._task, list(new.values()), self._timeout)
         return _outcomes(new, handles, items)
 
     async def amap(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> MapResult[R]:
         """As `map`, from a coroutine."""
         new, items = self._prepare_many(calls)
-        handles = await self._task.backend.aenqueue_many(
-            self._task, list(new.values()), self._timeout(self._options)
-        )
+        handles = await self._task.backend.aenqueue_many(self._task, list(new.values()), self._timeout)
         return _outcomes(new, handles, items)
 
     # --------------------------------------------------------------------------------------------------------
 
-    def _submit(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions) -> AsyncResult[R]:
-        return self._task.backend.enqueue(
-            self._task, self._task.prepare(args, kwargs, options), self._timeout(options)
-        )
+    def _delay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> AsyncResult[R]:
+        task = self._task
+        return task.backend.enqueue(task, self._prepare(args, kwargs), self._timeout)
 
-    async def _asubmit(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions
-    ) -> AsyncResult[R]:
-        new = self._task.prepare(args, kwargs, options)
-        return await self._task.backend.aenqueue(self._task, new, self._timeout(options))
+    def _adelay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Awaitable[AsyncResult[R]]:
+        task = self._task
+        return task.backend.aenqueue(task, self._prepare(args, kwargs), self._timeout)
+
+    def _prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewTask:
+        """A call with these options. What all of them share is worked out at the second: often there is but one."""
+        if (
+            self._terms is None and self._used and self._options.expires is None
+        ):  # it counts from each call anew
+            self._terms = self._task.terms(self._options)
+        self._used = True
+        return self._task.prepare(args, kwargs, self._options, self._terms)
 
     def _prepare_many(
         self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]
@@ -211,16 +215,16 @@ class Sender(Generic[P, R]):
         for index, call in enumerate(calls):
             try:
                 args, kwargs = _call(call, self._task.name)
-                new[index] = self._task.prepare(args, kwargs, self._options)
+                new[index] = self._prepare(args, kwargs)
                 items.append(None)
             except EnqueueError as error:
                 items.append(MapItem(index, None, error))
         return new, items
 
-    @staticmethod
-    def _timeout(options: TaskOptions) -> float:
-        assert options.enqueue_timeout is not None, "the app sets it"
-        return options.enqueue_timeout
+    @property
+    def _timeout(self) -> float:
+        assert self._options.enqueue_timeout is not None, "the app sets it"
+        return self._options.enqueue_timeout
 
 
 class BaseTask(Sender[P, R]):
@@ -273,14 +277,38 @@ class BaseTask(Sender[P, R]):
         assert self._options.queue is not None, "the app sets it"
         return self._options.queue
 
-    def prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: TaskOptions) -> NewTask:
-        """A call as a message, and when it is to run."""
+    def terms(self, options: TaskOptions) -> Terms:
+        """What all calls with these options share."""
+        return self._build(b"", replace(options, unique=None, id=""), lock_seconds=options.unique or 0).terms
+
+    def prepare(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: TaskOptions,
+        terms: Terms | None = None,
+    ) -> NewTask:
+        """A call as a message, and when it is to run.
+
+        Args:
+            args: its positional arguments.
+            kwargs: its arguments by name.
+            options: of all layers.
+            terms: what calls with these options share, where many are made with the same.
+        """
+        unique = options.unique
         payload = self._signature.encode(
-            args, kwargs, canonical=options.unique is not None, limit=self.backend.max_payload, name=self.name
+            args, kwargs, canonical=unique is not None, limit=self.backend.max_payload, name=self.name
         )
+        if terms is None:
+            return self._build(payload, options, lock_seconds=unique or 0)
+        lock = unique_key(terms.queue, self.name, payload) if unique else ""
+        return terms.call(options.id or new_id(), payload, lock)
+
+    def _build(self, payload: bytes, options: TaskOptions, *, lock_seconds: int) -> NewTask:
         message, schedule = build_message(self.name, payload, options, new_id=new_id, now=time.time())
         return NewTask(
-            message, schedule.delay, schedule.process_at, options.unique or 0, options.durable or False
+            message, schedule.delay, schedule.process_at, lock_seconds, durable=options.durable or False
         )
 
     def template(self, queue: str) -> TaskMessage:

@@ -46,13 +46,22 @@ class Signature:
         {'src': 'a.png', 'width': 100}
     """
 
-    __slots__ = ("_decode_extra", "_decode_struct", "_python_names", "_struct", "_typed", "parameters")
+    __slots__ = (
+        "_decode_extra",
+        "_decode_struct",
+        "_nothing_to_give",
+        "_python_names",
+        "_struct",
+        "_typed",
+        "parameters",
+    )
 
     parameters: Parameters
 
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
         self._python_names = {p.wire_name: p.name for p in parameters.named}
+        self._nothing_to_give = parameters.extra is None and not any(p.required for p in parameters.named)
         self._struct: Callable[..., Any] | None = None
 
     @classmethod
@@ -105,6 +114,8 @@ class Signature:
         """
         if self._struct is None:
             self._prepare_now()
+        if not args and not kwargs and self._nothing_to_give:
+            return b"{}"
         encoder = GO_ENCODER if canonical else ENCODER
         extra = self._split_extra(args, kwargs, name) if self.parameters.extra else None
         try:
@@ -123,8 +134,16 @@ class Signature:
         if limit is not None and len(data) > limit:
             raise PayloadTooLarge(name, len(data), limit)
         if self._typed:  # decode as the worker will: what does not fit fails here, at the caller
-            self._read(data, self._python_names, name)
+            self._check(data, name)
         return data
+
+    def _check(self, data: bytes, name: str) -> None:
+        try:
+            self._decode_struct(data)
+        except DECODING_ERRORS as error:
+            raise InvalidArguments(f"task {name!r}: {decoding_problem(error, self._python_names)}") from None
+        if self.parameters.extra:
+            self._read_extra(data, name)
 
     def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any], extra: _Extra) -> Any:
         assert self._struct is not None

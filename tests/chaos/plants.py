@@ -170,14 +170,14 @@ PLANTS: dict[str, Plant] = {
     "acknowledge-first": Plant("a task is acknowledged before it runs", patch=_acknowledge_first),
     "dequeue-ignores-token": Plant(
         "a dequeue that is sent again takes other tasks",
-        [("dequeue", "record\\[1\\] == token", "record[1] == 'never'")],
+        [("dequeue", "if resent == '1' then", "if resent == 'never' then")],
     ),
     "no-fencing": Plant(
         "a verdict is accepted from whoever sends it",
         [
             (
                 "finish",
-                r"if fields\[1\] and fields\[2\] == 'active' and fields\[3\] == owner and [^\n]* then",
+                r"if fields\[1\] and fields\[2\] == 'active' and fields\[3\] == receipt and [^\n]* then",
                 "if fields[1] then",
             )
         ],

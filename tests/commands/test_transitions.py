@@ -134,6 +134,25 @@ def test_a_repeated_enqueue_is_a_success_and_a_first_one_a_conflict(q: Queue) ->
     assert q.call("LLEN", q.keys.pending) == 2
 
 
+@pytest.mark.broken_keys
+def test_a_key_of_another_kind_takes_its_name_from_one_task_only(q: Queue) -> None:
+    """In a batch, garbage under the name of one caller's task or lock is nothing to the other callers."""
+    lock = unique_key(q.name, "noop", b"{}")
+    q.call("SET", q.keys.task("taken"), "garbage")
+    q.call("LPUSH", lock, "garbage")
+    tasks = [
+        NewTask(q.message("first")),
+        NewTask(q.message("taken")),
+        NewTask(q.message("locked", unique_key=lock), lock_seconds=60),
+        NewTask(q.message("last")),
+    ]
+    expected = [CREATED, EnqueueReply(Enqueued.ID_TAKEN), EnqueueReply(Enqueued.DUPLICATE, ""), CREATED]
+    assert q.run(enqueue(q.name, tasks)) == expected
+    there = EnqueueReply(Enqueued.ALREADY_THERE)
+    assert q.run(enqueue(q.name, tasks, resent=True)) == [there, *expected[1:3], there]
+    assert q.call("LRANGE", q.keys.pending, 0, -1) == [b"last", b"first"]
+
+
 def test_a_delay_rounds_up_to_whole_seconds_of_the_server(q: Queue) -> None:
     seconds, micros = (int(part) for part in q.call("TIME"))
     now = seconds + micros / 1e6

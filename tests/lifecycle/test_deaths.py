@@ -63,7 +63,9 @@ def test_refuses_the_verdict_of_a_worker_that_lost_the_task(
     with worker(concurrency=1) as process:
         result = tasks.work.delay("late", 1.0)
         ledger.wait_for("start", "late")
-        raw.hset(f"asynq:{{{queue}}}:t:{result.id}", "owner", "somebody-else")
+        receipt = raw.hget(f"asynq:{{{queue}}}:t:{result.id}", "receipt") or b""
+        theirs = {"owner": "somebody-else", "receipt": b"of another taking" + receipt[-40:]}
+        raw.hset(f"asynq:{{{queue}}}:t:{result.id}", mapping=theirs)
         process.wait_for_log("was refused")
     task = raw.hgetall(f"asynq:{{{queue}}}:t:{result.id}")
     assert task[b"state"] == b"active"

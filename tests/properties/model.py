@@ -168,17 +168,20 @@ class Model:
                 return EnqueueReply(Enqueued.ALREADY_THERE)
             return EnqueueReply(Enqueued.ID_TAKEN)
         now = time.time()
-        due = now + new.delay if new.delay is not None else new.process_at or 0.0
+        terms = new.terms
+        due = now + terms.delay if terms.delay is not None else terms.process_at or 0.0
         later = due > now
-        if new.lock_seconds:
+        if terms.lock_seconds:
             holder = self.store.keys.get(message.unique_key)
             if holder is None:
                 self.store.set(message.unique_key, task_id)
-                self.store.expireat(message.unique_key, now + new.lock_seconds + (due - now if later else 0))
+                self.store.expireat(
+                    message.unique_key, now + terms.lock_seconds + (due - now if later else 0)
+                )
             elif holder != task_id.encode():
                 return EnqueueReply(Enqueued.DUPLICATE, holder.decode())
         self._mark(task_id, "msg", message.encode())
-        if new.lock_seconds:
+        if terms.lock_seconds:
             self._mark(task_id, "unique_key", message.unique_key)
         if later:
             self._mark(task_id, "state", "scheduled")

@@ -9,6 +9,7 @@ from typing import Any
 
 from ...connection.topology import key_slot
 from ...message.task_message import TaskMessage
+from ...message.template import MessageTemplate
 from ..command import Command, Plain
 from ..keys import ALL_QUEUES, queue_keys
 from ..scripts import load
@@ -27,20 +28,113 @@ class Enqueued(Enum):
     DUPLICATE = -1
 
 
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """A message and when it is to run.
+class Terms:
+    """What all calls of a task with the same options have in common, worked out once.
 
-    `delay` is in seconds from now by the server's clock, `process_at` a Unix time; both None: now.
-    `lock_seconds` is the time to live of the lock that the message's `unique_key` names; 0: no lock. `durable` waits until
-    a replica has it too; "strict" counts a node without replicas as a failure.
+    Args:
+        message: of such a call; its id, payload and lock do not matter.
+        delay: seconds from now by the server's clock until it may run, or None.
+        process_at: Unix seconds from which it may run; both None: now.
+        lock_seconds: the time to live of the lock that each call names; 0: no lock.
+        durable: whether enqueueing waits until a replica has it too; "strict" counts a node without replicas as a failure.
     """
 
-    message: TaskMessage
-    delay: float | None = None
-    process_at: float | None = None
-    lock_seconds: int = 0
-    durable: bool | str = False
+    __slots__ = (
+        "_template",
+        "delay",
+        "durable",
+        "group",
+        "lock_seconds",
+        "message",
+        "process_at",
+        "queue",
+        "when",
+    )
+
+    def __init__(
+        self,
+        message: TaskMessage,
+        delay: float | None = None,
+        process_at: float | None = None,
+        lock_seconds: int = 0,
+        durable: bool | str = False,
+    ) -> None:
+        self.message = message
+        self.queue = message.queue
+        self.group = message.group_key
+        self.delay = delay
+        self.process_at = process_at
+        self.lock_seconds = lock_seconds
+        self.durable = durable
+        self.when = ("p", "")
+        """The script's words for when it may run."""
+        if delay is not None:
+            self.when = ("d", f"{delay:.6f}")
+        elif process_at is not None:
+            self.when = ("a", f"{process_at:.6f}")
+        self._template: MessageTemplate | None = None
+
+    def call(self, id: str, payload: bytes, lock: str = "") -> NewTask:
+        """One call: its id, its encoded arguments, and the whole key of its lock ("" for none)."""
+        template = self._template
+        if template is None:
+            template = self._template = MessageTemplate(self.message)
+        new: NewTask = _make(NewTask)
+        new.terms = self
+        new.id = id
+        new.lock = lock
+        new.encoded, new.identity = template.encode(id, payload, lock)
+        return new
+
+
+class NewTask:
+    """A task that is to be enqueued, with its message as it will be stored.
+
+    A plain class, since hundreds of thousands are made in a second: those that share their terms come from `Terms.call`.
+
+    Args:
+        message: the message.
+        delay: see `Terms`, as all that follow.
+
+    Attributes:
+        terms: what it shares with others.
+        id: its id.
+        encoded: its message.
+        identity: how many leading bytes of it never change (see `TaskMessage.identity_size`).
+        lock: the whole key of its lock; "" for none.
+    """
+
+    __slots__ = ("encoded", "id", "identity", "lock", "terms")
+
+    def __init__(
+        self,
+        message: TaskMessage,
+        delay: float | None = None,
+        process_at: float | None = None,
+        lock_seconds: int = 0,
+        durable: bool | str = False,
+    ) -> None:
+        self.terms = Terms(message, delay, process_at, lock_seconds, durable)
+        self.id = message.id
+        self.lock = message.unique_key
+        self.encoded = message.encode()
+        self.identity = message.identity_size()
+
+    def with_message(self, message: TaskMessage) -> NewTask:
+        """The same task with another message."""
+        terms = self.terms
+        return NewTask(message, terms.delay, terms.process_at, terms.lock_seconds, terms.durable)
+
+    @property
+    def message(self) -> TaskMessage:
+        """Its message, read anew each time."""
+        return TaskMessage.decode(self.encoded)
+
+    def __repr__(self) -> str:
+        return f"NewTask({self.id!r}, {self.terms.queue!r})"
+
+
+_make = object.__new__
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,40 +145,38 @@ class EnqueueReply:
     holder: str | None = None
 
 
-def enqueue(queue: str, tasks: Sequence[NewTask]) -> Command[list[EnqueueReply]]:
-    """Put tasks into one queue, in their order: all of them in one atomic step, each with an outcome of its
-    own.
+_REPLIES = {one.value: EnqueueReply(one) for one in Enqueued}
+
+
+def enqueue(queue: str, tasks: Sequence[NewTask], *, resent: bool = False) -> Command[list[EnqueueReply]]:
+    """Put tasks into one queue, in their order: all of them in one atomic step, each with an outcome of its own.
+
+    Args:
+        queue: the queue's name.
+        tasks: at most `BATCH` of them.
+        resent: whether another call may have enqueued them already: those that are there count as a success.
     """
     keys = queue_keys(queue)
     names = [keys.pending, keys.scheduled, keys.groups]
-    args: list[Any] = [0]
+    args: list[Any] = [1 if resent else 0]
+    task_prefix = keys.task_prefix
+    durable = False
     for task in tasks:
-        _add(task, names, args, keys.task_prefix, keys.prefix)
-    durable = any(task.durable for task in tasks)
+        terms = task.terms
+        group = terms.group
+        names.append(task_prefix + task.id)
+        if terms.lock_seconds:
+            names.append(task.lock)
+        if group:
+            names.append(keys.group(group))
+        args += (task.id, task.encoded, task.identity, *terms.when, terms.lock_seconds, group)
+        durable = durable or bool(terms.durable)
     return Command(load("enqueue"), names, args, _parse, keys.slot, resend_flag=0, durable=durable)
-
-
-def _add(task: NewTask, names: list[str], args: list[Any], task_prefix: str, prefix: str) -> None:
-    message = task.message
-    names.append(task_prefix + message.id)
-    if task.lock_seconds:
-        names.append(message.unique_key)
-    group = message.group_key
-    if group:
-        names.append(f"{prefix}g:{group}")
-    mode, at = "p", ""
-    if task.delay is not None:
-        mode, at = "d", f"{task.delay:.6f}"
-    elif task.process_at is not None:
-        mode, at = "a", f"{task.process_at:.6f}"
-    args += (message.id, message.encode(), message.identity_size(), mode, at, task.lock_seconds, group)
 
 
 def _parse(reply: list[Any]) -> list[EnqueueReply]:
     return [
-        EnqueueReply(Enqueued(item))
-        if isinstance(item, int)
-        else EnqueueReply(Enqueued.DUPLICATE, item.decode())
+        _REPLIES[item] if isinstance(item, int) else EnqueueReply(Enqueued.DUPLICATE, item.decode())
         for item in reply
     ]
 

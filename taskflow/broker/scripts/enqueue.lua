@@ -26,38 +26,36 @@ for arg = item_argv_from, #ARGV, 7 do
   local score = math.ceil(due)
   local later = due > now
   local reply = 1
-  local known = redis.call('HGET', task, 'msg')
-  if known then
+  if redis.call('EXISTS', task) == 1 then
     reply = 0
-    if resent == '1' and string.sub(known, 1, identity) == string.sub(message, 1, identity) then
+    -- Whatever has the name, also what is no hash: it takes the id from this task only, not from its neighbours.
+    local known = resent == '1' and redis.pcall('HGET', task, 'msg')
+    if type(known) == 'string' and string.sub(known, 1, identity) == string.sub(message, 1, identity) then
       reply = 2
       -- Written once more, so that a WAIT behind it waits for what the first copy wrote.
       redis.call('HSET', task, 'msg', known)
     end
-  elseif redis.call('EXISTS', task) == 1 then
-    reply = 0
   elseif lock then
     if later then ttl = ttl + score - tonumber(time[1]) end
     if not redis.call('SET', lock, id, 'NX', 'EX', ttl) then
-      local holder = redis.call('GET', lock)
+      local holder = redis.pcall('GET', lock)
+      if type(holder) ~= 'string' then holder = '' end
       if holder ~= id then reply = holder end
     end
   end
   if reply == 1 then
-    local state = 'pending'
-    if later then state = 'scheduled' elseif group then state = 'aggregating' end
-    redis.call('HSET', task, 'msg', message, 'state', state)
-    if lock then redis.call('HSET', task, 'unique_key', lock) end
     if later then
+      redis.call('HSET', task, 'msg', message, 'state', 'scheduled')
       redis.call('ZADD', scheduled, score, id)
     elseif group then
-      redis.call('HSET', task, 'group', group_name)
+      redis.call('HSET', task, 'msg', message, 'state', 'aggregating', 'group', group_name)
       redis.call('ZADD', group, time[1], id)
       redis.call('SADD', groups, group_name)
     else
-      redis.call('HSET', task, 'pending_since', since)
+      redis.call('HSET', task, 'msg', message, 'state', 'pending', 'pending_since', since)
       waiting[#waiting + 1] = id
     end
+    if lock then redis.call('HSET', task, 'unique_key', lock) end
   end
   replies[#replies + 1] = reply
 end
