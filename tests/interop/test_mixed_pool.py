@@ -98,3 +98,18 @@ def test_what_one_hands_back_is_run_by_the_other(
         assert python.runs.of(id="from go")[0]["retried"] == 0
     info = peer.inspect("info", queue=queue)
     assert (info["completed"], info["processed"], info["failed"]) == (2, 2, 0)
+
+
+def test_what_only_go_knows_gets_to_go_although_python_always_is_faster(
+    peer: Peer, valkey: Server, queue: str, tmp_path: Path
+) -> None:
+    """Go asks once a second, a waiting Python worker takes a task within a millisecond: it leaves alone what it has put back."""
+    side = python_side(valkey.url, tmp_path, queues={queue: 1}, concurrency=4)
+    with side as python, peer.work({queue: 1}, concurrency=4) as worker:
+        ids = [answer["id"] for answer in peer.enqueue([{"type": "go:only", "queue": queue}] * 15)]
+        for task_id in ids:
+            end = worker.wait_for_end(task_id, timeout=40)
+            assert (end["retried"], end.get("error")) == (0, None)
+        put_back = [sum(task_id in line for line in python.worker.log) for task_id in ids]
+    assert sum(put_back) >= 1, "Python was faster at least once"
+    assert max(put_back) == 1, "the second time it leaves them to Go"
