@@ -196,6 +196,7 @@ _OPERATOR_SCRIPTS = (
     "release_locks",
     "remove_keys",
     "remove_queue",
+    "resume",
     "run_all",
     "run_tasks",
     "settle",

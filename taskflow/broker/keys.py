@@ -100,6 +100,10 @@ class QueueKeys:
         """What the worker `owner` took by its last dequeue: lets a repeated dequeue get the same tasks."""
         return f"{self.own}taken:{owner}"
 
+    def answer(self, token: str) -> str:
+        """What the call `token` replied: lets a repeated order by hand say what its first copy did."""
+        return f"{self.own}answer:{token}"
+
     def verdict_channel(self, task_id: str) -> str:
         """The sharded channel that tells waiters about the verdict on a task."""
         return f"{self.own}verdict:{task_id}"

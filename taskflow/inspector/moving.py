@@ -65,7 +65,7 @@ def move_one(broker: Broker, order: Order, queue: str, task_id: str) -> None:
     """Carry out an order for one task; raises QueueNotFound, TaskNotFound or IllegalMove."""
     require(broker, queue)
     (outcome,) = broker.run(order.by_id(queue, [task_id]))
-    if outcome not in (Moved.MOVED, Moved.MOVED_BEFORE):
+    if outcome is not Moved.MOVED:
         raise refusal(order, outcome, queue, task_id)
 
 
@@ -73,7 +73,7 @@ def move_all(broker: Broker, order: Order, queue: str, state: State, group: str 
     """Carry out an order for all tasks of a state; the number of tasks.
 
     Not one atomic step but many bounded ones: it ends when as many tasks were handled as there were at its
-    beginning. A step whose reply was lost is repeated, and its tasks are then missing from the number.
+    beginning.
     """
     if state not in order.states:
         possible = ", ".join(one.value for one in State if one in order.states)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import redis
@@ -11,6 +10,7 @@ import redis
 from taskflow.broker.command import Command
 from taskflow.broker.commands.admin import (
     Moved,
+    Swept,
     archive_all,
     archive_tasks,
     delete_all,
@@ -37,12 +37,6 @@ WAITING = [State.SCHEDULED, State.RETRY, State.AGGREGATING]
 @pytest.fixture
 def stored(broker: Broker, raw: redis.Redis, queue: str) -> Stored:
     return Stored(broker, raw, queue)
-
-
-def resent(command: Command[list[Moved]]) -> Command[list[Moved]]:
-    """The command as the retry loop sends it when an earlier copy may have run."""
-    assert command.resend_flag == 0
-    return replace(command, args=[1, *command.args[1:]])
 
 
 # --- run, archive, delete by id ------------------------------------------------------------------
@@ -73,13 +67,58 @@ def test_run_refuses_what_runs_or_waits_already(broker: Broker, stored: Stored) 
 
 
 @pytest.mark.parametrize("order", [run_tasks, archive_tasks, delete_tasks])
-def test_a_repeated_order_finds_its_first_copy(
+def test_a_repeated_order_gets_the_reply_of_its_first_copy(
     broker: Broker, stored: Stored, order: Callable[[str, list[str]], Command[list[Moved]]]
 ) -> None:
-    """A lost reply must not turn a success into a refusal."""
+    """A lost reply must not turn a success into a refusal, nor a refusal into a success."""
     stored.put(State.SCHEDULED, "t1")
-    assert broker.run(order(stored.queue, ["t1"])) == [Moved.MOVED]
-    assert broker.run(resent(order(stored.queue, ["t1"]))) == [Moved.MOVED_BEFORE]
+    first = order(stored.queue, ["t1", "none"])
+    assert broker.run(first) == [Moved.MOVED, Moved.NO_SUCH_TASK]
+    stored.put(State.SCHEDULED, "none")
+    assert broker.run(first.again()) == [Moved.MOVED, Moved.NO_SUCH_TASK]
+    assert stored.state("none") == "scheduled"
+
+
+@pytest.mark.parametrize("order", [run_tasks, archive_tasks, delete_tasks])
+def test_a_repeated_order_whose_first_copy_was_lost_is_carried_out(
+    broker: Broker, stored: Stored, order: Callable[[str, list[str]], Command[list[Moved]]]
+) -> None:
+    """Nobody knows which of the two was lost, the order or its reply."""
+    stored.put(State.SCHEDULED, "t1")
+    assert broker.run(order(stored.queue, ["t1"]).again()) == [Moved.MOVED]
+    assert stored.ids(State.SCHEDULED) == []
+
+
+@pytest.mark.parametrize("order", [run_all, archive_all, delete_all])
+def test_a_repeated_step_over_a_state_gets_the_reply_of_its_first_copy(
+    broker: Broker, stored: Stored, order: Callable[..., Command[Swept]]
+) -> None:
+    for number in range(5):
+        stored.put(State.RETRY, f"t{number}")
+    first = order(stored.queue, State.RETRY, limit=3)
+    assert broker.run(first) == Swept(3, 3)
+    assert broker.run(first.again()) == Swept(3, 3)
+    assert len(stored.ids(State.RETRY)) == 2
+    assert broker.run(order(stored.queue, State.RETRY, limit=3).again()) == Swept(2, 2)
+
+
+def test_what_an_order_replied_is_forgotten_within_a_minute(broker: Broker, stored: Stored) -> None:
+    """And one that changed nothing leaves nothing behind."""
+    for command in (
+        run_all(stored.queue, State.RETRY),
+        run_tasks(stored.queue, ["none"]),
+        resume(stored.queue),
+    ):
+        broker.run(command)
+        assert not stored.raw.exists(command.keys[0])
+    stored.put(State.RETRY, "t1")
+    for changing in (
+        run_all(stored.queue, State.RETRY),
+        delete_tasks(stored.queue, ["t1"]),
+        pause(stored.queue),
+    ):
+        broker.run(changing)
+        assert 50 < stored.raw.ttl(changing.keys[0]) <= 60
 
 
 def test_run_puts_a_lost_task_back(broker: Broker, stored: Stored) -> None:

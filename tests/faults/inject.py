@@ -1,7 +1,7 @@
 """The one wrapper around the drivers: what is to fail does, below the loop that sends again.
 
-A pipeline breaks at a command of it. What stands before that command has run, what stands behind has not, and no reply of the
-pipeline arrives. The error comes at once: nobody waits for a timeout that was decided on anyway.
+A pipeline breaks at a command of it. What stands before that command has run and been answered, what stands behind has not
+been sent. The error comes at once: nobody waits for a timeout that was decided on anyway.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from redis import exceptions as redis_errors
@@ -51,18 +52,37 @@ def install(faults: Faults) -> None:
     _install_async(faults)
 
 
-def _cut(faults: Faults, trip: Trip) -> tuple[int, Exception] | None:
-    """How many commands of the pipeline run, and what breaks it; None: nothing does."""
+@dataclass(frozen=True)
+class _Cut:
+    """Where a pipeline breaks: how many of its commands run, how many replies arrive, and the error that says so."""
+
+    commands: int
+    replies: int
+    error: Exception
+
+    def broken(self, answer: Any) -> Broken:
+        """What came of the commands that were sent, as the exchange sees it.
+
+        Whoever sees a connection break cannot tell whether anything more of it arrived.
+        """
+        if isinstance(answer, Broken):
+            return answer
+        return Broken(self.error, sent=True, replies=(answer or [])[: self.replies])
+
+
+def _cut(faults: Faults, trip: Trip) -> _Cut | None:
+    """Where the pipeline breaks; None: nowhere."""
     for index, wire in enumerate(trip.wires):
         name = name_of(wire)
         if name in _SPARED:
             continue
-        match faults.fate(name, len(trip.wires)):
+        match faults.fate(name):
             case Fate.BEFORE:
-                # With ASKING before it, both are not sent.
-                return index, redis_errors.ConnectionError(f"fault: {name} fails before it runs")
+                error: Exception = redis_errors.ConnectionError(f"fault: {name} fails before it runs")
+                return _Cut(index, index, error)
             case Fate.AFTER:
-                return index + 1, redis_errors.TimeoutError(f"fault: the reply of {name} is lost")
+                error = redis_errors.TimeoutError(f"fault: the reply of {name} is lost")
+                return _Cut(index + 1, index, error)
     return None
 
 
@@ -75,7 +95,7 @@ def _install_sync(faults: Faults) -> None:
         if not any(cuts):
             return travel(self, trips, deadline)
         sent = [
-            trip if cut is None else Trip(trip.address, trip.wires[: cut[0]])
+            trip if cut is None else Trip(trip.address, trip.wires[: cut.commands])
             for trip, cut in zip(trips, cuts, strict=True)
         ]
         answers = iter(travel(self, [trip for trip in sent if trip.wires], deadline))
@@ -84,8 +104,7 @@ def _install_sync(faults: Faults) -> None:
             answer = next(answers) if trip.wires else None
             if cut is not None:
                 self._forget(trip.address)
-                # Whoever sees a connection break cannot tell whether anything of it arrived.
-                answer = answer if isinstance(answer, Broken) else Broken(cut[1], sent=True)
+                answer = cut.broken(answer)
             replies.append(answer)
         return replies
 
@@ -105,12 +124,11 @@ def _install_async(faults: Faults) -> None:
         cut = _cut(faults, trip)
         if cut is None:
             return await trip_once(self, trip, deadline)
-        count, error = cut
         answer: Any = None
-        if count:
-            answer = await trip_once(self, Trip(trip.address, trip.wires[:count]), deadline)
+        if cut.commands:
+            answer = await trip_once(self, Trip(trip.address, trip.wires[: cut.commands]), deadline)
         await self._forget(trip.address)
-        return answer if isinstance(answer, Broken) else Broken(error, sent=True)
+        return cut.broken(answer)
 
     @functools.wraps(connect)
     async def faulty_connect(self: AsyncDriver, slot: int | None, timeout: float) -> Any:

@@ -18,7 +18,6 @@ from pathlib import Path
 VARIABLE = "TASKFLOW_FAULTS"
 """`rate,seed,directory`: switches the faults on in a process that has `site/` on its PYTHONPATH."""
 
-MOST_OF_A_PIPELINE = 0.2
 _NAME = 40
 _ROW = struct.Struct(f"<{_NAME}s3Q")
 _ROWS = 128
@@ -88,25 +87,22 @@ class Faults:
         self._table = mmap.mmap(descriptor, _ROW.size * _ROWS)
         os.close(descriptor)
 
-    def fate(self, name: str, together: int = 1) -> Fate:
-        """What happens to this call. `together`: how many go down the same connection at once.
-
-        A pipeline of hundreds would never get through: it breaks once in five times at most.
-        """
+    def fate(self, name: str) -> Fate:
+        """What happens to this call."""
         if self.paused:
             return Fate.PASS
         with self._lock:
-            fate = self._decide(name, min(self._rate, MOST_OF_A_PIPELINE / together))
+            fate = self._decide(name)
             self._count(name, fate)
             return fate
 
-    def _decide(self, name: str, rate: float) -> Fate:
+    def _decide(self, name: str) -> Fate:
         for fate in (Fate.BEFORE, Fate.AFTER):
             if (name, fate) not in self._forced:
                 self._forced.add((name, fate))
                 if self._is_first(name, fate):
                     return fate
-        if self._rng.random() >= rate:
+        if self._rng.random() >= self._rate:
             return Fate.PASS
         return Fate.BEFORE if self._rng.random() < 0.5 else Fate.AFTER
 

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from taskflow.broker.command import Command
 from taskflow.broker.commands import admin, aggregate, maintenance, queues, sweep
+from taskflow.broker.commands.admin import Moved
 from taskflow.broker.commands.aggregate import Joined, Waiting
 from taskflow.broker.commands.dequeue import Taken, dequeue, extend, held
 from taskflow.broker.commands.enqueue import NewTask, enqueue
@@ -390,8 +391,7 @@ class Queue(RuleBasedStateMachine):
             "delete": self.model.delete_tasks,
         }[which]
         command = build(self.place.name, ids)
-        self.sent.append(Sent(command, lambda: do(ids, resent=True)))
-        self._same(self.place.run(command), do(ids))
+        self._order(command, lambda: do(ids), lambda reply: Moved.MOVED in reply)
 
     def _a_state(self, data: st.DataObject, states: Sequence[State]) -> tuple[State, str]:
         """A state, and the group that it needs. Rather one that has tasks."""
@@ -405,17 +405,22 @@ class Queue(RuleBasedStateMachine):
             which
         ]
         command = build(self.place.name, state, group)
-        self.sent.append(Sent(command, lambda: do(state, group)))
-        self._same(self.place.run(command), do(state, group))
+        self._order(command, lambda: do(state, group), lambda reply: reply.taken > 0)
+
+    def _order(self, command: Command[Any], do: Callable[[], Any], changed: Callable[[Any], bool]) -> None:
+        """What is sent again is told what its first copy did, and is not done once more."""
+        answer = command.keys[0]
+        self.sent.append(Sent(command, lambda: self.model.once(answer, do, changed)))
+        self._same(self.place.run(command), self.model.once(answer, do, changed))
 
     @rule(dice=st.integers(0, 4))
     def the_queue_is_paused_or_resumed(self, dice: int) -> None:
         paused = self.model.store.has(self.keys.paused)
         if paused:
-            self._same(self.place.run(queues.resume(self.place.name)), self.model.resume())
+            self._order(queues.resume(self.place.name), self.model.resume, bool)
         elif dice == 4:
             for _ in range(2):
-                self._same(self.place.run(queues.pause(self.place.name)), self.model.pause())
+                self._order(queues.pause(self.place.name), self.model.pause, bool)
 
     # --- time --------------------------------------------------------------------------------------------------------
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from taskflow.broker.commands.admin import Moved, Swept
 from taskflow.broker.commands.aggregate import Joined, Waiting
@@ -22,8 +22,11 @@ from taskflow.message.task_message import TaskMessage
 from taskflow.states import State, Verb
 from tests.properties.store import About, Store
 
+T = TypeVar("T")
+
 NINETY_DAYS = 90 * 86400
-TAKEN_SECONDS = 60
+NOTED_SECONDS = 60
+"""How long the server remembers what a dequeue brought, and what an order by hand replied."""
 LONG_AGO = b"1"
 STATE_AFTER = {
     Verb.COMPLETE: "completed",
@@ -61,6 +64,8 @@ class Model:
         self.store = Store()
         self._records: dict[str, tuple[str, list[str]]] = {}
         """What each owner's last dequeue that brought anything was called, and what it brought."""
+        self._answers: dict[str, Any] = {}
+        """What orders by hand that changed anything have replied."""
 
     # --- looking -----------------------------------------------------------------------------------------------------
 
@@ -221,7 +226,7 @@ class Model:
             self.store.lpush(self.keys.active, *ids)
             taken = self.keys.taken_by(owner)
             self.store.keys[taken] = ANYTHING
-            self.store.expireat(taken, time.time() + TAKEN_SECONDS)
+            self.store.expireat(taken, time.time() + NOTED_SECONDS)
             self._records[owner] = (token, ids)
         return [self._taken(task_id) for task_id in ids]
 
@@ -421,20 +426,31 @@ class Model:
 
     # --- by hand -----------------------------------------------------------------------------------------------------
 
-    def run_tasks(self, ids: Sequence[str], *, resent: bool = False) -> list[Moved]:
+    def once(self, answer: str, do: Callable[[], T], changed: Callable[[T], bool]) -> T:
+        """An order; sent again it gets the reply that was noted under `answer`, if there is one."""
+        if answer not in self._answers:
+            reply = do()
+            if not changed(reply):
+                return reply
+            self._answers[answer] = reply
+            self.store.keys[answer] = ANYTHING
+            self.store.expireat(answer, time.time() + NOTED_SECONDS)
+        return self._answers[answer]  # type: ignore[no-any-return]
+
+    def run_tasks(self, ids: Sequence[str]) -> list[Moved]:
         waiting: list[str] = []
-        replies = [self._run(task_id, waiting, resent) for task_id in ids]
+        replies = [self._run(task_id, waiting) for task_id in ids]
         self._wait_at_the_end(waiting)
         return replies
 
-    def _run(self, task_id: str, waiting: list[str], resent: bool) -> Moved:
+    def _run(self, task_id: str, waiting: list[str]) -> Moved:
         state = self.state(task_id)
         if not state:
             return Moved.NO_SUCH_TASK
         if state == "active":
-            return Moved.MOVED_BEFORE if resent else Moved.IS_ACTIVE
+            return Moved.IS_ACTIVE
         if state == "pending":
-            return Moved.MOVED_BEFORE if resent else Moved.IS_THERE
+            return Moved.IS_THERE
         if state == "aggregating" and not self._leave_group(task_id) and self.set_of(task_id):
             return Moved.IS_BEING_AGGREGATED
         for name in ("scheduled", "retry", "archived", "completed"):
@@ -443,17 +459,17 @@ class Model:
         waiting.append(task_id)
         return Moved.MOVED
 
-    def archive_tasks(self, ids: Sequence[str], *, resent: bool = False) -> list[Moved]:
-        return [self._archive(task_id, resent) for task_id in ids]
+    def archive_tasks(self, ids: Sequence[str]) -> list[Moved]:
+        return [self._archive(task_id) for task_id in ids]
 
-    def _archive(self, task_id: str, resent: bool) -> Moved:
+    def _archive(self, task_id: str) -> Moved:
         state = self.state(task_id)
         if not state:
             return Moved.NO_SUCH_TASK
         if state == "active":
             return Moved.IS_ACTIVE
         if state == "archived":
-            return Moved.MOVED_BEFORE if resent else Moved.IS_THERE
+            return Moved.IS_THERE
         if state == "completed":
             return Moved.IS_COMPLETED
         if state == "aggregating" and not self._leave_group(task_id) and self.set_of(task_id):
@@ -473,10 +489,10 @@ class Model:
         self.store.zadd(self.keys.archived, seconds(), task_id)
         self.release_lock(task_id)
 
-    def delete_tasks(self, ids: Sequence[str], *, resent: bool = False) -> list[Moved]:
-        return [self._remove(task_id, resent) for task_id in ids]
+    def delete_tasks(self, ids: Sequence[str]) -> list[Moved]:
+        return [self._remove(task_id) for task_id in ids]
 
-    def _remove(self, task_id: str, resent: bool) -> Moved:
+    def _remove(self, task_id: str) -> Moved:
         state = self.state(task_id)
         if state == "active":
             return Moved.IS_ACTIVE
@@ -489,9 +505,7 @@ class Model:
         elif state:
             self._leave_waiting(task_id, state)
         self.release_lock(task_id)
-        if self._delete(task_id):
-            return Moved.MOVED
-        return Moved.MOVED_BEFORE if resent else Moved.NO_SUCH_TASK
+        return Moved.MOVED if self._delete(task_id) else Moved.NO_SUCH_TASK
 
     def _all_of(self, state: State, group: str) -> tuple[str, list[str]]:
         """The key of a state (or group), and its tasks in the order in which they come up."""

@@ -260,4 +260,5 @@ class Soak:
 
     def _settled(self) -> bool:
         """Whether no key is left that will end by itself, but for those that a living worker renews."""
-        return not any(":taken:" in key.decode() for key in self._raw.scan_iter("taskflow:*"))
+        names = [key.decode() for key in self._raw.scan_iter("taskflow:*")]
+        return not any(":taken:" in name or ":answer:" in name for name in names)

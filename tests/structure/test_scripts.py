@@ -84,6 +84,7 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "recover": lambda: maintenance.recover(QUEUE),
     "expire": lambda: maintenance.expire(QUEUE),
     "pause": lambda: queues.pause(QUEUE),
+    "resume": lambda: queues.resume(QUEUE),
     "remove_queue": lambda: queues.remove_step(QUEUE, force=True),
     "remove_keys": lambda: queues.remove_keys(QUEUE, [KEYS.orphans.encode(), KEYS.task("a").encode()]),
     "run_tasks": lambda: admin.run_tasks(QUEUE, ["a", "b"]),

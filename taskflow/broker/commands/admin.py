@@ -12,6 +12,7 @@ from ..command import Command
 from ..keys import QueueKeys, queue_keys
 from ..scripts import load
 from .finish import ARCHIVE_SECONDS, ARCHIVE_SIZE
+from .once import once
 
 BATCH = 100
 """Items of one script call at most; callers repeat until nothing is left."""
@@ -21,8 +22,6 @@ class Moved(Enum):
     """What became of an order to move or delete a task."""
 
     MOVED = 1
-    MOVED_BEFORE = 2
-    """A repeated call found what its first copy had done."""
     NO_SUCH_TASK = 0
     IS_ACTIVE = -1
     IS_THERE = -2
@@ -53,7 +52,7 @@ def run_tasks(queue: str, ids: Sequence[str]) -> Command[list[Moved]]:
         keys.groups,
         keys.aggregation_sets,
     ]
-    return _by_id("run_tasks", keys, names, [0, keys.group("")], ids)
+    return _by_id("run_tasks", keys, names, [keys.group("")], ids)
 
 
 def archive_tasks(queue: str, ids: Sequence[str]) -> Command[list[Moved]]:
@@ -69,7 +68,7 @@ def archive_tasks(queue: str, ids: Sequence[str]) -> Command[list[Moved]]:
         keys.groups,
         keys.aggregation_sets,
     ]
-    return _by_id("archive_tasks", keys, names, [0, keys.group(""), *_archive(keys)], ids)
+    return _by_id("archive_tasks", keys, names, [keys.group(""), *_archive(keys)], ids)
 
 
 def delete_tasks(queue: str, ids: Sequence[str]) -> Command[list[Moved]]:
@@ -87,14 +86,14 @@ def delete_tasks(queue: str, ids: Sequence[str]) -> Command[list[Moved]]:
         keys.aggregation_sets,
         keys.orphans,
     ]
-    return _by_id("delete_tasks", keys, names, [0, keys.group(""), keys.unique_prefix], ids)
+    return _by_id("delete_tasks", keys, names, [keys.group(""), keys.unique_prefix], ids)
 
 
 def run_all(queue: str, state: State, group: str = "", limit: int = BATCH) -> Command[Swept]:
     """One step of moving all tasks of a state (aggregating: of a group) to pending."""
     keys = queue_keys(queue)
     names = (_source(keys, state, group), keys.pending, keys.active, keys.lease, keys.groups, keys.orphans)
-    return Command(load("run_all"), names, (limit, group, keys.task_prefix), _swept, keys.slot)
+    return once(load("run_all"), keys, names, (limit, group, keys.task_prefix), _swept)
 
 
 def archive_all(queue: str, state: State, group: str = "", limit: int = BATCH) -> Command[Swept]:
@@ -102,7 +101,7 @@ def archive_all(queue: str, state: State, group: str = "", limit: int = BATCH) -
     keys = queue_keys(queue)
     names = (_source(keys, state, group), keys.active, keys.lease, keys.archived, keys.groups, keys.orphans)
     args = (limit, state.value, group, *_archive(keys))
-    return Command(load("archive_all"), names, args, _swept, keys.slot)
+    return once(load("archive_all"), keys, names, args, _swept)
 
 
 def delete_all(queue: str, state: State, group: str = "", limit: int = BATCH) -> Command[Swept]:
@@ -110,14 +109,14 @@ def delete_all(queue: str, state: State, group: str = "", limit: int = BATCH) ->
     keys = queue_keys(queue)
     names = (_source(keys, state, group), keys.active, keys.lease, keys.groups)
     args = (limit, state.value, group, keys.task_prefix, keys.unique_prefix)
-    return Command(load("delete_all"), names, args, _swept, keys.slot)
+    return once(load("delete_all"), keys, names, args, _swept)
 
 
 def _by_id(
     script: str, keys: QueueKeys, names: list[str], args: list[Any], ids: Sequence[str]
 ) -> Command[list[Moved]]:
     names += [keys.task(task_id) for task_id in ids]
-    return Command(load(script), names, [*args, *ids], _moved, keys.slot, resend_flag=0)
+    return once(load(script), keys, names, [*args, *ids], _moved)
 
 
 def _archive(keys: QueueKeys) -> tuple[Any, ...]:

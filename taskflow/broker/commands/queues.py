@@ -13,6 +13,7 @@ from ..command import Command, Plain
 from ..keys import ALL_QUEUES, queue_keys
 from ..scripts import load
 from .maintenance import FOREIGN_GRACE
+from .once import once
 
 BATCH = 200
 """Tasks, or keys, of one script call at most."""
@@ -49,13 +50,13 @@ class Scanned:
 def pause(queue: str) -> Command[bool]:
     """Let no worker take from the queue; False: it was paused already."""
     keys = queue_keys(queue)
-    return Command(load("pause"), (keys.paused,), (), bool, keys.slot)
+    return once(load("pause"), keys, (keys.paused,), (), bool)
 
 
-def resume(queue: str) -> Plain[bool]:
+def resume(queue: str) -> Command[bool]:
     """Let workers take from the queue again; False: it was not paused."""
     keys = queue_keys(queue)
-    return Plain(("DEL", keys.paused), bool, keys.slot)
+    return once(load("resume"), keys, (keys.paused,), (), bool)
 
 
 def remove_step(queue: str, *, force: bool) -> Command[Removal]:
@@ -74,7 +75,7 @@ def remove_step(queue: str, *, force: bool) -> Command[Removal]:
         keys.paused,
     )
     args = (int(force), BATCH, FOREIGN_GRACE, keys.task_prefix, keys.group(""), keys.unique_prefix)
-    return Command(load("remove_queue"), names, args, _removal, keys.slot)
+    return once(load("remove_queue"), keys, names, args, _removal)
 
 
 def scan_keys(queue: str, prefix: str, cursor: str) -> Plain[Scanned]:

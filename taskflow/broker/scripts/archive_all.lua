@@ -1,12 +1,13 @@
 -- Archive the first tasks of a state, or of an aggregation group, and release their unique locks.
 -- moves:   pending -> archived, scheduled -> archived, retry -> archived, aggregating -> archived
--- keys:    source, active, lease, archived, groups, orphans
--- args:    limit, state, group, unique_prefix, task_prefix, channel_prefix, archive_seconds, archive_size
+-- keys:    answer, source, active, lease, archived, groups, orphans
+-- args:    resent, limit, state, group, unique_prefix, task_prefix, channel_prefix, archive_seconds, archive_size
 -- derives: the hash and the lock of each id, the hashes of trimmed tasks
 -- flags:   allow-oom
 -- returns: how many ids were taken from the source, and how many of them were archived
 --
 -- An id without a hash goes to `orphans`; one that is running stands in two places and stays with who runs it.
+-- @include replied
 -- @include release_lock
 -- @include read_task
 -- @include orphan
@@ -33,4 +34,4 @@ end
 local trim = moved > 0
 -- @include trim_archived
 if group ~= '' and redis.call('EXISTS', source) == 0 then redis.call('SREM', groups, group) end
-return {#ids, moved}
+return #ids > 0 and note({#ids, moved}) or {0, 0}

@@ -1,12 +1,13 @@
 -- Archive tasks that wait, by id, and release their unique locks.
 -- moves:   pending -> archived, scheduled -> archived, retry -> archived, aggregating -> archived, active -> archived
--- keys:    pending, active, lease, scheduled, retry, archived, groups, aggregation_sets, task...
+-- keys:    answer, pending, active, lease, scheduled, retry, archived, groups, aggregation_sets, task...
 -- args:    resent, group_prefix, unique_prefix, task_prefix, channel_prefix, archive_seconds, archive_size, id...
 -- derives: the group and the lock of a task, the aggregation sets of the queue, the hashes of trimmed tasks
 -- flags:   allow-oom
--- returns: for each id 1 moved | 2 was moved already (a re-send) | 0 no such task | -1 active | -2 archived already | -3 being aggregated | -4 completed
+-- returns: for each id 1 moved | 0 no such task | -1 active | -2 archived already | -3 being aggregated | -4 completed
 --
 -- Heals: a task whose hash says active, but which nobody holds, is archived too. The message is left as it is, as in Go.
+-- @include replied
 -- @include places
 -- @include release_lock
 local seconds = tonumber(redis.call('TIME')[1])
@@ -20,7 +21,7 @@ for index = id_argv_from, #ARGV do
   elseif state == 'active' and held(id) then
     reply = -1
   elseif state == 'archived' and redis.call('ZSCORE', archived, id) then
-    reply = resent == '1' and 2 or -2
+    reply = -2
   elseif state == 'completed' then
     reply = -4
   elseif state == 'aggregating' and not leave_group(id, fields[3]) and set_of(id) then
@@ -40,4 +41,4 @@ for index = id_argv_from, #ARGV do
   replies[#replies + 1] = reply
 end
 -- @include trim_archived
-return replies
+return trim and note(replies) or replies

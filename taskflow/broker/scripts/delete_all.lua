@@ -1,12 +1,13 @@
 -- Delete the first tasks of a state, or of an aggregation group, and release their unique locks.
 -- moves:   pending -> gone, scheduled -> gone, retry -> gone, archived -> gone, completed -> gone, aggregating -> gone
--- keys:    source, active, lease, groups
--- args:    limit, state, group, task_prefix, unique_prefix
+-- keys:    answer, source, active, lease, groups
+-- args:    resent, limit, state, group, task_prefix, unique_prefix
 -- derives: the hash and the lock of each id
 -- flags:   allow-oom
 -- returns: how many ids were taken from the source, and how many tasks were deleted
 --
 -- One that is running stands in two places and stays with who runs it.
+-- @include replied
 -- @include release_lock
 -- @include read_task
 -- @include source
@@ -22,4 +23,4 @@ for _, id in ipairs(ids) do
   leave_source(id)
 end
 if group ~= '' and redis.call('EXISTS', source) == 0 then redis.call('SREM', groups, group) end
-return {#ids, deleted}
+return #ids > 0 and note({#ids, deleted}) or {0, 0}

@@ -1,16 +1,17 @@
 -- Delete tasks that are not running, by id, wherever they are, and release their unique locks.
 -- moves:   pending -> gone, scheduled -> gone, retry -> gone, archived -> gone, completed -> gone, aggregating -> gone, active -> gone
--- keys:    pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, orphans, task...
+-- keys:    answer, pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, orphans, task...
 -- args:    resent, group_prefix, unique_prefix, id...
 -- derives: the group and the lock of a task, and the aggregation sets of the queue
 -- flags:   allow-oom
--- returns: for each id 1 deleted | 2 was deleted already (a re-send) | 0 no such task | -1 active
+-- returns: for each id 1 deleted | 0 no such task | -1 active
 --
 -- Also deletes what is no task any more: an id that is listed without a hash, and a hash without a message, which Go's
 -- dequeue leaves as active for ever.
+-- @include replied
 -- @include places
 -- @include release_lock
-local replies = {}
+local replies, changed = {}, false
 for index = id_argv_from, #ARGV do
   local id, task = ARGV[index], KEYS[task_keys_from + index - id_argv_from]
   local fields = redis.call('HMGET', task, 'msg', 'state', 'group', 'unique_key')
@@ -32,8 +33,8 @@ for index = id_argv_from, #ARGV do
       end
     end
     release_lock(id, fields[4], fields[1])
-    if found + redis.call('DEL', task) == 0 then reply = resent == '1' and 2 or 0 end
+    if found + redis.call('DEL', task) > 0 then changed = true else reply = 0 end
   end
   replies[#replies + 1] = reply
 end
-return replies
+return changed and note(replies) or replies

@@ -1,13 +1,14 @@
 -- Empty a queue that is to be removed, some tasks at a time.
 -- moves:   pending -> gone, scheduled -> gone, retry -> gone, archived -> gone, completed -> gone, aggregating -> gone, active -> gone
--- keys:    pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, paused
--- args:    force, limit, foreign_grace, task_prefix, group_prefix, unique_prefix
+-- keys:    answer, pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, paused
+-- args:    resent, force, limit, foreign_grace, task_prefix, group_prefix, unique_prefix
 -- derives: the hash and the lock of each task, the groups and the aggregation sets of the queue
 -- flags:   allow-oom
 -- returns: 1 go on until nothing is left | -1 it holds tasks | -2 it runs tasks; how many are left; 1 if it was paused for this
 --
 -- Without force it deletes no task. With force it pauses the queue first, so that no worker takes a task meanwhile. A task counts
 -- as running until its lease is `foreign_grace` seconds over, unless its hash has no message (Go's dequeue leaves such).
+-- @include replied
 -- @include release_lock
 local budget = tonumber(limit)
 local now = tonumber(redis.call('TIME')[1])
@@ -54,4 +55,6 @@ end
 local left = redis.call('LLEN', pending) + redis.call('LLEN', active) + redis.call('ZCARD', scheduled) + redis.call('ZCARD', retry)
   + redis.call('ZCARD', archived) + redis.call('ZCARD', completed) + redis.call('SCARD', groups) + redis.call('ZCARD', aggregation_sets)
 if force ~= '1' and left > 0 then return {-1, left, 0} end
+-- A repetition finds the queue paused, and must still know by whom.
+if stopped == 1 then note({1, left, 1}) end
 return {1, left, stopped}

@@ -1,12 +1,13 @@
 -- Move the first tasks of a state, or of an aggregation group, to pending.
 -- moves:   scheduled -> pending, retry -> pending, archived -> pending, completed -> pending, aggregating -> pending
--- keys:    source, pending, active, lease, groups, orphans
--- args:    limit, group, task_prefix
+-- keys:    answer, source, pending, active, lease, groups, orphans
+-- args:    resent, limit, group, task_prefix
 -- derives: the hash of each id
 -- flags:   allow-oom
 -- returns: how many ids were taken from the source, and how many of them were moved
 --
 -- An id without a hash goes to `orphans`; one that is running stands in two places and stays with who runs it.
+-- @include replied
 -- @include read_task
 -- @include orphan
 local time = redis.call('TIME')
@@ -27,4 +28,4 @@ for _, id in ipairs(ids) do
 end
 -- @include push_waiting
 if group ~= '' and redis.call('EXISTS', source) == 0 then redis.call('SREM', groups, group) end
-return {#ids, #waiting}
+return #ids > 0 and note({#ids, #waiting}) or {0, 0}

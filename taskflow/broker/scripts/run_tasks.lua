@@ -1,12 +1,13 @@
 -- Run tasks now, by id: move them to pending from wherever they wait.
 -- moves:   scheduled -> pending, retry -> pending, archived -> pending, completed -> pending, aggregating -> pending, active -> pending
--- keys:    pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, task...
+-- keys:    answer, pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, task...
 -- args:    resent, group_prefix, id...
 -- derives: the aggregation group of a task, and the aggregation sets of the queue
 -- flags:   allow-oom
--- returns: for each id 1 moved | 2 was moved already (a re-send) | 0 no such task | -1 active | -2 pending already | -3 being aggregated
+-- returns: for each id 1 moved | 0 no such task | -1 active | -2 pending already | -3 being aggregated
 --
 -- Heals: a task whose hash says active or pending, but which stands in no list, is put into pending.
+-- @include replied
 -- @include places
 local time = redis.call('TIME')
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
@@ -18,9 +19,9 @@ for index = id_argv_from, #ARGV do
   if not fields[1] then
     reply = 0
   elseif state == 'active' and held(id) then
-    reply = resent == '1' and 2 or -1
+    reply = -1
   elseif state == 'pending' and (moved[id] or redis.call('LPOS', pending, id)) then
-    reply = resent == '1' and 2 or -2
+    reply = -2
   elseif state == 'aggregating' and not leave_group(id, fields[3]) and set_of(id) then
     reply = -3
   end
@@ -37,4 +38,4 @@ for index = id_argv_from, #ARGV do
   replies[#replies + 1] = reply
 end
 -- @include push_waiting
-return replies
+return #waiting > 0 and note(replies) or replies
