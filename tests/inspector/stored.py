@@ -7,13 +7,13 @@ import uuid
 
 import redis
 
-from taskflow.broker.commands.dequeue import dequeue
 from taskflow.broker.commands.enqueue import NewTask, enqueue, publish_queues
 from taskflow.broker.commands.finish import Verdict, Written, finish
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.states import State, Verb
+from tests.taking import take_one
 
 OWNER = "host:1:test"
 PAYLOAD = b'{"card":"4111-secret"}'
@@ -55,8 +55,7 @@ class Stored:
         """Made pending alone, then taken."""
         others = self.raw.exists(self.keys.pending) and self.raw.rename(self.keys.pending, "aside")
         self.pending(task_id, **fields)
-        taken = self.broker.run(dequeue(self.queue, OWNER, uuid.uuid4().hex, 1))
-        assert [one.id for one in taken.tasks] == [task_id]
+        assert take_one(self.broker, self.queue, OWNER).id == task_id
         if others:
             self.raw.rename("aside", self.keys.pending)
 
