@@ -1,4 +1,4 @@
 """The functional suite with one command in a hundred failing, before or after it ran:
 
-tox -e faults, or `pytest --fault-rate=0.01 tests/lifecycle tests/commands tests/cluster tests/interop`.
+`tox -e faults`, or any tests: `python -m pytest -p tests.faults.plugin --fault-rate=0.05 --fault-seed=7 tests/lifecycle`.
 """

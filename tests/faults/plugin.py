@@ -73,6 +73,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     faults = inject.current
     if faults is None or _is_exact(item):
         return (yield)
+    faults.begin(item.nodeid)
     faults.paused = False
     try:
         return (yield)
@@ -95,7 +96,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     if not config.getoption("--fault-rate"):
         return
+    rate, seed, _ = os.environ[VARIABLE].split(",", 2)
     terminalreporter.section("faults")
+    terminalreporter.line(f"--fault-rate={rate} --fault-seed={seed}")
     for line in table(totals(_directory())):
         terminalreporter.line(line)
     for name in _spared():

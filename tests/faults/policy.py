@@ -10,6 +10,7 @@ import os
 import random
 import struct
 import threading
+import weakref
 from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
@@ -60,7 +61,7 @@ class Faults:
         self.paused = False
         """While set nothing fails: for what happens between tests, and tests of exact replies."""
         self._start()
-        os.register_at_fork(after_in_child=self._start)
+        _all.add(self)
 
     @classmethod
     def from_environment(cls) -> Faults | None:
@@ -74,6 +75,12 @@ class Faults:
     def environment(self) -> dict[str, str]:
         """For child processes."""
         return {VARIABLE: f"{self._rate},{self._seed},{self._directory}"}
+
+    def begin(self, name: str) -> None:
+        """Take dice of its own for the test of this name: what it sends itself meets the same faults, run by run,
+        whatever ran before. Those of the workers that it starts differ by their process ids.
+        """
+        self._rng = random.Random(f"{self._seed} {name}")
 
     def _start(self) -> None:
         self._rng = random.Random(f"{self._seed} {os.getpid()}")
@@ -121,6 +128,18 @@ class Faults:
             _, calls, before, after = _ROW.unpack_from(self._table, at)
             values = (calls + 1, before + (fate is Fate.BEFORE), after + (fate is Fate.AFTER))
             _ROW.pack_into(self._table, at, name.encode()[:_NAME], *values)
+
+
+_all: weakref.WeakSet[Faults] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """A forked child counts in a file of its own, and has dice of its own."""
+    for faults in list(_all):
+        faults._start()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def totals(directory: Path) -> dict[str, Counts]:

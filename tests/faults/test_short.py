@@ -1,0 +1,81 @@
+"""What the everyday suite runs under faults: some tests of each kind, with many faults. `tox -e faults` runs them all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.faults.policy import VARIABLE, Fate, Faults, totals
+
+ROOT = Path(__file__).parents[2]
+TESTS = (
+    "tests/lifecycle/test_running.py::test_a_burst_runs_functions_and_coroutines_once_and_ends",
+    "tests/lifecycle/test_running.py::test_a_failure_is_retried_by_the_tasks_policy",
+    "tests/lifecycle/test_running.py::test_a_group_is_joined_into_one_task",
+    "tests/lifecycle/test_stopping.py::test_terms_the_worker_while_tasks_run",
+    "tests/lifecycle/test_deaths.py::test_kills_a_child_while_its_tasks_run",
+    "tests/inspector/test_tasks.py",
+    "tests/commands/test_result.py::TestGet",
+)
+
+
+@pytest.mark.timeout(100)
+def test_the_suite_passes_while_one_command_in_twenty_fails() -> None:
+    """In a process of its own: the faults are put around the drivers of a whole process, and stay there."""
+    environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.faults.plugin", "-p", "no:cacheprovider"]
+    options = ["--fault-rate=0.05", "--fault-seed=20261124", "--fault-strict"]
+    run = subprocess.run(
+        [*command, *options, *TESTS],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=90,
+    )
+    print(run.stdout)
+    assert run.returncode == 0, run.stdout[-10_000:] + run.stderr
+    counts = {line.split()[0]: line.split()[1:] for line in run.stdout.splitlines() if line[:1].isalpha()}
+    for script in ("enqueue", "dequeue", "finish", "run_all", "archive_tasks"):
+        _, before, after = counts[script]
+        assert int(before) >= 1, script
+        assert int(after) >= 1, script
+
+
+def test_so_many_fail_as_the_rate_says_half_of_them_before_they_run(tmp_path: Path) -> None:
+    faults = Faults(0.1, 1, tmp_path)
+    fates = [faults.fate("enqueue") for _ in range(10_000)]
+    assert fates.count(Fate.BEFORE) == pytest.approx(500, abs=100)
+    assert fates.count(Fate.AFTER) == pytest.approx(500, abs=100)
+    counted = totals(tmp_path)["enqueue"]
+    assert (counted.calls, counted.before, counted.after) == (
+        10_000,
+        fates.count(Fate.BEFORE),
+        fates.count(Fate.AFTER),
+    )
+
+
+def test_a_rare_command_fails_once_in_each_way_in_a_whole_run(tmp_path: Path) -> None:
+    """The first process that sends it meets both faults, the next ones none."""
+    first, second = Faults(0, 1, tmp_path), Faults(0, 2, tmp_path)
+    assert [first.fate("held") for _ in range(3)] == [Fate.BEFORE, Fate.AFTER, Fate.PASS]
+    assert [second.fate("held") for _ in range(3)] == [Fate.PASS] * 3
+    counted = totals(tmp_path)["held"]
+    assert (counted.calls, counted.before, counted.after) == (6, 1, 1)
+
+
+def test_a_test_meets_the_same_faults_whatever_ran_before(tmp_path: Path) -> None:
+    """The seed that a failing run prints is good for something."""
+    fates = []
+    for number in range(2):
+        faults = Faults(0.3, 7, tmp_path / str(number))
+        for _ in range(10 + number):
+            faults.fate("enqueue")
+        faults.begin("tests/test_a.py::test_b")
+        fates.append([faults.fate("enqueue") for _ in range(100)])
+    assert fates[0] == fates[1]
