@@ -228,7 +228,7 @@ class TaskFlow:
     def client(self) -> Client:
         """What this app enqueues with."""
         if self._client is None:
-            self._client = Client(self.broker_url, self.seal)
+            self._client = Client(self.broker_url, self.seal, self.partitions)
         return self._client
 
     # --- tasks ----------------------------------------------------------------------------------------------
@@ -387,10 +387,13 @@ class TaskFlow:
 
         Args:
             task_id: its id.
-            queue: its queue; ids are unique within a queue only. Without it, the app's default queue.
+            queue: its queue; ids are unique within a queue only. Without it, the app's default queue. Of a queue with
+                partitions all are asked, unless one is named.
         """
         queue = check_queue_name(queue or self._defaults.queue or DEFAULT_QUEUE)
-        return AsyncResult(self.client, check_task_id(task_id), queue)
+        return AsyncResult(
+            self.client, check_task_id(task_id), queue, partitions=self.partitions.get(queue, 0)
+        )
 
     def close(self) -> None:
         """Close the idle connections of threads. The app can be used again."""
@@ -433,6 +436,7 @@ class TaskFlow:
         return self._handles(new, await self.client.aenqueue_many(new, timeout))
 
     def _handle(self, new: NewTask, receipt: Receipt) -> AsyncResult[Any]:
+        new = receipt.task or new
         message = new.terms.message
         return AsyncResult(
             self.client, new.id, message.queue, retention=message.retention, durable=receipt.durable

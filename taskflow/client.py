@@ -7,8 +7,8 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .broker.aio import AsyncBroker
@@ -16,24 +16,33 @@ from .broker.command import Command
 from .broker.commands.enqueue import BATCH, Enqueued, EnqueueReply, NewTask, enqueue, publish_queues
 from .broker.sync import Broker
 from .connection.aio import AsyncDriver
-from .connection.exchange import Confirmed, Request
+from .connection.exchange import Confirmed, NotSent, Request
 from .connection.sync import SyncDriver
 from .errors import BrokerError, BrokerUnavailable, DuplicateTask, NotDurable, TaskFlowError, TaskIdConflict
 from .message.seal import NO_KEYS, Seal
+from .partitions import split
+from .routing import Ask, Placed, Router, Send
 
 WINDOW = 10 * BATCH
 
 WARN_SECONDS = 60.0
+
+LAST_TRY = 0.001
+"""Seconds for a step that comes after the deadline: it says why nothing could be done."""
 
 logger = logging.getLogger("taskflow.client")
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of a task: an error, or none; and whether a replica has it (None: that was not asked)."""
+    """What became of a task: an error, or none; and whether a replica has it (None: that was not asked).
+
+    `task` is the task as it was enqueued, where the client chose its partition, and with it its id.
+    """
 
     error: TaskFlowError | None
     durable: bool | None = None
+    task: NewTask | None = None
 
 
 _UNASKED = Receipt(None)
@@ -49,9 +58,12 @@ class Client:
     Args:
         url: the broker.
         seal: signs and encrypts what is enqueued, and decrypts results; None: neither.
+        partitions: over how many partitions queues are spread, by name.
     """
 
-    def __init__(self, url: str, seal: Seal | None = None) -> None:
+    def __init__(
+        self, url: str, seal: Seal | None = None, partitions: Mapping[str, int] | None = None
+    ) -> None:
         self.url = url
         self.seal = seal or NO_KEYS
         self._closes = seal is not None
@@ -60,6 +72,7 @@ class Client:
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncBroker] = (
             weakref.WeakKeyDictionary()
         )
+        self._router = Router(partitions) if partitions else None
         self._published: set[str] = set()
         self._warned_at = -WARN_SECONDS
         self.undurable = 0
@@ -108,19 +121,42 @@ class Client:
 
         `timeout` is for each window of a few thousand tasks.
         """
-        outcomes: list[Receipt] = []
-        for window in _windows(self._closed(tasks) if self._closes else tasks):
-            chunks, requests = self._plan(window)
-            outcomes += self._outcomes(window, chunks, self.broker.run_many(requests, timeout))
-        return outcomes
+        if self._router is None or not self._router.concerns(tasks):
+            return self._send(tasks, timeout)
+        deadline = time.monotonic() + timeout
+        steps = self._router.route(tasks, self.broker.driver.topology.is_avoided)
+        answer: list[Any] | None = None
+        while True:
+            try:
+                step = steps.send(answer)  # type: ignore[arg-type]
+            except StopIteration as end:
+                return [_placed(one) for one in end.value]
+            left = max(deadline - time.monotonic(), LAST_TRY)
+            match step:
+                case Ask(requests, patience):
+                    answer = self.broker.run_many(requests, min(left, patience or left))
+                case Send(placed, movable):
+                    answer = self._send(placed, left, movable=movable)
 
     async def aenqueue_many(self, tasks: Sequence[NewTask], timeout: float) -> list[Receipt]:
         """As `enqueue_many`, from a coroutine."""
-        outcomes: list[Receipt] = []
-        for window in _windows(self._closed(tasks) if self._closes else tasks):
-            chunks, requests = self._plan(window)
-            outcomes += self._outcomes(window, chunks, await self.async_broker.run_many(requests, timeout))
-        return outcomes
+        if self._router is None or not self._router.concerns(tasks):
+            return await self._asend(tasks, timeout)
+        deadline = time.monotonic() + timeout
+        broker = self.async_broker
+        steps = self._router.route(tasks, (await broker.driver.open()).is_avoided)
+        answer: list[Any] | None = None
+        while True:
+            try:
+                step = steps.send(answer)  # type: ignore[arg-type]
+            except StopIteration as end:
+                return [_placed(one) for one in end.value]
+            left = max(deadline - time.monotonic(), LAST_TRY)
+            match step:
+                case Ask(requests, patience):
+                    answer = await broker.run_many(requests, min(left, patience or left))
+                case Send(placed, movable):
+                    answer = await self._asend(placed, left, movable=movable)
 
     def close(self) -> None:
         """Close the idle connections of threads. The client can be used again."""
@@ -135,12 +171,30 @@ class Client:
 
     # --------------------------------------------------------------------------------------------------------
 
+    def _send(self, tasks: Sequence[NewTask], timeout: float, *, movable: bool = False) -> list[Receipt]:
+        outcomes: list[Receipt] = []
+        for window in _windows(self._closed(tasks) if self._closes else tasks):
+            chunks, requests = self._plan(window, movable=movable)
+            outcomes += self._outcomes(window, chunks, self.broker.run_many(requests, timeout))
+        return outcomes
+
+    async def _asend(
+        self, tasks: Sequence[NewTask], timeout: float, *, movable: bool = False
+    ) -> list[Receipt]:
+        outcomes: list[Receipt] = []
+        for window in _windows(self._closed(tasks) if self._closes else tasks):
+            chunks, requests = self._plan(window, movable=movable)
+            outcomes += self._outcomes(window, chunks, await self.async_broker.run_many(requests, timeout))
+        return outcomes
+
     def _closed(self, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
         return [task.with_message(self.seal.close(task.message)) for task in tasks]
 
-    def _plan(self, tasks: Sequence[NewTask]) -> tuple[list[Chunk], list[Request]]:
+    def _plan(self, tasks: Sequence[NewTask], *, movable: bool) -> tuple[list[Chunk], list[Request]]:
         chunks = list(_chunks(tasks))
-        requests: list[Request] = [command for _, command in chunks]
+        requests: list[Request] = [
+            replace(command, movable=True) if movable else command for _, command in chunks
+        ]
         # Once per process and queue; workers repeat it with each heartbeat, so a removed queue shows up
         # again.
         unpublished = {task.terms.queue for task in tasks} - self._published
@@ -195,14 +249,20 @@ def _receipt(task: NewTask, value: Any, position: int) -> Receipt:
         durable, value = value.replicas > 0, value.value
     reply: EnqueueReply = value[position]
     if reply.outcome is Enqueued.ID_TAKEN:
-        return Receipt(TaskIdConflict(task.id, task.terms.queue))
+        return Receipt(TaskIdConflict(task.id, split(task.terms.queue)[0]))
     if reply.outcome is Enqueued.DUPLICATE:
-        return Receipt(DuplicateTask(task.terms.message.type, task.terms.queue, reply.holder))
+        return Receipt(DuplicateTask(task.terms.message.type, split(task.terms.queue)[0], reply.holder))
     if not task.terms.durable:
         return _UNASKED
     if task.terms.durable == "strict" and not durable:
         return Receipt(NotDurable(task.id), durable)
     return Receipt(None, durable)
+
+
+def _placed(placed: Placed[Receipt]) -> Receipt:
+    if isinstance(placed.outcome, Receipt):
+        return replace(placed.outcome, task=placed.task)
+    return Receipt(placed.outcome)
 
 
 def _checked(receipt: Receipt) -> Receipt:
@@ -213,6 +273,6 @@ def _checked(receipt: Receipt) -> Receipt:
 
 def _named(error: BrokerError, task_id: str) -> BrokerError:
     """The broker's error, with the id of the task that it concerns."""
-    if isinstance(error, BrokerUnavailable):
+    if isinstance(error, BrokerUnavailable) and not isinstance(error, NotSent):
         return BrokerUnavailable(f"task {task_id} may not have been enqueued: {error}", task_id=task_id)
     return error

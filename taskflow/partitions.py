@@ -36,6 +36,9 @@ _SIXTHS = (0, 2, 4, 1, 3, 5)
 
 _NAME = re.compile(rf"(.+){SEPARATOR}([1-9][0-9]?)[a-z]{{2}}", re.DOTALL)
 _BUCKETS = 1 << 14
+_MIX = 0x9E3779B1
+"""The CRCs of similar texts are similar themselves. Multiplied, they are not."""
+
 _TAILS = [f"{number:02x}".encode() for number in range(256)]
 
 
@@ -48,6 +51,7 @@ class QueueOptions(TypedDict, total=False):
     partitions: int
 
 
+@lru_cache(maxsize=8192)
 def partition_name(queue: str, index: int) -> str:
     """The name of a partition, which is an ordinary queue's.
 
@@ -155,18 +159,13 @@ def completed(stem: str, index: int, count: int) -> str | None:
     """
     homes, begun = _homes(count), crc32(_bytes(stem))
     for tail in _TAILS:
-        if homes[_mixed(crc32(tail, begun))] == index:
+        if homes[(crc32(tail, begun) * _MIX & 0xFFFFFFFF) >> 18] == index:
             return stem + tail.decode()
     return None
 
 
 def _bucket(key: str) -> int:
-    return _mixed(crc32(_bytes(key)))
-
-
-def _mixed(crc: int) -> int:
-    """A bucket. Multiplied, since the CRCs of similar texts are similar themselves."""
-    return (crc * 0x9E3779B1 & 0xFFFFFFFF) >> 18
+    return (crc32(_bytes(key)) * _MIX & 0xFFFFFFFF) >> 18
 
 
 def _bytes(text: str) -> bytes:

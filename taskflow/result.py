@@ -10,11 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+from .broker.commands.partitions import are_listed
 from .broker.commands.read import Snapshot, read_task
 from .broker.keys import queue_keys
+from .broker.sync import TIMEOUT
 from .client import Client
+from .connection.exchange import Request, value_or_raise
 from .connection.waiting import AsyncListener, Listener
 from .errors import (
+    BrokerError,
     BrokerUnavailable,
     MessageError,
     ResultMissing,
@@ -24,6 +28,7 @@ from .errors import (
     TaskFailed,
 )
 from .message.payload import decode_result
+from .partitions import partition_names, split
 from .states import State
 
 R = TypeVar("R")
@@ -85,9 +90,12 @@ class AsyncResult(Generic[R]):
         *,
         retention: int | None = None,
         durable: bool | None = None,
+        partitions: int = 0,
     ) -> None:
         self.id = task_id
         self.queue = queue
+        """Where it is: of a queue with partitions, the partition (once it is known)."""
+        self._partitions = partitions
         self.durable = durable
         """With `durable`: whether a replica has the task too; False: its node had none. None: that was not asked."""
         self._client = client
@@ -100,10 +108,10 @@ class AsyncResult(Generic[R]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, AsyncResult):
             return NotImplemented
-        return (self.id, self.queue) == (other.id, other.queue)
+        return self.id == other.id and split(self.queue)[0] == split(other.queue)[0]
 
     def __hash__(self) -> int:
-        return hash((self.id, self.queue))
+        return hash((self.id, split(self.queue)[0]))
 
     def __await__(self) -> Generator[Any, None, R]:
         return self.aget().__await__()
@@ -111,8 +119,7 @@ class AsyncResult(Generic[R]):
     @property
     def state(self) -> State | None:
         """Where the task is now, or None when the queue does not know it (any more)."""
-        snapshot = self._client.broker.run(read_task(self.queue, self.id))
-        return _state(snapshot.state)
+        return _state(self._read().state)
 
     def info(self) -> ResultInfo:
         """What the queue knows of the task.
@@ -120,11 +127,11 @@ class AsyncResult(Generic[R]):
         Raises:
             ResultMissing: it does not know the task: it was not retained, was deleted, or never existed.
         """
-        return self._info(self._client.broker.run(read_task(self.queue, self.id)))
+        return self._info(self._read())
 
     async def ainfo(self) -> ResultInfo:
         """As `info`, from a coroutine."""
-        return self._info(await self._client.async_broker.run(read_task(self.queue, self.id)))
+        return self._info(await self._aread())
 
     def get(self, timeout: float | None = None) -> R:
         """Wait for the verdict and return what the task returned.
@@ -147,7 +154,7 @@ class AsyncResult(Generic[R]):
         look = _FIRST_LOOK
         listener: Listener | None = None
         try:
-            while not self._settled(self._client.broker.run(read_task(self.queue, self.id), _READ_TIMEOUT)):
+            while not self._settled(self._read(_READ_TIMEOUT)):
                 pause = self._pause(deadline, look)
                 if listener is None:
                     listener = self._listen(pause)
@@ -163,10 +170,9 @@ class AsyncResult(Generic[R]):
         """As `get`, from a coroutine."""
         deadline = None if timeout is None else time.monotonic() + timeout
         look = _FIRST_LOOK
-        broker = self._client.async_broker
         listener: AsyncListener | None = None
         try:
-            while not self._settled(await broker.run(read_task(self.queue, self.id), _READ_TIMEOUT)):
+            while not self._settled(await self._aread(_READ_TIMEOUT)):
                 pause = self._pause(deadline, look)
                 try:
                     if listener is None:
@@ -185,6 +191,50 @@ class AsyncResult(Generic[R]):
         return self._value  # type: ignore[no-any-return]
 
     # --------------------------------------------------------------------------------------------------------
+
+    def _read(self, timeout: float = TIMEOUT) -> Snapshot:
+        broker = self._client.broker
+        if not self._partitions:
+            return broker.run(read_task(self.queue, self.id), timeout)
+        steps = self._search()
+        requests = next(steps)
+        while True:
+            try:
+                requests = steps.send(broker.run_many(requests, timeout))
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+
+    async def _aread(self, timeout: float = TIMEOUT) -> Snapshot:
+        broker = self._client.async_broker
+        if not self._partitions:
+            return await broker.run(read_task(self.queue, self.id), timeout)
+        steps = self._search()
+        requests = next(steps)
+        while True:
+            try:
+                requests = steps.send(await broker.run_many(requests, timeout))
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+
+    def _search(self) -> Generator[list[Request], list[Any], Snapshot]:
+        """Ask all partitions for the task; also those that the app does not declare any more."""
+        names = partition_names(self.queue)
+        declared, others = names[: self._partitions], names[self._partitions :]
+        listed, *found = yield [are_listed(others), *(read_task(name, self.id) for name in declared)]
+        seen = dict(zip(declared, found, strict=True))
+        if not any(isinstance(one, Snapshot) and one.state for one in found):
+            flags = [False] * len(others) if isinstance(listed, BrokerError) else listed
+            more = [name for name, is_there in zip(others, flags, strict=True) if is_there]
+            if more:
+                found = yield [read_task(name, self.id) for name in more]
+                seen |= dict(zip(more, found, strict=True))
+        for name, one in seen.items():
+            if isinstance(one, Snapshot) and one.state:
+                self.queue, self._partitions = name, 0
+                return one
+        # It may be where nobody answered.
+        doubtful: Snapshot = value_or_raise(min(seen.values(), key=_answered))
+        return doubtful
 
     def _settled(self, snapshot: Snapshot) -> bool:
         """Whether there is a verdict; an error is raised, a value is kept."""
@@ -259,6 +309,10 @@ class AsyncResult(Generic[R]):
             completed_at=_moment(message.completed_at),
             retention=message.retention,
         )
+
+
+def _answered(value: object) -> bool:
+    return not isinstance(value, BrokerError)
 
 
 def _heard(listener: Listener, pause: float) -> bool:

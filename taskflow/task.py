@@ -303,13 +303,17 @@ class BaseTask(Sender[P, R]):
         if terms is None:
             return self._build(payload, options, lock_seconds=unique or 0)
         lock = unique_key(terms.queue, self.name, payload) if unique else ""
-        return terms.call(options.id or new_id(), payload, lock)
+        new = terms.call(options.id or new_id(), payload, lock)
+        new.named = options.id is not None
+        return new
 
     def _build(self, payload: bytes, options: TaskOptions, *, lock_seconds: int) -> NewTask:
         message, schedule = build_message(self.name, payload, options, new_id=new_id, now=time.time())
-        return NewTask(
+        new = NewTask(
             message, schedule.delay, schedule.process_at, lock_seconds, durable=options.durable or False
         )
+        new.named = options.id is not None
+        return new
 
     def template(self, queue: str) -> TaskMessage:
         """The message of a call of this task in a queue, but for its id and arguments: for whoever makes calls without Python."""

@@ -117,7 +117,7 @@ def _wide(name: str, purpose: str, scripts: Sequence[str], plain: Sequence[str],
 _PRODUCER = Role(
     "producer",
     "enqueues tasks and waits for their results",
-    ("enqueue",),
+    ("enqueue", "note_partitions"),
     Rule(
         (*_CONNECTING, *_SCRIPTS, "time", "wait", "ssubscribe"),
         (
@@ -127,6 +127,7 @@ _PRODUCER = Role(
             "asynq:{*}:g:*",
             "asynq:{*}:t:*",
             "asynq:{*}:unique:*",
+            "taskflow:{*}:partitions",
         ),
     ),
     (_VERDICTS,),
@@ -136,6 +137,8 @@ _PRODUCER = Role(
         Rule(("sadd",), ("asynq:{*}:groups", "asynq:queues")),
         Rule(("exists", "hget", "hmget", "hset"), ("asynq:{*}:t:*",)),
         Rule(("get", "set"), ("asynq:{*}:unique:*",)),
+        Rule(("expireat", "hdel", "hgetall", "hset"), ("taskflow:{*}:partitions",)),
+        Rule(("smismember",), ("asynq:queues",)),
     ),
 )
 
@@ -148,6 +151,7 @@ _WORKER_SCRIPTS = (
     "forward",
     "held",
     "join",
+    "note_partitions",
     "pause",
     "reclaim",
     "record_server",

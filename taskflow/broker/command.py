@@ -17,7 +17,8 @@ class Command(Generic[T]):
     """A call of a script.
 
     `resend_flag` is the index in `args` of the flag that the retry loop raises when an earlier copy of this
-    very call may have run; -1 for scripts that are idempotent by themselves.
+    very call may have run; -1 for scripts that are idempotent by themselves. `movable`: while nothing of it has reached a
+    node, it is better given back than kept waiting for that node.
     """
 
     script: Script
@@ -28,6 +29,7 @@ class Command(Generic[T]):
     resend_flag: int = -1
     node: Address | None = None
     durable: bool = False
+    movable: bool = False
 
     @property
     def name(self) -> str:
@@ -65,6 +67,11 @@ class Plain(Generic[T]):
     @property
     def durable(self) -> bool:
         """Never: only scripts write what must last."""
+        return False
+
+    @property
+    def movable(self) -> bool:
+        """Never: it is for this node."""
         return False
 
     @property

@@ -44,6 +44,7 @@ class QueueKeys:
         "name",
         "orphans",
         "own",
+        "partitions",
         "paused",
         "pending",
         "prefix",
@@ -74,6 +75,7 @@ class QueueKeys:
         self.processed = prefix + "processed"
         self.failed = prefix + "failed"
         self.orphans = self.own + "orphans"
+        self.partitions = self.own + "partitions"
         self.slot = key_slot(self.pending)
 
     def task(self, task_id: str) -> str:
@@ -95,6 +97,10 @@ class QueueKeys:
     def failed_on(self, day: str) -> str:
         """The day's count of failed tasks."""
         return f"{self.failed}:{day}"
+
+    def lock_like(self, queue: str, lock: str) -> str:
+        """The lock in this queue for what `lock` is in another."""
+        return self.unique_prefix + lock.removeprefix(queue_keys(queue).unique_prefix)
 
     def taken_by(self, owner: str) -> str:
         """What the worker `owner` took by its last dequeue: lets a repeated dequeue get the same tasks."""

@@ -50,11 +50,19 @@ class Request(Protocol):
     def durable(self) -> bool:
         """Whether its writes are to be on a replica before it counts as done; its value is then `Confirmed`."""
 
+    @property
+    def movable(self) -> bool:
+        """Whether it can go elsewhere while nothing of it has reached a node: `NotSent`, instead of waiting for that node."""
+
     def wire(self, *, full: bool, resent: bool) -> Wire:
         """The command's words. `full`: with the script's text; `resent`: an earlier copy may have run."""
 
     def read(self, reply: Any) -> Any:
         """Turn the reply into a value."""
+
+
+class NotSent(BrokerUnavailable):
+    """Nothing of a movable request has reached a node: it has certainly not run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +116,10 @@ Step = Trips | Refresh | Pause
 
 
 class _Attempt:
-    __slots__ = ("asking", "full", "redirects", "resent")
+    __slots__ = ("asking", "full", "misses", "redirects", "resent")
 
     def __init__(self) -> None:
+        self.misses = 0
         self.full = False
         self.resent = False
         self.asking: Address | None = None
@@ -165,18 +174,20 @@ class Exchange:
         for (address, indexes), answer in zip(routes.items(), answers, strict=True):
             if isinstance(answer, Broken):
                 self._topology.alone.discard(address)
+                self._topology.silent[address] = self._clock()
                 self._broken(self._unanswered(address, indexes, answer.replies), answer)
             else:
                 self._answered(address, indexes, answer)
 
     def _routes(self) -> dict[Address, list[int]]:
         routes: dict[Address, list[int]] = {}
-        for index, attempt in self._open.items():
+        for index, attempt in list(self._open.items()):
             request = self._requests[index]
             address = attempt.asking or request.node or self._topology.owner(request.slot)
             if address is None:
                 problem = self._topology.problem or "no node is known to serve this key slot"
                 self._trouble = Fault(Remedy.WAIT, problem)
+                self._miss(index)
             else:
                 routes.setdefault(address, []).append(index)
         return routes
@@ -239,8 +250,21 @@ class Exchange:
                     ),
                 )
         self._trouble = Fault(Remedy.WAIT, fault.text)
+        for index in indexes:
+            self._miss(index)
+
+    def _miss(self, index: int) -> None:
+        """Nothing of a request has reached a node. The second time, after a look at the topology, it may go elsewhere."""
+        attempt = self._open.get(index)
+        if attempt is None or attempt.resent or not self._requests[index].movable:
+            return
+        attempt.misses += 1
+        if attempt.misses > 1:
+            self._settle(index, NotSent(self._verdict()))
 
     def _answered(self, address: Address, indexes: list[int], replies: list[Any]) -> None:
+        if self._topology.silent:
+            self._topology.silent.pop(address, None)
         position = 0
         values = []
         for index in indexes:
@@ -297,6 +321,9 @@ class Exchange:
                 )
             case Remedy.FATAL:
                 self._settle(index, ScriptError(self._requests[index].name, fault.text))
+            case _ if fault.refused and self._requests[index].movable:
+                self._trouble = fault
+                self._miss(index)
             case _:
                 # A script that failed half-way may have written: what it wrote is found again under the
                 # re-send flag.

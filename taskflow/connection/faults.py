@@ -28,12 +28,13 @@ class Remedy(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """An error, understood."""
+    """An error, understood. `refused`: the node did not begin with the command."""
 
     remedy: Remedy
     text: str
     slot: int = -1
     address: Address | None = None
+    refused: bool = False
 
 
 _AUTH = (
@@ -78,6 +79,9 @@ def understand(error: Exception) -> Fault:
         return Fault(Remedy.MOVED, text, slot=error.slot_id, address=(error.host, int(error.port)))
     if isinstance(error, redis_errors.AskError):
         return Fault(Remedy.ASK, text, slot=error.slot_id, address=(error.host, int(error.port)))
+    if isinstance(error, redis_errors.ClusterDownError | redis_errors.MasterDownError):
+        # What a script meets while it runs has other words.
+        return Fault(Remedy.WAIT, text, refused=True)
     if isinstance(error, redis_errors.ClusterCrossSlotError):
         return Fault(Remedy.FATAL, text)
     if isinstance(error, redis_errors.AuthenticationError | redis_errors.NoPermissionError):

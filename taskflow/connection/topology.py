@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,9 @@ Address = tuple[str, int]
 """Host and port; a unix socket is its path and port 0."""
 
 SLOTS = 16384
+
+AVOIDED = 1.0
+"""Seconds for which a silent node is avoided by what can go elsewhere."""
 
 
 def key_slot(key: str | bytes) -> int:
@@ -39,6 +43,8 @@ class Topology:
         """Why the last node that was asked about the topology did not answer."""
         self.alone: set[Address] = set()
         """Nodes that had no replica online when they were last asked."""
+        self.silent: dict[Address, float] = {}
+        """The nodes that could not be reached, or did not answer, the last time: since when, in monotonic seconds."""
         self._owners: list[Address | None] = [None] * SLOTS
         self._masters: list[Address] = []
 
@@ -53,6 +59,22 @@ class Topology:
             # Any: not always the same one, which may be dead.
             return random.choice(self._masters) if self._masters else None
         return self._owners[slot]
+
+    def is_avoided(self, slot: int) -> bool:
+        """Whether what can go elsewhere had better: nobody is known to own the slot, or its owner was silent just now.
+
+        Once a second the node is tried again: one caller gets False, and finds out for all.
+        """
+        address = self.owner(slot)
+        if address is None:
+            return self.known
+        since, now = self.silent.get(address), time.monotonic()
+        if since is None:
+            return False
+        if now - since < AVOIDED:
+            return True
+        self.silent[address] = now
+        return False
 
     def masters(self) -> list[Address]:
         """The masters that own slots."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import redis
 
+from taskflow import TaskFlow
 from taskflow.broker.commands.enqueue import NewTask, enqueue, publish_queues
 from taskflow.broker.commands.queues import unlist
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
+from taskflow.errors import DuplicateTask, TaskIdConflict
 from taskflow.inspector import Inspector
 from taskflow.message.task_message import TaskMessage
 from taskflow.partitions import partition_name, partition_names
@@ -118,3 +122,178 @@ def test_a_partition_that_comes_after_a_pause_is_paused_too(
             wait_until(lambda key=paused: raw.exists(key), description=f"{name} is paused")
             put(name, name)
     assert not [line for line in ledger.lines() if line[0] == "start"]
+
+
+@pytest.fixture
+def spread(valkey: Server, queue: str) -> Iterator[Callable[..., TaskFlow]]:
+    """Makes apps that spread the test's queue over so many partitions."""
+    apps: list[TaskFlow] = []
+
+    def make(count: int) -> TaskFlow:
+        app = TaskFlow(broker=valkey.url_as("producer"), queues={queue: {"partitions": count}}, retention=600)
+
+        @app.task(name="tests.lifecycle.app.work", queue=queue, max_retries=0)
+        def work(tag: str, seconds: float = 0.0) -> str:
+            return tag
+
+        apps.append(app)
+        return app
+
+    yield make
+    for app in apps:
+        app.close()
+
+
+def settle(raw: redis.Redis, queue: str, *counts: int) -> None:
+    """These numbers of partitions have been in use for an hour."""
+    hour_ago, tomorrow = int(time.time()) - 3600, int(time.time()) + 86400
+    raw.hset(queue_keys(queue).partitions, mapping={str(n): f"{hour_ago - n} {tomorrow}" for n in counts})
+
+
+def work(app: TaskFlow) -> Any:
+    return app.get_task("tests.lifecycle.app.work")
+
+
+def test_tasks_are_spread_run_and_found_again(
+    worker: StartWorker, queue: str, ledger: Ledger, spread: Callable[..., TaskFlow]
+) -> None:
+    app = spread(6)
+    handles = [work(app).delay(f"one-{n}") for n in range(12)]
+    handles += work(app).map([(f"many-{n}",) for n in range(600)]).results
+    assert {handle.queue for handle in handles} == set(partition_names(queue, 6))
+    with worker(environment=declared(queue, 6)):
+        for handle in handles[:20] + handles[-20:]:
+            found = app.result(handle.id, queue=queue)
+            assert found.get(20) == handle.get(20)
+            assert found.queue == handle.queue
+            assert found == handle
+    assert app.result("nobody-has-it", queue=queue).state is None
+
+
+def test_a_coroutine_spreads_and_finds_too(
+    worker: StartWorker, queue: str, ledger: Ledger, spread: Callable[..., TaskFlow]
+) -> None:
+    async def scene(app: TaskFlow) -> None:
+        handles = [await work(app).adelay(f"one-{n}") for n in range(6)]
+        handles += (await work(app).amap([(f"many-{n}",) for n in range(400)])).results
+        assert {handle.queue for handle in handles} == set(partition_names(queue, 6))
+        for handle in handles[:6] + handles[-6:]:
+            assert await app.result(handle.id, queue=queue).aget(20) == await handle.aget(20)
+        await app.aclose()
+
+    with worker(environment=declared(queue, 6)):
+        asyncio.run(scene(spread(6)))
+
+
+def test_results_are_found_in_partitions_that_are_not_declared_any_more(
+    worker: StartWorker, queue: str, ledger: Ledger, spread: Callable[..., TaskFlow]
+) -> None:
+    handles = [work(spread(6)).delay(str(n)) for n in range(12)]
+    fewer = spread(2)
+    with worker(environment=declared(queue, 2)):
+        for handle in handles:
+            assert fewer.result(handle.id, queue=queue).get(20) == handle.get(20)
+
+
+def test_growing_and_shrinking_under_load_loses_and_doubles_nothing(
+    worker: StartWorker, queue: str, ledger: Ledger, spread: Callable[..., TaskFlow]
+) -> None:
+    """Clients and workers of 1, 6 and 2 partitions at once, as in a deploy."""
+    tags = [f"{count}-{n}" for count in (1, 6, 2) for n in range(150)]
+    with worker(environment=declared(queue, 1)), worker(environment=declared(queue, 6)):
+        for count in (1, 6, 2):
+            app = spread(count)
+            for n in range(50):
+                work(app).delay(f"{count}-{n}")
+            work(app).map([(f"{count}-{n}",) for n in range(50, 150)]).raise_for_errors()
+        ledger.wait_for("end", *tags, timeout=40)
+    assert [ledger.count("start", tag) for tag in tags] == [1] * len(tags)
+
+
+def test_a_lock_holds_across_growth(queue: str, raw: redis.Redis, spread: Callable[..., TaskFlow]) -> None:
+    """Locks taken with 3 partitions keep equal tasks out with 6, whether before or after everybody knows of the 6."""
+    settle(raw, queue, 3)
+    few, many = spread(3), spread(6)
+    once = {"unique": 600}
+    homes = {n: work(few).options(**once).delay(str(n)).queue for n in range(40)}
+    assert set(homes.values()) == set(partition_names(queue, 3))
+    for n in range(40):
+        with pytest.raises(DuplicateTask):
+            work(many).options(**once).delay(str(n))
+    settle(raw, queue, 3, 6)
+    app = spread(6)
+    for n in range(40):
+        with pytest.raises(DuplicateTask):
+            work(app).options(**once).delay(str(n))
+    after = {work(app).options(**once).delay(f"new-{n}").queue for n in range(60)}
+    assert after == set(partition_names(queue, 6))
+    # A program that was not redeployed yet asks the registry again, and sees the new ones' locks.
+    few.client._router._numbers.clear()  # type: ignore[union-attr]
+    for n in range(60):
+        with pytest.raises(DuplicateTask):
+            work(few).options(**once).delay(f"new-{n}")
+
+
+def test_one_of_many_equal_tasks_is_enqueued_whoever_comes_first(
+    queue: str, raw: redis.Redis, spread: Callable[..., TaskFlow]
+) -> None:
+    settle(raw, queue, 6)
+    app = spread(6)
+    outcomes = [work(app).options(unique=600).map([(str(n % 20),) for n in range(100)])]
+    assert len(outcomes[0].results) == 20
+    assert all(isinstance(item.error, DuplicateTask) for item in outcomes[0].failed)
+
+
+def test_an_id_is_taken_once_and_a_repetition_by_id_finds_the_first(
+    queue: str, raw: redis.Redis, spread: Callable[..., TaskFlow]
+) -> None:
+    settle(raw, queue, 6)
+    app = spread(6)
+    work(app).options(id="order-1").delay("a")
+    with pytest.raises(TaskIdConflict):
+        work(app).options(id="order-1").delay("b")
+    # What `BrokerUnavailable.task_id` is for, of a task that got its id by itself.
+    for n in range(12):
+        first = work(app).delay(f"r{n}")
+        with pytest.raises(TaskIdConflict):
+            work(app).options(id=first.id).delay(f"r{n}")
+
+
+def test_a_group_is_joined_in_one_partition(
+    worker: StartWorker, queue: str, ledger: Ledger, raw: redis.Redis, spread: Callable[..., TaskFlow]
+) -> None:
+    settle(raw, queue, 6)
+    app = spread(6)
+
+    @app.task(name="tests.lifecycle.app.single", queue=queue)
+    def single(number: int) -> None: ...
+
+    groups = ("red", "green", "blue", "grey")
+    for n in range(40):
+        single.options(group=groups[n % 4]).delay(n)
+    with worker(environment={**declared(queue, 6), "TASKFLOW_TEST_GROUPS": queue}):
+        for group in groups:
+            total = sum(n for n in range(40) if groups[n % 4] == group)
+            ledger.wait_for("joined", f"{group}:10:{total}")
+
+
+def test_a_signed_task_runs_in_its_partition(
+    valkey: Server, worker: StartWorker, queue: str, ledger: Ledger
+) -> None:
+    app = TaskFlow(
+        broker=valkey.url_as("producer"),
+        queues={queue: {"partitions": 3}},
+        signing_keys=["k" * 32],
+        encryption_keys=["e" * 32],
+        retention=600,
+    )
+
+    @app.task(name="tests.lifecycle.app.work", queue=queue)
+    def work(tag: str) -> str:
+        return tag
+
+    keys = {"TASKFLOW_SIGNING_KEYS": "k" * 32, "TASKFLOW_ENCRYPTION_KEYS": "e" * 32}
+    with worker(environment={**declared(queue, 3), **keys}):
+        handles = [work.delay(str(n)) for n in range(6)]
+        assert [app.result(one.id, queue=queue).get(20) for one in handles] == [str(n) for n in range(6)]
+    app.close()

@@ -10,7 +10,7 @@ import pytest
 from redis import exceptions as redis_errors
 from redis._parsers.base import BaseParser
 
-from taskflow.connection.exchange import Broken, Confirmed, Exchange, Pause, Refresh, Trips
+from taskflow.connection.exchange import Broken, Confirmed, Exchange, NotSent, Pause, Refresh, Trips
 from taskflow.connection.topology import Topology, key_slot
 from taskflow.errors import BrokerAuthError, BrokerUnavailable, ScriptError
 
@@ -25,6 +25,7 @@ class Ask:
     slot: int | None = 5
     node: Any = None
     durable: bool = False
+    movable: bool = False
 
     def wire(self, *, full: bool, resent: bool) -> tuple[Any, ...]:
         return (self.name, full, resent)
@@ -306,3 +307,81 @@ def test_a_node_that_broke_off_is_waited_for_again() -> None:
     assert play.run(Ask(durable=True)) == [Confirmed(("value", "done"), 1)]
     wires = [step.trips[0].wires for step in play.steps if isinstance(step, Trips)]
     assert [wire[0] for wire in wires[1]] == ["ask", "WAIT", "INFO"]
+
+
+def refused(*_: Any) -> Broken:
+    return Broken(ConnectionRefusedError("nobody listens"), sent=False)
+
+
+def test_what_can_go_elsewhere_comes_back_when_its_node_cannot_be_reached_twice() -> None:
+    """The second try comes after a look at the topology: a replica may have taken over long ago."""
+    play = Play(cluster(), refused)
+    (value,) = play.run(Ask(movable=True))
+    assert isinstance(value, NotSent)
+    assert [type(step) for step in play.steps] == [Trips, Refresh, Pause, Trips]
+    assert play.now < 0.1
+
+
+def test_the_others_of_its_pipeline_go_on_waiting() -> None:
+    play = Play(cluster(), lambda trip, turn: refused() if turn < 5 else ["fine"])
+    moved, waited = play.run(Ask(movable=True), Ask())
+    assert isinstance(moved, NotSent)
+    assert waited == ("value", "fine")
+
+
+def test_what_may_have_reached_a_node_stays_there() -> None:
+    """Elsewhere it would perhaps run a second time."""
+
+    def answer(trip: Any, turn: int) -> Any:
+        if turn == 0:
+            return Broken(TimeoutError("no reply"), sent=True)
+        return refused() if turn < 6 else ["fine"]
+
+    play = Play(cluster(), answer)
+    assert play.run(Ask(movable=True)) == [("value", "fine")]
+    assert play.steps[-1].trips[0].wires == [("ask", False, True)]
+
+
+@pytest.mark.parametrize("text", ["CLUSTERDOWN Hash slot not served", "MASTERDOWN Link with MASTER is down"])
+def test_what_a_node_refused_before_it_ran_may_go_elsewhere(text: str) -> None:
+    play = Play(cluster(), lambda *_: [error(text)])
+    assert isinstance(play.run(Ask(movable=True))[0], NotSent)
+
+
+def test_a_script_that_failed_half_way_does_not_go_elsewhere() -> None:
+    answers = [error("OOM command not allowed"), refused(), refused(), ["fine"]]
+    play = Play(cluster(), lambda _, turn: [answers[turn]] if turn == 0 else answers[turn])
+    assert play.run(Ask(movable=True)) == [("value", "fine")]
+
+
+def test_a_slot_that_nobody_owns_can_be_left() -> None:
+    topology = Topology([A], cluster=True)
+    topology.set_slots([(100, 16383, A)])
+    play = Play(topology, lambda trip, _: ["fine"] * len(trip.wires))
+    moved, there = play.run(Ask(movable=True), Ask(slot=200))
+    assert isinstance(moved, NotSent)
+    assert there == ("value", "fine")
+
+
+def test_a_silent_node_is_avoided_for_a_second_then_one_caller_tries_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    topology = cluster()
+    play = Play(topology, lambda trip, _: refused() if trip.address == A else ["fine"])
+    play.run(Ask(movable=True), Ask(slot=200))
+    now = [play.now]
+    monkeypatch.setattr("taskflow.connection.topology.time.monotonic", lambda: now[0])
+    assert topology.is_avoided(5)
+    assert not topology.is_avoided(200)
+    now[0] += 1.1
+    assert [topology.is_avoided(5) for _ in range(3)] == [False, True, True]
+    play.answer = lambda trip, _: ["fine"]
+    play.run(Ask())
+    assert not topology.is_avoided(5)
+
+
+def test_what_nobody_owns_is_avoided_once_the_owners_are_known() -> None:
+    topology = Topology([A], cluster=True)
+    assert not topology.is_avoided(5)
+    topology.set_slots([(100, 16383, A)])
+    assert topology.is_avoided(5)

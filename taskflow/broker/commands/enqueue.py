@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -40,6 +40,7 @@ class Terms:
     """
 
     __slots__ = (
+        "_elsewhere",
         "_template",
         "delay",
         "durable",
@@ -73,6 +74,16 @@ class Terms:
         elif process_at is not None:
             self.when = ("a", f"{process_at:.6f}")
         self._template: MessageTemplate | None = None
+        self._elsewhere: dict[str, Terms] = {}
+
+    def in_queue(self, queue: str) -> Terms:
+        """The same in another queue; kept, so that many calls share it."""
+        terms = self._elsewhere.get(queue)
+        if terms is None:
+            message = replace(self.message, queue=queue)
+            terms = Terms(message, self.delay, self.process_at, self.lock_seconds, self.durable)
+            self._elsewhere[queue] = terms
+        return terms
 
     def call(self, id: str, payload: bytes, lock: str = "") -> NewTask:
         """One call: its id, its encoded arguments, and the whole key of its lock ("" for none)."""
@@ -83,6 +94,7 @@ class Terms:
         new.terms = self
         new.id = id
         new.lock = lock
+        new.named = False
         new.encoded, new.identity = template.encode(id, payload, lock)
         return new
 
@@ -102,9 +114,10 @@ class NewTask:
         encoded: its message.
         identity: how many leading bytes of it never change (see `TaskMessage.identity_size`).
         lock: the whole key of its lock; "" for none.
+        named: whether the caller chose its id.
     """
 
-    __slots__ = ("encoded", "id", "identity", "lock", "terms")
+    __slots__ = ("encoded", "id", "identity", "lock", "named", "terms")
 
     def __init__(
         self,
@@ -117,13 +130,24 @@ class NewTask:
         self.terms = Terms(message, delay, process_at, lock_seconds, durable)
         self.id = message.id
         self.lock = message.unique_key
+        self.named = False
         self.encoded = message.encode()
         self.identity = message.identity_size()
 
     def with_message(self, message: TaskMessage) -> NewTask:
         """The same task with another message."""
         terms = self.terms
-        return NewTask(message, terms.delay, terms.process_at, terms.lock_seconds, terms.durable)
+        new = NewTask(message, terms.delay, terms.process_at, terms.lock_seconds, terms.durable)
+        new.named = self.named
+        return new
+
+    def moved_to(self, queue: str, id: str) -> NewTask:
+        """The same task in another queue, or under another id."""
+        terms = self.terms
+        lock = self.lock and queue_keys(queue).lock_like(terms.queue, self.lock)
+        new = terms.in_queue(queue).call(id, self.message.payload or b"", lock)
+        new.named = self.named
+        return new
 
     @property
     def message(self) -> TaskMessage:

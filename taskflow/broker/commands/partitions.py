@@ -1,17 +1,24 @@
-"""Partitions: which of a queue's there are, and whether the queue is paused."""
+"""Partitions: which of a queue's there are, whether the queue is paused, and where its keys are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from ...connection.topology import key_slot
-from ..command import Plain
+from ..command import Command, Plain
 from ..keys import ALL_QUEUES, queue_keys
+from ..scripts import load
 
 
 def are_listed(names: Sequence[str]) -> Plain[list[bool]]:
     """Which of these names the index of all queues has."""
-    return Plain(("SMISMEMBER", ALL_QUEUES, *names), _flags, slot=key_slot(ALL_QUEUES))
+    # "" is no queue's name: the command needs one.
+    return Plain(
+        ("SMISMEMBER", ALL_QUEUES, "", *names),
+        lambda reply: [bool(one) for one in reply[1:]],
+        slot=key_slot(ALL_QUEUES),
+    )
 
 
 def is_paused(queue: str) -> Plain[bool]:
@@ -27,5 +34,30 @@ def has_tasks(queue: str) -> Plain[bool]:
     return Plain(("EXISTS", *names), bool, keys.slot)
 
 
-def _flags(reply: list[int]) -> list[bool]:
-    return [bool(one) for one in reply]
+def note_count(queue: str, count: int, seconds: int) -> Command[dict[int, int]]:
+    """Note that keys are placed over `count` partitions, and that their locks may hold for so many seconds.
+
+    Returns:
+        Every number by which clients place keys, and for how many seconds they have.
+    """
+    keys = queue_keys(queue)
+    return Command(load("note_partitions"), (keys.partitions,), (count, seconds), _ages, keys.slot)
+
+
+def lock_holder(queue: str, lock: str) -> Plain[str]:
+    """The id that holds a lock; "" when nobody does."""
+    return Plain(("GET", lock), _text, queue_keys(queue).slot)
+
+
+def knows_task(queue: str, task_id: str) -> Plain[bool]:
+    """Whether a queue has a task of this id."""
+    keys = queue_keys(queue)
+    return Plain(("EXISTS", keys.task(task_id)), bool, keys.slot)
+
+
+def _ages(reply: list[Any]) -> dict[int, int]:
+    return dict(zip(reply[::2], reply[1::2], strict=True))
+
+
+def _text(reply: bytes | None) -> str:
+    return (reply or b"").decode("utf-8", "surrogateescape")

@@ -1,0 +1,38 @@
+-- Note over how many partitions a client spreads a queue's keys, and say over how many others do.
+-- moves:   -
+-- keys:    partitions
+-- args:    count, seconds
+-- returns: for each number in use: the number, for how many seconds it has been
+--
+-- A field is a number of partitions: since when it is in use, and until when a lock may be held where it puts keys. Who comes
+-- first follows those who knew of no partitions: their locks are where the number 1 puts them, for a day at least.
+local now = tonumber(redis.call('TIME')[1])
+local noted = redis.call('HGETALL', partitions)
+local replies = {}
+local since, ends = now, now + tonumber(seconds)
+local last = ends
+for index = 1, #noted, 2 do
+  local begun, over = string.match(noted[index + 1], '^(%d+) (%d+)$')
+  begun, over = tonumber(begun), tonumber(over)
+  if not begun or over < now then
+    redis.call('HDEL', partitions, noted[index])
+  elseif noted[index] == count then
+    since = begun
+    ends = math.max(ends, over)
+  else
+    last = math.max(last, over)
+    replies[#replies + 1] = tonumber(noted[index])
+    replies[#replies + 1] = now - begun
+  end
+end
+if #noted == 0 and count ~= '1' then
+  last = math.max(last, now + 86400)
+  redis.call('HSET', partitions, '1', '0 ' .. string.format('%d', last))
+  replies[#replies + 1] = 1
+  replies[#replies + 1] = now
+end
+redis.call('HSET', partitions, count, string.format('%d %d', since, ends))
+redis.call('EXPIREAT', partitions, math.max(last, ends))
+replies[#replies + 1] = tonumber(count)
+replies[#replies + 1] = now - since
+return replies
