@@ -70,6 +70,7 @@ class Fetcher(Service):
         with self.resting():
             count = await self._shares.grant(self._queue)
         self._fetch = asyncio.ensure_future(self._dequeue(count))
+        self._fetch.add_done_callback(_hear)
         # A fetch is never cancelled in the middle: what it took would wait for the end of its lease.
         reply = await asyncio.shield(self._fetch)
         if reply.orphans:
@@ -143,3 +144,9 @@ class Fetcher(Service):
         if self._empty_wakes <= 1:
             return 0.0
         return random.uniform(0, min(0.001 * 2**self._empty_wakes, LONGEST_BACKOFF))
+
+
+def _hear(fetch: asyncio.Future[Dequeued]) -> None:
+    """A fetch that nobody waits for any more, since the worker ends, may fail without asyncio's complaint."""
+    if not fetch.cancelled():
+        fetch.exception()

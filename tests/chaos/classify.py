@@ -15,6 +15,10 @@ LONG_SLACK = 15.0
 """The same where replies are lost or servers are away: two socket timeouts, and a promotion."""
 
 
+ABOUT = 0.5
+"""Seconds by which a deploy's times are not exact."""
+
+
 @dataclass(slots=True)
 class Story:
     """All that happened to one task: when it was asked for and answered, and each attempt at it.
@@ -158,6 +162,24 @@ def unexplained(
 ) -> tuple[str, ...]:
     """The tasks among `tags` that ran again although no blow fell while they were in flight."""
     return tuple(tag for tag in tags if not in_flight(stories[tag], strikes, slack))
+
+
+def cut_off(story: Story, strikes: Iterable[Strike], grace: float) -> bool:
+    """Whether each attempt but the last was one that could not end within the grace of a SIGTERM.
+
+    It had begun when the signal came, and had not ended when the grace was over: give or take `ABOUT`, since a signal
+    arrives after it was written down, and a verdict is written after its task has ended.
+    """
+    attempts = sorted(story.starts, key=story.starts.__getitem__)[:-1]
+    return all(
+        any(
+            story.starts[who] <= strike.begin + ABOUT
+            and story.ends.get(who, float("inf")) >= strike.begin + grace - ABOUT
+            for strike in strikes
+        )
+        for who in attempts
+        if who not in story.raised
+    )
 
 
 def acknowledged_during(

@@ -1,25 +1,25 @@
-"""The master of a busy queue is killed under load and brought back: how long do producers and workers stand still?
+"""The master of a busy queue dies under load and is brought back: how long do producers and workers stand still?
 
-Measured against the servers' own promotion in the same run: from the kill until a replica answers as master.
+It is killed, or stopped (SIGSTOP): then it neither answers nor closes, and goes on later as if nothing had been.
+Measured against the servers' own promotion in the same run: from the blow until a replica answers as master.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import redis
 
 from .classify import Story, gather, longest_gap
 from .fleet import WorkerOptions
 from .ledger import Entry, read
 from .report import Report
 from .run import Plan, Running, run
-from .target import ClusterTarget, client, command
+from .target import ClusterTarget
+from .wire import Wire
 
 ALLOWED = 1.5
 """Seconds that producers and workers may stand still after the promotion."""
@@ -30,14 +30,16 @@ SIDE_PACE = 0.9
 AWAY = {"": 2.0, "true": 2.0, "strict": 8.0}
 """Seconds that the dead node stays away after the promotion: with "strict", longer than a call waits."""
 
+_NAMES = {signal.SIGKILL: "master-kill", signal.SIGSTOP: "master-pause"}
+
 _SETTLE = 8.0
 _LOOK = 40.0
 
 
-def plan(durable: str, *, rate: float = 500.0, seed: int = 1) -> Plan:
+def plan(durable: str, *, stopped: bool = False, rate: float = 500.0, seed: int = 1) -> Plan:
     """500 tasks a second to one queue, a few to those of the two other masters."""
     return Plan(
-        f"failover-{durable or 'plain'}",
+        f"failover-{durable or 'plain'}{'-stopped' if stopped else ''}",
         cluster=True,
         rate=rate,
         side_rate=60.0,
@@ -52,23 +54,28 @@ def plan(durable: str, *, rate: float = 500.0, seed: int = 1) -> Plan:
     )
 
 
-def measure(plan: Plan, directory: Path, target: ClusterTarget) -> Report:
+def measure(
+    plan: Plan, directory: Path, target: ClusterTarget, blow: signal.Signals = signal.SIGKILL
+) -> Report:
     """One run."""
     with run(plan, directory, target) as running:
         busy = running.queues[0]
         running.begin()
         running.await_work()
         running.idle(_SETTLE)
-        killed, promoted = _kill(running, target, busy)
+        fall = _strike(running, target, busy, blow)
         running.idle(AWAY[plan.durable])
         target.heal()
-        running.events.write("healed", "master-kill", "1", busy)
+        running.events.write("healed", _NAMES[blow], "1", busy)
+        stale = fall.stale_writes()
         running.idle(_SETTLE)
         report = running.end()
-        report.strikes["master-kill"] = 1
-        report.measured = numbers(list(read(directory)), busy, killed, promoted)
-        if plan.durable != "strict":  # those wait until a replica is back, or raise
-            report.problems += too_slow(report.measured)
+        report.strikes[_NAMES[blow]] = 1
+        report.measured = numbers(list(read(directory)), busy, fall.began, fall.promoted)
+        if blow is signal.SIGSTOP:
+            report.measured["stale writes"] = float(stale)
+        report.may_lose = not plan.durable
+        report.problems += too_slow(report.measured, strict=plan.durable == "strict")
         report.problems += unclean(report.errors, plan)
         report.save(directory / "report.json")
         return report
@@ -96,13 +103,13 @@ def numbers(entries: list[Entry], busy: str, killed: float, promoted: float) -> 
     }
 
 
-def too_slow(measured: dict[str, float]) -> list[str]:
-    """What is over the limits, in words (pure)."""
+def too_slow(measured: Mapping[str, float], *, strict: bool = False) -> list[str]:
+    """What is over the limits, in words (pure). With "strict" calls wait for a replica, or raise: they have no limit."""
     limit = measured["promotion"] + ALLOWED
     sentences = [
         f"{what}: {measured[what]:.2f} s, over the promotion of {measured['promotion']:.2f} s plus {ALLOWED} s"
         for what in ("longest call", "producers still", "workers still")
-        if measured[what] > limit
+        if measured[what] > limit and not strict
     ]
     if (pace := measured["others' pace"]) < SIDE_PACE:
         sentences.append(f"the other masters' queues kept {pace:.0%} of their pace")
@@ -124,20 +131,49 @@ def _pace(stories: list[Story], busy: str, killed: float, seconds: float) -> flo
     return during / before if before else 0.0
 
 
-def _kill(running: Running, target: ClusterTarget, queue: str) -> tuple[float, float]:
-    """Kill the queue's master; when that was, and when a replica answered as master."""
+@dataclass
+class Fall:
+    """A master's fall: when the blow fell, when a replica answered as master, and who still talks to the old one."""
+
+    began: float
+    promoted: float
+    held: list[Wire] = field(default_factory=list)
+
+    def stale_writes(self) -> int:
+        """How many writes the old master took after its time, of those that waited in its connections.
+
+        Nothing of what it takes then will last: this is why a call should wait for a replica (`durable`).
+        """
+        answers = [wire.reply(2.0) for wire in self.held]
+        for wire in self.held:
+            wire.close()
+        return sum(answer.startswith(b"+OK") for answer in answers)
+
+
+def _strike(running: Running, target: ClusterTarget, queue: str, blow: signal.Signals) -> Fall:
+    """Kill or stop the queue's master, and wait until a replica answers as master.
+
+    Replicas are asked on connections that were made before the blow, and on others that were made after it; a
+    stopped master gets a write on one of each kind, which stays in the kernel until it goes on.
+    """
     master = target.owner(queue)
-    replicas = [client(node.port) for node in target.replicas(master) if node.port is not None]
     assert master.pid is not None
-    running.events.write("strike", "master-kill", "1")
-    killed = time.monotonic()
-    os.kill(master.pid, signal.SIGKILL)
-    while True:
-        for replica in replicas:
-            with contextlib.suppress(redis.RedisError):
-                if command(replica, "ROLE")[0] == b"master":
-                    for connection in replicas:
-                        connection.close()
-                    return killed, time.monotonic()
-        assert time.monotonic() < killed + 60, "no replica was promoted"
+    assert master.port is not None
+    ports = [node.port for node in target.replicas(master) if node.port is not None]
+    wires = [Wire(port) for port in ports]
+    held = [Wire(master.port)]
+    running.events.write("strike", _NAMES[blow], "1")
+    began = time.monotonic()
+    os.kill(master.pid, blow)
+    wires += [Wire(port) for port in ports]
+    if blow is signal.SIGSTOP:
+        held.append(Wire(master.port))
+        for number, wire in enumerate(held):
+            wire.send("SET", f"chaos:{{{queue}}}:{number}", "late", "EX", "60")
+    while not any(wire.is_master() for wire in wires):
+        assert time.monotonic() < began + 60, "no replica was promoted"
         time.sleep(0.01)
+    promoted = time.monotonic()
+    for wire in wires:
+        wire.close()
+    return Fall(began, promoted, held)

@@ -195,7 +195,7 @@ PLANTS: dict[str, Plant] = {
     ),
     "resend-is-a-conflict": Plant(
         "an enqueue that is sent again finds its own first copy and calls it a conflict",
-        [("enqueue", "if resent == '1' and", "if resent == 'never' and")],
+        [("enqueue", "known = resent == '1' and", "known = resent == 'never' and")],
     ),
     "verdict-is-not-repeated": Plant(
         "a verdict that cannot be written at once is forgotten", patch=_forget_verdicts

@@ -23,6 +23,8 @@ from .ledger import Entry, Ledger
 LONGEST_BATCH = 20
 LARGEST_BATCH = 200
 PADDING = 500
+LONG_TASKS = 0.05
+LONGEST_TASK = 6.0
 
 
 class Producer:
@@ -34,7 +36,9 @@ class Producer:
         queues: to choose from.
         pace: seconds between two calls' beginnings, as far as the broker answers.
         mix: which calls it makes. `plain`: `.delay()` of quick tasks only; `gil`: also of one that holds the
-            interpreter for three leases; `fill`: big batches, one after the other, until one is not taken.
+            interpreter for three leases; `deploy`: quick tasks, and some that take up to twice the workers' grace;
+            `held`: of tasks that take half a second or so, so that a blow finds some that run;
+            `fill`: big batches, one after the other, until one is not taken; `all`: the rest.
         rng: seeded.
     """
 
@@ -67,6 +71,11 @@ class Producer:
             self._many(queue, LARGEST_BATCH, padding="x" * PADDING)
         elif self._mix == "gil" and not self._count and self._name.endswith(".0"):
             self._one(queue, chaos.hold_gil.options(queue=queue), seconds=3.0 * dequeue.LEASE_SECONDS)
+        elif self._mix == "deploy" and self._rng.random() < LONG_TASKS:
+            task: Any = self._rng.choice([chaos.work, chaos.async_work])
+            self._one(queue, task.options(queue=queue), seconds=self._rng.uniform(0.5, LONGEST_TASK))
+        elif self._mix == "held":
+            self._one(queue, chaos.work.options(queue=queue), seconds=self._rng.uniform(0.3, 0.8))
         elif dice < 0.05:
             self._many(queue, self._rng.randint(2, LONGEST_BATCH))
         elif dice < 0.10:
@@ -134,7 +143,7 @@ def main() -> None:
     parser.add_argument("--queues", required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--mix", choices=("all", "plain", "gil", "fill"), default="all")
+    parser.add_argument("--mix", choices=("all", "plain", "gil", "fill", "deploy", "held"), default="all")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     directory = Path(os.environ["TASKFLOW_CHAOS_LEDGER"])

@@ -30,6 +30,8 @@ class Report:
         faults: by script, how often a call passed and how often it met a fault of the proxy.
         problems: what the fleet, producers or the harness complained about.
         measured: further numbers of the scenario.
+        may_lose: whether the run promises nothing about losses: a master dies, and nobody had waited for its replica.
+        where: with what it was measured, and when.
         autopsies: of lost tasks: when they were asked for and answered, what the servers still know.
     """
 
@@ -57,6 +59,8 @@ class Report:
     faults: dict[str, dict[str, int]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     measured: dict[str, float] = field(default_factory=dict)
+    may_lose: bool = False
+    where: str = ""
     autopsies: list[str] = field(default_factory=list)
 
     def save(self, path: Path) -> None:
@@ -81,7 +85,7 @@ def wrong(report: Report) -> list[str]:
     """
     unexplained = sorted(set(report.doubled) & set(report.unexplained))
     found = {
-        "lost": report.lost,
+        "lost": [] if report.may_lose else report.lost,
         "ran although nobody had asked": report.unexpected,
         "ran although their producer was told that they were refused": report.contradicted,
         "archived": report.archived,

@@ -29,6 +29,7 @@ from .classify import (
 from .fleet import Fleet, Producers, WorkerOptions
 from .ledger import PRODUCER, STRIKE, Entry, Ledger, read
 from .nemeses import ALL, Nemesis, World
+from .place import where
 from .policy import Policy
 from .report import Report
 from .target import ClusterTarget, SingleTarget, Target
@@ -44,6 +45,7 @@ class Plan:
         seconds: how long producers enqueue.
         rate: tasks per second, of all producers together.
         nemeses: their names; a pair of seconds between two blows, or None for the kind's own.
+        blows: names of nemeses that strike once each, in this order, before the others are let loose.
         producers, threads: processes, and threads in each.
         mix: `all` kinds of calls, `plain` quick tasks; see `producer.Producer`.
         queues: how many; in a cluster each on another master, as far as there are.
@@ -67,6 +69,7 @@ class Plan:
     seconds: float = 20.0
     rate: float = 100.0
     nemeses: Mapping[str, tuple[float, float] | None] = field(default_factory=dict)
+    blows: Sequence[str] = ()
     producers: int = 1
     threads: int = 4
     mix: str = "all"
@@ -88,7 +91,8 @@ class Plan:
     @property
     def proxied(self) -> bool:
         """Whether a proxy stands in front of the server."""
-        return any(name in ("cut", "refuse", "delay", "hole", "drop-replies") for name in self.nemeses)
+        network = ("cut", "refuse", "delay", "hole", "drop-replies")
+        return any(name in network for name in (*self.nemeses, *self.blows))
 
     def environment(self, directory: Path, url: str) -> dict[str, str]:
         """What the processes under test are told."""
@@ -127,7 +131,7 @@ class Running:
             ALL[name](self.world, random.Random(f"{plan.seed}/{name}"), pause)
             for name, pause in plan.nemeses.items()
         ]
-        self.report = Report(plan.name)
+        self.report = Report(plan.name, where=where())
         self._environment = environment
         self._began = time.monotonic()
 
@@ -309,6 +313,9 @@ def carry_out(plan: Plan, directory: Path, target: Target | None = None) -> Repo
         running.begin()
         running.await_work()
         running.idle(plan.warm_up)
+        for blow in plan.blows:
+            running.hit(blow)
+            running.idle(plan.warm_up)
         running.strike(plan.seconds)
         return running.end()
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import failover
+from . import deploy, failover
 from .fleet import WorkerOptions
 from .memory import fill_and_drain
 from .nemeses import ALL
@@ -150,14 +151,15 @@ def alone_cluster(directory: Path, settings: Settings) -> Iterator[Report]:
             target.heal()
 
 
-def failovers(durable: str) -> Scenario:
-    """The master of a busy queue is killed under 500 tasks a second."""
+def failovers(durable: str, *, stopped: bool = False) -> Scenario:
+    """The master of a busy queue is killed (or stopped) under 500 tasks a second."""
+    blow = signal.SIGSTOP if stopped else signal.SIGKILL
 
     def scenario(directory: Path, settings: Settings) -> Iterator[Report]:
         with _cluster(directory) as target:
             for number in range(settings.runs):
-                plan = failover.plan(durable, seed=settings.seed + number)
-                yield failover.measure(plan, directory / str(number), target)
+                plan = failover.plan(durable, stopped=stopped, seed=settings.seed + number)
+                yield failover.measure(plan, directory / str(number), target, blow)
                 target.heal()
 
     return scenario
@@ -182,14 +184,25 @@ def skew(directory: Path, settings: Settings) -> Iterator[Report]:
     yield carry_out(plan, directory)
 
 
+def deploys(directory: Path, settings: Settings) -> Iterator[Report]:
+    """One worker after the other is told to end (SIGTERM) and replaced, without a break, with short and long tasks.
+
+    A task may start twice only if it was running when its worker was told, and had not ended when the grace of 3 s was
+    over.
+    """
+    yield deploy.measure(deploy.plan(seconds=60 * min(settings.minutes, 3), seed=settings.seed), directory)
+
+
 SCENARIOS: dict[str, Scenario] = {
     "failover": failovers(""),
     "failover-durable": failovers("true"),
     "failover-strict": failovers("strict"),
+    "failover-stopped": failovers("true", stopped=True),
     "mixed-single": mixed_single,
     "mixed-cluster": mixed_cluster,
     "alone-single": alone_single,
     "alone-cluster": alone_cluster,
+    "deploys": deploys,
     "memory": memory,
     "skew": skew,
 }

@@ -1,87 +1,64 @@
-"""The page of measured results, made from reports."""
+"""The tables of measured results, made from reports (pure)."""
 
 from __future__ import annotations
 
-import os
-import platform
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
 
-import redis
-
-from taskflow._version import __version__
-from taskflow.embedded.binary import find_binary
-
-from .failover import ALLOWED
 from .nemeses import ALL
 from .report import Report, wrong
-from .scenarios import SCENARIOS, Settings
-
-_HEAD = """\
-# What happens when things die: measured
-
-Made by `python -m tests.chaos --report docs/chaos-results.md`; do not edit. Producers and handlers write every attempt,
-start and end to files outside the tested server. At the end everything is healed, workers drain the queues, and the two
-sides are compared:
-
-- **lost**: the producer's call had returned, and no handler ever ended. **doubled**: a handler ended twice; *without a
-  blow* counts those that nothing had hit while they ran. **unexpected**: a handler ended, and nobody had asked.
-- **unknown**: the producer's call raised after the task may have been sent; **recovered**: of those, the ones that ran.
-  **contradicted**: the producer was told that the task was refused, and it ran.
-- **refused**: late verdicts of workers that had lost their task. **leases**: tasks that waited for the end of a lease.
-- **drain**: seconds from the last call until every queue was empty. A run that does not drain is a failure.
-"""
 
 
-def document(reports: Mapping[str, Sequence[Report]], settings: Settings) -> str:
-    """The whole page."""
-    parts = [_HEAD, *_machine()]
+def update(page: str, reports: Mapping[str, Sequence[Report]]) -> str:
+    """A page with these results in the places that are marked for them; its other parts as they are.
+
+    A place is what stands between `<!-- chaos:NAME -->` and `<!-- /chaos:NAME -->`.
+
+    Raises:
+        LookupError: the page has no place for a scenario.
+    """
     for name, several in reports.items():
-        parts.append(f"\n## {name}\n\n{(SCENARIOS[name].__doc__ or _FAILOVER).strip()}\n")
-        parts += _failovers(several) if name.startswith("failover") else _runs(several)
-        parts += [f"- **{report.name}**: {text}" for report in several for text in wrong(report)]
-    parts += ["\n## The nemeses\n", *(f"- `{name}`: {kind.description}." for name, kind in ALL.items())]
-    parts.append(f"\nSeed {settings.seed}; times, and so the order of events, differ from run to run.")
-    return "\n".join(parts) + "\n"
+        begin, end = f"<!-- chaos:{name} -->", f"<!-- /chaos:{name} -->"
+        before, found, rest = page.partition(begin)
+        _, closed, after = rest.partition(end)
+        if not (found and closed):
+            raise LookupError(f"the page has no place for {name}: {begin} and {end}")
+        page = f"{before}{begin}\n{section(name, several)}\n{end}{after}"
+    return page
 
 
-_FAILOVER = f"""\
-Six nodes, `cluster-node-timeout` 5000. Python producers enqueue 500 tasks a second into one queue; its master is killed
-(`kill -9`) and comes back after a replica was promoted. *Promotion* is from the kill until a replica answers as master;
-producers and workers may stand still for that long plus {ALLOWED} s."""
+def section(name: str, reports: Sequence[Report]) -> str:
+    """What is said of one scenario."""
+    parts = list(_failovers(reports) if name.startswith("failover") else _runs(reports))
+    parts += [""]
+    parts += [
+        f"- {report.name}: {what} {value:g}"
+        for report in reports
+        for what, value in report.measured.items()
+        if not name.startswith("failover")
+    ]
+    parts += [f"- **{report.name}**: {text}" for report in reports for text in wrong(report)]
+    parts += [f"\n*{'; '.join(dict.fromkeys(report.where for report in reports))}.*"]
+    return "\n".join(parts)
 
 
-def _machine() -> Iterator[str]:
-    server = subprocess.run([find_binary(), "--version"], capture_output=True, text=True, check=True).stdout
-    commit = subprocess.run(
-        ["git", "-C", Path(__file__).parent, "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.strip()
-    yield (
-        f"\nMeasured on {datetime.now(UTC):%Y-%m-%d} with taskflow {__version__} ({commit or 'no commit'}), "
-        f"{server.split(' sha')[0].strip()}, redis-py {redis.__version__}, Python {platform.python_version()}, "
-        f"on {os.cpu_count()} cores ({platform.machine()}, {platform.system()}). Servers, producers and workers share "
-        "them, and the machine was not otherwise idle: take the times as upper bounds, the counts as counts."
-    )
+def nemeses() -> str:
+    """What each nemesis does."""
+    return "\n".join(f"- `{name}`: {kind.description}." for name, kind in ALL.items())
 
 
 def _failovers(reports: Sequence[Report]) -> Iterator[str]:
     yield (
         "| run | asked | lost | doubled | exceptions | promotion | longest call | producers still | workers still "
-        "| others' pace |"
+        "| others' pace | drain |"
     )
-    yield "|---|---|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|"
     for number, report in enumerate(reports, 1):
         found = report.measured
         others = found["others' pace"]
         yield (
             f"| {number} | {report.attempts} | {len(report.lost)} | {len(report.doubled)} | {_errors(report)} "
             f"| {found['promotion']:.2f} s | {found['longest call']:.2f} s | {found['producers still']:.2f} s "
-            f"| {found['workers still']:.2f} s | {others:.0%} |"
+            f"| {found['workers still']:.2f} s | {others:.0%} | {_drain(report)} |"
         )
 
 
@@ -93,12 +70,12 @@ def _runs(reports: Sequence[Report]) -> Iterator[str]:
     yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
     for report in reports:
         strange = len(set(report.doubled) & set(report.unexplained))
-        drain = "never" if report.drained is None else f"{report.drained:.0f} s"
         blows = ", ".join(f"{count} {name}" for name, count in report.strikes.items()) or "-"
         yield (
             f"| {report.name} | {report.seconds:.0f} s | {report.attempts} | {blows} | {len(report.lost)} "
             f"| {len(report.doubled)} ({strange}) | {len(report.unexpected)} | {_errors(report)}, "
-            f"{len(report.recovered)} | {len(report.contradicted)} | {report.refused} | {report.lease_losses} | {drain} |"
+            f"{len(report.recovered)} | {len(report.contradicted)} | {report.refused} | {report.lease_losses} "
+            f"| {_drain(report)} |"
         )
     for report in reports:
         if report.faults and any(len(counts) > 1 for counts in report.faults.values()):
@@ -118,3 +95,7 @@ def _faults(report: Report) -> Iterator[str]:
 
 def _errors(report: Report) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(report.errors.items())) or "0"
+
+
+def _drain(report: Report) -> str:
+    return "never" if report.drained is None else f"{report.drained:.1f} s"

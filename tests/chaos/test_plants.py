@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 from pathlib import Path
@@ -16,9 +15,10 @@ from .policy import Fate, Policy
 from .report import summary, wrong
 from .run import Plan, carry_out
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
-LONG = os.environ.get("TASKFLOW_CHAOS") == "long"
+ATTEMPTS = 5
+"""A blow may find nothing to hit, more so on a busy machine: then the same plan is carried out once more."""
 
 
 def only(script: str, *kinds: Fate, every: int = 3) -> dict[str, Any]:
@@ -29,58 +29,55 @@ def only(script: str, *kinds: Fate, every: int = 3) -> dict[str, Any]:
     }
 
 
+HELD: dict[str, Any] = {"mix": "held", "rate": 20, "seconds": 0.0}
+"""Enough tasks that run at any moment, on slots that are not all taken."""
+
 CAUGHT: dict[str, tuple[str, dict[str, Any]]] = {
-    "acknowledge-first": ("tasks lost", {"nemeses": {"child-kill": (0.5, 1.0)}}),
-    "dequeue-ignores-token": ("stranded until their lease", {"lease": 8, **only("dequeue", Fate.CLOSE)}),
-    "no-fencing": (
-        "no late verdict was refused",
-        {"nemeses": {"worker-pause": (1.0, 2.0)}, "lease": 4, "seconds": 15},
-    ),
+    "acknowledge-first": ("tasks lost", {"blows": ["child-kill"] * 2, **HELD}),
+    "dequeue-ignores-token": ("stranded until their lease", {"lease": 4, **only("dequeue", Fate.CLOSE)}),
+    "no-fencing": ("no late verdict was refused", {"blows": ["worker-pause"], "lease": 4, **HELD}),
     "resend-has-a-fresh-id": ("ended more than once without any blow", only("enqueue", Fate.CLOSE)),
     "resend-is-a-conflict": ("producer was told that they were refused", only("enqueue", Fate.CLOSE)),
     "verdict-is-not-repeated": (
         "ended more than once without any blow",
-        {"nemeses": {"refuse": (1.0, 2.0)}, "lease": 12, "seconds": 10},
+        {"blows": ["refuse"] * 2, "lease": 8, **HELD},
     ),
     "heartbeat-among-tasks": ("ended more than once without any blow", {"lease": 3, "mix": "gil"}),
-    "recovery-loses": ("tasks lost", {"nemeses": {"worker-kill": (1.0, 2.0)}, "lease": 4}),
-    "child-takes-along": ("did not drain", {"nemeses": {"child-kill": (0.5, 1.0)}, "drain": 8}),
+    "recovery-loses": ("tasks lost", {"blows": ["worker-kill"] * 2, "lease": 4, **HELD}),
+    "child-takes-along": ("did not drain", {"blows": ["child-kill"] * 2, "drain": 6, **HELD}),
     "wait-elsewhere": (
         "durable calls returned while no replica could confirm",
-        {"nemeses": {"replica-pause": (0.5, 1.0)}, "cluster": True, "durable": "true"},
+        {"blows": ["replica-pause"], "seconds": 0.0, "cluster": True, "durable": "true"},
     ),
 }
 
 
-def plan(name: str, options: dict[str, Any], plant: str) -> Plan:
+def plan(name: str, options: dict[str, Any], plant: str, attempt: int = 0) -> Plan:
     values: dict[str, Any] = {
-        "seconds": 7.0,
+        "seconds": 3.0,
         "rate": 100,
-        "warm_up": 1.0,
         "workers": WorkerOptions(processes=1),
     }
-    return Plan(
-        f"plant-{name}", plant=plant, seed=random.Random(name).randrange(1000), **{**values, **options}
-    )
+    seed = random.Random(f"{name}/{attempt}").randrange(1000)
+    return Plan(f"plant-{name}", plant=plant, seed=seed, **{**values, **options})
 
 
 def test_every_plant_has_its_test() -> None:
     assert CAUGHT.keys() == PLANTS.keys()
 
 
+def test_every_plant_finds_its_ground() -> None:
+    """A script that has changed may have nothing left to plant in: said here at once, not after a minute."""
+    assert {script for plant in PLANTS.values() for script in plant.planted()}
+
+
 @pytest.mark.parametrize("name", CAUGHT)
 def test_catches(name: str, tmp_path: Path) -> None:
     expected, options = CAUGHT[name]
-    report = carry_out(plan(name, options, name), tmp_path)
-    assert re.search(expected, "\n".join(wrong(report))), (
-        f"{PLANTS[name].description}: not caught\n{summary(report)}"
-    )
-
-
-@pytest.mark.skipif(not LONG, reason="the short form has no healthy twins; TASKFLOW_CHAOS=long")
-@pytest.mark.parametrize("name", CAUGHT)
-def test_finds_nothing_without_the_plant(name: str, tmp_path: Path) -> None:
-    """The same run of the product as it is: else the rule says nothing about the plant."""
-    _, options = CAUGHT[name]
-    report = carry_out(plan(name, options, ""), tmp_path)
-    assert not wrong(report), summary(report)
+    missed = []
+    for attempt in range(ATTEMPTS):
+        report = carry_out(plan(name, options, name, attempt), tmp_path / str(attempt))
+        if re.search(expected, "\n".join(wrong(report))):
+            return
+        missed.append(summary(report))
+    pytest.fail("\n".join([f"{PLANTS[name].description}: not caught", *missed]))

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from . import deploy
 from .fleet import WorkerOptions
 from .memory import fill_and_drain
 from .report import summary, wrong
 from .run import Plan, carry_out, run
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 SCRIPTS = ("enqueue", "dequeue", "finish", "extend", "forward", "recover", "expire", "record_server")
 """What a worker and its producers cannot do without."""
@@ -22,9 +23,9 @@ def test_replies_are_lost_and_children_killed(tmp_path: Path) -> None:
     report = carry_out(
         Plan(
             "short-drop",
-            seconds=20,
+            seconds=9,
             rate=120,
-            nemeses={"drop-replies": None, "child-kill": (3.0, 5.0), "script-flush": (2.0, 4.0)},
+            nemeses={"drop-replies": None, "child-kill": (2.0, 4.0), "script-flush": (1.0, 3.0)},
             drop_every=10,
             workers=WorkerOptions(count=2, concurrency=8, processes=2),
         ),
@@ -42,7 +43,7 @@ def test_replies_are_lost_and_children_killed(tmp_path: Path) -> None:
 @pytest.mark.xdist_group("cluster")
 def test_a_cluster_loses_nodes_workers_and_slots(tmp_path: Path) -> None:
     """One of each, while tasks come and go. The worker first: its leases end while the rest goes on."""
-    plan = Plan("short-cluster", cluster=True, rate=100, queues=3, durable="true")
+    plan = Plan("short-cluster", cluster=True, rate=60, queues=3, durable="true", lease=10)
     with run(plan, tmp_path) as running:
         running.begin()
         running.await_work()
@@ -56,7 +57,7 @@ def test_a_cluster_loses_nodes_workers_and_slots(tmp_path: Path) -> None:
             "master-kill",
         ):
             running.hit(blow)
-            running.idle(1.0)
+            running.idle(0.5)
         report = running.end()
     assert not wrong(report), summary(report)
     assert not report.failures, summary(report)
@@ -68,11 +69,17 @@ def test_a_cluster_loses_nodes_workers_and_slots(tmp_path: Path) -> None:
 def test_a_worker_is_paused_over_its_lease(tmp_path: Path) -> None:
     """Others take over, and what it says afterwards is refused. The lease is patched to be short."""
     report = carry_out(
-        Plan("short-pause", seconds=14, rate=100, lease=4, nemeses={"worker-pause": (1.0, 1.5)}), tmp_path
+        Plan("short-pause", blows=["worker-pause"], lease=4, rate=20, mix="held", seconds=0), tmp_path
     )
     assert not wrong(report), summary(report)
     assert report.refused, summary(report)
     assert report.lease_losses, summary(report)
+
+
+def test_deploys_run_again_only_what_the_grace_cut_off(tmp_path: Path) -> None:
+    report = deploy.measure(deploy.plan(seconds=8, workers=2, grace=1.0), tmp_path)
+    assert not wrong(report), summary(report)
+    assert report.repeated, "no task was cut off: the run shows nothing"
 
 
 def test_a_full_server_drains(tmp_path: Path) -> None:
@@ -82,6 +89,6 @@ def test_a_full_server_drains(tmp_path: Path) -> None:
 
 def test_clocks_of_workers_differ(tmp_path: Path) -> None:
     """Five minutes ahead and behind: nobody takes another's lease, nothing is early or forgotten."""
-    report = carry_out(Plan("short-skew", seconds=8, rate=80, skews=(300.0, -300.0)), tmp_path)
+    report = carry_out(Plan("short-skew", seconds=4, rate=80, skews=(300.0, -300.0)), tmp_path)
     assert not wrong(report), summary(report)
     assert not report.repeated, summary(report)

@@ -90,6 +90,8 @@ class Nemesis(ABC):
     def stop(self) -> None:
         """Strike no more; the last blow is mended on return."""
         self._stop.set()
+        if self._thread.ident is None:  # it struck by hand only
+            return
         self._thread.join(180)
         assert not self._thread.is_alive(), f"nemesis {self.name} does not come to an end"
 
