@@ -12,6 +12,7 @@ Example:
 from . import errors
 from ._version import __version__
 from .app import Declaration, TaskFlow
+from .batch import Batch
 from .context import CurrentTask, current_task
 from .errors import Reject, Retry
 from .options import Options
@@ -23,6 +24,7 @@ from .task import AsyncTask, MapItem, MapResult, Task
 __all__ = [
     "AsyncResult",
     "AsyncTask",
+    "Batch",
     "CurrentTask",
     "Declaration",
     "MapItem",

@@ -13,9 +13,10 @@ from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, Ty
 
 from . import eager
 from .aggregation import Aggregation, aggregation
+from .batch import Batch, gather
 from .broker.commands.enqueue import NewTask
 from .by_value import CALL, CALL_ASYNC, AsyncSubmit, ByValueTask, Submit
-from .client import Client, Receipt
+from .client import Client
 from .connection.url import parse
 from .context import CurrentTask
 from .errors import (
@@ -33,7 +34,8 @@ from .options import DEFAULT_QUEUE, Options, TaskOptions, merge
 from .partitions import QueueOptions, check_own_queue, check_queues, partition_name
 from .result import AsyncResult
 from .retry import RetryPolicy
-from .task import AsyncTask, BaseTask, Task
+from .task import AsyncTask, BaseTask, Landed, Progress, Task
+from .windows import Receipt
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -395,6 +397,28 @@ class TaskFlow:
             self.client, check_task_id(task_id), queue, partitions=self.partitions.get(queue, 0)
         )
 
+    def batch(self, *, raise_errors: bool = True, progress: Progress | None = None) -> Batch:
+        """Gather the calls of a block and send them together at its end: `with app.batch() as batch:`, or `async with`.
+
+        In the block `.delay()` and its like check their arguments and give their handle, but send nothing; if the block
+        raises, nothing is sent at all. See `Batch`.
+
+        Args:
+            raise_errors: raise `EnqueueError` at the end of the block if a call was not enqueued. With False look at
+                `batch.outcomes.failed`.
+            progress: called as for `map`: `progress(done, total)`, after each chunk.
+
+        Returns:
+            The batch; after the block its `outcomes` say what became of each call. In eager mode tasks run at once, as ever,
+            and a batch stays empty.
+
+        Example:
+            >>> with app.batch():                                   # doctest: +SKIP
+            ...     for user in users:
+            ...         welcome.delay(user.id)
+        """
+        return Batch(self, raise_errors=raise_errors, progress=progress)
+
     def close(self) -> None:
         """Close the idle connections of threads. The app can be used again."""
         if self._client is not None:
@@ -411,29 +435,39 @@ class TaskFlow:
         """Enqueue one prepared call; used by `task.delay`."""
         if self.eager:
             return eager.run(task, new, propagate=self.eager_propagates)
+        if (gathered := gather(self, new, timeout)) is not None:
+            return gathered
         return self._handle(new, self.client.enqueue(new, timeout))
 
     async def aenqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """As `enqueue`, from a coroutine."""
         if self.eager:
             return await eager.arun(task, new, propagate=self.eager_propagates)
+        if (gathered := gather(self, new, timeout)) is not None:
+            return gathered
         return self._handle(new, await self.client.aenqueue(new, timeout))
 
     def enqueue_many(
-        self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
-    ) -> list[AsyncResult[Any] | TaskFlowError]:
-        """Enqueue prepared calls; used by `task.map`."""
+        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
+    ) -> None:
+        """Enqueue prepared calls as they come; used by `task.map`."""
         if self.eager:
-            return [eager.run(task, one, propagate=self.eager_propagates) for one in new]
-        return self._handles(new, self.client.enqueue_many(new, timeout))
+            for one in new:
+                landed([eager.run(task, one, propagate=self.eager_propagates)])
+            return
+        self.client.enqueue_many(new, timeout, lambda tasks, receipts: landed(self._handles(tasks, receipts)))
 
     async def aenqueue_many(
-        self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
-    ) -> list[AsyncResult[Any] | TaskFlowError]:
+        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
+    ) -> None:
         """As `enqueue_many`, from a coroutine."""
         if self.eager:
-            return [await eager.arun(task, one, propagate=self.eager_propagates) for one in new]
-        return self._handles(new, await self.client.aenqueue_many(new, timeout))
+            for one in new:
+                landed([await eager.arun(task, one, propagate=self.eager_propagates)])
+            return
+        await self.client.aenqueue_many(
+            new, timeout, lambda tasks, receipts: landed(self._handles(tasks, receipts))
+        )
 
     def _handle(self, new: NewTask, receipt: Receipt) -> AsyncResult[Any]:
         new = receipt.task or new

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from .broker.aio import AsyncBroker
-from .broker.command import Command
-from .broker.commands.enqueue import BATCH, Enqueued, EnqueueReply, NewTask, enqueue, publish_queues
+from .broker.commands.enqueue import NewTask
+from .broker.group_commit import AsyncGroupCommit, GroupCommit
+from .broker.keys import queue_keys
 from .broker.sync import Broker
 from .connection.aio import AsyncDriver
-from .connection.exchange import Confirmed, NotSent, Request
 from .connection.sync import SyncDriver
-from .errors import BrokerError, BrokerUnavailable, DuplicateTask, NotDurable, TaskFlowError, TaskIdConflict
+from .connection.topology import Address
+from .errors import BrokerUnavailable
 from .message.seal import NO_KEYS, Seal
-from .partitions import split
 from .routing import Ask, Placed, Router, Send
-
-WINDOW = 10 * BATCH
+from .windows import (
+    Loader,
+    Receipt,
+    Window,
+    has_published,
+    is_undecided,
+    of_task,
+    receipts_of,
+    undurable,
+    window_of,
+)
 
 WARN_SECONDS = 60.0
 
@@ -32,22 +43,18 @@ LAST_TRY = 0.001
 
 logger = logging.getLogger("taskflow.client")
 
+Landed = Callable[[Sequence[NewTask], list[Receipt]], None]
+"""Told what became of some of the tasks, in their order."""
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a task: an error, or none; and whether a replica has it (None: that was not asked).
-
-    `task` is the task as it was enqueued, where the client chose its partition, and with it its id.
-    """
-
-    error: TaskFlowError | None
-    durable: bool | None = None
-    task: NewTask | None = None
+Meanwhile = Callable[[], None]
 
 
-_UNASKED = Receipt(None)
+class Way(NamedTuple):
+    """What calls have to agree in to share a round trip."""
 
-Chunk = tuple[list[int], Command[list[EnqueueReply]]]
+    node: Address | None
+    durable: bool
+    movable: bool
 
 
 class Client:
@@ -69,7 +76,8 @@ class Client:
         self._closes = seal is not None
         self._broker: Broker | None = None
         self._lock = threading.Lock()
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncBroker] = (
+        self._commit: GroupCommit[Way, NewTask, Receipt] = GroupCommit(self._together, is_undecided)
+        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSide] = (
             weakref.WeakKeyDictionary()
         )
         self._router = Router(partitions) if partitions else None
@@ -77,6 +85,7 @@ class Client:
         self._warned_at = -WARN_SECONDS
         self.undurable = 0
         """How many durable tasks were taken by a node that had no replica."""
+        _clients.add(self)
 
     @property
     def broker(self) -> Broker:
@@ -90,14 +99,10 @@ class Client:
     @property
     def async_broker(self) -> AsyncBroker:
         """The broker for the running event loop."""
-        loop = asyncio.get_running_loop()
-        broker = self._loops.get(loop)
-        if broker is None:
-            broker = self._loops[loop] = AsyncBroker(AsyncDriver(self.url))
-        return broker
+        return self._loop_side().broker
 
     def enqueue(self, task: NewTask, timeout: float) -> Receipt:
-        """Enqueue one task.
+        """Enqueue one task, in one round trip with those that other threads enqueue at the same moment.
 
         Args:
             task: the message, and when it is to run.
@@ -110,21 +115,65 @@ class Client:
                 repetition safe.
             NotDurable: with "strict", it is enqueued, but no replica has it.
         """
-        return _checked(self.enqueue_many([task], timeout)[0])
+        if self._router is not None and self._router.concerns((task,)):
+            return _checked(self._routed(self._router, (task,), timeout)[0])
+        return _checked(self._one(task, timeout))
 
     async def aenqueue(self, task: NewTask, timeout: float) -> Receipt:
-        """As `enqueue`, from a coroutine."""
-        return _checked((await self.aenqueue_many([task], timeout))[0])
+        """As `enqueue`, from a coroutine, with those that other coroutines of the event loop enqueue."""
+        if self._router is not None and self._router.concerns((task,)):
+            return _checked((await self._arouted(self._router, (task,), timeout))[0])
+        return _checked(await self._aone(task, timeout))
 
-    def enqueue_many(self, tasks: Sequence[NewTask], timeout: float) -> list[Receipt]:
-        """Enqueue tasks, one script call per queue and chunk: a receipt for each.
+    def enqueue_many(self, tasks: Iterable[NewTask], timeout: float, landed: Landed) -> None:
+        """Enqueue tasks as they come, one script call per queue and chunk: the next are made while the last are under way.
 
-        `timeout` is for each window of a few thousand tasks.
+        Args:
+            tasks: the tasks. What it raises is raised here; those before have been enqueued.
+            timeout: seconds for each window of up to `WINDOW` tasks.
+            landed: is told what became of the tasks of each window.
         """
-        if self._router is None or not self._router.concerns(tasks):
-            return self._send(tasks, timeout)
+        loader = Loader(tasks, self._load)
+        while (loaded := loader.take()) is not None:
+            new, window = loaded
+            if window is not None:
+                receipts = self._run(window, timeout, loader.load)
+            else:
+                assert self._router is not None
+                receipts = self._routed(self._router, new, timeout, loader.load)
+            landed(new, receipts)
+
+    async def aenqueue_many(self, tasks: Iterable[NewTask], timeout: float, landed: Landed) -> None:
+        """As `enqueue_many`, from a coroutine."""
+        broker = self.async_broker
+        loader = Loader(tasks, self._load)
+        while (loaded := loader.take()) is not None:
+            new, window = loaded
+            if window is not None:
+                receipts = await self._arun(broker, window, timeout, loader.load)
+            else:
+                assert self._router is not None
+                receipts = await self._arouted(self._router, new, timeout, loader.load)
+            landed(new, receipts)
+
+    def close(self) -> None:
+        """Close the idle connections of threads. The client can be used again."""
+        if self._broker is not None:
+            self._broker.close()
+
+    async def aclose(self) -> None:
+        """Close the idle connections of the running event loop."""
+        side = self._loops.pop(asyncio.get_running_loop(), None)
+        if side is not None:
+            await side.broker.close()
+
+    # --- by way of the router -------------------------------------------------------------------------------
+
+    def _routed(
+        self, router: Router, tasks: Sequence[NewTask], timeout: float, meanwhile: Meanwhile | None = None
+    ) -> list[Receipt]:
         deadline = time.monotonic() + timeout
-        steps = self._router.route(tasks, self.broker.driver.topology.is_avoided)
+        steps = router.route(tasks, self.broker.driver.topology.is_avoided)
         answer: list[Any] | None = None
         while True:
             try:
@@ -135,16 +184,18 @@ class Client:
             match step:
                 case Ask(requests, patience):
                     answer = self.broker.run_many(requests, min(left, patience or left))
+                case Send([only], movable):
+                    answer = [self._one(only, left, movable=movable)]
                 case Send(placed, movable):
-                    answer = self._send(placed, left, movable=movable)
+                    answer = self._run(self._window(placed, movable=movable), left, meanwhile)
+                    meanwhile = None
 
-    async def aenqueue_many(self, tasks: Sequence[NewTask], timeout: float) -> list[Receipt]:
-        """As `enqueue_many`, from a coroutine."""
-        if self._router is None or not self._router.concerns(tasks):
-            return await self._asend(tasks, timeout)
+    async def _arouted(
+        self, router: Router, tasks: Sequence[NewTask], timeout: float, meanwhile: Meanwhile | None = None
+    ) -> list[Receipt]:
         deadline = time.monotonic() + timeout
         broker = self.async_broker
-        steps = self._router.route(tasks, (await broker.driver.open()).is_avoided)
+        steps = router.route(tasks, (await broker.driver.open()).is_avoided)
         answer: list[Any] | None = None
         while True:
             try:
@@ -155,63 +206,90 @@ class Client:
             match step:
                 case Ask(requests, patience):
                     answer = await broker.run_many(requests, min(left, patience or left))
+                case Send([only], movable):
+                    answer = [await self._aone(only, left, movable=movable)]
                 case Send(placed, movable):
-                    answer = await self._asend(placed, left, movable=movable)
+                    answer = await self._arun(broker, self._window(placed, movable=movable), left, meanwhile)
+                    meanwhile = None
 
-    def close(self) -> None:
-        """Close the idle connections of threads. The client can be used again."""
-        if self._broker is not None:
-            self._broker.close()
+    # --- to the broker --------------------------------------------------------------------------------------
 
-    async def aclose(self) -> None:
-        """Close the idle connections of the running event loop."""
-        broker = self._loops.pop(asyncio.get_running_loop(), None)
-        if broker is not None:
-            await broker.close()
+    def _one(self, task: NewTask, timeout: float, *, movable: bool = False) -> Receipt:
+        """Enqueue a task together with those of other threads."""
+        task = self._closed(task)
+        terms = task.terms
+        way = Way(self.broker.driver.owner(queue_keys(terms.queue).slot), bool(terms.durable), movable)
+        if way.node is None:
+            return self._together(way, [task], timeout, False)[0]
+        try:
+            return self._commit.submit(way, task, len(task.encoded), timeout)
+        except BrokerUnavailable as error:
+            return Receipt(of_task(error, task.id))
+
+    async def _aone(self, task: NewTask, timeout: float, *, movable: bool = False) -> Receipt:
+        task, side = self._closed(task), self._loop_side()
+        terms = task.terms
+        way = Way(side.broker.driver.owner(queue_keys(terms.queue).slot), bool(terms.durable), movable)
+        if way.node is None:
+            return (await self._atogether(side.broker, way, [task], timeout, False))[0]
+        try:
+            return await side.commit.submit(way, task, len(task.encoded), timeout)
+        except BrokerUnavailable as error:
+            return Receipt(of_task(error, task.id))
+
+    def _together(self, way: Way, tasks: list[NewTask], timeout: float, resent: bool) -> list[Receipt]:
+        return self._run(self._gathered(way, tasks, resent), timeout)
+
+    async def _atogether(
+        self, broker: AsyncBroker, way: Way, tasks: list[NewTask], timeout: float, resent: bool
+    ) -> list[Receipt]:
+        return await self._arun(broker, self._gathered(way, tasks, resent), timeout)
+
+    def _gathered(self, way: Way, tasks: list[NewTask], resent: bool) -> Window:
+        # What may have run already cannot be said to have certainly not been sent.
+        return window_of(tasks, self._published, resent=resent, movable=way.movable and not resent)
+
+    def _run(self, window: Window, timeout: float, meanwhile: Meanwhile | None = None) -> list[Receipt]:
+        return self._home(window, self.broker.run_many(window.requests, timeout, meanwhile))
+
+    async def _arun(
+        self, broker: AsyncBroker, window: Window, timeout: float, meanwhile: Meanwhile | None = None
+    ) -> list[Receipt]:
+        return self._home(window, await broker.run_many(window.requests, timeout, meanwhile))
 
     # --------------------------------------------------------------------------------------------------------
 
-    def _send(self, tasks: Sequence[NewTask], timeout: float, *, movable: bool = False) -> list[Receipt]:
-        outcomes: list[Receipt] = []
-        for window in _windows(self._closed(tasks) if self._closes else tasks):
-            chunks, requests = self._plan(window, movable=movable)
-            outcomes += self._outcomes(window, chunks, self.broker.run_many(requests, timeout))
-        return outcomes
+    def _loop_side(self) -> _LoopSide:
+        loop = asyncio.get_running_loop()
+        side = self._loops.get(loop)
+        if side is None:
+            broker = AsyncBroker(AsyncDriver(self.url))
+            commit: AsyncGroupCommit[Way, NewTask, Receipt] = AsyncGroupCommit(
+                partial(self._atogether, broker), is_undecided
+            )
+            side = self._loops[loop] = _LoopSide(broker, commit)
+        return side
 
-    async def _asend(
-        self, tasks: Sequence[NewTask], timeout: float, *, movable: bool = False
-    ) -> list[Receipt]:
-        outcomes: list[Receipt] = []
-        for window in _windows(self._closed(tasks) if self._closes else tasks):
-            chunks, requests = self._plan(window, movable=movable)
-            outcomes += self._outcomes(window, chunks, await self.async_broker.run_many(requests, timeout))
-        return outcomes
+    def _closed(self, task: NewTask) -> NewTask:
+        return task.with_message(self.seal.close(task.message)) if self._closes else task
 
-    def _closed(self, tasks: Sequence[NewTask]) -> Sequence[NewTask]:
-        return [task.with_message(self.seal.close(task.message)) for task in tasks]
+    def _window(self, tasks: Sequence[NewTask], *, movable: bool = False) -> Window:
+        closed = [self._closed(task) for task in tasks] if self._closes else tasks
+        return window_of(closed, self._published, movable=movable)
 
-    def _plan(self, tasks: Sequence[NewTask], *, movable: bool) -> tuple[list[Chunk], list[Request]]:
-        chunks = list(_chunks(tasks))
-        requests: list[Request] = [
-            replace(command, movable=True) if movable else command for _, command in chunks
-        ]
-        # Once per process and queue; workers repeat it with each heartbeat, so a removed queue shows up
-        # again.
-        unpublished = {task.terms.queue for task in tasks} - self._published
-        if unpublished:
-            requests.append(publish_queues(sorted(unpublished)))
-        return chunks, requests
+    def _load(self, tasks: list[NewTask]) -> tuple[list[NewTask], Window | None]:
+        """The next tasks of a bulk, and what takes them to the broker; None: the router has to look at them."""
+        if self._router is not None and self._router.concerns(tasks):
+            return tasks, None
+        return tasks, self._window(tasks)
 
-    def _outcomes(self, tasks: Sequence[NewTask], chunks: list[Chunk], values: list[object]) -> list[Receipt]:
-        receipts: list[Receipt] = [_UNASKED] * len(tasks)
-        for (indexes, _), value in zip(chunks, values, strict=False):
-            for position, index in enumerate(indexes):
-                receipts[index] = _receipt(tasks[index], value, position)
-            if isinstance(value, Confirmed) and not value.replicas:
-                self._warn_undurable(tasks[indexes[0]].terms.queue, len(indexes))
-        if len(values) > len(chunks) and not isinstance(values[-1], BrokerError):
-            self._published |= {task.terms.queue for task in tasks}
-        return receipts
+    def _home(self, window: Window, values: list[object]) -> list[Receipt]:
+        """Learn from what came back: what became of the tasks, and of the queues and nodes."""
+        if has_published(window, values):
+            self._published |= {task.terms.queue for task in window.tasks}
+        if count := undurable(window, values):
+            self._warn_undurable(window.tasks[0].terms.queue, count)
+        return receipts_of(window, values)
 
     def _warn_undurable(self, queue: str, count: int) -> None:
         self.undurable += count
@@ -225,38 +303,12 @@ class Client:
             )
 
 
-def _windows(tasks: Sequence[NewTask]) -> Iterable[Sequence[NewTask]]:
-    """So many tasks as are under way at once: more would fill the buffers and wait for each other."""
-    for start in range(0, len(tasks), WINDOW):
-        yield tasks[start : start + WINDOW]
+@dataclass(frozen=True, slots=True)
+class _LoopSide:
+    """What the coroutines of one event loop enqueue with."""
 
-
-def _chunks(tasks: Sequence[NewTask]) -> Iterable[Chunk]:
-    queues: dict[str, list[int]] = {}
-    for index, task in enumerate(tasks):
-        queues.setdefault(task.terms.queue, []).append(index)
-    for queue, indexes in queues.items():
-        for start in range(0, len(indexes), BATCH):
-            part = indexes[start : start + BATCH]
-            yield part, enqueue(queue, [tasks[index] for index in part])
-
-
-def _receipt(task: NewTask, value: Any, position: int) -> Receipt:
-    if isinstance(value, BrokerError):
-        return Receipt(_named(value, task.id))
-    durable = None
-    if isinstance(value, Confirmed):
-        durable, value = value.replicas > 0, value.value
-    reply: EnqueueReply = value[position]
-    if reply.outcome is Enqueued.ID_TAKEN:
-        return Receipt(TaskIdConflict(task.id, split(task.terms.queue)[0]))
-    if reply.outcome is Enqueued.DUPLICATE:
-        return Receipt(DuplicateTask(task.terms.message.type, split(task.terms.queue)[0], reply.holder))
-    if not task.terms.durable:
-        return _UNASKED
-    if task.terms.durable == "strict" and not durable:
-        return Receipt(NotDurable(task.id), durable)
-    return Receipt(None, durable)
+    broker: AsyncBroker
+    commit: AsyncGroupCommit[Way, NewTask, Receipt]
 
 
 def _placed(placed: Placed[Receipt]) -> Receipt:
@@ -271,8 +323,13 @@ def _checked(receipt: Receipt) -> Receipt:
     return receipt
 
 
-def _named(error: BrokerError, task_id: str) -> BrokerError:
-    """The broker's error, with the id of the task that it concerns."""
-    if isinstance(error, BrokerUnavailable) and not isinstance(error, NotSent):
-        return BrokerUnavailable(f"task {task_id} may not have been enqueued: {error}", task_id=task_id)
-    return error
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """Another thread of the parent may have held the lock."""
+    for client in list(_clients):
+        client._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from inspect import unwrap
 from math import isfinite
@@ -27,6 +27,13 @@ SOFT_FIRST = 0.5
 """Seconds that the soft limit has at least before the hard one."""
 
 
+Landed = Callable[[Sequence[AsyncResult[Any] | TaskFlowError]], None]
+"""Takes the handles and errors of some calls."""
+
+Progress = Callable[[int, int | None], object]
+"""Called with the number of calls that have an outcome, and of all; None when that is not known."""
+
+
 class Backend(Protocol):
     """What a task needs of its app: somebody who enqueues."""
 
@@ -39,13 +46,13 @@ class Backend(Protocol):
         """Enqueue one from a coroutine."""
 
     def enqueue_many(
-        self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
-    ) -> list[AsyncResult[Any] | TaskFlowError]:
-        """Enqueue many: a handle or an error for each."""
+        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
+    ) -> None:
+        """Enqueue many as they come; `landed` is told what became of them, in their order."""
 
     def aenqueue_many(
-        self, task: BaseTask[Any, Any], new: Sequence[NewTask], timeout: float
-    ) -> Awaitable[list[AsyncResult[Any] | TaskFlowError]]:
+        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
+    ) -> Awaitable[None]:
         """Enqueue many from a coroutine."""
 
 
@@ -168,25 +175,37 @@ class Sender(Generic[P, R]):
         """As `apply_async`, from a coroutine."""
         return await self.options(**options)._adelay(args, kwargs or {})
 
-    def map(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> MapResult[R]:
+    def map(
+        self, calls: Iterable[Sequence[Any] | Mapping[str, Any]], *, progress: Progress | None = None
+    ) -> MapResult[R]:
         """Enqueue many calls in few round trips.
+
+        The calls are sent as they come, a chunk being made while the one before is under way: `calls` may be a generator
+        that is longer than memory. If it raises, so does `map`, and the calls before have been enqueued.
 
         Args:
             calls: for each call its positional arguments as a tuple, or its arguments by name as a dict.
+            progress: called after each chunk as `progress(done, total)`: how many calls have an outcome, and how many
+                there are, or None where `calls` has no length.
 
         Returns:
             An outcome for each call, in order. Nothing is raised for a single call: look at `failed`, or call
             `raise_for_errors()`.
-        """
-        new, items = self._prepare_many(calls)
-        handles = self._task.backend.enqueue_many(self._task, list(new.values()), self._timeout)
-        return _outcomes(new, handles, items)
 
-    async def amap(self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]) -> MapResult[R]:
-        """As `map`, from a coroutine."""
-        new, items = self._prepare_many(calls)
-        handles = await self._task.backend.aenqueue_many(self._task, list(new.values()), self._timeout)
-        return _outcomes(new, handles, items)
+        Example:
+            >>> resize.map((f"{n}.png",) for n in range(100_000)).raise_for_errors()    # doctest: +SKIP
+        """
+        mapping = _Mapping(self, calls, progress)
+        self._task.backend.enqueue_many(self._task, mapping.new(), self._timeout, mapping.landed)
+        return mapping.result()
+
+    async def amap(
+        self, calls: Iterable[Sequence[Any] | Mapping[str, Any]], *, progress: Progress | None = None
+    ) -> MapResult[R]:
+        """As `map`, from a coroutine; other coroutines run between the chunks."""
+        mapping = _Mapping(self, calls, progress)
+        await self._task.backend.aenqueue_many(self._task, mapping.new(), self._timeout, mapping.landed)
+        return mapping.result()
 
     # --------------------------------------------------------------------------------------------------------
 
@@ -206,20 +225,6 @@ class Sender(Generic[P, R]):
             self._terms = self._task.terms(self._options)
         self._used = True
         return self._task.prepare(args, kwargs, self._options, self._terms)
-
-    def _prepare_many(
-        self, calls: Iterable[Sequence[Any] | Mapping[str, Any]]
-    ) -> tuple[dict[int, NewTask], list[MapItem[R] | None]]:
-        new: dict[int, NewTask] = {}
-        items: list[MapItem[R] | None] = []
-        for index, call in enumerate(calls):
-            try:
-                args, kwargs = _call(call, self._task.name)
-                new[index] = self._prepare(args, kwargs)
-                items.append(None)
-            except EnqueueError as error:
-                items.append(MapItem(index, None, error))
-        return new, items
 
     @property
     def _timeout(self) -> float:
@@ -390,14 +395,52 @@ def _call(call: Sequence[Any] | Mapping[str, Any], name: str) -> tuple[Sequence[
     )
 
 
-def _outcomes(
-    new: Mapping[int, NewTask],
-    handles: list[AsyncResult[Any] | TaskFlowError],
-    items: list[MapItem[R] | None],
-) -> MapResult[R]:
-    for index, handle in zip(new, handles, strict=True):
-        if isinstance(handle, TaskFlowError):
-            items[index] = MapItem(index, None, handle)
-        else:
-            items[index] = MapItem(index, handle, None)
-    return MapResult([item for item in items if item is not None])
+class _Mapping(Generic[R]):
+    """The calls of one `map` on their way to their outcomes."""
+
+    def __init__(
+        self,
+        sender: Sender[Any, R],
+        calls: Iterable[Sequence[Any] | Mapping[str, Any]],
+        progress: Progress | None,
+    ) -> None:
+        self._sender = sender
+        self._calls = calls
+        self._total = len(calls) if isinstance(calls, Sized) else None
+        self._progress = progress
+        self._items: list[MapItem[R] | None] = []
+        self._settled = 0
+
+    def new(self) -> Iterator[NewTask]:
+        """The calls that can be enqueued; one that cannot has its outcome at once."""
+        items, prepare, name = self._items, self._sender._prepare, self._sender._task.name
+        for call in self._calls:
+            try:
+                args, kwargs = _call(call, name)
+                new = prepare(args, kwargs)
+            except EnqueueError as error:
+                items.append(MapItem(len(items), None, error))
+            else:
+                items.append(None)
+                yield new
+
+    def landed(self, outcomes: Sequence[AsyncResult[Any] | TaskFlowError]) -> None:
+        """Take what became of the next calls."""
+        items, at = self._items, self._settled
+        for outcome in outcomes:
+            while items[at] is not None:
+                at += 1
+            if isinstance(outcome, TaskFlowError):
+                items[at] = MapItem(at, None, outcome)
+            else:
+                items[at] = MapItem(at, outcome, None)
+            at += 1
+        self._settled = at
+        if self._progress is not None:
+            self._progress(at, self._total)
+
+    def result(self) -> MapResult[R]:
+        """All outcomes."""
+        if self._progress is not None and self._settled < len(self._items):
+            self._progress(len(self._items), self._total)
+        return MapResult([item for item in self._items if item is not None])

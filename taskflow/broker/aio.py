@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ..connection.aio import AsyncDriver
@@ -24,9 +24,14 @@ class AsyncBroker:
         value: T = value_or_raise((await self.driver.execute((command,), timeout))[0])
         return value
 
-    async def run_many(self, commands: Sequence[Request], timeout: float = TIMEOUT) -> list[Any]:
-        """Run commands, one pipeline per node: for each its value, or its `BrokerError` in place."""
-        return await self.driver.execute(commands, timeout)
+    async def run_many(
+        self,
+        commands: Sequence[Request],
+        timeout: float = TIMEOUT,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[Any]:
+        """Run commands, one pipeline per node, as `Broker.run_many`."""
+        return await self.driver.execute(commands, timeout, meanwhile)
 
     async def close(self) -> None:
         """Close idle connections."""

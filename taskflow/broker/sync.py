@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ..connection.exchange import Request, value_or_raise
@@ -42,9 +42,20 @@ class Broker:
         value: T = value_or_raise(self.driver.execute((command,), timeout)[0])
         return value
 
-    def run_many(self, commands: Sequence[Request], timeout: float = TIMEOUT) -> list[Any]:
-        """Run commands, one pipeline per node: for each its value, or its `BrokerError` in place."""
-        return self.driver.execute(commands, timeout)
+    def run_many(
+        self,
+        commands: Sequence[Request],
+        timeout: float = TIMEOUT,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> list[Any]:
+        """Run commands, one pipeline per node: for each its value, or its `BrokerError` in place.
+
+        Args:
+            commands: what to run.
+            timeout: seconds for everything together.
+            meanwhile: called once while they are under way.
+        """
+        return self.driver.execute(commands, timeout, meanwhile)
 
     def close(self) -> None:
         """Close idle connections."""

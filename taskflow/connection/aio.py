@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis import exceptions as redis_errors
@@ -14,7 +14,7 @@ from redis.asyncio import connection as redis_connection
 
 from ..errors import BrokerUnavailable
 from .discovery import learn, not_a_cluster, question, refused
-from .exchange import Broken, Exchange, Pause, Refresh, Request, Trip, Trips
+from .exchange import Answer, Broken, Exchange, Pause, Refresh, Request, Trip, Trips, is_plain, lone
 from .settings import IDLE_CONNECTIONS, arguments, pack, resolve, topology_of
 from .topology import Address, Topology
 from .url import BrokerURL
@@ -55,26 +55,39 @@ class AsyncDriver:
         assert self._url is not None, "open() the driver first"
         return self._url
 
-    async def execute(self, requests: Sequence[Request], timeout: float) -> list[Any]:
+    async def execute(
+        self, requests: Sequence[Request], timeout: float, meanwhile: Callable[[], None] | None = None
+    ) -> list[Any]:
         """Send the requests, one pipeline per node, and wait for their replies; as `SyncDriver.execute`."""
-        topology = await self.open()
+        topology = self._topology or await self.open()
         deadline = time.monotonic() + timeout
         if not topology.known:
             await self._refresh(topology.generation, deadline)
-        steps = Exchange(requests, topology, deadline, time.monotonic).run()
-        answer: Any = None
+        first: tuple[Address, Answer] | None = None
+        if len(requests) == 1 and (trip := lone(requests[0], topology)) is not None:
+            answer = (await self._travel([trip], deadline, meanwhile))[0]
+            if is_plain(answer):
+                topology.heard(trip.address)
+                return [requests[0].read(answer[0])]
+            first, meanwhile = (trip.address, answer), None
+        steps = Exchange(requests, topology, deadline, time.monotonic).run(first)
+        done: Any = None
         while True:
             try:
-                step, answer = steps.send(answer), None
+                step, done = steps.send(done), None
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             match step:
                 case Trips(trips):
-                    answer = await self._travel(trips, deadline)
+                    done, meanwhile = await self._travel(trips, deadline, meanwhile), None
                 case Refresh(generation):
                     await self._refresh(generation, deadline)
                 case Pause(seconds):
                     await asyncio.sleep(seconds)
+
+    def owner(self, slot: int) -> Address | None:
+        """The node that owns `slot`, as far as known now; nobody is asked."""
+        return self._topology.owner(slot) if self._topology is not None else None
 
     async def connect(self, slot: int | None, timeout: float) -> Any:
         """A connection of the caller's own to the owner of `slot`, for blocking and subscribing; the caller
@@ -109,19 +122,30 @@ class AsyncDriver:
 
     # --- trips ----------------------------------------------------------------------------------------------
 
-    async def _travel(self, trips: list[Trip], deadline: float) -> list[Any]:
-        if len(trips) == 1:
-            return [await self._trip(trips[0], deadline)]
-        return list(await asyncio.gather(*(self._trip(trip, deadline) for trip in trips)))
+    async def _travel(
+        self, trips: Sequence[Trip], deadline: float, meanwhile: Callable[[], None] | None = None
+    ) -> list[Answer]:
+        if meanwhile is None:
+            if len(trips) == 1:
+                return [await self._trip(trips[0], deadline)]
+            return list(await asyncio.gather(*(self._trip(trip, deadline) for trip in trips)))
+        going = asyncio.gather(*(self._trip(trip, deadline) for trip in trips))
+        await asyncio.sleep(0)  # lets them send
+        try:
+            meanwhile()
+        except BaseException:
+            going.cancel()
+            raise
+        return list(await going)
 
-    async def _trip(self, trip: Trip, deadline: float) -> list[Any] | Broken:
+    async def _trip(self, trip: Trip, deadline: float) -> Answer:
         sent = False
         replies: list[Any] = []
         connection = self._take(trip.address)
         try:
             await connection.connect()
             sent = True
-            await connection.send_packed_command(pack(trip.wires), check_health=False)
+            await connection.send_packed_command([pack(trip.wires)], check_health=False)
             for _ in trip.wires:
                 replies.append(await self._reply(connection, deadline))
         except TypeError:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 from ..errors import BrokerAuthError, BrokerError, BrokerUnavailable, ScriptError
 from .faults import Fault, Remedy, understand
@@ -91,6 +91,10 @@ class Broken:
     replies: Sequence[Any] = ()
 
 
+Answer = list[Any] | Broken
+"""What came of a trip: a reply for each of its commands, errors of the server as exceptions, or why it did not end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trips:
     """Do these trips, at once; answer with one list of replies, or one `Broken`, for each."""
@@ -142,14 +146,21 @@ class Exchange:
         self._calm = True
         self._unconfirmed = 0
 
-    def run(self) -> Generator[Step, Any, list[Any]]:
+    def run(self, first: tuple[Address, Answer] | None = None) -> Generator[Step, Any, list[Any]]:
         """Yield steps until every request has a value or a `BrokerError`; return them in the order of the
         requests.
+
+        Args:
+            first: the answer to the `lone` trip of a lone request, if it has been made already, and by whom it was given.
         """
         pause = FIRST_PAUSE
         while self._open:
             generation = self._topology.generation
-            yield from self._round()
+            if first is None:
+                yield from self._round()
+            else:
+                self._take(first[0], [0], first[1])
+                first = None
             if not self._open:
                 break
             if self._trouble is None:
@@ -172,12 +183,15 @@ class Exchange:
         trips = [self._trip(address, indexes) for address, indexes in routes.items()]
         answers = yield Trips(trips)
         for (address, indexes), answer in zip(routes.items(), answers, strict=True):
-            if isinstance(answer, Broken):
-                self._topology.alone.discard(address)
-                self._topology.silent[address] = self._clock()
-                self._broken(self._unanswered(address, indexes, answer.replies), answer)
-            else:
-                self._answered(address, indexes, answer)
+            self._take(address, indexes, answer)
+
+    def _take(self, address: Address, indexes: list[int], answer: Answer) -> None:
+        if isinstance(answer, Broken):
+            self._topology.alone.discard(address)
+            self._topology.silent[address] = self._clock()
+            self._broken(self._unanswered(address, indexes, answer.replies), answer)
+        else:
+            self._answered(address, indexes, answer)
 
     def _routes(self) -> dict[Address, list[int]]:
         routes: dict[Address, list[int]] = {}
@@ -263,8 +277,7 @@ class Exchange:
             self._settle(index, NotSent(self._verdict()))
 
     def _answered(self, address: Address, indexes: list[int], replies: list[Any]) -> None:
-        if self._topology.silent:
-            self._topology.silent.pop(address, None)
+        self._topology.heard(address)
         position = 0
         values = []
         for index in indexes:
@@ -376,6 +389,19 @@ def replicas_said(replies: Sequence[Any]) -> int | Exception | None:
     if isinstance(last, bytes) and b"state=online" not in last:
         return 0
     return None
+
+
+def lone(request: Request, topology: Topology) -> Trip | None:
+    """The first trip of a request that is alone, as its exchange would make it; None: it takes more than one command, or
+    nobody is known to ask.
+    """
+    address = None if request.durable else request.node or topology.owner(request.slot)
+    return None if address is None else Trip(address, [request.wire(full=False, resent=False)])
+
+
+def is_plain(answer: Answer) -> TypeGuard[list[Any]]:
+    """Whether the answer to a lone trip is a reply without any trouble, so that no exchange is needed."""
+    return type(answer) is list and not isinstance(answer[0], Exception)
 
 
 def value_or_raise(result: Any) -> Any:

@@ -71,17 +71,17 @@ def arguments(url: BrokerURL, address: Address, *, sentinel: bool = False) -> di
     return values
 
 
-def pack(wires: list[tuple[Any, ...]]) -> list[bytes]:
+def pack(wires: list[tuple[Any, ...]]) -> bytes:
     """The bytes of a pipeline.
 
     A foreign id may be no UTF-8; it is carried as text with surrogate escapes, and goes back to the bytes it
     was.
     """
     try:
-        return [hiredis.pack_command(wire) for wire in wires]
+        return b"".join([hiredis.pack_command(wire) for wire in wires])
     except UnicodeEncodeError:
         raw = [tuple(_raw(word) for word in wire) for wire in wires]
-        return [hiredis.pack_command(wire) for wire in raw]
+        return b"".join([hiredis.pack_command(wire) for wire in raw])
 
 
 def _raw(word: Any) -> Any:

@@ -7,15 +7,16 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis import connection as redis_connection
 from redis import exceptions as redis_errors
 
 from ..errors import BrokerUnavailable
+from .channel import Channel
 from .discovery import learn, not_a_cluster, question, refused
-from .exchange import Broken, Exchange, Pause, Refresh, Request, Trip, Trips
+from .exchange import Answer, Broken, Exchange, Pause, Refresh, Request, Trip, Trips, is_plain, lone
 from .settings import IDLE_CONNECTIONS, arguments, pack, resolve, topology_of
 from .topology import Address, Topology
 from .url import BrokerURL
@@ -65,34 +66,48 @@ class SyncDriver:
         assert self._topology is not None
         return self._topology
 
-    def execute(self, requests: Sequence[Request], timeout: float) -> list[Any]:
+    def execute(
+        self, requests: Sequence[Request], timeout: float, meanwhile: Callable[[], None] | None = None
+    ) -> list[Any]:
         """Send the requests, one pipeline per node, and wait for their replies.
 
         Args:
             requests: what to send.
             timeout: seconds for everything together: connecting, redirections, fail-overs, repetitions.
+            meanwhile: called once, when the requests are under way and before their replies are read.
 
         Returns:
             For each request its value, or the `BrokerError` that stands in its place.
         """
-        topology = self.topology
+        topology = self._topology or self.topology
         deadline = time.monotonic() + timeout
         if not topology.known:
             self._refresh(topology.generation, deadline)
-        steps = Exchange(requests, topology, deadline, time.monotonic).run()
-        answer: Any = None
+        first: tuple[Address, Answer] | None = None
+        if len(requests) == 1 and (trip := lone(requests[0], topology)) is not None:
+            answer = self._travel([trip], deadline, meanwhile)[0]
+            if is_plain(answer):
+                topology.heard(trip.address)
+                return [requests[0].read(answer[0])]
+            first, meanwhile = (trip.address, answer), None
+        steps = Exchange(requests, topology, deadline, time.monotonic).run(first)
+        done: Any = None
         while True:
             try:
-                step, answer = steps.send(answer), None
+                step, done = steps.send(done), None
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
             match step:
                 case Trips(trips):
-                    answer = self._travel(trips, deadline)
+                    done, meanwhile = self._travel(trips, deadline, meanwhile), None
                 case Refresh(generation):
                     self._refresh(generation, deadline)
                 case Pause(seconds):
                     time.sleep(seconds)
+
+    def owner(self, slot: int) -> Address | None:
+        """The node that owns `slot`, as far as known now; nobody is asked."""
+        return self._topology.owner(slot) if self._topology is not None else None
 
     def masters(self, timeout: float) -> list[Address]:
         """The masters of the cluster, or the one server."""
@@ -130,10 +145,18 @@ class SyncDriver:
 
     # --- trips ----------------------------------------------------------------------------------------------
 
-    def _travel(self, trips: list[Trip], deadline: float) -> list[Any]:
-        if len(trips) == 1:
-            return [self._collect(trips[0], self._depart(trips[0]), deadline)]
+    def _travel(
+        self, trips: Sequence[Trip], deadline: float, meanwhile: Callable[[], None] | None = None
+    ) -> list[Answer]:
         departed = [self._depart(trip) for trip in trips]
+        if meanwhile is not None:
+            try:
+                meanwhile()
+            except BaseException:
+                for connection in departed:
+                    if not isinstance(connection, Broken):
+                        connection.disconnect()
+                raise
         return [
             self._collect(trip, connection, deadline)
             for trip, connection in zip(trips, departed, strict=True)
@@ -141,39 +164,43 @@ class SyncDriver:
 
     def _depart(self, trip: Trip) -> Any:
         """Send the pipeline; the connection on which its replies will come, or what went wrong."""
+        address = trip.address
+        data = pack(trip.wires)
         try:
-            connection = self._pools[trip.address].pop()
+            connection = self._pools[address].pop()
         except (KeyError, IndexError):
-            connection = self._new(trip.address)
+            connection = self._new(address)
+            try:
+                connection.connect()
+            except _CONNECTION_ERRORS as error:
+                self._forget(address)
+                return Broken(error, sent=False)
         try:
-            connection.connect()
+            connection.channel.send(data)
         except _CONNECTION_ERRORS as error:
-            self._forget(trip.address)
-            return Broken(error, sent=False)
-        try:
-            connection.send_packed_command(pack(trip.wires), check_health=False)
-        except _CONNECTION_ERRORS as error:
-            self._forget(trip.address)
+            connection.disconnect()
+            self._forget(address)
             return Broken(error, sent=True)
-        except TypeError:
-            self._give_back(trip.address, connection)
+        except BaseException:
+            # Interrupted in the middle of a command: nobody may use the connection again.
+            connection.disconnect()
             raise
         return connection
 
-    def _collect(self, trip: Trip, connection: Any, deadline: float) -> list[Any] | Broken:
+    def _collect(self, trip: Trip, connection: Any, deadline: float) -> Answer:
         if isinstance(connection, Broken):
             return connection
         replies: list[Any] = []
-        for _ in trip.wires:
-            limit = min(connection.socket_timeout, max(deadline - time.monotonic(), 0.001))
-            try:
-                replies.append(connection.read_response(disable_decoding=True, timeout=limit))
-            except redis_errors.ResponseError as error:
-                replies.append(error)
-            except _CONNECTION_ERRORS as error:
-                connection.disconnect()
-                self._forget(trip.address)
-                return Broken(error, sent=True, replies=replies)
+        try:
+            connection.channel.replies(replies, len(trip.wires), deadline)
+        except _CONNECTION_ERRORS as error:
+            connection.disconnect()
+            self._forget(trip.address)
+            return Broken(error, sent=True, replies=replies)
+        except BaseException:
+            # Interrupted before the reply: it would be taken for that of the next command.
+            connection.disconnect()
+            raise
         self._give_back(trip.address, connection)
         return replies
 
@@ -183,10 +210,12 @@ class SyncDriver:
             kind = redis_connection.UnixDomainSocketConnection
         elif self.url.tls:
             kind = redis_connection.SSLConnection
-        return kind(**arguments(self.url, address))
+        return kind(**arguments(self.url, address), parser_class=Channel)
 
     def _give_back(self, address: Address, connection: Any) -> None:
-        pool = self._pools.setdefault(address, deque())
+        pool = self._pools.get(address)
+        if pool is None:
+            pool = self._pools.setdefault(address, deque())
         if len(pool) < IDLE_CONNECTIONS:
             pool.append(connection)
         else:

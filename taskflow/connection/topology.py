@@ -55,9 +55,12 @@ class Topology:
 
     def owner(self, slot: int | None) -> Address | None:
         """The master that owns `slot` (None: any master), or None while nobody is known to."""
-        if slot is None or not self.cluster:
+        masters = self._masters
+        if not self.cluster:
+            return masters[0] if masters else None
+        if slot is None:
             # Any: not always the same one, which may be dead.
-            return random.choice(self._masters) if self._masters else None
+            return random.choice(masters) if masters else None
         return self._owners[slot]
 
     def is_avoided(self, slot: int) -> bool:
@@ -75,6 +78,11 @@ class Topology:
             return True
         self.silent[address] = now
         return False
+
+    def heard(self, address: Address) -> None:
+        """A node has answered."""
+        if self.silent:
+            self.silent.pop(address, None)
 
     def masters(self) -> list[Address]:
         """The masters that own slots."""

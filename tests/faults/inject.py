@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,15 +90,17 @@ def _install_sync(faults: Faults) -> None:
     travel, connect = SyncDriver._travel, SyncDriver.connect
 
     @functools.wraps(travel)
-    def faulty_travel(self: SyncDriver, trips: list[Trip], deadline: float) -> list[Any]:
+    def faulty_travel(
+        self: SyncDriver, trips: Sequence[Trip], deadline: float, meanwhile: Callable[[], None] | None = None
+    ) -> list[Any]:
         cuts = [_cut(faults, trip) for trip in trips]
         if not any(cuts):
-            return travel(self, trips, deadline)
+            return travel(self, trips, deadline, meanwhile)
         sent = [
             trip if cut is None else Trip(trip.address, trip.wires[: cut.commands])
             for trip, cut in zip(trips, cuts, strict=True)
         ]
-        answers = iter(travel(self, [trip for trip in sent if trip.wires], deadline))
+        answers = iter(travel(self, [trip for trip in sent if trip.wires], deadline, meanwhile))
         replies: list[Any] = []
         for trip, cut in zip(sent, cuts, strict=True):
             answer = next(answers) if trip.wires else None

@@ -17,6 +17,9 @@ from ..scripts import load
 BATCH = 200
 """Items of one script call at most: a script stays under 5 ms."""
 
+MOST_BYTES = 1024 * 1024
+"""Of the messages that go together in one trip, but for a single one that is larger: large ones take time, too."""
+
 
 class Enqueued(Enum):
     """What became of a new task."""
@@ -169,16 +172,21 @@ class EnqueueReply:
     holder: str | None = None
 
 
-_REPLIES = {one.value: EnqueueReply(one) for one in Enqueued}
+CREATED = EnqueueReply(Enqueued.CREATED)
+
+_REPLIES = {1: CREATED, **{one.value: EnqueueReply(one) for one in Enqueued if one is not Enqueued.CREATED}}
 
 
-def enqueue(queue: str, tasks: Sequence[NewTask], *, resent: bool = False) -> Command[list[EnqueueReply]]:
+def enqueue(
+    queue: str, tasks: Sequence[NewTask], *, resent: bool = False, movable: bool = False
+) -> Command[list[EnqueueReply]]:
     """Put tasks into one queue, in their order: all of them in one atomic step, each with an outcome of its own.
 
     Args:
         queue: the queue's name.
         tasks: at most `BATCH` of them.
         resent: whether another call may have enqueued them already: those that are there count as a success.
+        movable: whether they can go elsewhere while nothing of them has reached a node.
     """
     keys = queue_keys(queue)
     names = [keys.pending, keys.scheduled, keys.groups]
@@ -195,7 +203,9 @@ def enqueue(queue: str, tasks: Sequence[NewTask], *, resent: bool = False) -> Co
             names.append(keys.group(group))
         args += (task.id, task.encoded, task.identity, *terms.when, terms.lock_seconds, group)
         durable = durable or bool(terms.durable)
-    return Command(load("enqueue"), names, args, _parse, keys.slot, resend_flag=0, durable=durable)
+    return Command(
+        load("enqueue"), names, args, _parse, keys.slot, resend_flag=0, durable=durable, movable=movable
+    )
 
 
 def _parse(reply: list[Any]) -> list[EnqueueReply]:

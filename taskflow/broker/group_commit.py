@@ -1,0 +1,309 @@
+"""Group commit: callers that come while a trip to a node is under way go together with the next one.
+
+A caller that finds nobody under way goes at once, by itself, so being alone costs nothing and no timer runs. All others wait
+in line; when the trip ends, the first of them leads the next one and takes the others with it. So the more callers there are
+at once, the more share a round trip.
+
+Nobody is stranded: a leader that is interrupted leaves its followers with what it knows, which is nothing, and each of them
+sends its own again, as one of which an earlier copy may have run. A leader that is gone without a word (a thread that was
+ended from outside) or that has met trouble is overtaken: after `PATIENCE` seconds the first in line goes by itself.
+
+`Line` decides, without I/O, locks or a clock; `GroupCommit` (threads) and `AsyncGroupCommit` (coroutines) wait and send.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any, Generic, TypeVar
+
+from ..errors import BrokerUnavailable
+from .commands.enqueue import BATCH, MOST_BYTES
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
+R = TypeVar("R")
+
+PATIENCE = 0.25
+"""Seconds that the first in line waits for a trip to end before it goes beside it."""
+
+WAITING, LEADS, UNDER_WAY, SETTLED = "waiting", "leads", "under way", "settled"
+
+
+class Caller(Generic[T, R]):
+    """One who wants an item sent.
+
+    Args:
+        item: what is to be sent.
+        weight: its bytes.
+        deadline: on the monotonic clock.
+
+    Attributes:
+        value: what became of the item, once it is settled; None when its leader was interrupted.
+        turn: what it waits on: a lock or a future.
+    """
+
+    __slots__ = ("deadline", "item", "state", "turn", "value", "weight")
+
+    def __init__(self, item: T, weight: int, deadline: float) -> None:
+        self.item = item
+        self.weight = weight
+        self.deadline = deadline
+        self.state = WAITING
+        self.value: R | None = None
+        self.turn: Any = None
+
+
+class Line(Generic[T, R]):
+    """Who is under way to one node, and who waits for the next trip (pure)."""
+
+    __slots__ = ("_leader", "_waiting")
+
+    def __init__(self) -> None:
+        self._leader: Caller[T, R] | None = None
+        self._waiting: deque[Caller[T, R]] = deque()
+
+    def enter(self, caller: Caller[T, R]) -> bool:
+        """Come. True: nobody is under way, so lead a trip at once; False: wait."""
+        if self._leader is None:
+            self._leader = caller
+            caller.state = LEADS
+            return True
+        self._waiting.append(caller)
+        return False
+
+    def crew(self, leader: Caller[T, R]) -> list[Caller[T, R]]:
+        """Who goes on the leader's trip: itself, and as many of those in line as fit."""
+        crew = [leader]
+        waiting, room = self._waiting, MOST_BYTES
+        while waiting and len(crew) < BATCH and (room := room - waiting[0].weight) >= 0:
+            caller = waiting.popleft()
+            caller.state = UNDER_WAY
+            crew.append(caller)
+        return crew
+
+    def leave(self, leader: Caller[T, R]) -> Caller[T, R] | None:
+        """The leader's trip is over: who leads the next one and is to be woken for it."""
+        if self._leader is not leader:  # it was overtaken, and the line goes on without it
+            return None
+        self._leader = None
+        if not self._waiting:
+            return None
+        successor = self._waiting.popleft()
+        self._leader = successor
+        successor.state = LEADS
+        return successor
+
+    def overtake(self, caller: Caller[T, R]) -> bool:
+        """The trip under way takes too long: whether the caller, if it is still in line, leads one beside it."""
+        if caller.state is not WAITING:
+            return False
+        self._waiting.remove(caller)
+        self._leader = caller
+        caller.state = LEADS
+        return True
+
+    def abandon(self, caller: Caller[T, R]) -> Caller[T, R] | None:
+        """The caller has stopped waiting: who leads in its place and is to be woken for it."""
+        if caller.state is WAITING:
+            self._waiting.remove(caller)
+            caller.state = SETTLED
+        return self.leave(caller) if caller.state is LEADS else None
+
+
+class _Lines(Generic[K, T, R]):
+    """A line for each key: a node, and what must not be mixed on the way to it."""
+
+    def __init__(self, undecided: Callable[[R], bool]) -> None:
+        self._undecided = undecided
+        self._lines: dict[K, Line[T, R]] = {}
+
+    def _line(self, key: K) -> Line[T, R]:
+        line = self._lines.get(key)
+        return line if line is not None else self._lines.setdefault(key, Line())
+
+    def _seconds(self, caller: Caller[T, R]) -> float:
+        """How long the caller waits now."""
+        return min(PATIENCE, max(caller.deadline - time.monotonic(), 0.0))
+
+    def _is_late(self, caller: Caller[T, R]) -> bool:
+        return time.monotonic() >= caller.deadline
+
+    def _alone(self, caller: Caller[T, R]) -> bool:
+        """Whether a caller that was settled has to send its item again by itself: its leader was interrupted, or had
+        less time than itself.
+        """
+        value = caller.value
+        return value is None or (self._undecided(value) and not self._is_late(caller))
+
+
+class GroupCommit(_Lines[K, T, R]):
+    """Group commit for threads.
+
+    Args:
+        send: sends items of one key within so many seconds, and gives for each what became of it. Its last argument says
+            whether earlier copies of them may have run.
+        undecided: whether a value says no more than that no answer came in time.
+    """
+
+    def __init__(
+        self, send: Callable[[K, list[T], float, bool], list[R]], undecided: Callable[[R], bool]
+    ) -> None:
+        super().__init__(undecided)
+        self._send = send
+        self._mutex = threading.Lock()
+        _commits.add(self)
+
+    def submit(self, key: K, item: T, weight: int, timeout: float) -> R:
+        """Send an item, together with those of others that come at the same time.
+
+        Args:
+            key: items of different keys do not share a trip.
+            item: what to send.
+            weight: its bytes.
+            timeout: seconds for everything together.
+
+        Returns:
+            What became of the item.
+
+        Raises:
+            BrokerUnavailable: there was no answer in time.
+        """
+        line = self._line(key)
+        caller: Caller[T, R] = Caller(item, weight, time.monotonic() + timeout)
+        with self._mutex:
+            leads = line.enter(caller)
+            if not leads:
+                caller.turn = threading.Lock()
+                caller.turn.acquire()
+        if leads or self._wait(line, caller):
+            return self._lead(key, line, caller)
+        if self._alone(caller):
+            return self._send(key, [item], caller.deadline - time.monotonic(), True)[0]
+        return caller.value  # type: ignore[return-value]
+
+    def _wait(self, line: Line[T, R], caller: Caller[T, R]) -> bool:
+        """Wait until the caller is settled, or True: until it is to lead."""
+        try:
+            while not caller.turn.acquire(timeout=self._seconds(caller)):
+                with self._mutex:
+                    if self._is_late(caller):
+                        raise BrokerUnavailable("no answer from the broker in time")
+                    if line.overtake(caller):
+                        break
+        except BaseException:
+            with self._mutex:
+                successor = line.abandon(caller)
+            if successor is not None:
+                successor.turn.release()
+            raise
+        return caller.state is LEADS
+
+    def _lead(self, key: K, line: Line[T, R], leader: Caller[T, R]) -> R:
+        crew = [leader]
+        values: list[R] | None = None
+        try:
+            with self._mutex:
+                crew = line.crew(leader)
+            values = self._send(
+                key, [caller.item for caller in crew], leader.deadline - time.monotonic(), False
+            )
+            return values[0]
+        finally:
+            with self._mutex:
+                successor = line.leave(leader)
+            if successor is not None:
+                successor.turn.release()
+            for index in range(1, len(crew)):
+                caller = crew[index]
+                caller.value = values[index] if values is not None else None
+                caller.state = SETTLED
+                caller.turn.release()
+
+    def _after_fork(self) -> None:
+        """The threads that were under way or in line are the parent's."""
+        self._mutex = threading.Lock()
+        self._lines = {}
+
+
+class AsyncGroupCommit(_Lines[K, T, R]):
+    """Group commit for the coroutines of one event loop; the arguments are those of `GroupCommit`, `send` a coroutine
+    function.
+    """
+
+    def __init__(
+        self, send: Callable[[K, list[T], float, bool], Awaitable[list[R]]], undecided: Callable[[R], bool]
+    ) -> None:
+        super().__init__(undecided)
+        self._send = send
+
+    async def submit(self, key: K, item: T, weight: int, timeout: float) -> R:
+        """As `GroupCommit.submit`."""
+        line = self._line(key)
+        caller: Caller[T, R] = Caller(item, weight, time.monotonic() + timeout)
+        if line.enter(caller) or await self._wait(line, caller):
+            return await self._lead(key, line, caller)
+        if self._alone(caller):
+            return (await self._send(key, [item], caller.deadline - time.monotonic(), True))[0]
+        return caller.value  # type: ignore[return-value]
+
+    async def _wait(self, line: Line[T, R], caller: Caller[T, R]) -> bool:
+        """As `GroupCommit._wait`."""
+        loop = asyncio.get_running_loop()
+        try:
+            while caller.state in (WAITING, UNDER_WAY):
+                turn = caller.turn = loop.create_future()
+                timer = loop.call_later(self._seconds(caller), _wake, turn)
+                try:
+                    await turn
+                finally:
+                    timer.cancel()
+                if caller.state in (WAITING, UNDER_WAY) and self._is_late(caller):
+                    raise BrokerUnavailable("no answer from the broker in time")
+                if caller.state is WAITING:
+                    line.overtake(caller)
+        except BaseException:
+            successor = line.abandon(caller)
+            if successor is not None:
+                _wake(successor.turn)
+            raise
+        return caller.state is LEADS
+
+    async def _lead(self, key: K, line: Line[T, R], leader: Caller[T, R]) -> R:
+        crew = line.crew(leader)
+        values: list[R] | None = None
+        try:
+            values = await self._send(
+                key, [caller.item for caller in crew], leader.deadline - time.monotonic(), False
+            )
+            return values[0]
+        finally:
+            successor = line.leave(leader)
+            if successor is not None:
+                _wake(successor.turn)
+            for index in range(1, len(crew)):
+                caller = crew[index]
+                caller.value = values[index] if values is not None else None
+                caller.state = SETTLED
+                _wake(caller.turn)
+
+
+def _wake(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)
+
+
+_commits: weakref.WeakSet[GroupCommit[Any, Any, Any]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for commit in list(_commits):
+        commit._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
