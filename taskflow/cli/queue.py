@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import click
 
+from ..broker.keys import queue_keys
+from ..errors import ConfigurationError
 from ..inspector import ClusterQueue, Inspector, Node, QueueInfo
 from ..states import State
 from .inspecting import for_each, inspects
@@ -35,10 +37,11 @@ def queue() -> None:
 
 @queue.command("ls")
 @inspects
-@click.option("--cluster", is_flag=True, help="Show the key slot and the nodes of each queue.")
+@click.option("--cluster", is_flag=True, help="Show the key slot and the nodes of each queue and partition.")
+@click.option("--partitions", is_flag=True, help="Show the partitions of each queue that has several.")
 @as_json
-def list_queues(inspector: Inspector, cluster: bool, as_json: bool) -> None:
-    """List the queues."""
+def list_queues(inspector: Inspector, cluster: bool, partitions: bool, as_json: bool) -> None:
+    """List the queues. One over several partitions is one line, with their sums."""
     if cluster:
         placed = inspector.cluster_queues()
         if as_json:
@@ -48,14 +51,27 @@ def list_queues(inspector: Inspector, cluster: bool, as_json: bool) -> None:
         return
     found = inspector.queues()
     if as_json:
-        print_json([queue_view(one) for one in found])
-    else:
-        print_table(
-            ("Queue", "State", "Size", *(state.value.capitalize() for state in State), "Latency"),
-            [_row(one) for one in found],
-            empty="No queues.",
-        )
-        _warn(found)
+        print_json([queue_view(one, parts=partitions) for one in found])
+        return
+    spread = any(one.parts for one in found)
+    rows = []
+    for one in found:
+        rows.append(_row(one, one.name, spread=spread))
+        if partitions:
+            rows += [_row(part, f"  {part.name}", spread=spread) for part in one.parts]
+    print_table(
+        (
+            "Queue",
+            "State",
+            *(["Partitions"] if spread else []),
+            "Size",
+            *(state.value.capitalize() for state in State),
+            "Latency",
+        ),
+        rows,
+        empty="No queues.",
+    )
+    _warn(found)
 
 
 def print_cluster(placed: Sequence[ClusterQueue]) -> None:
@@ -75,12 +91,15 @@ def inspect_queues(inspector: Inspector, names: tuple[str, ...], as_json: bool) 
     """Show what queues hold, and what they did today."""
     found = [inspector.queue(name) for name in names]
     if as_json:
-        print_json([queue_view(one) for one in found])
+        print_json([queue_view(one, parts=True) for one in found])
         return
     for position, one in enumerate(found):
         if position:
             click.echo()
         _print_queue(one)
+        if one.parts:
+            _print_parts(inspector, one)
+    _warn(found)
 
 
 @queue.command("history")
@@ -181,16 +200,28 @@ def error_rate(processed: int, failed: int) -> str:
     return f"{failed / processed:.2%}" if processed else "n/a"
 
 
-def _row(found: QueueInfo) -> tuple[str, ...]:
-    if found.problem:
-        return (found.name, "unavailable", *["-"] * (len(State) + 2))
+def _row(found: QueueInfo, name: str, *, spread: bool) -> tuple[str, ...]:
+    partitions = [number(found.partitions) if found.parts else "-"] if spread else []
+    if found.is_unknown:
+        return (name, "unavailable", *partitions, *["-"] * (len(State) + 2))
     return (
-        found.name,
-        "paused" if found.paused else "running",
+        name,
+        _state(found),
+        *partitions,
         number(found.size),
         *(number(found.count(state)) for state in State),
         span(found.latency),
     )
+
+
+def _state(found: QueueInfo) -> str:
+    if found.is_unknown:
+        return "unavailable"
+    if found.problem:
+        return "partly unavailable"
+    if found.is_partly_paused:
+        return "partly paused"
+    return "paused" if found.paused else "running"
 
 
 def _warn(found: Sequence[QueueInfo]) -> None:
@@ -216,7 +247,7 @@ def _print_queue(found: QueueInfo) -> None:
             ("Name", found.name),
             ("Size", number(found.size)),
             ("Groups", number(found.groups)),
-            ("Paused", "yes" if found.paused else "no"),
+            ("Paused", "yes" if found.paused else "some partitions" if found.is_partly_paused else "no"),
             ("Latency", waited),
             ("Orphans", f"{number(found.orphans)} ids without a task" if found.orphans else ""),
         ]
@@ -242,5 +273,42 @@ def _print_queue(found: QueueInfo) -> None:
                 number(found.failed_total),
                 error_rate(found.processed_total, found.failed_total),
             ),
+        ],
+    )
+
+
+def _print_parts(inspector: Inspector, found: QueueInfo) -> None:
+    """The partitions of a queue, each with its key slot and, in a cluster, the node that holds it."""
+    try:
+        placed = inspector.cluster_queues([part.name for part in found.parts])
+    except ConfigurationError:
+        placed = []
+    masters = {one.queue: one.nodes[0] for one in placed if one.nodes}
+    click.echo()
+    print_title("Partitions")
+    print_table(
+        (
+            "partition",
+            "key slot",
+            *(["node"] if masters else []),
+            "state",
+            "size",
+            "pending",
+            "active",
+            "latency",
+        ),
+        [
+            (
+                part.name,
+                str(queue_keys(part.name).slot),
+                *([_node(masters[part.name]) if part.name in masters else "no node"] if masters else []),
+                _state(part),
+                *(
+                    ["-"] * 4
+                    if part.problem
+                    else [number(part.size), number(part.pending), number(part.active), span(part.latency)]
+                ),
+            )
+            for part in found.parts
         ],
     )

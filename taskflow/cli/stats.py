@@ -42,8 +42,8 @@ def _print_counts(found: Stats) -> None:
         [
             (
                 one.name + (" (paused)" if one.paused else ""),
-                "unavailable" if one.problem else number(one.size),
-                "-" if one.problem else span(one.latency),
+                "unavailable" if one.is_unknown else number(one.size),
+                "-" if one.is_unknown else span(one.latency),
             )
             for one in found.queues
         ],

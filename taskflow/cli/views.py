@@ -10,6 +10,7 @@ import base64
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..broker.keys import queue_keys
 from ..inspector import (
     ClusterQueue,
     DayCounts,
@@ -27,9 +28,9 @@ from ..states import State
 Object = dict[str, Any]
 
 
-def queue_view(queue: QueueInfo) -> Object:
-    """A queue."""
-    return {
+def queue_view(queue: QueueInfo, *, parts: bool = False) -> Object:
+    """A queue; with `parts` also each of its partitions, if it has several."""
+    view: Object = {
         "queue": queue.name,
         "paused": queue.paused,
         "size": queue.size,
@@ -43,7 +44,11 @@ def queue_view(queue: QueueInfo) -> Object:
         "processed_total": queue.processed_total,
         "failed_total": queue.failed_total,
         "problem": queue.problem or None,
+        "partitions": queue.partitions,
     }
+    if parts and queue.parts:
+        view["parts"] = [{"key_slot": queue_keys(part.name).slot, **queue_view(part)} for part in queue.parts]
+    return view
 
 
 def cluster_view(placed: ClusterQueue) -> Object:

@@ -142,6 +142,9 @@ class AsyncDriver:
         sent = False
         replies: list[Any] = []
         connection = self._take(trip.address)
+        if connection._reader is not None and connection._reader.at_eof():
+            # The node has closed it. Sent there, a request would be lost, and nobody could say whether it ran.
+            await connection.disconnect(nowait=True)
         try:
             await connection.connect()
             sent = True

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 
 from ..broker.command import Plain
 from ..broker.commands.queues import pause, resume
 from ..broker.keys import CANCEL_CHANNEL
 from ..broker.sync import Broker
-from ..errors import IllegalMove
+from ..connection.exchange import Request
+from ..errors import IllegalMove, TaskNotFound
+from ..partitions import split
 from ..states import State
-from . import cluster, doctor, facts, moving, queues, removal, servers, tasks
+from . import cluster, doctor, facts, moving, partitions, queues, removal, servers, tasks
 from .values import (
     ClusterQueue,
     DayCounts,
@@ -29,6 +33,8 @@ class Inspector:
     Every method raises `BrokerError` when the broker does not answer. What names a queue raises
     `QueueNotFound` when there is nothing of such a queue: neither its name in the index nor one of its keys.
 
+    A queue with partitions is one queue here. Each partition may also be named for itself, as `images~1yo`.
+
     Args:
         broker: where to look.
 
@@ -45,7 +51,7 @@ class Inspector:
 
     def queue_names(self) -> list[str]:
         """The names of all queues that clients or workers have made known, sorted."""
-        return queues.all_names(self._broker)
+        return sorted({split(name)[0] for name in queues.all_names(self._broker)})
 
     def queues(self) -> list[QueueInfo]:
         """All these queues, counted. One that cannot be read says why in `problem`; the others are there."""
@@ -57,22 +63,26 @@ class Inspector:
 
     def history(self, name: str, days: int = 10) -> list[DayCounts]:
         """What a queue did on the last `days` days (UTC; 90 are kept), newest first."""
-        return queues.history(self._broker, name, days)
+        by_part = [queues.history(self._broker, part, days) for part in self._parts(name)]
+        return [
+            DayCounts(day[0].day, sum(one.processed for one in day), sum(one.failed for one in day))
+            for day in zip(*by_part, strict=True)
+        ]
 
     def groups(self, name: str) -> list[GroupInfo]:
         """The aggregation groups of a queue that have waiting tasks, sorted by name."""
-        queues.require(self._broker, name)
-        return queues.groups(self._broker, name)
+        sizes: Counter[str] = Counter()
+        for part in self._parts(name):
+            sizes.update({group.name: group.size for group in queues.groups(self._broker, part)})
+        return [GroupInfo(group, size) for group, size in sorted(sizes.items())]
 
     def pause(self, name: str) -> bool:
         """Let no worker take from a queue until it is resumed; False: it was paused already."""
-        queues.require(self._broker, name)
-        return self._broker.run(pause(name))
+        return self._on_all(name, pause)
 
     def resume(self, name: str) -> bool:
         """Let workers take from a queue again; False: it was not paused."""
-        queues.require(self._broker, name)
-        return self._broker.run(resume(name))
+        return self._on_all(name, resume)
 
     def remove(self, name: str, *, force: bool = False) -> None:
         """Remove a queue and everything that carries its name.
@@ -85,11 +95,16 @@ class Inspector:
         Raises:
             QueueNotEmpty: it holds tasks (without `force`), runs tasks, or gets new ones all the time.
         """
-        removal.remove(self._broker, name, force=force)
+        parts = self._parts(name)
+        if not force:
+            for part in parts:
+                removal.refuse_tasks(self._broker, part)
+        for part in reversed(parts):
+            removal.remove(self._broker, part, force=force)
 
     def purge(self, name: str) -> int:
         """Delete all tasks that have yet to run (pending, scheduled, retry, aggregating); their number."""
-        return moving.purge(self._broker, name)
+        return sum(moving.purge(self._broker, part) for part in self._parts(name))
 
     # --- tasks -------------------------------------------------------------------------------------
 
@@ -98,6 +113,8 @@ class Inspector:
     ) -> TaskPage:
         """A page of the tasks in a state, in the order in which they come up (archived: the oldest first).
 
+        Those of a queue with partitions come partition by partition.
+
         Args:
             queue: the queue.
             state: which state.
@@ -105,7 +122,7 @@ class Inspector:
             size: tasks on a page.
             group: for `aggregating`, one group; None: all groups, and what is being aggregated right now.
         """
-        return tasks.page_of_tasks(self._broker, queue, state, page, size, group)
+        return tasks.page_of_tasks(self._broker, self._parts(queue), state, page, size, group)
 
     def task(self, queue: str, task_id: str) -> TaskInfo:
         """One task.
@@ -113,7 +130,7 @@ class Inspector:
         Raises:
             TaskNotFound: the queue has no such task.
         """
-        return tasks.one_task(self._broker, queue, task_id)
+        return tasks.one_task(self._broker, partitions.part_with(self._broker, queue, task_id), task_id)
 
     def run(self, queue: str, task_id: str) -> None:
         """Let a task run now: move it to pending from scheduled, retry, archived, completed or aggregating.
@@ -122,7 +139,7 @@ class Inspector:
             TaskNotFound: the queue has no such task.
             IllegalMove: it is pending or active already, or being aggregated.
         """
-        moving.move_one(self._broker, moving.RUN, queue, task_id)
+        self._move_one(moving.RUN, queue, task_id)
 
     def archive(self, queue: str, task_id: str) -> None:
         """Archive a task that waits, and release its unique lock; whoever waits for its result is told.
@@ -131,7 +148,7 @@ class Inspector:
             TaskNotFound: the queue has no such task.
             IllegalMove: it is active, completed or archived, or being aggregated.
         """
-        moving.move_one(self._broker, moving.ARCHIVE, queue, task_id)
+        self._move_one(moving.ARCHIVE, queue, task_id)
 
     def delete(self, queue: str, task_id: str) -> None:
         """Delete a task that is not running, and release its unique lock.
@@ -142,7 +159,7 @@ class Inspector:
             TaskNotFound: the queue has no such task.
             IllegalMove: it is active.
         """
-        moving.move_one(self._broker, moving.DELETE, queue, task_id)
+        self._move_one(moving.DELETE, queue, task_id)
 
     def run_all(self, queue: str, state: State, group: str | None = None) -> int:
         """`run` for all tasks of a state; for `aggregating` those of a group, or of all groups. Their number.
@@ -153,15 +170,15 @@ class Inspector:
         Raises:
             IllegalMove: tasks in this state cannot be run.
         """
-        return moving.move_all(self._broker, moving.RUN, queue, state, group)
+        return self._move_all(moving.RUN, queue, state, group)
 
     def archive_all(self, queue: str, state: State, group: str | None = None) -> int:
         """`archive` for all tasks of a state; as `run_all`."""
-        return moving.move_all(self._broker, moving.ARCHIVE, queue, state, group)
+        return self._move_all(moving.ARCHIVE, queue, state, group)
 
     def delete_all(self, queue: str, state: State, group: str | None = None) -> int:
         """`delete` for all tasks of a state; as `run_all`."""
-        return moving.move_all(self._broker, moving.DELETE, queue, state, group)
+        return self._move_all(moving.DELETE, queue, state, group)
 
     def require_active(self, queue: str, task_id: str) -> None:
         """Make sure that a task is running.
@@ -193,12 +210,14 @@ class Inspector:
         return servers.all_servers(self._broker)
 
     def cluster_queues(self, names: Iterable[str] | None = None) -> list[ClusterQueue]:
-        """All queues, or those named, with their key slot and the nodes that hold it, failed ones too.
+        """All queues, or those named, with their key slot and the nodes that hold it, failed ones too; each partition of
+        a queue stands for itself.
 
         Raises:
             ConfigurationError: the broker is not a cluster.
         """
-        return cluster.cluster_queues(self._broker, names)
+        parts = None if names is None else [part for name in names for part in self._parts(name)]
+        return cluster.cluster_queues(self._broker, parts)
 
     def stats(self) -> Stats:
         """Everything at a glance."""
@@ -211,4 +230,35 @@ class Inspector:
             names: the queues; empty: all.
             fix: put right what can be, and examine again: the findings are then what is still wrong.
         """
-        return doctor.examine(self._broker, names, fix=fix)
+        parts = [part for name in names for part in self._parts(name)]
+        return doctor.examine(self._broker, parts, fix=fix)
+
+    # -----------------------------------------------------------------------------------------------
+
+    def _parts(self, queue: str) -> list[str]:
+        """The partitions of a queue, or itself; raises QueueNotFound."""
+        queues.check_placed(self._broker, queue)
+        parts = partitions.parts_of(self._broker, queue)
+        if len(parts) == 1:
+            queues.require(self._broker, parts[0])
+        return parts
+
+    def _on_all(self, queue: str, order: Callable[[str], Request]) -> bool:
+        """Carry out an order on all partitions, also while one of them cannot be reached; whether it changed anything."""
+        replies = self._broker.run_many([order(part) for part in self._parts(queue)])
+        partitions.first_error(replies)
+        return any(replies)
+
+    def _move_one(self, order: moving.Order, queue: str, task_id: str) -> None:
+        try:
+            parts = [partitions.part_with(self._broker, queue, task_id)]
+        except TaskNotFound:
+            parts = partitions.parts_of(self._broker, queue)  # there may be an id without a task
+        for part in parts[:-1]:
+            with contextlib.suppress(TaskNotFound):
+                moving.move_one(self._broker, order, part, task_id)
+                return
+        moving.move_one(self._broker, order, parts[-1], task_id)
+
+    def _move_all(self, order: moving.Order, queue: str, state: State, group: str | None) -> int:
+        return sum(moving.move_all(self._broker, order, part, state, group) for part in self._parts(queue))

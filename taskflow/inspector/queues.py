@@ -22,6 +22,7 @@ from ..connection.exchange import value_or_raise
 from ..connection.topology import key_slot
 from ..errors import BrokerError, QueueNotFound
 from ..message.ids import check_queue_name
+from .partitions import combine, parts_of, together
 from .values import DayCounts, GroupInfo, QueueInfo, moment
 
 _NO_PLACE = "its keys share no key slot: its name is not valid UTF-8, or begins with a brace"
@@ -36,18 +37,21 @@ def all_names(broker: Broker) -> list[str]:
 
 
 def all_queues(broker: Broker) -> list[QueueInfo]:
-    """All queues of the index; one that cannot be read says why."""
+    """All queues of the index, those with partitions as one; what cannot be read says why."""
     names = all_names(broker)
     day = day_of(broker.run(server_time()))
     found: list[QueueInfo] = []
     for start in range(0, len(names), _TOGETHER):
         found += _read_many(broker, names[start : start + _TOGETHER], day)
-    return found
+    return combine(found)
 
 
 def one_queue(broker: Broker, queue: str) -> QueueInfo:
     """One queue; raises QueueNotFound."""
-    _check_placed(broker, queue)
+    check_placed(broker, queue)
+    parts = parts_of(broker, queue)
+    if parts != [queue]:
+        return together(queue, _read_many(broker, parts, day_of(broker.run(server_time()))))
     day = day_of(broker.run(server_time(queue)))
     listed, counts, groups = broker.run_many([is_listed(queue), count_queue(queue, day), list_groups(queue)])
     counted = _checked(queue, listed, counts)
@@ -56,13 +60,13 @@ def one_queue(broker: Broker, queue: str) -> QueueInfo:
 
 def require(broker: Broker, queue: str) -> Counts:
     """Make sure that a queue exists. Go's clients may leave it out of the index, so its keys count too."""
-    _check_placed(broker, queue)
+    check_placed(broker, queue)
     listed, counts = broker.run_many([is_listed(queue), count_queue(queue, day_of(0))])
     return _checked(queue, listed, counts)
 
 
 def history(broker: Broker, queue: str, days: int) -> list[DayCounts]:
-    """What the queue did on the last days (UTC), newest first."""
+    """What the queue, or one partition of it, did on the last days (UTC), newest first."""
     require(broker, queue)
     today = datetime.fromtimestamp(broker.run(server_time(queue)), UTC).date()
     dates = [today - timedelta(days=back) for back in range(days)]
@@ -150,6 +154,7 @@ def is_placed(broker: Broker, name: str) -> bool:
         return False
 
 
-def _check_placed(broker: Broker, name: str) -> None:
+def check_placed(broker: Broker, name: str) -> None:
+    """Raise InvalidQueueName for a name under which nothing can be stored."""
     if not is_placed(broker, name):
         check_queue_name(name)

@@ -20,7 +20,7 @@ def remove(broker: Broker, queue: str, *, force: bool) -> None:
     """Remove a queue; raises QueueNotFound or QueueNotEmpty."""
     require(broker, queue)
     if not force:
-        _refuse_tasks(broker, queue)
+        refuse_tasks(broker, queue)
     paused_here = False
     for _ in range(_ROUNDS):
         paused_here |= _empty(broker, queue, force=force)
@@ -32,8 +32,8 @@ def remove(broker: Broker, queue: str, *, force: bool) -> None:
     raise QueueNotEmpty(f"queue {queue!r} gets new tasks while it is being removed; stop its clients first")
 
 
-def _refuse_tasks(broker: Broker, queue: str) -> None:
-    """A hash that stands in no list is a task too: nothing disappears without --force."""
+def refuse_tasks(broker: Broker, queue: str) -> None:
+    """Raise QueueNotEmpty if there are any. A hash that stands in no list is a task too: nothing disappears without --force."""
     step = broker.run(remove_step(queue, force=False))
     if step.outcome is Emptied.RUNS_TASKS:
         raise _running(queue, step.left)

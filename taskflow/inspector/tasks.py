@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from ..broker.command import Command
@@ -31,16 +31,27 @@ _STATES = {state.value: state for state in State}
 
 
 def page_of_tasks(
-    broker: Broker, queue: str, state: State, page: int, size: int, group: str | None = None
+    broker: Broker, parts: Sequence[str], state: State, page: int, size: int, group: str | None = None
 ) -> TaskPage:
-    """A page of the tasks in a state, in the order in which they come up."""
-    require(broker, queue)
-    if state is State.AGGREGATING:
-        total, tasks = _aggregating(broker, queue, (page - 1) * size, size, group)
-    else:
-        listing: Listing = partial(list_tasks, queue, state)
-        total, tasks = _read(broker, queue, state, (page - 1) * size, size, listing)
+    """A page of the tasks in a state, in the order in which they come up in a queue, or in each of its partitions."""
+    offset = (page - 1) * size
+    total = 0
+    tasks: list[TaskInfo] = []
+    for part in parts:
+        # When the page is full, one more is read: how many there are comes with it.
+        missing = max(size - len(tasks), 1)
+        held, found = _tasks_from(broker, part, state, max(offset - total, 0), missing, group)
+        tasks += found[: size - len(tasks)]
+        total += held
     return TaskPage(total, page, size, tuple(tasks))
+
+
+def _tasks_from(
+    broker: Broker, queue: str, state: State, offset: int, size: int, group: str | None
+) -> tuple[int, list[TaskInfo]]:
+    if state is State.AGGREGATING:
+        return _aggregating(broker, queue, offset, size, group)
+    return _read(broker, queue, state, offset, size, partial(list_tasks, queue, state))
 
 
 def one_task(broker: Broker, queue: str, task_id: str) -> TaskInfo:

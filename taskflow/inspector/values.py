@@ -39,7 +39,9 @@ class QueueInfo:
         latency: how long the oldest pending task has been waiting; zero when nothing waits or nobody knows.
         oldest_pending_since: since when; None likewise.
         problem: why nothing is known of the queue (its node does not answer, a key has a wrong type); or
-            empty.
+            empty. Of a queue with partitions, which of them are missing in its numbers, and why.
+        parts: the partitions, if there are several; the numbers are then their sums, the latency is the longest, and
+            the queue is paused if all of them are.
     """
 
     name: str
@@ -60,6 +62,22 @@ class QueueInfo:
     latency: timedelta = timedelta()
     oldest_pending_since: datetime | None = None
     problem: str = ""
+    parts: tuple[QueueInfo, ...] = ()
+
+    @property
+    def partitions(self) -> int:
+        """Over how many partitions it is spread; 1: it has none."""
+        return len(self.parts) or 1
+
+    @property
+    def is_partly_paused(self) -> bool:
+        """Whether some of its partitions are paused and others are not."""
+        return not self.paused and any(part.paused for part in self.parts)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing could be read of it."""
+        return all(part.problem for part in self.parts or (self,))
 
     @property
     def size(self) -> int:

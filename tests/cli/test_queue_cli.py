@@ -82,6 +82,7 @@ def test_inspect_has_stable_names(cli_json: Callable[..., Any], stored: Stored) 
         "processed_total",
         "failed_total",
         "problem",
+        "partitions",
     ]
     assert (found["queue"], found["archived"], found["failed"]) == (stored.queue, 1, 1)
     assert cli_json("queue", "ls")[0].keys() == found.keys()
