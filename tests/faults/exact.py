@@ -5,7 +5,6 @@ replies. They run without faults. That every command may be sent again is what t
 EXACT = {
     "tests/commands/test_transitions.py": "each test is the reply of one send",
     "tests/commands/test_sweep.py": "each test is the reply of one send",
-    "tests/commands/test_inspect_commands.py": "each test is the reply of one send",
     "tests/commands/test_aggregate.py": "each test is the reply of one send",
     "tests/commands/test_result.py::TestGet::test_a_waiter_is_woken": "a lost subscription costs a look; here looks are rare",
     "tests/commands/test_result.py::TestGet::test_a_coroutine_is_woken": "a lost subscription costs a look; here looks are rare",

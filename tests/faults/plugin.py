@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.faults import inject
 from tests.faults.exact import EXACT
-from tests.faults.policy import VARIABLE, Faults, table, totals
+from tests.faults.policy import VARIABLE, Faults, story, table, totals
 
 SITE = Path(__file__).parent / "site"
 
@@ -79,6 +79,17 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         return (yield)
     finally:
         faults.paused = True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails shows which faults it met."""
+    report = yield
+    if report.failed and VARIABLE in os.environ:
+        report.sections.append(("faults", "\n".join(story(_directory(), call.start)) or "none"))
+    return report
 
 
 def _is_exact(item: pytest.Item) -> bool:

@@ -10,6 +10,7 @@ import os
 import random
 import struct
 import threading
+import time
 import weakref
 from collections import Counter
 from dataclasses import dataclass
@@ -101,6 +102,8 @@ class Faults:
         with self._lock:
             fate = self._decide(name)
             self._count(name, fate)
+            if fate is not Fate.PASS:
+                self._note(name, fate)
             return fate
 
     def _decide(self, name: str) -> Fate:
@@ -121,6 +124,13 @@ class Faults:
             return False
         return True
 
+    def _note(self, name: str, fate: Fate) -> None:
+        """For who reads why a test failed. Append-only, a line by one write: all processes share it."""
+        line = f"{time.time():.3f} {os.getpid()} {name} {fate.value}\n"
+        descriptor = os.open(_story(self._directory), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        os.write(descriptor, line.encode())
+        os.close(descriptor)
+
     def _count(self, name: str, fate: Fate) -> None:
         row = self._rows.setdefault(name, len(self._rows))
         if row < _ROWS:
@@ -128,6 +138,17 @@ class Faults:
             _, calls, before, after = _ROW.unpack_from(self._table, at)
             values = (calls + 1, before + (fate is Fate.BEFORE), after + (fate is Fate.AFTER))
             _ROW.pack_into(self._table, at, name.encode()[:_NAME], *values)
+
+
+def story(directory: Path, since: float) -> list[str]:
+    """The faults since then (Unix seconds) in this xdist worker and what it has started: time, process, command, fate."""
+    path = _story(directory)
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [line for line in lines if float(line.split()[0]) >= since]
+
+
+def _story(directory: Path) -> Path:
+    return directory / f"{os.environ.get('PYTEST_XDIST_WORKER', 'main')}.story"
 
 
 _all: weakref.WeakSet[Faults] = weakref.WeakSet()
