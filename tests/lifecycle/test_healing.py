@@ -108,7 +108,11 @@ def test_everything_that_a_sweep_can_see_is_healed_and_work_goes_on(
 
 
 def test_an_idle_worker_sends_few_commands(tasks: Any, worker: Callable[..., Any], valkey: Server) -> None:
-    """The sweep included; counted for ten seconds, without what scripts do inside."""
+    """The sweep included; counted for ten seconds, without what scripts do inside.
+
+    The look for partitions that stand in no index, an EXISTS for each, comes once in five minutes: a fifth of a command
+    a second, which would all be counted here.
+    """
     seconds = 10.0
     with worker(concurrency=2), socket.create_connection(("127.0.0.1", valkey.port)) as monitor:
         time.sleep(1)
@@ -119,5 +123,6 @@ def test_an_idle_worker_sends_few_commands(tasks: Any, worker: Callable[..., Any
             monitor.settimeout(left)
             with contextlib.suppress(TimeoutError):
                 lines += monitor.recv(65536)
-    commands = [line for line in lines.splitlines()[1:] if b" lua] " not in line]
+    sent = [line for line in lines.splitlines()[1:] if b" lua] " not in line]
+    commands = [line for line in sent if b'"EXISTS" "asynq:{' not in line or b"~" not in line]
     assert 0 < len(commands) / seconds < 5, commands
