@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from .broker.aio import AsyncBroker
 from .broker.commands.enqueue import NewTask
@@ -25,10 +25,12 @@ from .errors import BrokerUnavailable
 from .message.seal import NO_KEYS, Seal
 from .routing import Ask, Placed, Router, Send
 from .windows import (
+    ENQUEUED,
     Loader,
     Receipt,
     Window,
     has_published,
+    is_all_created,
     is_undecided,
     of_task,
     receipts_of,
@@ -49,12 +51,8 @@ Landed = Callable[[Sequence[NewTask], list[Receipt]], None]
 Meanwhile = Callable[[], None]
 
 
-class Way(NamedTuple):
-    """What calls have to agree in to share a round trip."""
-
-    node: Address | None
-    durable: bool
-    movable: bool
+Way = tuple[Address | None, bool, bool]
+"""What calls have to agree in to share a round trip: the node, `durable`, and `movable`."""
 
 
 class Client:
@@ -218,8 +216,9 @@ class Client:
         """Enqueue a task together with those of other threads."""
         task = self._closed(task)
         terms = task.terms
-        way = Way(self.broker.driver.owner(queue_keys(terms.queue).slot), bool(terms.durable), movable)
-        if way.node is None:
+        node = self.broker.driver.owner(queue_keys(terms.queue).slot)
+        way = (node, bool(terms.durable), movable)
+        if node is None:
             return self._together(way, [task], timeout, False)[0]
         try:
             return self._commit.submit(way, task, len(task.encoded), timeout)
@@ -229,8 +228,9 @@ class Client:
     async def _aone(self, task: NewTask, timeout: float, *, movable: bool = False) -> Receipt:
         task, side = self._closed(task), self._loop_side()
         terms = task.terms
-        way = Way(side.broker.driver.owner(queue_keys(terms.queue).slot), bool(terms.durable), movable)
-        if way.node is None:
+        node = side.broker.driver.owner(queue_keys(terms.queue).slot)
+        way = (node, bool(terms.durable), movable)
+        if node is None:
             return (await self._atogether(side.broker, way, [task], timeout, False))[0]
         try:
             return await side.commit.submit(way, task, len(task.encoded), timeout)
@@ -247,7 +247,7 @@ class Client:
 
     def _gathered(self, way: Way, tasks: list[NewTask], resent: bool) -> Window:
         # What may have run already cannot be said to have certainly not been sent.
-        return window_of(tasks, self._published, resent=resent, movable=way.movable and not resent)
+        return window_of(tasks, self._published, resent=resent, movable=way[2] and not resent)
 
     def _run(self, window: Window, timeout: float, meanwhile: Meanwhile | None = None) -> list[Receipt]:
         return self._home(window, self.broker.run_many(window.requests, timeout, meanwhile))
@@ -285,6 +285,8 @@ class Client:
 
     def _home(self, window: Window, values: list[object]) -> list[Receipt]:
         """Learn from what came back: what became of the tasks, and of the queues and nodes."""
+        if is_all_created(window, values):
+            return [ENQUEUED] * len(window.tasks)
         if has_published(window, values):
             self._published |= {task.terms.queue for task in window.tasks}
         if count := undurable(window, values):

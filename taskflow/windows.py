@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from .broker.commands.enqueue import (
@@ -43,7 +44,10 @@ ENQUEUED = Receipt(None)
 _ONLY = ((0,),)
 """The positions in the one chunk of one task."""
 
-_ALL_CREATED = [[CREATED] * count for count in range(BATCH + 1)]
+
+@lru_cache(maxsize=32)
+def _all_created(count: int) -> list[EnqueueReply]:
+    return [CREATED] * count
 
 
 class Window(NamedTuple):
@@ -96,12 +100,17 @@ def window_of(
     return Window(tasks, chunks, requests)
 
 
+def is_all_created(window: Window, values: Sequence[object]) -> bool:
+    """Whether there is nothing to tell but that all is well: nearly always, for a `.delay()`."""
+    return len(values) == 1 and values[0] == _all_created(len(window.tasks))
+
+
 def receipts_of(window: Window, values: Sequence[object]) -> list[Receipt]:
     """What became of each task of a window, from the values of its requests."""
     tasks = window.tasks
     receipts = [ENQUEUED] * len(tasks)
     for indexes, value in zip(window.chunks, values, strict=False):
-        if value == _ALL_CREATED[len(indexes)]:  # nearly always, and then there is nothing more to tell
+        if value == _all_created(len(indexes)):
             continue
         for position, index in enumerate(indexes):
             receipts[index] = _receipt(tasks[index], value, position)

@@ -77,6 +77,11 @@ class Line(Generic[T, R]):
         self._waiting.append(caller)
         return False
 
+    @property
+    def is_long(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
     def crew(self, leader: Caller[T, R]) -> list[Caller[T, R]]:
         """Who goes on the leader's trip: itself, and as many of those in line as fit."""
         crew = [leader]
@@ -208,8 +213,9 @@ class GroupCommit(_Lines[K, T, R]):
         crew = [leader]
         values: list[R] | None = None
         try:
-            with self._mutex:
-                crew = line.crew(leader)
+            if line.is_long:
+                with self._mutex:
+                    crew = line.crew(leader)
             values = self._send(
                 key, [caller.item for caller in crew], leader.deadline - time.monotonic(), False
             )

@@ -73,7 +73,7 @@ class Confirmed:
     replicas: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which would take longer to make than to send
 class Trip:
     """One pipeline to one node."""
 
