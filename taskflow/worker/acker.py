@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -49,17 +50,18 @@ class Acker:
         self._broker = broker
         self._holdings = holdings
         self._clock = clock
-        self._waiting: dict[str, list[tuple[Held, Outcome]]] = {}
+        self._waiting: defaultdict[str, list[tuple[Held, Outcome]]] = defaultdict(list)
         self._writers: dict[str, asyncio.Task[None]] = {}
         self.counts = Counts()
         self.on_written: Callable[[], None] = lambda: None
 
     def add(self, items: list[tuple[Held, Outcome]]) -> None:
         """Outcomes to be written, as soon as the batch before them is."""
-        for held, outcome in items:
-            self._waiting.setdefault(held.queue, []).append((held, outcome))
-        for queue in list(self._waiting):
-            if self._waiting[queue] and queue not in self._writers:
+        waiting = self._waiting
+        for item in items:
+            waiting[item[0].queue].append(item)
+        for queue in list(waiting):
+            if waiting[queue] and queue not in self._writers:
                 self._writers[queue] = asyncio.create_task(self._write(queue), name=f"acker-{queue}")
 
     @property
@@ -89,17 +91,18 @@ class Acker:
     async def _write_batch(self, queue: str, items: list[tuple[Held, Outcome]]) -> None:
         verdicts = [verdict(held, outcome) for held, outcome in items]
         replies = await self._written(queue, finish(queue, verdicts, self._clock.now()))
-        for (held, _), reply in zip(items, replies, strict=True):
-            self._holdings.remove(held)
-            if reply is Written.REFUSED:
-                self.counts.refused += 1
-                logger.warning(
-                    "A late verdict on task %s of queue %s was refused: it is not ours any more",
-                    held.id,
-                    queue,
-                )
-            else:
-                self.counts.written += 1
+        self._holdings.remove(queue, [held for held, _ in items])
+        refused = replies.count(Written.REFUSED)
+        self.counts.refused += refused
+        self.counts.written += len(items) - refused
+        if refused:
+            for (held, _), reply in zip(items, replies, strict=True):
+                if reply is Written.REFUSED:
+                    logger.warning(
+                        "A late verdict on task %s of queue %s was refused: it is not ours any more",
+                        held.id,
+                        queue,
+                    )
         self.on_written()
 
     async def _written(self, queue: str, command: Command[list[Written]]) -> list[Written]:
@@ -118,13 +121,14 @@ class Acker:
 
 def verdict(held: Held, outcome: Outcome) -> Verdict:
     """The outcome as the script takes it."""
+    taken = held.taken
     return Verdict(
-        id=held.taken.id,
-        verb=_VERBS[outcome.verb],
-        receipt=held.taken.receipt,
-        message=outcome.message,
-        at=outcome.at,
-        result=outcome.result,
-        error=outcome.error,
-        lock=outcome.lock,
+        taken.id,
+        _VERBS[outcome.verb],
+        taken.receipt,
+        outcome.message,
+        outcome.at,
+        outcome.result,
+        outcome.error,
+        outcome.lock,
     )

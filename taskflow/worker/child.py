@@ -118,17 +118,18 @@ class Child:
     def send_jobs(self, items: list[Held]) -> None:
         """Send tasks to be run (or judged, where they were ended from outside)."""
         jobs = []
+        number, mine, expect = self._next, self.jobs, self.page.expect
         for held in items:
-            number = self._next
-            self._next += 1
-            self.page.expect(number)
-            self.jobs[number] = held
+            expect(number)
+            mine[number] = held
             taken = held.taken
             task_id = taken.id.encode("utf-8", "surrogateescape")
             jobs.append(
                 frames.Job(number, held.queue, task_id, taken.message, held.failure, taken.first_failed_at)
             )
-        if len(jobs) == len(self.jobs):
+            number += 1
+        self._next = number
+        if len(jobs) == len(mine):
             # It was idle: the pace is measured from now on.
             self._frame_at = time.monotonic()
         self.send(frames.Jobs(jobs))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ..broker.commands.dequeue import Taken
@@ -43,15 +43,19 @@ class Holdings:
         for held in self._queues.values():
             yield from held
 
-    def add(self, held: Held) -> None:
-        """It was taken."""
-        self._queues.setdefault(held.queue, set()).add(held)
-        self._count += 1
+    def add(self, queue: str, items: Iterable[Held]) -> None:
+        """They were taken, all from one queue."""
+        held = self._queues.setdefault(queue, set())
+        before = len(held)
+        held.update(items)
+        self._count += len(held) - before
 
-    def remove(self, held: Held) -> None:
-        """Its verdict is written, or somebody else has it."""
-        self._queues[held.queue].remove(held)
-        self._count -= 1
+    def remove(self, queue: str, items: Iterable[Held]) -> None:
+        """Their verdicts are written, or somebody else has them."""
+        held = self._queues[queue]
+        before = len(held)
+        held.difference_update(items)
+        self._count += len(held) - before
 
     def receipts(self, queue: str) -> set[str]:
         """The takings that are held of a queue."""

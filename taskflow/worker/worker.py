@@ -230,16 +230,17 @@ class Worker:
             self._health_server.close()
 
     def _take(self, queue: str, tasks: list[Taken]) -> None:
-        items = [Held(queue, taken) for taken in tasks]
-        for held in items:
-            self._holdings.add(held)
+        now = time.monotonic()
+        items = [Held(queue, taken, now) for taken in tasks]
+        self._holdings.add(queue, items)
         if self._stop.is_set() or not self._taking:
             self._outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])
             return
-        poison = [held for held in items if held.taken.crashes >= MOST_CRASHES]
-        if poison:
+        if any(taken.crashes for taken in tasks):
+            poison = [held for held in items if held.taken.crashes >= MOST_CRASHES]
             self._outcomes([(held, archive_poison(held, self._clock.now())) for held in poison])
-        self._supervisor.give([held for held in items if held.taken.crashes < MOST_CRASHES])
+            items = [held for held in items if held.taken.crashes < MOST_CRASHES]
+        self._supervisor.give(items)
 
     def _outcomes(self, items: list[tuple[Held, frames.Outcome]]) -> None:
         assert self._acker is not None

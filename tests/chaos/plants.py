@@ -96,8 +96,7 @@ def _forget_verdicts() -> None:
         try:
             await asyncio.wait_for(write(self, queue, items), 1.0)
         except TimeoutError:
-            for held, _ in items:
-                self._holdings.remove(held)
+            self._holdings.remove(queue, [held for held, _ in items])
 
     Acker._write_batch = once  # type: ignore[method-assign]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from taskflow.broker.command import Plain, same
@@ -293,7 +294,7 @@ def test_a_verdict_is_refused_to_whoever_does_not_hold_the_task(q: Queue, verb: 
     q.add("a")
     (a,) = q.take()
     other_token = "somebody else"[: len("t")] + a.receipt[len("t") :]
-    assert q.finish(verb, replace(a, receipt=other_token)) is Written.REFUSED
+    assert q.finish(verb, msgspec.structs.replace(a, receipt=other_token)) is Written.REFUSED
     q.call("HSET", q.keys.task("a"), "msg", a.message + b"x")
     assert q.finish(verb, a) is Written.REFUSED, "Go has rewritten the message, and left the receipt"
     assert q.state("a") == "active"

@@ -148,6 +148,7 @@ def test_neither_functions_nor_coroutines_starve_the_others(pools: Pools, many: 
     wait_until(lambda: free(pools) == 0, description="no free slot")
     pools.submit(many, 10_000)
     pools.submit(few, 5)
+    wait_until(lambda: pools.slots.wanted, description="the loop wants a slot")
     gate.set()
     pools.wait_for(10_010)
     of_the_few = [at for at, name in enumerate(seen) if (name == "loop") == (few == "aquick")]

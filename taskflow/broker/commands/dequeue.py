@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from ..command import Command
 from ..keys import queue_keys
 from ..scripts import load
@@ -20,8 +22,7 @@ UNKNOWN_GRACE = 3
 """Seconds for which a task that came back because nobody knew its name is left to others: Go's workers ask once a second."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(msgspec.Struct, frozen=True, gc=False):
     """A task that was taken: its id and its message's bytes, and what its hash remembers of earlier attempts.
 
     `receipt` names this taking of it: with it the worker proves that it still holds the task. `crashes` and `recoveries`
@@ -69,16 +70,17 @@ def _parse(reply: list[Any]) -> Dequeued:
 
 
 def _taken(reply: list[Any], start: int) -> list[Taken]:
+    fields = iter(reply[start:])
     return [
         Taken(
-            reply[at].decode("utf-8", "surrogateescape"),
-            reply[at + 1],
-            reply[at + 2].decode("latin-1"),
-            _count(reply[at + 3]),
-            _count(reply[at + 4]),
-            _count(reply[at + 5]),
+            task_id.decode("utf-8", "surrogateescape"),
+            message,
+            receipt.decode("latin-1"),
+            0 if crashes == b"0" else _count(crashes),
+            0 if recoveries == b"0" else _count(recoveries),
+            0 if first_failed_at == b"0" else _count(first_failed_at),
         )
-        for at in range(start, len(reply), 6)
+        for task_id, message, receipt, crashes, recoveries, first_failed_at in zip(*[fields] * 6, strict=True)
     ]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+import msgspec
 
 from ...states import Verb
 from ..command import Command
@@ -31,8 +32,7 @@ class Written(Enum):
     """The worker does not hold the task any more: somebody else has recovered it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """How the attempt at one task ended.
 
     Args:
@@ -79,16 +79,17 @@ def finish(queue: str, verdicts: Sequence[Verdict], now: float) -> Command[list[
         keys.failed,
         keys.failed_on(day),
     ]
-    args: list[Any] = [0, keys.task_prefix, keys.own + "verdict:", ARCHIVE_SECONDS, ARCHIVE_SIZE]
+    task_prefix, unique_prefix = keys.task_prefix, keys.unique_prefix
+    args: list[Any] = [0, task_prefix, keys.own + "verdict:", ARCHIVE_SECONDS, ARCHIVE_SIZE]
     for verdict in verdicts:
-        names.append(keys.task_prefix + verdict.id)
+        names.append(task_prefix + verdict.id)
         # Only a lock of this very queue is released: a message may name any key (design, section 3, rule 9).
-        lock = verdict.lock if verdict.lock.startswith(keys.unique_prefix) else ""
+        lock = verdict.lock.startswith(unique_prefix)
         if lock:
-            names.append(lock)
+            names.append(verdict.lock)
         args += (
             verdict.id,
-            verdict.verb.value,
+            verdict.verb,
             verdict.receipt,
             verdict.message,
             verdict.at,
