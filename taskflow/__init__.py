@@ -9,17 +9,22 @@ Example:
     >>> resize.delay("a.png")      # doctest: +SKIP
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import errors
 from ._version import __version__
-from .app import Declaration, TaskFlow
-from .batch import Batch
-from .context import CurrentTask, current_task
-from .errors import Reject, Retry
-from .options import Options
-from .partitions import QueueOptions
-from .result import AsyncResult, ResultInfo
-from .states import State
-from .task import AsyncTask, MapItem, MapResult, Task
+
+if TYPE_CHECKING:
+    from .app import Declaration, TaskFlow
+    from .batch import Batch
+    from .context import CurrentTask, current_task
+    from .errors import Reject, Retry
+    from .options import Options
+    from .partitions import QueueOptions
+    from .result import AsyncResult, ResultInfo
+    from .states import State
+    from .task import AsyncTask, MapItem, MapResult, Task
 
 __all__ = [
     "AsyncResult",
@@ -41,3 +46,36 @@ __all__ = [
     "current_task",
     "errors",
 ]
+
+_HOMES = {
+    "AsyncResult": "result",
+    "AsyncTask": "task",
+    "Batch": "batch",
+    "CurrentTask": "context",
+    "Declaration": "app",
+    "MapItem": "task",
+    "MapResult": "task",
+    "Options": "options",
+    "QueueOptions": "partitions",
+    "Reject": "errors",
+    "ResultInfo": "result",
+    "Retry": "errors",
+    "State": "states",
+    "Task": "task",
+    "TaskFlow": "app",
+    "current_task": "context",
+}
+"""The modules of the names above. They are imported when a name is first asked for: a worker process, which never runs tasks,
+needs none of them, and starts its children before it imports what it does need.
+"""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -11,7 +11,7 @@ from ..errors import AppNotFound
 from ..telemetry.logs import FORMATS, LEVELS
 from ..worker.check import check as check_workers
 from ..worker.config import DEFAULT_CONCURRENCY, DEFAULT_GRACE, WorkerConfig, parse_queues
-from ..worker.main import run
+from ..worker.launch import launch_all
 from .options import Target, target_options
 
 
@@ -113,8 +113,12 @@ def worker(
         log_format=log_format,
         log_errors=log_errors,
     )
+    launched = launch_all(config)
+    # Imported while the children import the app.
+    from ..worker.main import run
+
     try:
-        run(config)
+        run(config, launched)
     except AppNotFound as error:
         if error.details:
             click.echo(error.details.rstrip(), err=True)

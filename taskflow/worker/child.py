@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -42,6 +42,22 @@ class Process(Protocol):
 
     def kill(self) -> None:
         """End it at once."""
+
+
+class ChildProcess:
+    """A `Process` that was started."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self.pid = process.pid
+
+    async def wait(self) -> int:
+        """Its exit code, when it has ended; negative for a signal."""
+        return await asyncio.to_thread(self._process.wait)
+
+    def kill(self) -> None:
+        """End it at once; nothing happens if it has ended."""
+        self._process.kill()
 
 
 class Child:
@@ -211,13 +227,3 @@ class Child:
         items = [(held, self.page.has_started(number)) for number, held in self.jobs.items()]
         self.jobs.clear()
         return items
-
-
-def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """The worker's and the child's end."""
-    ours, theirs = socket.socketpair()
-    ours.setblocking(False)
-    for end in (ours, theirs):
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-    os.set_inheritable(theirs.fileno(), True)
-    return ours, theirs

@@ -8,20 +8,24 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..errors import TaskFlowError
 from ..pipe.page import Page
-from ..runner import child as runner
 from ..telemetry.logs import setup
 from .config import WorkerConfig
+from .launch import Launched
 from .supervisor import ThreadProcess
 from .worker import Worker
 
 
-def run(config: WorkerConfig) -> None:
+def run(config: WorkerConfig, launched: Sequence[Launched] = ()) -> None:
     """Run a worker until a signal ends it.
+
+    Args:
+        config: how it runs.
+        launched: its children, where they were started before this module was imported (`launch.launch_all`).
 
     Raises:
         AppNotFound: the app cannot be imported.
@@ -31,11 +35,11 @@ def run(config: WorkerConfig) -> None:
     if config.pool == "solo":
         _run_solo(config)
     else:
-        asyncio.run(_run(config))
+        asyncio.run(_run(config, launched))
 
 
-async def _run(config: WorkerConfig) -> None:
-    worker = Worker(config)
+async def _run(config: WorkerConfig, launched: Sequence[Launched]) -> None:
+    worker = Worker(config, launched=launched)
     loop = asyncio.get_running_loop()
     for number, act in _actions(worker).items():
         loop.add_signal_handler(number, act)
@@ -57,6 +61,9 @@ def _run_solo(config: WorkerConfig) -> None:
     """The user's code in the main thread of this process, where debuggers want it; the worker's loop in
     another.
     """
+    # Only here: the app's modules have no business in any other worker.
+    from ..runner import child as runner
+
     started = threading.Event()
     ready: list[tuple[socket.socket, Page]] = []
     failed: list[TaskFlowError] = []

@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from ..errors import AppNotFound
 from ..pipe import frames, page
-from ..pipe.frames import BROKER_VARIABLE
 from ..states import Verb
-from .child import Child, Process, socket_pair
+from .child import Child, ChildProcess, Process
 from .config import WorkerConfig
 from .holdings import Held
+from .launch import Launched, launch, socket_pair
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -36,7 +35,8 @@ class Supervisor:
         config: how the worker runs.
         on_outcomes: takes outcomes with the tasks they belong to.
         on_room: called whenever a child may have room again.
-        start_process: how a child is started.
+        start_process: how a child is started, if not as a process.
+        launched: children that were started already.
     """
 
     def __init__(
@@ -45,11 +45,13 @@ class Supervisor:
         on_outcomes: Callable[[list[tuple[Held, frames.Outcome]]], None],
         on_room: Callable[[], None],
         start_process: Starter | None = None,
+        launched: Sequence[Launched] = (),
     ) -> None:
         self._config = config
         self._on_outcomes = on_outcomes
         self._on_room = on_room
-        self._start_process = start_process or self._spawn
+        self._start_process = start_process
+        self._launched = list(launched)
         self._stopping = False
         self._watchers: set[asyncio.Task[None]] = set()
         self._judging: list[Held] = []
@@ -167,43 +169,19 @@ class Supervisor:
     # --- starting -------------------------------------------------------------------------------------------
 
     async def _launch(self) -> Child:
+        slots = self._config.slots
+        if self._start_process is None:
+            started = self._launched.pop() if self._launched else launch(self._config)
+            process = ChildProcess(started.process)
+            return Child(started.connection, _open(started.memory, slots), slots, process)
         ours, theirs = socket_pair()
         memory = page.create()
         try:
-            shared = page.Page(memory, self._config.slots)
-            process = await self._start_process(theirs.fileno(), memory)
-        finally:
-            if self._start_process == self._spawn:
-                theirs.close()
-            else:
-                theirs.detach()
+            thread = await self._start_process(theirs.detach(), memory)
+        except BaseException:
             os.close(memory)
-        return Child(ours, shared, self._config.slots, process)
-
-    async def _spawn(self, connection: int, memory: int) -> Process:
-        config = self._config
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "taskflow.runner",
-            f"--app={config.app}",
-            f"--socket={connection}",
-            f"--page={memory}",
-            f"--slots={config.slots}",
-            f"--log-level={config.log_level}",
-            f"--log-format={config.log_format}",
-            *(["--log-errors"] if config.log_errors else []),
-            env=self._environment(),
-            pass_fds=(connection, memory),
-            stdin=asyncio.subprocess.DEVNULL,
-        )
-
-    def _environment(self) -> dict[str, str]:
-        """With another broker than the app's, the children's own calls go there too. Not by an argument: those are for all to
-        see.
-        """
-        broker = self._config.broker
-        return {**os.environ, BROKER_VARIABLE: broker} if broker is not None else dict(os.environ)
+            raise
+        return Child(ours, _open(memory, slots), slots, thread)
 
     def _adopt(self, child: Child) -> None:
         self.children.append(child)
@@ -360,6 +338,14 @@ class Supervisor:
         child.close()
         await asyncio.sleep(1.0)
         return None
+
+
+def _open(memory: int, slots: int) -> page.Page:
+    """The page in this memory, which needs its descriptor no more."""
+    try:
+        return page.Page(memory, slots)
+    finally:
+        os.close(memory)
 
 
 class ThreadProcess:

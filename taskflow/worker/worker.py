@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..broker.aio import AsyncBroker
 from ..broker.command import Plain
@@ -26,6 +26,7 @@ from .fetcher import Fetcher
 from .health import Health, HealthServer
 from .heartbeat import Heartbeat
 from .holdings import Held, Holdings
+from .launch import Launched
 from .leases import Leases
 from .maintenance.aggregator import Aggregator
 from .maintenance.forwarder import Forwarder
@@ -55,14 +56,20 @@ class Worker:
     Args:
         config: how it runs.
         start_process: how a child is started, if not as a process.
+        launched: children that were started already.
     """
 
-    def __init__(self, config: WorkerConfig, start_process: Starter | None = None) -> None:
+    def __init__(
+        self,
+        config: WorkerConfig,
+        start_process: Starter | None = None,
+        launched: Sequence[Launched] = (),
+    ) -> None:
         self._config = config
         self._identity = Identity()
         self._clock = ServerClock()
         self._holdings = Holdings()
-        self._supervisor = Supervisor(config, self._outcomes, self._room, start_process)
+        self._supervisor = Supervisor(config, self._outcomes, self._room, start_process, launched)
         self._shares: Shares | None = None
         self._acker: Acker | None = None
         self._fetchers: list[Fetcher] = []

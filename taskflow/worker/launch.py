@@ -1,0 +1,72 @@
+"""Starts the processes of children.
+
+Imports little: a worker starts its children first and then imports what it needs itself, while they import the app.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from ..pipe import page
+from ..pipe.frames import BROKER_VARIABLE
+from .config import WorkerConfig
+
+
+@dataclass(slots=True)
+class Launched:
+    """A child that was started and has not said anything yet: our end of its socket, the memory of its page (a descriptor that
+    whoever opens the page closes), and its process.
+    """
+
+    connection: socket.socket
+    memory: int
+    process: subprocess.Popen[bytes]
+
+
+def launch(config: WorkerConfig) -> Launched:
+    """Start one child."""
+    ours, theirs = socket_pair()
+    memory = page.create()
+    with theirs:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "taskflow.runner",
+                f"--app={config.app}",
+                f"--socket={theirs.fileno()}",
+                f"--page={memory}",
+                f"--slots={config.slots}",
+                f"--log-level={config.log_level}",
+                f"--log-format={config.log_format}",
+                *(["--log-errors"] if config.log_errors else []),
+            ],
+            env=_environment(config.broker),
+            pass_fds=(theirs.fileno(), memory),
+            stdin=subprocess.DEVNULL,
+        )
+    return Launched(ours, memory, process)
+
+
+def launch_all(config: WorkerConfig) -> list[Launched]:
+    """Start the children of a worker; none for `-P solo`, whose only child is a thread."""
+    return [] if config.pool == "solo" else [launch(config) for _ in range(config.children)]
+
+
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """The worker's and the child's end."""
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    for end in (ours, theirs):
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    os.set_inheritable(theirs.fileno(), True)
+    return ours, theirs
+
+
+def _environment(broker: str | None) -> dict[str, str]:
+    """With another broker than the app's, the children's own calls go there too. Not by an argument: those are for all to see."""
+    return {**os.environ, BROKER_VARIABLE: broker} if broker is not None else dict(os.environ)

@@ -1,0 +1,48 @@
+"""What is imported when: a command that starts a worker must not wait for what only its children need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import taskflow
+
+HEAVY = ("redis", "google.protobuf", "tenacity", "cloudpickle", "taskflow.app", "taskflow.broker")
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    return set(subprocess.check_output([sys.executable, "-c", code], text=True).split())
+
+
+def test_every_public_name_is_there() -> None:
+    for name in taskflow.__all__:
+        assert getattr(taskflow, name) is not None
+        assert name in dir(taskflow)
+    assert set(taskflow._HOMES) | {"__version__", "errors"} == set(taskflow.__all__)
+
+
+def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Taskflow'"):
+        taskflow.Taskflow  # noqa: B018
+
+
+def test_a_star_import_brings_every_name() -> None:
+    names: dict[str, object] = {}
+    exec("from taskflow import *", names)
+    assert set(taskflow.__all__) <= set(names)
+
+
+@pytest.mark.parametrize("statement", ["import taskflow", "import taskflow.cli.worker"])
+def test_children_are_started_before_anything_heavy_is_imported(statement: str) -> None:
+    loaded = loaded_by(statement)
+    assert not [name for name in HEAVY if name in loaded]
+
+
+def test_a_worker_process_never_imports_what_runs_tasks() -> None:
+    loaded = loaded_by("import taskflow.worker.main")
+    assert not [
+        name for name in loaded if name.startswith(("taskflow.runner", "taskflow.app", "taskflow.task"))
+    ]
