@@ -41,7 +41,9 @@ from .supervisor import Starter, Supervisor
 
 logger = logging.getLogger("taskflow.worker")
 
-LIMITS_PERIOD = 0.05
+LIMITS_PERIOD = 0.025
+"""Seconds between two looks at what should have started or ended: what waits behind a slow task is with others within 250 ms."""
+
 BURST_PERIOD = 0.05
 REACH_SECONDS = 4.0
 """A broker that cannot be reached at the start ends the command within 5 s."""

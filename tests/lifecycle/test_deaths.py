@@ -105,6 +105,23 @@ def test_takes_back_quick_tasks_that_wait_behind_a_slow_one(tasks: Any, worker: 
     assert all(ledger.count("start", f"q{n}") == 1 for n in range(100))
 
 
+def test_nothing_waits_behind_a_slow_task_while_another_worker_idles(
+    tasks: Any, worker: Any, ledger: Ledger
+) -> None:
+    """The first worker knows the tasks to be quick and takes ahead; the slow one comes in the same breath as those behind it."""
+    with worker(concurrency=1):
+        for result in tasks.work.map([(f"warm{n}",) for n in range(300)]).results:
+            result.get(20)
+        with worker(concurrency=1):
+            calls = [("slow", 8.0), *((f"q{n}",) for n in range(100))]
+            slow, *quick = tasks.work.map(calls).results
+            for result in quick:
+                result.get(7)
+            assert ledger.count("end", "slow") == 0
+            assert slow.get(20) == "slow"
+    assert all(ledger.count("start", f"q{n}") == 1 for n in range(100))
+
+
 def _alive(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as stat:
