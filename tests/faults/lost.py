@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis import exceptions as redis_errors
@@ -20,8 +21,10 @@ class EveryReplyIsLostOnce(SyncDriver):
         super().__init__(url)
         self.lost: list[Wire] = []
 
-    def _travel(self, trips: list[Trip], deadline: float) -> list[Any]:
-        answers = super()._travel(trips, deadline)
+    def _travel(
+        self, trips: Sequence[Trip], deadline: float, meanwhile: Callable[[], None] | None = None
+    ) -> list[Any]:
+        answers = super()._travel(trips, deadline, meanwhile)
         return [self._lose(trip, answer) for trip, answer in zip(trips, answers, strict=True)]
 
     def _lose(self, trip: Trip, answer: Any) -> Any:
