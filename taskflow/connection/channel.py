@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import ssl
 import time
 from typing import Any
 
@@ -24,8 +26,19 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
         super().on_connect(connection, **options)
         connection.channel = self
         self._patience = connection.socket_timeout
+        self._watch = None
+        # Not with TLS, where a session's tickets may wait to be read.
+        if hasattr(select, "poll") and not isinstance(self._sock, ssl.SSLSocket):
+            self._watch = select.poll()
+            self._watch.register(self._sock, select.POLLIN)
         # What the reader says when a reply is not complete; it has no public name.
         self._incomplete = self._reader.gets(False)
+
+    def was_closed(self) -> bool:
+        """Whether the node has closed the connection while it was idle. Sent there, a request would be lost, and nobody could
+        say whether it ran.
+        """
+        return self._sock is None or (self._watch is not None and bool(self._watch.poll(0)))
 
     def send(self, data: bytes) -> None:
         """Send a pipeline.

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
-import ssl
 import threading
 import time
 import weakref
@@ -172,7 +170,7 @@ class SyncDriver:
             connection = self._pools[address].pop()
         except (KeyError, IndexError):
             connection = None
-        if connection is None or _was_closed(connection):
+        if connection is None or connection.channel.was_closed():
             if connection is not None:
                 self._forget(address)
                 connection.disconnect()
@@ -273,19 +271,6 @@ class SyncDriver:
         finally:
             connection.disconnect()
         return learn(topology, reply, address, sentinel=sentinel)
-
-
-def _was_closed(connection: Any) -> bool:
-    """Whether the node has closed an idle connection. Sent there, a request would be lost, and nobody could say whether it ran.
-
-    Not so with TLS, where a session's tickets may wait to be read.
-    """
-    sock = connection._sock
-    if sock is None or isinstance(sock, ssl.SSLSocket) or not hasattr(select, "poll"):
-        return False
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
 
 
 _drivers: weakref.WeakSet[SyncDriver] = weakref.WeakSet()
