@@ -57,12 +57,17 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(directory: Path) -> Iterator[Server]:
-    """A server without a password and without persistence, for the time of a `with` block."""
+def running(directory: Path, *arguments: str) -> Iterator[Server]:
+    """A server without a password and without persistence, for the time of a `with` block.
+
+    `arguments`: more of its command's.
+    """
     port = _free_port()
-    command = [str(find_binary()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory)]
-    command += ["--save", "", "--appendonly", "no"]
-    log_path = directory / "server.log"
+    own = directory / str(port)
+    own.mkdir()
+    command = [str(find_binary()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(own)]
+    command += ["--save", "", "--appendonly", "no", *arguments]
+    log_path = own / "server.log"
     with log_path.open("ab") as log:
         process = subprocess.Popen(
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
@@ -90,6 +95,10 @@ def _wait_for(client: redis.Redis, process: subprocess.Popen[bytes], log_path: P
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """With room for the port of a cluster's bus, which is 10000 higher."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if port < 55535:
+            return port

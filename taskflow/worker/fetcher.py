@@ -14,6 +14,7 @@ from ..broker.keys import queue_keys
 from ..clock import ServerClock
 from ..connection.waiting import Watch
 from ..errors import BrokerError
+from .crowd import Crowd
 from .service import TIMEOUT, Service
 from .shares import Shares
 
@@ -23,7 +24,6 @@ WAIT_SECONDS = 2.0
 """Of one blocking wait: under half of the socket's timeout."""
 
 PAUSED_SECONDS = 1.0
-LONGEST_BACKOFF = 1.0
 
 
 class Fetcher(Service):
@@ -60,7 +60,8 @@ class Fetcher(Service):
         self._clock = clock
         self._fetch: asyncio.Future[Dequeued] | None = None
         self._watch = Watch(broker.driver, queue_keys(queue).slot, queue_keys(queue).pending)
-        self._empty_wakes = 0
+        self._crowd = Crowd()
+        self._woken = False
         self._unsure = False
 
     async def tick(self) -> float:
@@ -82,8 +83,9 @@ class Fetcher(Service):
             )
         if reply.paused:
             return PAUSED_SECONDS
+        self._learn(found=bool(reply.tasks))
         if len(reply.tasks) < count:
-            return await self._wait(found=bool(reply.tasks))
+            return await self._wait()
         return 0.0
 
     async def stop(self) -> None:
@@ -126,24 +128,26 @@ class Fetcher(Service):
             self._take(self._queue, stranded)
         self._unsure = False
 
-    async def _wait(self, *, found: bool) -> float:
-        """Wait until the list has something; the pause before the next try.
+    def _learn(self, *, found: bool) -> None:
+        """What a fetch says about the crowd."""
+        woken, self._woken = self._woken, False
+        if woken:
+            (self._crowd.won if found else self._crowd.lost)()
+        elif found:
+            self._crowd.found()
 
-        A waiter that woke and found nothing was one of many: it steps back, so that a crowd of idle workers
-        does not fall upon every single task.
-        """
-        self._empty_wakes = 0 if found else self._empty_wakes
+    async def _wait(self) -> float:
+        """Wait until the list has something, unless that is for others to do; the pause before the next try."""
         try:
-            while not await self._watch.wait(WAIT_SECONDS):
-                self._empty_wakes = 0
+            while self._crowd.waits():
+                if await self._watch.wait(WAIT_SECONDS):
+                    self._woken = True
+                    return 0.0
                 self.progressed()
         except BrokerError as error:
             logger.debug("%s: cannot wait (%s); asking once a second", self.name, error)
             return random.uniform(0.5, 1.0)
-        self._empty_wakes += 1
-        if self._empty_wakes <= 1:
-            return 0.0
-        return random.uniform(0, min(0.001 * 2**self._empty_wakes, LONGEST_BACKOFF))
+        return self._crowd.pause()
 
 
 def _hear(fetch: asyncio.Future[Dequeued]) -> None:

@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -18,7 +19,7 @@ import (
 // workFlags are the settings of the server; the zero of a time leaves Asynq's own default.
 type workFlags struct {
 	queues                                 string
-	concurrency, groupMaxSize              int
+	concurrency, groupMaxSize, servers     int
 	strict, untilEOF                       bool
 	retryDelayMS, shutdownMS               int64
 	groupGraceMS, groupMaxDelayMS          int64
@@ -39,9 +40,13 @@ func runWork(args []string) error {
 	flags.Int64Var(&set.delayedCheckMS, "delayed-check-ms", 0, "interval of the forwarder")
 	flags.Int64Var(&set.taskCheckMS, "task-check-ms", 0, "interval of the polls of an empty queue")
 	flags.Int64Var(&set.janitorMS, "janitor-ms", 0, "interval of the janitor")
+	flags.IntVar(&set.servers, "servers", 1, "so many servers in this process, each with its own connections")
 	flags.BoolVar(&set.untilEOF, "until-eof", false, "also stop when stdin ends, so that a dead parent leaves no worker")
 	_ = flags.Parse(args)
 
+	if set.servers < 1 {
+		return fmt.Errorf("--servers must be at least 1")
+	}
 	redis, err := conn.option()
 	if err != nil {
 		return err
@@ -50,19 +55,37 @@ func runWork(args []string) error {
 	if err != nil {
 		return err
 	}
-	server := asynq.NewServer(redis, config)
-	if err := server.Ping(); err != nil { // Start would try for ever and say nothing
+	servers := make([]*asynq.Server, set.servers)
+	for i := range servers {
+		servers[i] = asynq.NewServer(redis, config)
+	}
+	if err := servers[0].Ping(); err != nil { // Start would try for ever and say nothing
 		return err
 	}
 	stop := stopRequests(set.untilEOF)
-	if err := server.Start(asynq.HandlerFunc(handle)); err != nil {
-		return err
+	for _, server := range servers {
+		if err := server.Start(asynq.HandlerFunc(handle)); err != nil {
+			return err
+		}
 	}
 	emit(map[string]any{"event": "ready", "pid": os.Getpid()})
 	<-stop
-	server.Shutdown()
+	shutDown(servers)
 	emit(map[string]any{"event": "stopped"})
 	return nil
+}
+
+// shutDown stops all of them side by side: each takes a while.
+func shutDown(servers []*asynq.Server) {
+	var group sync.WaitGroup
+	for _, server := range servers {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			server.Shutdown()
+		}()
+	}
+	group.Wait()
 }
 
 func (f *workFlags) config() (asynq.Config, error) {
