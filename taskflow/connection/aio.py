@@ -149,8 +149,10 @@ class AsyncDriver:
             await connection.connect()
             sent = True
             await connection.send_packed_command([pack(trip.wires)], check_health=False)
+            assert self._topology is not None
+            until = self._topology.trip_deadline(trip.address, deadline, time.monotonic())
             for _ in trip.wires:
-                replies.append(await self._reply(connection, deadline))
+                replies.append(await self._reply(connection, until))
         except TypeError:
             await connection.disconnect(nowait=True)
             raise

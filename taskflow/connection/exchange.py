@@ -14,6 +14,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard
 
+from redis import exceptions as redis_errors
+
 from ..errors import BrokerAuthError, BrokerError, BrokerUnavailable, ScriptError
 from .faults import Fault, Remedy, understand
 from .topology import Address, Topology
@@ -189,6 +191,8 @@ class Exchange:
         if isinstance(answer, Broken):
             self._topology.alone.discard(address)
             self._topology.silent[address] = self._clock()
+            if isinstance(answer.error, redis_errors.TimeoutError) and answer.sent and not answer.replies:
+                self._topology.suspect(address, self._clock())
             self._broken(self._unanswered(address, indexes, answer.replies), answer)
         else:
             self._answered(address, indexes, answer)
@@ -229,7 +233,8 @@ class Exchange:
         ask: Wire = ("INFO", "replication")
         if address in self._topology.alone:
             return [ask]
-        patience = FIRST_WAIT if self._unconfirmed < 2 else LATER_WAIT
+        hasty = self._unconfirmed < 2 or self._topology.is_suspected(address, self._clock())
+        patience = FIRST_WAIT if hasty else LATER_WAIT
         # Its answer has to come before the deadline, or nobody would know what was missing.
         left = max(self._deadline - self._clock(), 0.0) / 2
         wait: Wire = ("WAIT", 1, max(int(min(patience, left) * 1000), 1))

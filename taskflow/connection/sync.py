@@ -196,8 +196,9 @@ class SyncDriver:
         if isinstance(connection, Broken):
             return connection
         replies: list[Any] = []
+        until = self.topology.trip_deadline(trip.address, deadline, time.monotonic())
         try:
-            connection.channel.replies(replies, len(trip.wires), deadline)
+            connection.channel.replies(replies, len(trip.wires), until)
         except _CONNECTION_ERRORS as error:
             connection.disconnect()
             self._forget(trip.address)

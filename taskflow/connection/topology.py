@@ -28,6 +28,13 @@ def key_slot(key: str | bytes) -> int:
     return int(_key_slot(key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key))
 
 
+SUSPECTED = 10.0
+"""Seconds for which a node of a cluster that did not answer may have been replaced at any moment."""
+
+SUSPECTS_TIME = 1.0
+"""Seconds that such a node gets for a whole trip: a replica that took over should not be found late."""
+
+
 class Topology:
     """The owners of the slots, as far as known, and the nodes to ask about them.
 
@@ -45,6 +52,7 @@ class Topology:
         """Nodes that had no replica online when they were last asked."""
         self.silent: dict[Address, float] = {}
         """The nodes that could not be reached, or did not answer, the last time: since when, in monotonic seconds."""
+        self._suspected: dict[Address, float] = {}
         self._owners: list[Address | None] = [None] * SLOTS
         self._masters: list[Address] = []
 
@@ -83,14 +91,35 @@ class Topology:
         """A node has answered."""
         if self.silent:
             self.silent.pop(address, None)
+        if self._suspected:
+            self._suspected.pop(address, None)
+
+    def suspect(self, address: Address, now: float) -> None:
+        """A node let the time for its reply pass, on a connection that did not break."""
+        if self.cluster and now - self._suspected.get(address, float("-inf")) > 2 * SUSPECTED:
+            self._suspected[address] = now
+
+    def is_suspected(self, address: Address, now: float) -> bool:
+        """Whether a node may have been replaced while it kept its connections, and took new ones, as a stopped one does.
+
+        Whoever waits his usual time for it, again and again, learns late that a replica has taken over. After `SUSPECTED`
+        seconds it has its usual time again: it may be slow and nothing else.
+        """
+        since = self._suspected.get(address) if self._suspected else None
+        return since is not None and now - since < SUSPECTED
+
+    def trip_deadline(self, address: Address, deadline: float, now: float) -> float:
+        """Until when the replies of one trip to a node are waited for, of what has to be done by `deadline`."""
+        return min(deadline, now + SUSPECTS_TIME) if self.is_suspected(address, now) else deadline
 
     def masters(self) -> list[Address]:
         """The masters that own slots."""
         return list(self._masters)
 
     def candidates(self) -> Iterator[Address]:
-        """Whom to ask about the topology: the known masters, then the addresses of the URL."""
-        yield from dict.fromkeys([*self._masters, *self.seeds])
+        """Whom to ask about the topology: the known masters, then the addresses of the URL; suspects last."""
+        known = dict.fromkeys([*self._masters, *self.seeds])
+        yield from sorted(known, key=lambda address: address in self._suspected)
 
     def set_single(self, address: Address) -> None:
         """One server owns everything."""

@@ -385,3 +385,31 @@ def test_what_nobody_owns_is_avoided_once_the_owners_are_known() -> None:
     assert not topology.is_avoided(5)
     topology.set_slots([(100, 16383, A)])
     assert topology.is_avoided(5)
+
+
+def test_a_node_that_was_silent_gets_little_time_until_it_is_heard_or_has_long_been_slow() -> None:
+    """A stopped master takes connections and never answers: each look at it cost five seconds after the promotion."""
+    play = Play(
+        cluster(),
+        lambda _, turn: Broken(redis_errors.TimeoutError("silence"), sent=True) if turn == 0 else ["done"],
+    )
+    topology = play.topology
+    assert topology.trip_deadline(A, 30.0, now=0.0) == 30.0
+    topology.suspect(A, 0.0)
+    assert topology.trip_deadline(A, 30.0, now=5.0) == 6.0
+    assert topology.trip_deadline(A, 5.5, now=5.0) == 5.5
+    assert list(topology.candidates()) == [B, A], "others are asked first who owns what"
+    topology.suspect(A, 9.0)
+    assert topology.trip_deadline(A, 30.0, now=11.0) == 30.0, "slow, and nothing else"
+    topology.suspect(A, 21.0)
+    assert topology.is_suspected(A, 22.0)
+    topology.heard(A)
+    assert not topology.is_suspected(A, 22.0)
+    assert play.run(Ask()) == [("value", "done")]
+    assert not topology.is_suspected(A, 0.0), "it was silent, and was heard then"
+
+
+def test_one_server_always_has_its_usual_time() -> None:
+    topology = Topology([A], cluster=False)
+    topology.suspect(A, 0.0)
+    assert topology.trip_deadline(A, 30.0, now=1.0) == 30.0
