@@ -18,12 +18,14 @@ GRACE = 3.0
 """Seconds: some tasks take twice as long."""
 
 
-def plan(*, seconds: float, seed: int = 1, workers: int = 4, grace: float = GRACE) -> Plan:
+def plan(
+    *, seconds: float, seed: int = 1, workers: int = 4, grace: float = GRACE, rate: float = 100.0
+) -> Plan:
     """Every 1 to 3 seconds a worker is told to end."""
     return Plan(
         "deploys",
         seconds=seconds,
-        rate=100.0,
+        rate=rate,
         mix="deploy",
         nemeses={"worker-term": (1.0, 3.0)},
         workers=WorkerOptions(count=workers, concurrency=10, processes=1, grace=grace),

@@ -69,7 +69,7 @@ def test_a_cluster_loses_nodes_workers_and_slots(tmp_path: Path) -> None:
 def test_a_worker_is_paused_over_its_lease(tmp_path: Path) -> None:
     """Others take over, and what it says afterwards is refused. The lease is patched to be short."""
     report = carry_out(
-        Plan("short-pause", blows=["worker-pause"], lease=4, rate=20, mix="held", seconds=0), tmp_path
+        Plan("short-pause", blows=["worker-pause"], lease=5, rate=20, mix="held", seconds=0), tmp_path
     )
     assert not wrong(report), summary(report)
     assert report.refused, summary(report)
@@ -77,7 +77,7 @@ def test_a_worker_is_paused_over_its_lease(tmp_path: Path) -> None:
 
 
 def test_deploys_run_again_only_what_the_grace_cut_off(tmp_path: Path) -> None:
-    report = deploy.measure(deploy.plan(seconds=8, workers=2, grace=1.0), tmp_path)
+    report = deploy.measure(deploy.plan(seconds=6, workers=2, grace=1.0, rate=50), tmp_path)
     assert not wrong(report), summary(report)
     assert report.repeated, "no task was cut off: the run shows nothing"
 
