@@ -272,7 +272,7 @@ class Router:
                 partition = self._next(queue, unreachable.get(queue, ()), is_avoided)
                 left, name = BATCH, partition_name(queue, partition)
             chunks[queue] = left - 1, partition, name
-            yield index, task.moved_to(name, _id_at(partition, count))
+            yield index, task.moved_to(name, _id_at(task.id, partition, count))
 
     def _next(self, queue: str, unreachable: Iterable[int], is_avoided: Avoided) -> int:
         """The partition whose turn it is, but for those whose node is away, if another's is not."""
@@ -308,11 +308,11 @@ def _holds(task: NewTask) -> float:
     return wait + (terms.lock_seconds or terms.message.retention)
 
 
-def _id_at(partition: int, count: int) -> str:
-    """A new id whose home is this partition."""
-    while True:
-        if (made := completed(new_id()[:-2], partition, count)) is not None:
-            return made
+def _id_at(made: str, partition: int, count: int) -> str:
+    """An id whose home is this partition: one that was made at random, but for its end."""
+    while (found := completed(made[:-2], partition, count)) is None:
+        made = new_id()
+    return found
 
 
 def _unasked(error: BrokerError, task: NewTask) -> BrokerError:

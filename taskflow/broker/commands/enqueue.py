@@ -98,6 +98,7 @@ class Terms:
         new.id = id
         new.lock = lock
         new.named = False
+        new.payload = payload
         new.encoded, new.identity = template.encode(id, payload, lock)
         return new
 
@@ -118,9 +119,10 @@ class NewTask:
         identity: how many leading bytes of it never change (see `TaskMessage.identity_size`).
         lock: the whole key of its lock; "" for none.
         named: whether the caller chose its id.
+        payload: its encoded arguments.
     """
 
-    __slots__ = ("encoded", "id", "identity", "lock", "named", "terms")
+    __slots__ = ("encoded", "id", "identity", "lock", "named", "payload", "terms")
 
     def __init__(
         self,
@@ -134,6 +136,7 @@ class NewTask:
         self.id = message.id
         self.lock = message.unique_key
         self.named = False
+        self.payload = message.payload or b""
         self.encoded = message.encode()
         self.identity = message.identity_size()
 
@@ -148,7 +151,7 @@ class NewTask:
         """The same task in another queue, or under another id."""
         terms = self.terms
         lock = self.lock and queue_keys(queue).lock_like(terms.queue, self.lock)
-        new = terms.in_queue(queue).call(id, self.message.payload or b"", lock)
+        new = terms.in_queue(queue).call(id, self.payload, lock)
         new.named = self.named
         return new
 
