@@ -17,10 +17,16 @@ from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
 from taskflow.testing.keyspace import check_queue
+from tests.leaks import check
 from tests.servers import Server, start_server
 
 _numbers = itertools.count(1)
 _running: list[Server] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """As a plugin: a hook in this file would not be told of fixtures of the session."""
+    config.pluginmanager.register(check)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
-"""The fixture that looks before and after every test; `tests/conftest.py` imports it, and the hook beside it.
+"""The fixture that looks before and after every test; `tests/conftest.py` makes this module a plugin.
 
 A fixture that outlives the test (a server of the session, a worker of the module) is no leak of the test that happened to need
-it first: what it has brought is taken for granted from then on.
+it first: what it has brought is taken for granted from then on. The keys of the test's queue are looked at by `_consistent` in
+`tests/conftest.py`: each has an owner, or an end.
 """
 
 from __future__ import annotations
@@ -52,12 +53,9 @@ def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.Fix
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After the test there are no more threads, open files, processes and connections than before, and no key of ours on its
-    queue that never ends.
-    """
+    """After the test there are no more threads, open files, processes and connections than before."""
     global _granted
     _granted = Resources()
-    queue = request.getfixturevalue("queue") if "queue" in request.fixturenames else ""
     before = _looker.look()
     drivers = list(_drivers)
     yield
@@ -71,8 +69,6 @@ def _nothing_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
         left = _left(before, drivers)
     if left:
         pytest.fail("left behind: " + "; ".join(_looker.describe(left)))
-    if keys := _endless_keys(queue):
-        pytest.fail(f"keys that never end: {', '.join(keys)}")
 
 
 def _left(before: Resources, drivers: list[SyncDriver]) -> Resources:
@@ -94,14 +90,3 @@ def _of_nobody(connections: set[int], before: Resources) -> set[int]:
     owners = owners_of(listed)
     outlive = before.processes | _granted.processes | {os.getpid()}
     return {int(one["id"]) for one in listed if owners.get(int(one["id"])) not in outlive}
-
-
-def _endless_keys(queue: str) -> list[str]:
-    """Keys of ours on the test's queue without a time to live; the note of ids without a task has none."""
-    if _looker.server is None or not queue:
-        return []
-    try:
-        names = [name.decode() for name in _looker.server.keys(f"taskflow:{{{queue}}}:*")]
-        return [name for name in names if not name.endswith(":orphans") and _looker.server.ttl(name) == -1]
-    except redis.RedisError:
-        return []

@@ -16,6 +16,7 @@ import redis
 
 from tests.leaks.resources import Looker, Resources
 from tests.servers import Server
+from tests.workers import ROOT
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 
@@ -119,3 +120,31 @@ def of_the_module() -> Any:
 def test_grants_what_outlives_the_test(of_the_module: Any) -> None:
     """The check after this test finds the sockets, and knows whose they are."""
     assert of_the_module
+
+
+LEFT = {
+    "test_thread": "left behind: thread Thread-",
+    "test_file": "left behind: open file ",
+    "test_socket": "-> socket:[",
+    "test_connection": "last command ping",
+    "test_child": "import time; time.sleep(60)",
+    "test_zombie": "ended, not waited for",
+    "test_key": ":once has neither an owner nor an end",
+}
+
+
+def test_a_test_that_leaves_something_fails() -> None:
+    """The tests of `planted.py`: each is blamed for what it has left, and no other for it."""
+    command = [sys.executable, "-m", "pytest", "tests/leaks/planted.py", "-q", "-p", "no:cacheprovider"]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    lines = ended.stdout.splitlines()
+    assert lines[-1].startswith(f"{len(LEFT) + 3} passed, {len(LEFT)} errors"), ended.stdout
+    blamed = ""
+    found = {}
+    for line in lines:
+        if line.startswith("___"):
+            blamed = line.strip("_ ").removeprefix("ERROR at teardown of ")
+        elif line.startswith("E  ") and "Failed: " in line:
+            found[blamed] = line
+    assert found.keys() == LEFT.keys()
+    assert [name for name, text in LEFT.items() if text not in found[name]] == []

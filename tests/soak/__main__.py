@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from tests.soak.run import soak
-from tests.soak.settings import Settings
+from tests.soak.settings import ALLOCATOR, Settings
 
 
 def main() -> int:
+    """Run the soak, in a process with the allocator's settings: this one is the client that is looked at."""
+    if ALLOCATOR.items() - os.environ.items():
+        os.execve(sys.executable, [sys.executable, "-m", "tests.soak"], {**os.environ, **ALLOCATOR})
     settings = Settings.from_environment()
     print(settings, flush=True)
     report = soak(settings)

@@ -13,10 +13,15 @@ from taskflow import TaskFlow, current_task
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, page
 from taskflow.runner.executor import Attempt, Executor
+from taskflow.runner.limits import _raise_in
 from taskflow.runner.pool.loop import LoopPool
 from taskflow.runner.pool.slots import Slots
 from taskflow.runner.pool.threads import ThreadPool
 from tests.servers import wait_until
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:(?s).*SystemExit:pytest.PytestUnhandledThreadExceptionWarning"  # see end_threads
+)
 
 app = TaskFlow("pools", broker="redis://127.0.0.1:1")
 gate = threading.Event()
@@ -88,11 +93,25 @@ def pools() -> Iterator[Pools]:
     pools = Pools()
     yield pools
     gate.set()
+    end_threads(pools.threads)
     loop = pools.loop._loop
     if loop is not None:
         loop.call_soon_threadsafe(loop.stop)
         wait_until(lambda: not loop.is_running(), description="the loop ends")
         loop.close()
+    pools.page.close()
+
+
+def end_threads(pool: ThreadPool) -> None:
+    """Threads of a pool end with their process, and never before; here they end with their test."""
+    threads = [thread for thread in (*pool._threads, pool._limits._thread) if thread is not None]
+    for thread in threads:
+        assert thread.ident is not None
+        _raise_in(thread.ident, id(SystemExit))
+    for _ in pool._threads:
+        pool._bell.put(None)
+    for thread in threads:
+        thread.join(10)
 
 
 def free(pools: Pools) -> int:
