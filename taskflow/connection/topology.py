@@ -31,7 +31,7 @@ def key_slot(key: str | bytes) -> int:
 SUSPECTED = 10.0
 """Seconds for which a node of a cluster that did not answer may have been replaced at any moment."""
 
-SUSPECTS_TIME = 1.0
+SUSPECTS_TIME = 0.5
 """Seconds that such a node gets for a whole trip: a replica that took over should not be found late."""
 
 

@@ -28,17 +28,20 @@ def update(page: str, reports: Mapping[str, Sequence[Report]]) -> str:
 
 def section(name: str, reports: Sequence[Report]) -> str:
     """What is said of one scenario."""
-    parts = list(_failovers(reports) if name.startswith("failover") else _runs(reports))
-    parts += [""]
-    parts += [
-        f"- {report.name}: {what} {value:g}"
-        for report in reports
-        for what, value in report.measured.items()
-        if not name.startswith("failover")
-    ]
-    parts += [f"- **{report.name}**: {text}" for report in reports for text in wrong(report)]
-    parts += [f"\n*{'; '.join(dict.fromkeys(report.where for report in reports))}.*"]
-    return "\n".join(parts)
+    table = _failovers(reports) if name.startswith("failover") else _runs(reports)
+    notes = [f"- **{report.name}**: {text}" for report in reports for text in wrong(report)]
+    if any("stale writes" in report.measured for report in reports):
+        notes.append(
+            "- stale writes: " + ", ".join(f"{report.measured['stale writes']:g}" for report in reports)
+        )
+    if not name.startswith("failover"):
+        notes += [
+            f"- {report.name}: {what} {value:g}"
+            for report in reports
+            for what, value in report.measured.items()
+        ]
+    where = f"*{'; '.join(dict.fromkeys(report.where for report in reports))}.*"
+    return "\n".join([*table, "", *notes, *([""] if notes else []), where])
 
 
 def nemeses() -> str:

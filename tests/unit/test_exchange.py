@@ -396,8 +396,8 @@ def test_a_node_that_was_silent_gets_little_time_until_it_is_heard_or_has_long_b
     topology = play.topology
     assert topology.trip_deadline(A, 30.0, now=0.0) == 30.0
     topology.suspect(A, 0.0)
-    assert topology.trip_deadline(A, 30.0, now=5.0) == 6.0
-    assert topology.trip_deadline(A, 5.5, now=5.0) == 5.5
+    assert topology.trip_deadline(A, 30.0, now=5.0) == 5.5
+    assert topology.trip_deadline(A, 5.2, now=5.0) == 5.2
     assert list(topology.candidates()) == [B, A], "others are asked first who owns what"
     topology.suspect(A, 9.0)
     assert topology.trip_deadline(A, 30.0, now=11.0) == 30.0, "slow, and nothing else"
