@@ -101,8 +101,8 @@ class Fetcher(Service):
         # Until the reply is here, nobody knows whether the script has run.
         self._unsure = True
         try:
-            command = dequeue(self._queue, self._owner, secrets.token_hex(8), count)
-            reply = await self._broker.run(command, TIMEOUT)
+            while (reply := await self._ask(count)).unspent:
+                self.progressed()
             self._unsure = False
             used, more = len(reply.tasks), len(reply.tasks) >= count
             self._clock.observe(reply.server_time)
@@ -111,6 +111,9 @@ class Fetcher(Service):
             return reply
         finally:
             self._shares.settle(self._queue, count, used, more=more)
+
+    async def _ask(self, count: int) -> Dequeued:
+        return await self._broker.run(dequeue(self._queue, self._owner, secrets.token_hex(8), count), TIMEOUT)
 
     async def _take_up_again(self) -> None:
         """After a dequeue without a reply: take up what the server says that we hold and do not know of.

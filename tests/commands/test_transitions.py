@@ -197,6 +197,12 @@ def test_a_repeated_dequeue_gets_the_same_tasks(q: Queue) -> None:
     q.finish(Verb.DONE, first.tasks[0])
     again = q.run(replace(command, args=[1, *command.args[1:]]))
     assert again.tasks == [first.tasks[1]]
+    assert not again.unspent
+    never_ran = dequeue(q.name, "me", "another token", 2)
+    reply = q.run(replace(never_ran, args=[1, *never_ran.args[1:]]))
+    assert (reply.tasks, reply.unspent) == ([], True), (
+        "what is lost on its way is not taken for an empty queue"
+    )
     assert q.call("LLEN", q.keys.pending) == 2
 
 

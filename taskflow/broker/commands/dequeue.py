@@ -47,12 +47,14 @@ class Dequeued:
     """Ids in `pending` that had no hash; they are kept in the queue's `orphans`."""
     server_time: float
     """Unix seconds, by the server's clock."""
+    unspent: bool = False
+    """It was sent again, and its first copy never ran (or found nothing): nobody has looked. Ask anew, by another token."""
 
 
 def dequeue(queue: str, owner: str, token: str, count: int) -> Command[Dequeued]:
     """Take up to `count` tasks for the worker `owner`.
 
-    A repetition with the same `token` gets the same tasks.
+    A repetition with the same `token` gets the same tasks, and no others.
     """
     keys = queue_keys(queue)
     return Command(
@@ -66,7 +68,13 @@ def dequeue(queue: str, owner: str, token: str, count: int) -> Command[Dequeued]
 
 
 def _parse(reply: list[Any]) -> Dequeued:
-    return Dequeued(_taken(reply, 3), paused=bool(reply[1]), orphans=reply[2], server_time=float(reply[0]))
+    return Dequeued(
+        _taken(reply, 3),
+        paused=reply[1] == 1,
+        orphans=reply[2],
+        server_time=float(reply[0]),
+        unspent=reply[1] == 2,
+    )
 
 
 def _taken(reply: list[Any], start: int) -> list[Taken]:

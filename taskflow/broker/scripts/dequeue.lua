@@ -4,7 +4,7 @@
 -- args:    resent, owner, token, count, lease_seconds, task_prefix, unknown_grace
 -- derives: the hash of each id found in pending
 -- flags:   allow-oom
--- returns: the server's time; 1 if the queue is paused; the number of ids without a hash; then id, message, receipt, crashes, recoveries, first failure (Unix seconds) of each task
+-- returns: the server's time; 1 if the queue is paused, 2 if there is no record of a repeated call; the number of ids without a hash; then id, message, receipt, crashes, recoveries, first failure (Unix seconds) of each task
 --
 -- The receipt of a task is the call's token and the SHA-1 of the message: one taking of it, by whoever calls with it. Whatever
 -- Go does that takes a task out of our hands rewrites its message or lets somebody of ours take it anew, so who has the receipt
@@ -13,9 +13,12 @@
 -- What nobody here knew the name of, and was put back, is left for `unknown_grace` seconds to others who may wait for it: at the
 -- far end, or a worker of ours that waits would always be faster than one of Go's, which asks once a second.
 --
--- A repeated call (same token) gets the same tasks, as far as the worker still holds them, and no others: a token is spent once. An id whose hash is gone is
--- noted in `orphans`, where Go would lease a task that nothing ever recovers. An id that is already active stands twice in
--- the list; it stays with who runs it, if anybody does: a script of Go's that failed half-way leaves such a state, too.
+-- A repeated call (same token) gets the same tasks, as far as the worker still holds them, and no others: a token is spent once.
+-- If there is no record of the first copy, it never ran or found nothing: the caller asks anew, by another token.
+--
+-- An id whose hash is gone is noted in `orphans`, where Go would lease a task that nothing ever recovers. An id that is already
+-- active stands twice in the list; it stays with who runs it, if anybody does: a script of Go's that failed half-way leaves
+-- such a state, too.
 -- @include read_task
 -- @include orphan
 local time = redis.call('TIME')
@@ -37,8 +40,10 @@ if resent == '1' then
           answer[#answer + 1] = fields[6] or '0'
         end
       end
+      return answer
     end
   end
+  answer[2] = 2
   return answer
 end
 if redis.call('EXISTS', paused) == 1 then
