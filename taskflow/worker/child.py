@@ -9,6 +9,7 @@ import logging
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -53,7 +54,21 @@ class ChildProcess:
 
     async def wait(self) -> int:
         """Its exit code, when it has ended; negative for a signal."""
-        return await asyncio.to_thread(self._process.wait)
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[int] = loop.create_future()
+
+        def settle(code: int) -> None:
+            if not ended.done():
+                ended.set_result(code)
+
+        def watch() -> None:
+            code = self._process.wait()
+            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
+                loop.call_soon_threadsafe(settle, code)
+
+        # A thread of its own, as asyncio has for its processes: one that does not end must keep nothing else waiting.
+        threading.Thread(target=watch, name=f"taskflow-child-{self.pid}", daemon=True).start()
+        return await ended
 
     def kill(self) -> None:
         """End it at once; nothing happens if it has ended."""
