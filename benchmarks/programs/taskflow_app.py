@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+
 import side
 
 from taskflow import TaskFlow
 
-app = TaskFlow("bench", broker=side.URL, queue=side.QUEUE)
+PARTITIONS = int(os.environ.get("BENCH_PARTITIONS", "1"))
+
+app = TaskFlow("bench", broker=side.URL, queue=side.QUEUE, queues={side.QUEUE: {"partitions": PARTITIONS}})
 
 
 @app.task(name="benchmark:noop")

@@ -16,20 +16,23 @@ INTRODUCTION = "# Benchmarks\n"
 def write(
     path: Path,
     tables: list[Table],
-    picture: str,
+    picture: str | None,
     machine: Machine,
     run: Mapping[str, str],
     skipped: Mapping[str, str],
 ) -> None:
     """Write the page, and the picture beside it under the same name."""
     before = path.read_text().partition(MARK)[0] if path.exists() else INTRODUCTION + "\n"
-    image = path.with_suffix(".svg")
-    parts = [before + MARK, "", f"![The same numbers as bars]({image.name})", "", *_facts(machine, run)]
+    parts = [before + MARK, ""]
+    if picture is not None:
+        image = path.with_suffix(".svg")
+        parts += [f"![The same numbers as bars]({image.name})", ""]
+        _replace(image, picture)
+    parts += _facts(machine, run)
     for table in tables:
         parts += ["", *_table(table)]
     if skipped:
         parts += ["", "## Skipped", "", *(f"- {name}: {why}" for name, why in skipped.items())]
-    _replace(image, picture)
     _replace(path, "\n".join(parts) + "\n")
 
 

@@ -90,11 +90,17 @@ def count(contender: Contender, place: Place) -> tuple[int, int]:
     return numbers[0], sum(numbers)
 
 
-def watch(contender: Contender, place: Place, workers: list[Process]) -> Drained:
-    """Watch the queue run empty: closely at the start and at the end, and rarely in between."""
+def watch(
+    contender: Contender, place: Place, workers: list[Process], patience: float = DRAIN_SECONDS
+) -> Drained:
+    """Watch the queue run empty: closely at the start and at the end, and rarely in between.
+
+    Raises:
+        RunFailed: it takes longer than `patience` seconds, or a worker has ended badly.
+    """
     cpu = place.server.cpu_seconds()
     tasks, _ = count(contender, place)
-    deadline = time.monotonic() + DRAIN_SECONDS
+    deadline = time.monotonic() + patience
     began = time.perf_counter()
     left = tasks
     while True:
@@ -108,7 +114,7 @@ def watch(contender: Contender, place: Place, workers: list[Process]) -> Drained
             pace = max(tasks - left, 1) / max(looked - began, _NEAR)
             pause = min(max(left / pace / 4, _NEAR), _FAR)
         if time.monotonic() > deadline:
-            raise RunFailed(f"{left} of {tasks} tasks were not done within {DRAIN_SECONDS:g} s")
+            raise RunFailed(f"{left} of {tasks} tasks were not done within {patience:g} s")
         for worker in workers:
             worker.check()
         time.sleep(pause)

@@ -15,7 +15,7 @@ from redis.asyncio import connection as redis_connection
 from ..errors import BrokerUnavailable
 from .discovery import learn, not_a_cluster, question, refused
 from .exchange import Answer, Broken, Exchange, Pause, Refresh, Request, Trip, Trips, is_plain, lone
-from .settings import IDLE_CONNECTIONS, arguments, pack, resolve, topology_of
+from .settings import IDLE_CONNECTIONS, IDLE_SECONDS, arguments, pack, resolve, topology_of
 from .topology import Address, Topology
 from .url import BrokerURL
 
@@ -188,10 +188,11 @@ class AsyncDriver:
 
     async def _give_back(self, address: Address, connection: Any) -> None:
         pool = self._pools.setdefault(address, deque())
-        if len(pool) < IDLE_CONNECTIONS:
-            pool.append(connection)
-        else:
-            await connection.disconnect(nowait=True)
+        connection.last_used = now = time.monotonic()
+        pool.append(connection)
+        # The last one back is the first one taken, so the first one here is the one that was least needed.
+        if len(pool) > IDLE_CONNECTIONS or now - pool[0].last_used > IDLE_SECONDS:
+            await pool.popleft().disconnect(nowait=True)
 
     async def _forget(self, address: Address) -> None:
         """A broken connection: the idle ones to the same node are most likely dead too."""

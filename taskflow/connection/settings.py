@@ -21,6 +21,9 @@ CONNECT_TIMEOUT = 3.0
 IDLE_CONNECTIONS = 32
 """How many unused connections to one node are kept."""
 
+IDLE_SECONDS = 10.0
+"""After so long unused, one is closed when the next comes back: what a burst needed is not held for ever (asyncio only)."""
+
 
 def resolve(url: str | BrokerURL) -> BrokerURL:
     """The URL to connect to.

@@ -23,6 +23,9 @@ MOST = FREE + 4
 FIRST_LOOK, LAST_LOOK = 0.25, 1.5
 """Seconds between two looks, at most: in a small crowd, and in a large one (where Asynq's workers look as often)."""
 
+HELP = 4
+"""So many times as often as it waits does a worker do what one of the crowd has to do each second."""
+
 
 class Crowd:
     """What one worker believes about the others on its queue.
@@ -59,3 +62,7 @@ class Crowd:
     def pause(self) -> float:
         """Seconds until it looks by itself."""
         return self._dice.uniform(0.5, 1.0) * min(FIRST_LOOK / self.share, LAST_LOOK)
+
+    def helps(self) -> bool:
+        """Whether it does this time what one of the crowd has to do: always, unless the crowd is large."""
+        return self._dice.random() < HELP * self.share

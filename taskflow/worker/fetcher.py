@@ -37,6 +37,7 @@ class Fetcher(Service):
         take: is given the tasks.
         known: the receipts of what is held of this queue.
         clock: is told the server's time.
+        crowd: what is known of the other workers on the queue; it learns here.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Fetcher(Service):
         take: Callable[[str, list[Taken]], None],
         known: Callable[[str], set[str]],
         clock: ServerClock,
+        crowd: Crowd,
     ) -> None:
         super().__init__()
         self.name = f"fetcher of queue {queue}"
@@ -60,7 +62,7 @@ class Fetcher(Service):
         self._clock = clock
         self._fetch: asyncio.Future[Dequeued] | None = None
         self._watch = Watch(broker.driver, queue_keys(queue).slot, queue_keys(queue).pending)
-        self._crowd = Crowd()
+        self._crowd = crowd
         self._woken = False
         self._unsure = False
 

@@ -22,6 +22,7 @@ from .acker import Acker
 from .banner import banner
 from .check import file_for
 from .config import Identity, WorkerConfig
+from .crowd import Crowd
 from .fetcher import Fetcher
 from .health import Health, HealthServer
 from .heartbeat import Heartbeat
@@ -184,10 +185,13 @@ class Worker:
             if self._stop.is_set():
                 return
             shares.add(name, queue)
-            fetcher = Fetcher(name, owner, broker, shares, self._take, self._holdings.receipts, self._clock)
+            crowd = Crowd()
+            fetcher = Fetcher(
+                name, owner, broker, shares, self._take, self._holdings.receipts, self._clock, crowd
+            )
             self._fetchers.append(fetcher)
             self._loops[name] = loops = [
-                Forwarder(name, broker, self._clock),
+                Forwarder(name, broker, self._clock, crowd),
                 Recoverer(name, broker),
                 Janitor(name, broker),
                 Sweeper(name, broker),
@@ -279,7 +283,7 @@ class Worker:
             queues = list(self._loops)
             for queue in queues:
                 with contextlib.suppress(BrokerError):
-                    await Forwarder(queue, broker, self._clock).tick()
+                    await Forwarder(queue, broker, self._clock, Crowd()).forward()
             lengths = [Plain(("LLEN", queue_keys(q).pending), int, queue_keys(q).slot) for q in queues]
             replies = await broker.run_many(lengths)
             if all(reply == 0 for reply in replies) and not len(self._holdings):

@@ -157,3 +157,12 @@ def test_losses_that_may_be_chance_change_nothing() -> None:
         crowd.lost()
 
     assert all(crowd.waits() for _ in range(100))
+
+
+def test_of_a_large_crowd_a_part_does_what_one_has_to_do_each_second() -> None:
+    alone, many = Crowd(random.Random(1)), Crowd(random.Random(1))
+    for _ in range(100):
+        many.lost()
+
+    assert all(alone.helps() for _ in range(100))
+    assert 100 < sum(many.helps() for _ in range(1000)) < 500

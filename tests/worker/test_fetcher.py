@@ -14,6 +14,7 @@ import pytest
 from taskflow.broker.aio import AsyncBroker
 from taskflow.clock import ServerClock
 from taskflow.connection.aio import AsyncDriver
+from taskflow.worker.crowd import Crowd
 from taskflow.worker.fetcher import Fetcher
 from taskflow.worker.shares import Shares
 from tests.servers import start_server
@@ -31,7 +32,7 @@ def test_a_worker_that_ends_while_its_server_is_away_ends_quietly(
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         broker = AsyncBroker(AsyncDriver(server.url))
         shares = Shares({"q": 1}, strict=False, room=lambda: 8, most=8)
-        fetcher = Fetcher("q", "me", broker, shares, lambda *_: None, lambda _: set(), ServerClock())
+        fetcher = Fetcher("q", "me", broker, shares, lambda *_: None, lambda _: set(), ServerClock(), Crowd())
         os.kill(server.process.pid, signal.SIGSTOP)
         tick = asyncio.ensure_future(fetcher.tick())
         while (fetch := fetcher._fetch) is None:

@@ -1,0 +1,1 @@
+"""What many workers, many tasks and many nodes cost: `python -m benchmarks.scale`."""
