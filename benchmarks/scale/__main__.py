@@ -81,7 +81,7 @@ def main(
         command = f"python -m benchmarks.scale {shlex.join([part, *_options(sys.argv[1:])])}"
         store.keep(part, tables, facts, command)
     if out is not None:
-        _write(out)
+        write(out)
 
 
 def _measure(
@@ -111,7 +111,7 @@ def _options(words: list[str]) -> list[str]:
     return kept
 
 
-def _write(out: Path) -> None:
+def write(out: Path) -> None:
     """The page, of what every part has last found."""
     kept = [store.read(part) for part in PARTS if store.is_kept(part)]
     if not kept:

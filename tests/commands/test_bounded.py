@@ -1,0 +1,73 @@
+"""However long a queue is, one call of a script handles so many items and no more: the server has other clients, too."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from taskflow.broker.commands.dequeue import BATCH as DEQUEUE_BATCH
+from taskflow.broker.commands.dequeue import dequeue
+from taskflow.broker.commands.enqueue import BATCH as ENQUEUE_BATCH
+from taskflow.broker.commands.enqueue import Terms, enqueue
+from taskflow.broker.commands.maintenance import BATCH, expire, forward, recover
+from taskflow.broker.keys import queue_keys
+from taskflow.broker.sync import Broker
+from taskflow.connection.sync import SyncDriver
+from taskflow.message.task_message import TaskMessage
+from tests.servers import Server
+
+TASKS = 1000
+
+
+@pytest.fixture
+def full(valkey: Server, queue: str) -> Broker:
+    """A queue in which a thousand tasks are due."""
+    broker = Broker(SyncDriver(valkey.url))
+    terms = Terms(TaskMessage(type="t", payload=b"", id="-", queue=queue, timeout=60), delay=3600)
+    for start in range(0, TASKS, ENQUEUE_BATCH):
+        tasks = [terms.call(f"task-{number}", b"") for number in range(start, start + ENQUEUE_BATCH)]
+        broker.run(enqueue(queue, tasks), 10)
+    with redis.Redis(host="127.0.0.1", port=valkey.port) as client:
+        client.zadd(queue_keys(queue).scheduled, {f"task-{number}": 1 for number in range(TASKS)})
+    return broker
+
+
+def test_a_call_forwards_a_hundred_and_takes_two_hundred_of_a_thousand(full: Broker, queue: str) -> None:
+    moved = [full.run(forward(queue), 10).moved for _ in range(TASKS // BATCH + 1)]
+    assert moved == [BATCH] * (TASKS // BATCH) + [0]
+
+    taken = full.run(dequeue(queue, "worker", "token", TASKS), 10).tasks
+    assert len(taken) == DEQUEUE_BATCH < TASKS
+    full.close()
+
+
+def test_a_call_gives_back_a_hundred_whose_leases_are_over(full: Broker, queue: str, valkey: Server) -> None:
+    for _ in range(TASKS // BATCH):
+        full.run(forward(queue), 10)
+    for number in range(TASKS // DEQUEUE_BATCH):
+        full.run(dequeue(queue, "worker", f"token-{number}", DEQUEUE_BATCH), 10)
+    keys = queue_keys(queue)
+    with redis.Redis(host="127.0.0.1", port=valkey.port) as client:
+        client.zadd(keys.lease, {f"task-{number}": 1 for number in range(TASKS)})
+
+    recovered = [len(full.run(recover(queue), 10)) for _ in range(TASKS // BATCH + 1)]
+
+    assert recovered == [BATCH] * (TASKS // BATCH) + [0]
+    full.close()
+
+
+def test_a_call_deletes_a_hundred_that_are_past_their_retention(
+    full: Broker, queue: str, valkey: Server
+) -> None:
+    keys = queue_keys(queue)
+    with redis.Redis(host="127.0.0.1", port=valkey.port) as client:
+        ids = [f"task-{number}" for number in range(TASKS)]
+        for id_ in ids:
+            client.hset(keys.task_prefix + id_, "state", "completed")
+        client.delete(keys.scheduled)
+        client.zadd(keys.completed, dict.fromkeys(ids, 1))
+
+    deleted = [full.run(expire(queue), 10) for _ in range(TASKS // BATCH + 1)]
+
+    assert deleted == [BATCH] * (TASKS // BATCH) + [0]
+    full.close()
