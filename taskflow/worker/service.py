@@ -22,6 +22,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 """Seconds between two rounds while the broker is away."""
 
 
+_TELLINGS = 6
+"""How often a loop that stands still is told to end before another one is started beside it."""
+
+
 class Service(ABC):
     """Something that the worker does again and again.
 
@@ -48,11 +52,20 @@ class Service(ABC):
 
     async def stop(self) -> None:
         """Stop ticking; a round in progress is cancelled."""
-        while self._task is not None and not self._task.done():
-            # Once is not always enough: a connection that is just being made may take it for its own time limit.
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=0.5)
+        while not await self._cancelled():
+            pass
         self._task = None
+
+    async def _cancelled(self) -> bool:
+        """Tell the loop to end; whether it has.
+
+        Once is not always enough: a command that is just being sent may take it for its own time limit.
+        """
+        if self._task is None or self._task.done():
+            return True
+        self._task.cancel()
+        await asyncio.wait([self._task], timeout=0.5)
+        return self._task.done()
 
     # --- what the watchdog looks at --------------------------------------------------------------------------
 
@@ -80,9 +93,10 @@ class Service(ABC):
         `keep_age`: it counts as standing still until the new loop has got on.
         """
         since = self._progress_at
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task], timeout=1.0)
+        for _ in range(_TELLINGS):
+            # Two rounds of one loop would share what it holds on to, such as a connection.
+            if await self._cancelled():
+                break
         self.start()
         if keep_age:
             self._progress_at = since

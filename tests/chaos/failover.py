@@ -22,7 +22,10 @@ from .target import ClusterTarget
 from .wire import Wire
 
 ALLOWED = 1.5
-"""Seconds that producers and workers may stand still after the promotion."""
+"""Seconds that producers and workers may stand still after the promotion of a dead master's replica."""
+
+ALLOWED_STOPPED = 2.5
+"""The same for a stopped master: nothing but timeouts tells that it does not answer."""
 
 SIDE_PACE = 0.9
 """What the other masters' queues must keep of their pace."""
@@ -75,7 +78,8 @@ def measure(
         if blow is signal.SIGSTOP:
             report.measured["stale writes"] = float(stale)
         report.may_lose = not plan.durable
-        report.problems += too_slow(report.measured, strict=plan.durable == "strict")
+        allowed = ALLOWED_STOPPED if blow is signal.SIGSTOP else ALLOWED
+        report.problems += too_slow(report.measured, strict=plan.durable == "strict", allowed=allowed)
         report.problems += unclean(report.errors, plan)
         report.save(directory / "report.json")
         return report
@@ -103,11 +107,11 @@ def numbers(entries: list[Entry], busy: str, killed: float, promoted: float) -> 
     }
 
 
-def too_slow(measured: Mapping[str, float], *, strict: bool = False) -> list[str]:
+def too_slow(measured: Mapping[str, float], *, strict: bool = False, allowed: float = ALLOWED) -> list[str]:
     """What is over the limits, in words (pure). With "strict" calls wait for a replica, or raise: they have no limit."""
-    limit = measured["promotion"] + ALLOWED
+    limit = measured["promotion"] + allowed
     sentences = [
-        f"{what}: {measured[what]:.2f} s, over the promotion of {measured['promotion']:.2f} s plus {ALLOWED} s"
+        f"{what}: {measured[what]:.2f} s, over the promotion of {measured['promotion']:.2f} s plus {allowed} s"
         for what in ("longest call", "producers still", "workers still")
         if measured[what] > limit and not strict
     ]

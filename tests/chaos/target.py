@@ -90,7 +90,7 @@ class Target(ABC):
 
     def ask_owner(self, queue: str, *words: Any, timeout: float = 30) -> Any:
         """One command to the owner of a queue, whoever that is by then."""
-        return _patiently(lambda: ask(self.port_of(queue), *words), timeout)
+        return patiently(lambda: ask(self.port_of(queue), *words), timeout)
 
     def depth(self, queue: str) -> dict[str, int]:
         """How many tasks a queue has in each state that must be empty at the end."""
@@ -205,7 +205,7 @@ class ClusterTarget(Target):
 
     def owner(self, queue: str) -> embedded.NodeStatus:
         """The node that owns a queue now."""
-        port = _patiently(lambda: self.port_of(queue), 30)
+        port = patiently(lambda: self.port_of(queue), 30)
         return next(node for node in self.nodes() if node.port == port)
 
     def replicas(self, master: embedded.NodeStatus) -> list[embedded.NodeStatus]:
@@ -252,7 +252,8 @@ def _is_server(pid: int) -> bool:
         return False
 
 
-def _patiently(work: Callable[[], T], timeout: float) -> T:
+def patiently(work: Callable[[], T], timeout: float) -> T:
+    """Try again until it works, or for `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while True:
         try:

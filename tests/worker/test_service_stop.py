@@ -35,3 +35,22 @@ def test_a_cancellation_that_is_lost_is_repeated() -> None:
         return service.cancelled
 
     assert asyncio.run(main()) >= 1
+
+
+def test_a_loop_that_is_started_anew_does_not_run_twice() -> None:
+    """A worker that was stopped (SIGSTOP) and goes on starts its loops anew. The subscriber's cancellation was lost in a
+    PING that was just being sent: two rounds read from one connection.
+    """
+
+    async def main() -> bool:
+        service = Stubborn()
+        service.start()
+        await asyncio.sleep(0)
+        old = service._task
+        await service.rebuild()
+        assert old is not None
+        ended = old.done()
+        await service.stop()
+        return ended
+
+    assert asyncio.run(main())

@@ -95,6 +95,9 @@ class Nemesis(ABC):
         self._thread.join(180)
         assert not self._thread.is_alive(), f"nemesis {self.name} does not come to an end"
 
+    def prepare(self) -> None:  # noqa: B027 - most need nothing
+        """Choose, and wait until it can be hit: before the blow stands in the ledger."""
+
     @abstractmethod
     def strike(self) -> None:
         """Do it once. What lasts for a while waits by `wait`."""
@@ -111,6 +114,12 @@ class Nemesis(ABC):
         self.strikes += 1
         self._lasts = True
         who = str(self.strikes)
+        try:
+            self.prepare()
+        except Exception as error:  # noqa: BLE001 - as below
+            self._lasts = False
+            self._failed(who, error)
+            return
         self.world.events.write("strike", self.name, who)
         try:
             self.strike()

@@ -78,9 +78,19 @@ class ReplicaPause(_Server):
     kills_attempts = False
     ends_leases = False
 
+    def prepare(self) -> None:
+        """A replica that is not online yet confirms nothing, and no call waits for it: that is no blow."""
+        self.whom = self.rng.choice(self.world.queues)
+        wait_until(self._is_online, description="the master has its replica online", timeout=30)
+
+    def _is_online(self) -> bool:
+        with contextlib.suppress(redis.RedisError):
+            port = self.world.target.port_of(self.whom)
+            return b"state=online" in ask(port, "INFO", "replication")
+        return False
+
     def strike(self) -> None:
         cluster = self.world.cluster
-        self.whom = self.rng.choice(self.world.queues)
         pids = [node.pid for node in cluster.replicas(cluster.owner(self.whom)) if node.pid is not None]
         try:
             for pid in pids:

@@ -12,10 +12,15 @@ from taskflow import embedded
 from taskflow.broker.keys import queue_keys
 from tests.servers import wait_until
 
-from ..target import ask
+from ..target import ask, patiently
 from .base import Nemesis
 
 _KEYS = 50
+
+
+def insist(port: Any, *words: Any) -> Any:
+    """A command that must get through, whoever kills connections meanwhile: a slot that is left half-moved loses keys."""
+    return patiently(lambda: ask(port, *words), 30)
 
 
 class SlotMigration(Nemesis):
@@ -30,13 +35,13 @@ class SlotMigration(Nemesis):
         queue = self.rng.choice(self.world.queues)
         slot = queue_keys(queue).slot
         source, target = self._ends(queue)
-        ask(target.port, "CLUSTER", "SETSLOT", slot, "IMPORTING", source.node_id)
-        ask(source.port, "CLUSTER", "SETSLOT", slot, "MIGRATING", target.node_id)
+        insist(target.port, "CLUSTER", "SETSLOT", slot, "IMPORTING", source.node_id)
+        insist(source.port, "CLUSTER", "SETSLOT", slot, "MIGRATING", target.node_id)
         self._move_keys(slot, source.port, target.port)
         # The new owner first: were it the last, the slot would have none for a moment.
         others = [node for node in self.world.cluster.nodes() if node.role == "master" and node.alive]
         for node in sorted(others, key=lambda node: (node.port != target.port, node.port != source.port)):
-            ask(node.port, "CLUSTER", "SETSLOT", slot, "NODE", target.node_id)
+            insist(node.port, "CLUSTER", "SETSLOT", slot, "NODE", target.node_id)
 
     def mend(self) -> None:
         self.world.target.heal()
@@ -49,8 +54,8 @@ class SlotMigration(Nemesis):
     @staticmethod
     def _move_keys(slot: int, source: Any, target: Any) -> None:
         deadline = time.monotonic() + 60
-        while keys := ask(source, "CLUSTER", "GETKEYSINSLOT", slot, _KEYS):
-            with contextlib.suppress(redis.ResponseError):
+        while keys := insist(source, "CLUSTER", "GETKEYSINSLOT", slot, _KEYS):
+            with contextlib.suppress(redis.RedisError):  # the next look finds what has not moved
                 ask(source, "MIGRATE", "127.0.0.1", target, "", 0, 5000, "KEYS", *keys)
             assert time.monotonic() < deadline, "the keys of the slot do not move"
 
