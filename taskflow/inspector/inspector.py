@@ -216,7 +216,7 @@ class Inspector:
         Raises:
             ConfigurationError: the broker is not a cluster.
         """
-        parts = None if names is None else [part for name in names for part in self._parts(name)]
+        parts = None if names is None else partitions.listed_parts(self._broker, names)
         return cluster.cluster_queues(self._broker, parts)
 
     def stats(self) -> Stats:
@@ -230,7 +230,7 @@ class Inspector:
             names: the queues; empty: all.
             fix: put right what can be, and examine again: the findings are then what is still wrong.
         """
-        parts = [part for name in names for part in self._parts(name)]
+        parts = partitions.listed_parts(self._broker, names)
         return doctor.examine(self._broker, parts, fix=fix)
 
     # -----------------------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ from ..partitions import partition_names, split
 from ..states import State
 from .values import QueueInfo
 
+_ONE_LOOK = 1.0
+"""Seconds for the index, where it is of use but not needed."""
+
 
 def parts_of(broker: Broker, queue: str) -> list[str]:
     """The partitions that there are of a queue, by the names that they are stored under.
@@ -32,6 +35,17 @@ def parts_of(broker: Broker, queue: str) -> list[str]:
         counts: Counts = broker.run(count_queue(queue, day_of(0)))
         return [queue, *others] if counts.is_trace else others
     return [queue, *others]
+
+
+def listed_parts(broker: Broker, queues: Iterable[str]) -> list[str]:
+    """The partitions of queues as far as the index knows: no queue's own node is asked, which may be away."""
+    found: list[str] = []
+    for queue in queues:
+        others = partition_names(queue)[1:] if not split(queue)[1] else ()
+        (flags,) = broker.run_many([are_listed(others)], _ONE_LOOK)
+        there = [] if isinstance(flags, BrokerError) else flags
+        found += [queue, *(name for name, is_there in zip(others, there, strict=False) if is_there)]
+    return found
 
 
 def part_with(broker: Broker, queue: str, task_id: str) -> str:
