@@ -128,7 +128,7 @@ def alone_single(directory: Path, settings: Settings) -> Iterator[Report]:
             drop_every=20,
             seed=settings.seed,
         )
-        yield carry_out(plan, directory / name)
+        yield struck(carry_out(plan, directory / name))
 
 
 def alone_cluster(directory: Path, settings: Settings) -> Iterator[Report]:
@@ -147,8 +147,14 @@ def alone_cluster(directory: Path, settings: Settings) -> Iterator[Report]:
                 nemeses={name: None},
                 seed=settings.seed,
             )
-            yield carry_out(plan, directory / name, target)
+            yield struck(carry_out(plan, directory / name, target))
             target.heal()
+
+
+def struck(report: Report) -> Report:
+    """The report of a nemesis by itself; without a single blow it shows nothing."""
+    report.problems += [f"{name} never struck" for name, count in report.strikes.items() if not count]
+    return report
 
 
 def failovers(durable: str, *, stopped: bool = False) -> Scenario:
