@@ -266,7 +266,7 @@ def test_any_fields_can_be_taken_and_looked_at(
 def test_a_damaged_record_of_what_was_taken_does_no_harm(
     broker: Broker, stored: Stored, queue: str, record: bytes | str
 ) -> None:
-    """A repeated dequeue looks at what the first one noted; what it cannot read, it ignores."""
+    """A repeated dequeue looks at what the first one noted; what it cannot read counts as no record."""
     stored.push(TaskMessage(type="x", payload=None, id="a", queue=queue))
     key = queue_keys(queue).taken_by("me:1:x")
     if isinstance(record, str):
@@ -275,7 +275,10 @@ def test_a_damaged_record_of_what_was_taken_does_no_harm(
         stored.raw.set(key, record)
     command = dequeue(queue, "me:1:x", "token", 5)
     resent = replace(command, args=[1, *command.args[1:]])
-    assert [task.id for task in broker.run(resent).tasks] == ["a"]
+    reply = broker.run(resent)
+    assert (reply.tasks, reply.unspent) == ([], True)
+    anew = broker.run(dequeue(queue, "me:1:x", "another token", 5))
+    assert [task.id for task in anew.tasks] == ["a"]
 
 
 def garbage(rng: random.Random, queue: str, count: int) -> list[bytes]:
