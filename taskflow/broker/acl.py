@@ -170,6 +170,7 @@ _VIEWER_PLAIN = (
     "info",
     "mget",
     "sismember",
+    "smismember",
     "smembers",
     "ssubscribe",
     "time",
