@@ -19,6 +19,9 @@ CLAIM_SECONDS = 0.1
 queues.
 """
 
+STRICT_CLAIM_SECONDS = 1.0
+"""The same in strict order, where a turn out of order is worse than a wait."""
+
 
 class _Queue:
     """A queue, which may be spread over several partitions."""
@@ -64,6 +67,7 @@ class Shares:
         self._queues = {name: _Queue(weight, rank) for rank, (name, weight) in enumerate(ordered)}
         self._parts = {name: _Part(queue) for name, queue in self._queues.items()}
         self._strict = strict
+        self._claim_seconds = STRICT_CLAIM_SECONDS if strict else CLAIM_SECONDS
         self._room = room
         self._most = most
         self._clock = 0.0
@@ -115,7 +119,9 @@ class Shares:
         ]
         if not waiting:
             return
-        room = self._room() - sum(p.granted for p in self._parts.values() if now - p.since < CLAIM_SECONDS)
+        room = self._room() - sum(
+            p.granted for p in self._parts.values() if now - p.since < self._claim_seconds
+        )
         if room <= 0:
             return
         for part, count in self._divide(waiting, room, now):
@@ -123,7 +129,7 @@ class Shares:
                 part.granted = count
                 part.since = now
                 part.waiter.set_result(count)
-                asyncio.get_running_loop().call_later(CLAIM_SECONDS, self.pump)
+                asyncio.get_running_loop().call_later(self._claim_seconds, self.pump)
 
     def _divide(self, waiting: list[_Part], room: int, now: float) -> list[tuple[_Part, int]]:
         asking = {part.queue for part in waiting}
@@ -134,7 +140,7 @@ class Shares:
             if part.waiter is None
             and part.busy
             and part.queue not in asking
-            and now - part.since < CLAIM_SECONDS
+            and now - part.since < self._claim_seconds
         ]
         if self._strict:
             return self._in_order(waiting, claims, room)
