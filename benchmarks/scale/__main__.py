@@ -19,7 +19,7 @@ from ..report import page, terminal
 from ..report.tables import Table
 from . import cluster, crowd, many, nodes, store
 
-PARTS = ("crowd", "many", "cluster")
+PARTS = ("crowd", *many.PARTS, "cluster")
 Say = Callable[[str], None]
 
 
@@ -27,10 +27,8 @@ Say = Callable[[str], None]
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 @click.option("--workers", default=200, show_default=True, help="crowd: idle workers.")
 @click.option("--processes", default=20, show_default=True, help="crowd: whole processes, for the latency.")
-@click.option(
-    "--tasks", default=1_000_000, show_default=True, help="many: scheduled tasks, and the long queue."
-)
-@click.option("--due", default=100_000, show_default=True, help="many: tasks due in the same second.")
+@click.option("--tasks", default=1_000_000, show_default=True, help="scheduled, long: tasks.")
+@click.option("--due", default=100_000, show_default=True, help="due: tasks of the same second.")
 @click.option(
     "--drained", default=60_000, show_default=True, help="cluster: tasks on each number of masters."
 )
@@ -39,6 +37,7 @@ Say = Callable[[str], None]
 @click.option(
     "--awake/--no-awake", "stay_awake", default=True, show_default=True, help="As for the benchmarks."
 )
+@click.option("--kept", is_flag=True, help="Measure nothing, only write what was kept.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Write what each part has last found, as docs/scale.md."
 )
@@ -52,9 +51,10 @@ def main(
     rounds: int,
     partitions: int,
     stay_awake: bool,
+    kept: bool,
     out: Path | None,
 ) -> None:
-    """Measure what many workers (crowd), many tasks (many) and many nodes (cluster) cost; without PARTS all of it.
+    """Measure what many workers (crowd), many tasks (scheduled, due, long) and many nodes (cluster) cost; without PARTS all.
 
     Each part is kept under build/scale, so that they can be measured one by one and written on one page.
     """
@@ -64,12 +64,12 @@ def main(
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    sizes = {
+    sizes: dict[str, crowd.Size | many.Size | cluster.Size] = {
         "crowd": crowd.Size(workers, processes),
-        "many": many.Size(scheduled=tasks, due=due, long=tasks),
+        **dict.fromkeys(many.PARTS, many.Size(scheduled=tasks, due=due, long=tasks)),
         "cluster": cluster.Size(partitions=partitions, tasks=drained, rounds=rounds),
     }
-    for part in parts or PARTS:
+    for part in () if kept else parts or PARTS:
         facts = machine.look()
         directory = Path(tempfile.mkdtemp(prefix="taskflow-scale-"))
         try:
@@ -91,7 +91,7 @@ def _measure(
         case crowd.Size():
             return crowd.measure(size, directory, say)
         case many.Size():
-            return many.measure(size, directory, say)
+            return many.measure(part, size, directory, say)
         case _:
             found, figures = cluster.measure(size, directory, say)
             wide = nodes.Size()

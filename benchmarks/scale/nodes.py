@@ -119,14 +119,14 @@ def project(figures: dict[int, Figures], size: Size, partitions: int) -> Table:
             f"From the processor time of the servers on {masters} masters: nodes × 1 s / time per task, queues evenly spread, "
             "one core for a node, no replica. Clients and workers have to be as many as that takes.",
             f"Workers: as many as {MAX_CLIENTS:,} connections to a node allow (`maxclients`, which can be raised), "
-            "with one waiting connection for each partition on the node and two others.",
+            "with two connections for each partition on the node, as measured (one waits, one sends), and one for cancellations.",
         ),
     )
 
 
 def _workers(nodes: int, partitions: int) -> float:
     """So many workers fill the fullest node with connections."""
-    return MAX_CLIENTS / (-(-partitions // min(nodes, _reached(nodes, partitions))) + 2)
+    return MAX_CLIENTS / (2 * -(-partitions // _reached(nodes, partitions)) + 1)
 
 
 def _reached(nodes: int, partitions: int) -> int:
