@@ -213,7 +213,8 @@ class TestThreads:
         thread = threading.Thread(target=interrupted)
         thread.start()
         wait_until(lambda: in_line(commit) == 1, description="it is in line")
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Stop))
+        raise_in = ctypes.pythonapi["PyThreadState_SetAsyncExc"]  # not the one that taskflow has given types
+        raise_in(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Stop))
         thread.join(5)
         assert len(caught) == 1
         # Either before it lost its patience, or after, when it led a trip of its own: nobody waits behind it.
