@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from .policy import Policy
 from .report import summary, wrong
 from .run import carry_out
 from .scenarios import SCENARIOS, Settings
-from .test_plants import CAUGHT, plan
+from .test_plants import CAUGHT, catch, plan
 
 pytestmark = [pytest.mark.xdist_group("chaos-long"), pytest.mark.timeout(3600)]
 
@@ -28,3 +30,16 @@ def test_finds_nothing_without_the_plant(name: str, tmp_path: Path) -> None:
     _, options = CAUGHT[name]
     report = carry_out(plan(name, {**options, "drain": 120}, ""), tmp_path)
     assert not wrong(report), summary(report)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, (_, options) in CAUGHT.items() if not options.get("cluster")]
+)
+def test_catches_although_one_command_in_a_hundred_fails(name: str, tmp_path: Path) -> None:
+    """What goes wrong by itself must not hide what goes wrong by the planted bug. (The proxy is for one server.)"""
+    expected, options = CAUGHT[name]
+    faults: dict[str, Any] = {
+        "nemeses": {"drop-replies": None},
+        "faults": lambda rng: Policy(rng, probability=0.01),
+    }
+    catch(name, expected, {**faults, **options}, tmp_path)

@@ -74,6 +74,11 @@ def test_every_plant_finds_its_ground() -> None:
 @pytest.mark.parametrize("name", CAUGHT)
 def test_catches(name: str, tmp_path: Path) -> None:
     expected, options = CAUGHT[name]
+    catch(name, expected, options, tmp_path)
+
+
+def catch(name: str, expected: str, options: dict[str, Any], tmp_path: Path) -> None:
+    """Carry the plan out until the planted bug is caught."""
     missed = []
     for attempt in range(ATTEMPTS):
         report = carry_out(plan(name, options, name, attempt), tmp_path / str(attempt))
