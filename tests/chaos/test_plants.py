@@ -32,6 +32,9 @@ def only(script: str, *kinds: Fate, every: int = 3) -> dict[str, Any]:
 HELD: dict[str, Any] = {"mix": "held", "rate": 20, "seconds": 0.0}
 """Enough tasks that run at any moment, on slots that are not all taken."""
 
+STOLEN = "ended more than once without any blow|stranded until their lease ended"
+"""A task was taken from a worker that lives. Its second attempt may end first, or alone: the first one's verdict is refused."""
+
 CAUGHT: dict[str, tuple[str, dict[str, Any]]] = {
     "acknowledge-first": ("tasks lost", {"blows": ["child-kill"] * 2, **HELD}),
     "dequeue-ignores-token": ("stranded until their lease", {"lease": 4, **only("dequeue", Fate.CLOSE)}),
@@ -42,7 +45,7 @@ CAUGHT: dict[str, tuple[str, dict[str, Any]]] = {
         "ended more than once without any blow",
         {"blows": ["refuse"] * 2, "lease": 8, **HELD},
     ),
-    "heartbeat-among-tasks": ("ended more than once without any blow", {"lease": 3, "mix": "gil"}),
+    "heartbeat-among-tasks": (STOLEN, {"lease": 3, "mix": "gil"}),
     "recovery-loses": ("tasks lost", {"blows": ["worker-kill"] * 2, "lease": 4, **HELD}),
     "child-takes-along": ("did not drain", {"blows": ["child-kill"] * 2, "drain": 6, **HELD}),
     "wait-elsewhere": (
