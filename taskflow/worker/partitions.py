@@ -69,6 +69,12 @@ class Partitions(Service):
 
     async def tick(self) -> float:
         """One look at every queue."""
+        if not self.looks:
+            # All at the same moment, and before anybody is asked: in strict order no queue may have a start.
+            for queue in self._declared:
+                if queue not in self._served:
+                    self._served.add(queue)
+                    self._begin(queue, queue)
         # Not at the start, when tasks wait for the first fetch.
         thorough = self.looks % THOROUGH == 1
         await asyncio.gather(*(self._look(queue, thorough=thorough) for queue in self._declared))
