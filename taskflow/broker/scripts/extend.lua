@@ -7,6 +7,7 @@
 --
 -- An item is: id, receipt (as dequeue.lua gave it). Never makes a lease anew: one that is gone was recovered by somebody.
 -- @include read_task
+-- @include is_about
 local expiry = tonumber(redis.call('TIME')[1]) + tonumber(lease_seconds)
 local lost = {}
 local key = task_keys_from
@@ -14,7 +15,7 @@ for arg = item_argv_from, #ARGV, 2 do
   local id, receipt = ARGV[arg], ARGV[arg + 1]
   local fields = read_task(KEYS[key], 'state', 'receipt', 'msg')
   key = key + 1
-  if fields[1] == 'active' and fields[2] == receipt and fields[3] and redis.sha1hex(fields[3]) == string.sub(receipt, -40) then
+  if fields[1] == 'active' and fields[2] == receipt and is_about(receipt, fields[3]) then
     redis.call('ZADD', lease, 'XX', expiry, id)
   else
     lost[#lost + 1] = id

@@ -10,9 +10,9 @@
 -- Verbs: d done; c completed, kept for `at` seconds; r retry in `at` seconds (a failure); s retry in `at` seconds (no failure);
 -- a archived; x archived as it is (its bytes cannot be read); q handed back; k handed back after a crash; u put back for
 -- `at` seconds (nobody here knows its name).
--- `receipt` is what dequeue.lua gave for this taking. Go's recoverer and inspector leave it where it is, but every way of theirs
--- out of our hands rewrites or re-queues the message, so receipt and message together tell whether the task is still ours.
+-- `receipt` is what dequeue.lua gave for this taking; receipt and message together tell whether the task is still ours.
 -- @include read_task
+-- @include is_about
 local time = redis.call('TIME')
 local seconds = tonumber(time[1])
 local now = seconds + tonumber(time[2]) / 1000000
@@ -27,7 +27,7 @@ for arg = item_argv_from, #ARGV, 8 do
   if ARGV[arg + 7] == '1' then lock = KEYS[key]; key = key + 1 end
   local fields = read_task(task, 'msg', 'state', 'receipt')
   local reply = 0
-  if fields[1] and fields[2] == 'active' and fields[3] == receipt and redis.sha1hex(fields[1]) == string.sub(receipt, -40) then
+  if fields[1] and fields[2] == 'active' and fields[3] == receipt and is_about(receipt, fields[1]) then
     reply = 1
   elseif resent == '1' then
     if verb == 'd' then

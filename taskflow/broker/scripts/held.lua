@@ -8,10 +8,11 @@
 --
 -- Where the message is not the receipt's, Go has recovered the task (which leaves our fields), and may run it.
 -- @include read_task
+-- @include is_about
 local answer = {}
 for _, id in ipairs(redis.call('LRANGE', active, 0, tonumber(limit) - 1)) do
   local fields = read_task(task_prefix .. id, 'msg', 'state', 'owner', 'receipt', 'crashes', 'recoveries', 'first_failed_at')
-  if fields[1] and fields[2] == 'active' and fields[3] == owner and fields[4] and string.sub(fields[4], -40) == redis.sha1hex(fields[1]) then
+  if fields[2] == 'active' and fields[3] == owner and is_about(fields[4], fields[1]) then
     answer[#answer + 1] = id
     answer[#answer + 1] = fields[1]
     answer[#answer + 1] = fields[4]

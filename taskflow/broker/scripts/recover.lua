@@ -10,6 +10,7 @@
 -- has `foreign_grace` seconds more, as Go gives. Costs no retry: a task that never ran must still run. What says that it is not
 -- active, and yet stands here, is left to settle.lua.
 -- @include read_task
+-- @include is_about
 -- @include orphan
 local time = redis.call('TIME')
 local now = tonumber(time[1])
@@ -25,7 +26,7 @@ for _, id in ipairs(redis.call('ZRANGE', lease, '-inf', now, 'BYSCORE', 'LIMIT',
   local task = task_prefix .. id
   local fields = read_task(task, 'msg', 'receipt', 'state')
   -- Go's recoverer leaves the receipt, and its worker may run the task now: then it is not the message that ours took.
-  local ours = fields[1] and fields[2] and redis.sha1hex(fields[1]) == string.sub(fields[2], -40)
+  local ours = is_about(fields[2], fields[1])
   if not fields[1] then
     orphan(id, task)
     leave(id)
