@@ -75,11 +75,11 @@ class Template:
     def words(self, items: Iterable[tuple[bytes, bytes]]) -> list[Any]:
         """The call for these items: the id of each, and its receipt where the script wants that."""
         keys, args = self._keys.copy(), self._args.copy()
-        for id_, sha in items:
+        for id_, receipt in items:
             for head, rest in self._item_keys:
                 keys.append(head + id_ + rest)
             for head, rest in self._item_args:
-                args.append(head if rest is None else head + id_ + rest if head is not _RECEIPT else sha)
+                args.append(head if rest is None else head + id_ + rest if head is not _RECEIPT else receipt)
         return ["EVALSHA", self._sha, len(keys), *keys, *args]
 
 

@@ -22,7 +22,6 @@ from ..scenarios.waiting import wait_for
 from ..server import Server
 from .cluster import Figures
 
-BUS = 10_000
 LOOKUPS = 100_000
 MAX_CLIENTS = 10_000
 """Connections that a server takes, by default."""

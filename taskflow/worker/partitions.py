@@ -72,9 +72,7 @@ class Partitions(Service):
         if not self.looks:
             # All at the same moment, and before anybody is asked: in strict order no queue may have a start.
             for queue in self._declared:
-                if queue not in self._served:
-                    self._served.add(queue)
-                    self._begin(queue, queue)
+                self._start(queue, queue)
         # Not at the start, when tasks wait for the first fetch.
         thorough = self.looks % THOROUGH == 1
         await asyncio.gather(*(self._look(queue, thorough=thorough) for queue in self._declared))
@@ -106,7 +104,11 @@ class Partitions(Service):
             if is_queue_paused and name != queue:
                 # A partition that came after the pause does not go on without the others.
                 await self._broker.run_many([pause(name)], TIMEOUT)
-            self._served.add(name)
             if name in self._others[queue]:
                 logger.info("Serving partition %s of queue %s too", name, queue)
+            self._start(name, queue)
+
+    def _start(self, name: str, queue: str) -> None:
+        if name not in self._served:
+            self._served.add(name)
             self._begin(name, queue)

@@ -13,6 +13,8 @@ from taskflow.broker.sync import Broker
 from taskflow.connection.aio import AsyncDriver
 from taskflow.connection.sync import SyncDriver
 
+from .together import tasks_of
+
 PLACES = [
     pytest.param(("single", "sync"), id="single-sync"),
     pytest.param(("single", "aio"), id="single-aio"),
@@ -35,3 +37,17 @@ def run(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Any]]:
             async_broker = AsyncBroker(AsyncDriver(url))
             yield lambda command: runner.run(async_broker.run(command))
             runner.run(async_broker.close())
+
+
+@pytest.fixture(params=["single", pytest.param("cluster", marks=pytest.mark.xdist_group("cluster"))])
+def url(request: pytest.FixtureRequest) -> str:
+    """Where an app finds its broker."""
+    return str(request.getfixturevalue("valkey" if request.param == "single" else "cluster").url)
+
+
+@pytest.fixture
+def noop(url: str, queue: str) -> Iterator[Any]:
+    """The task of an app on it."""
+    app, task = tasks_of(url, queue)
+    yield task
+    app.close()

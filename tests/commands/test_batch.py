@@ -7,7 +7,6 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -28,21 +27,9 @@ from tests.chaos.proxy import Proxy
 from tests.conftest import Cluster
 from tests.servers import Server
 
-from .test_enqueue_together import tasks_of, waiting
+from .together import tasks_of, waiting
 
 pytestmark = pytest.mark.xdist_group("cluster")
-
-
-@pytest.fixture(params=["single", "cluster"])
-def url(request: pytest.FixtureRequest) -> str:
-    return str(request.getfixturevalue("valkey" if request.param == "single" else "cluster").url)
-
-
-@pytest.fixture
-def noop(url: str, queue: str) -> Iterator[Any]:
-    app, task = tasks_of(url, queue)
-    yield task
-    app.close()
 
 
 @pytest.fixture

@@ -15,40 +15,16 @@ from typing import Any
 import pytest
 import redis
 
-from taskflow import TaskFlow
-from taskflow.broker.command import Plain, same
-from taskflow.broker.keys import queue_keys
 from taskflow.errors import BrokerUnavailable, DuplicateTask, InvalidArguments, TaskFlowError, TaskIdConflict
-from taskflow.message.task_message import TaskMessage
 from taskflow.windows import WINDOW
 from tests.chaos.policy import Fate, Policy
 from tests.chaos.proxy import Proxy
 from tests.conftest import Cluster
 from tests.servers import Server, wait_until
 
+from .together import tasks_of, waiting
+
 CALLERS = 50
-
-
-@pytest.fixture(params=["single", pytest.param("cluster", marks=pytest.mark.xdist_group("cluster"))])
-def url(request: pytest.FixtureRequest) -> str:
-    return str(request.getfixturevalue("valkey" if request.param == "single" else "cluster").url)
-
-
-def tasks_of(url: str, queue: str) -> Any:
-    """An app with a task."""
-    app = TaskFlow("together", broker=url, queue=queue, enqueue_timeout=20)
-
-    @app.task(name="noop")
-    def noop(number: int = 0) -> None: ...
-
-    return app, noop
-
-
-@pytest.fixture
-def noop(url: str, queue: str) -> Iterator[Any]:
-    app, task = tasks_of(url, queue)
-    yield task
-    app.close()
 
 
 @pytest.fixture
@@ -65,17 +41,6 @@ def proxy(valkey: Server) -> Iterator[Callable[[Policy], Proxy]]:
     yield start
     for one in started:
         one.stop()
-
-
-def waiting(task: Any) -> list[int]:
-    """The numbers of the tasks that wait in a task's queue, in the order in which they will be taken."""
-    broker, keys = task.backend.client.broker, queue_keys(task.queue)
-    ids = broker.run(Plain(("LRANGE", keys.pending, 0, -1), same, keys.slot))
-    wanted = [Plain(("HGET", keys.task(id_.decode()), "msg"), same, keys.slot) for id_ in reversed(ids)]
-    # In parts: thousands in one pipeline would never arrive while one command in a hundred fails.
-    parts = [wanted[at : at + 100] for at in range(0, len(wanted), 100)]
-    messages = [TaskMessage.decode(data) for part in parts for data in broker.run_many(part)]
-    return [task.decode(message.payload).get("number", 0) for message in messages]
 
 
 def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
