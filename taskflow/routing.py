@@ -118,8 +118,13 @@ class Router:
         self._not_before: dict[str, float] = {}
 
     def concerns(self, tasks: Iterable[NewTask]) -> bool:
-        """Whether any of these tasks goes to a queue that was declared."""
-        return any(task.terms.queue in self._counts for task in tasks)
+        """Whether it has to choose or to ask for any of these tasks: a queue of one partition has room for no choice."""
+        counts = self._counts
+        for task in tasks:
+            count = counts.get(task.terms.queue, 0)
+            if count and (count > 1 or _has_key(task)):
+                return True
+        return False
 
     def route(
         self, tasks: Sequence[NewTask], is_avoided: Avoided

@@ -10,7 +10,12 @@ from taskflow import TaskFlow
 
 PARTITIONS = int(os.environ.get("BENCH_PARTITIONS", "1"))
 
-app = TaskFlow("bench", broker=side.URL, queue=side.QUEUE, queues={side.QUEUE: {"partitions": PARTITIONS}})
+app = TaskFlow(
+    "bench",
+    broker=side.URL,
+    queue=side.QUEUE,
+    queues={side.QUEUE: {"partitions": PARTITIONS}} if PARTITIONS > 1 else None,
+)
 
 
 @app.task(name="benchmark:noop")
