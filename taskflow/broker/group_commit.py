@@ -2,7 +2,8 @@
 
 A caller that finds nobody under way goes at once, by itself, so being alone costs nothing and no timer runs. All others wait
 in line; when the trip ends, the first of them leads the next one and takes the others with it. So the more callers there are
-at once, the more share a round trip.
+at once, the more share a round trip. Coroutines go beside the trip under way when many wait: so the server works on some
+while the others are still making theirs.
 
 Nobody is stranded: a leader that is interrupted leaves its followers with what it knows, which is nothing, and each of them
 sends its own again, as one of which an earlier copy may have run. A leader that is gone without a word (a thread that was
@@ -14,6 +15,7 @@ ended from outside) or that has met trouble is overtaken: after `PATIENCE` secon
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import threading
 import time
@@ -32,7 +34,14 @@ R = TypeVar("R")
 PATIENCE = 0.25
 """Seconds that the first in line waits for a trip to end before it goes beside it."""
 
-WAITING, LEADS, UNDER_WAY, SETTLED = "waiting", "leads", "under way", "settled"
+BUNCH = 32
+"""Coroutines in line that do not wait for the trip under way to end. (Threads do: a second one that reads and writes
+a socket has to get the interpreter back from a hundred others each time, and more is lost than won.)"""
+
+TRIPS = 4
+"""Trips to one node at once, at most."""
+
+WAITING, LEADS, UNDER_WAY, SETTLED, GONE = "waiting", "leads", "under way", "settled", "gone"
 
 
 class Caller(Generic[T, R]):
@@ -46,9 +55,10 @@ class Caller(Generic[T, R]):
     Attributes:
         value: what became of the item, once it is settled; None when its leader was interrupted.
         turn: what it waits on: a lock or a future.
+        wakes: whom it wakes when it has been woken itself (threads only).
     """
 
-    __slots__ = ("deadline", "item", "state", "turn", "value", "weight")
+    __slots__ = ("deadline", "item", "state", "turn", "value", "wakes", "weight")
 
     def __init__(self, item: T, weight: int, deadline: float) -> None:
         self.item = item
@@ -57,21 +67,28 @@ class Caller(Generic[T, R]):
         self.state = WAITING
         self.value: R | None = None
         self.turn: Any = None
+        self.wakes: Caller[T, R] | None = None
 
 
 class Line(Generic[T, R]):
-    """Who is under way to one node, and who waits for the next trip (pure)."""
+    """Who is under way to one node, and who waits for the next trip (pure).
 
-    __slots__ = ("_leader", "_waiting")
+    Args:
+        bunch: so many in line do not wait for the trip under way to end.
+    """
 
-    def __init__(self) -> None:
-        self._leader: Caller[T, R] | None = None
+    __slots__ = ("_bunch", "_leaders", "_waiting")
+
+    def __init__(self, bunch: float) -> None:
+        self._bunch = bunch
+        self._leaders: set[Caller[T, R]] = set()
         self._waiting: deque[Caller[T, R]] = deque()
 
     def enter(self, caller: Caller[T, R]) -> bool:
-        """Come. True: nobody is under way, so lead a trip at once; False: wait."""
-        if self._leader is None:
-            self._leader = caller
+        """Come. True: nobody is under way, or the line is long, so lead a trip at once; False: wait."""
+        leaders = self._leaders
+        if not leaders or (len(self._waiting) >= self._bunch - 1 and len(leaders) < TRIPS):
+            leaders.add(caller)
             caller.state = LEADS
             return True
         self._waiting.append(caller)
@@ -94,35 +111,41 @@ class Line(Generic[T, R]):
 
     def leave(self, leader: Caller[T, R]) -> Caller[T, R] | None:
         """The leader's trip is over: who leads the next one and is to be woken for it."""
-        if self._leader is not leader:  # it was overtaken, and the line goes on without it
+        leaders, waiting = self._leaders, self._waiting
+        if leader not in leaders:  # it was overtaken, and the line goes on without it
             return None
-        self._leader = None
-        if not self._waiting:
+        leaders.remove(leader)
+        if not waiting or (leaders and len(waiting) < self._bunch):
             return None
-        successor = self._waiting.popleft()
-        self._leader = successor
+        successor = waiting.popleft()
+        leaders.add(successor)
         successor.state = LEADS
         return successor
 
     def overtake(self, caller: Caller[T, R]) -> bool:
-        """The trip under way takes too long: whether the caller, if it is still in line, leads one beside it."""
+        """What is under way takes too long: whether the caller, if it is still in line, leads a trip beside it."""
         if caller.state is not WAITING:
             return False
         self._waiting.remove(caller)
-        self._leader = caller
+        self._leaders.clear()
+        self._leaders.add(caller)
         caller.state = LEADS
         return True
 
     def abandon(self, caller: Caller[T, R]) -> Caller[T, R] | None:
         """The caller has stopped waiting: who leads in its place and is to be woken for it."""
+        if caller.state is LEADS:
+            return self.leave(caller)
         if caller.state is WAITING:
             self._waiting.remove(caller)
-            caller.state = SETTLED
-        return self.leave(caller) if caller.state is LEADS else None
+        caller.state = GONE
+        return None
 
 
 class _Lines(Generic[K, T, R]):
     """A line for each key: a node, and what must not be mixed on the way to it."""
+
+    _bunch = math.inf
 
     def __init__(self, undecided: Callable[[R], bool]) -> None:
         self._undecided = undecided
@@ -130,7 +153,7 @@ class _Lines(Generic[K, T, R]):
 
     def _line(self, key: K) -> Line[T, R]:
         line = self._lines.get(key)
-        return line if line is not None else self._lines.setdefault(key, Line())
+        return line if line is not None else self._lines.setdefault(key, Line(self._bunch))
 
     def _seconds(self, caller: Caller[T, R]) -> float:
         """How long the caller waits now."""
@@ -197,6 +220,8 @@ class GroupCommit(_Lines[K, T, R]):
         try:
             while not caller.turn.acquire(timeout=self._seconds(caller)):
                 with self._mutex:
+                    if caller.state is SETTLED:  # whoever was to wake it is gone
+                        break
                     if self._is_late(caller):
                         raise BrokerUnavailable("no answer from the broker in time")
                     if line.overtake(caller):
@@ -207,6 +232,9 @@ class GroupCommit(_Lines[K, T, R]):
             if successor is not None:
                 successor.turn.release()
             raise
+        finally:
+            if caller.wakes is not None:
+                caller.wakes.turn.release()
         return caller.state is LEADS
 
     def _lead(self, key: K, line: Line[T, R], leader: Caller[T, R]) -> R:
@@ -221,15 +249,20 @@ class GroupCommit(_Lines[K, T, R]):
             )
             return values[0]
         finally:
+            # Each wakes the next. If the leader woke them all, they would wake only to stand in line for the interpreter.
+            first: Caller[T, R] | None = None
             with self._mutex:
                 successor = line.leave(leader)
+                for index in range(len(crew) - 1, 0, -1):
+                    caller = crew[index]
+                    if caller.state is UNDER_WAY:
+                        caller.value = values[index] if values is not None else None
+                        caller.state = SETTLED
+                        caller.wakes, first = first, caller
             if successor is not None:
                 successor.turn.release()
-            for index in range(1, len(crew)):
-                caller = crew[index]
-                caller.value = values[index] if values is not None else None
-                caller.state = SETTLED
-                caller.turn.release()
+            if first is not None:
+                first.turn.release()
 
     def _after_fork(self) -> None:
         """The threads that were under way or in line are the parent's."""
@@ -241,6 +274,8 @@ class AsyncGroupCommit(_Lines[K, T, R]):
     """Group commit for the coroutines of one event loop; the arguments are those of `GroupCommit`, `send` a coroutine
     function.
     """
+
+    _bunch = BUNCH
 
     def __init__(
         self, send: Callable[[K, list[T], float, bool], Awaitable[list[R]]], undecided: Callable[[R], bool]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from redis import exceptions as redis_errors
 from redis.asyncio import connection as redis_connection
 
 from ..errors import BrokerUnavailable
+from .channel import AsyncChannel, ask
 from .discovery import learn, not_a_cluster, question, refused
 from .exchange import Answer, Broken, Exchange, Pause, Refresh, Request, Trip, Trips, is_plain, lone
 from .settings import IDLE_CONNECTIONS, IDLE_SECONDS, arguments, pack, resolve, topology_of
@@ -141,21 +141,18 @@ class AsyncDriver:
     async def _trip(self, trip: Trip, deadline: float) -> Answer:
         sent = False
         replies: list[Any] = []
+        data = pack(trip.wires)
         connection = self._take(trip.address)
-        if connection._reader is not None and connection._reader.at_eof():
-            # The node has closed it. Sent there, a request would be lost, and nobody could say whether it ran.
+        if connection.is_connected and connection.channel.was_closed():
             await connection.disconnect(nowait=True)
         try:
-            await connection.connect()
+            if not connection.is_connected:
+                await connection.connect()
             sent = True
-            await connection.send_packed_command([pack(trip.wires)], check_health=False)
+            connection.channel.send(data)
             assert self._topology is not None
             until = self._topology.trip_deadline(trip.address, deadline, time.monotonic())
-            for _ in trip.wires:
-                replies.append(await self._reply(connection, until))
-        except TypeError:
-            await connection.disconnect(nowait=True)
-            raise
+            await connection.channel.replies(replies, len(trip.wires), until, connection.socket_timeout)
         except _CONNECTION_ERRORS as error:
             await connection.disconnect(nowait=True)
             await self._forget(trip.address)
@@ -168,12 +165,6 @@ class AsyncDriver:
         await self._give_back(trip.address, connection)
         return replies
 
-    async def _reply(self, connection: Any, deadline: float) -> Any:
-        try:
-            return await read_reply(connection, min(connection.socket_timeout, deadline - time.monotonic()))
-        except redis_errors.ResponseError as error:
-            return error
-
     def _take(self, address: Address) -> Any:
         pool = self._pools.get(address)
         return pool.pop() if pool else self._new(address)
@@ -184,7 +175,7 @@ class AsyncDriver:
             kind = redis_connection.UnixDomainSocketConnection
         elif self.url.tls:
             kind = redis_connection.SSLConnection
-        return kind(**arguments(self.url, address))
+        return kind(**arguments(self.url, address), parser_class=AsyncChannel)
 
     async def _give_back(self, address: Address, connection: Any) -> None:
         pool = self._pools.setdefault(address, deque())
@@ -219,11 +210,10 @@ class AsyncDriver:
         if sentinel and address not in topology.seeds:
             return False
         kind: Any = redis_connection.SSLConnection if self.url.tls else redis_connection.Connection
-        connection = kind(**arguments(self.url, address, sentinel=sentinel))
+        connection = kind(**arguments(self.url, address, sentinel=sentinel), parser_class=AsyncChannel)
         try:
             await connection.connect()
-            await connection.send_command(*question(self.url))
-            reply = await read_reply(connection, min(1.0, deadline - time.monotonic()))
+            reply = await ask(connection, min(1.0, deadline - time.monotonic()), *question(self.url))
         except (redis_errors.AuthenticationError, redis_errors.NoPermissionError) as error:
             raise refused(self.url, error) from error
         except (redis_errors.ResponseError, *_CONNECTION_ERRORS) as error:
@@ -234,20 +224,3 @@ class AsyncDriver:
         finally:
             await connection.disconnect(nowait=True)
         return learn(topology, reply, address, sentinel=sentinel)
-
-
-async def read_reply(connection: Any, seconds: float) -> Any:
-    """The next reply on a connection of redis-py's.
-
-    With a `timeout`, redis-py's own asyncio `read_response` answers None where nothing came. That is also what an
-    empty reply looks like; and the reply that comes later would be taken for that of the next command.
-
-    Raises:
-        redis.exceptions.TimeoutError: nothing came within `seconds`; the connection is closed.
-        redis.exceptions.RedisError: what the server says, or that the connection broke.
-    """
-    try:
-        async with asyncio.timeout(max(seconds, 0.001)):
-            return await connection.read_response(disable_decoding=True, timeout=math.inf)
-    except TimeoutError as error:
-        raise redis_errors.TimeoutError(f"no reply within {seconds:.1f} s") from error

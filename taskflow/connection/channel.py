@@ -1,14 +1,20 @@
-"""`Channel`: sends and reads on the socket of one of redis-py's connections, without what it does around each reply."""
+"""`Channel` and `AsyncChannel`: send and read on one of redis-py's connections, without what it does around each reply."""
 
 from __future__ import annotations
 
+import asyncio
 import select
+import socket
 import ssl
+import struct
 import time
 from typing import Any
 
 from redis import connection as redis_connection
 from redis import exceptions as redis_errors
+from redis.asyncio import connection as async_redis_connection
+
+from .settings import pack
 
 SLACK = 0.02
 """The part of a socket's timeout by which a reply may outlast its deadline: below it nothing is set for one reply."""
@@ -19,6 +25,10 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
 
     redis-py makes the connection, logs in and maps error replies to exceptions. For each reply, though, it sets the
     socket's timeout twice, asks for its own address and looks at its state: more time than all the rest of a round trip.
+
+    Where it can, the kernel keeps the socket's timeout (`SO_RCVTIMEO`). Python's own waits for the socket before each call, and
+    lets go of the interpreter for each of the two: with many threads, the one that is to send for all the others then stands
+    in line behind them.
     """
 
     def on_connect(self, connection: Any, **options: Any) -> None:
@@ -26,11 +36,13 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
         super().on_connect(connection, **options)
         connection.channel = self
         self._patience = connection.socket_timeout
+        self._in_kernel = False
         self._watch = None
         # Not with TLS, where a session's tickets may wait to be read.
         if hasattr(select, "poll") and not isinstance(self._sock, ssl.SSLSocket):
             self._watch = select.poll()
             self._watch.register(self._sock, select.POLLIN)
+            self._in_kernel = self._hand_timeout_to_kernel()
         # What the reader says when a reply is not complete; it has no public name.
         self._incomplete = self._reader.gets(False)
 
@@ -71,7 +83,7 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
                     left = deadline - time.monotonic()
                     if left < patience * (1 - SLACK):
                         short = True
-                        sock.settimeout(max(left, 0.001))
+                        self._wait_no_longer_than(max(left, 0.001))
                     size = sock.recv_into(buffer)
                     if not size:
                         raise redis_errors.ConnectionError("Connection closed by server.")
@@ -80,8 +92,109 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
                 if isinstance(reply, redis_errors.ConnectionError):
                     raise reply
                 replies.append(reply)
-        except TimeoutError:
+        except (TimeoutError, BlockingIOError):
             raise redis_errors.TimeoutError("Timeout reading from socket") from None
         finally:
             if short:
-                sock.settimeout(patience)
+                self._wait_no_longer_than(patience)
+
+    def _hand_timeout_to_kernel(self) -> bool:
+        """Whether the kernel keeps the time for this socket from now on."""
+        try:
+            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+                self._sock.setsockopt(socket.SOL_SOCKET, option, _timeval(self._patience))
+        except OSError:
+            return False
+        self._sock.settimeout(None)
+        return True
+
+    def _wait_no_longer_than(self, seconds: float) -> None:
+        if self._in_kernel:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
+        else:
+            self._sock.settimeout(seconds)
+
+
+def _timeval(seconds: float) -> bytes:
+    whole = int(seconds)
+    return struct.pack("@ll", whole, int((seconds - whole) * 1_000_000))
+
+
+READ_BYTES = 65536
+
+
+class AsyncChannel(async_redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
+    """As `Channel`, for redis-py's asyncio connections.
+
+    redis-py sends each command from a task of its own, which begins when all coroutines that are ready have run: with a hundred
+    of them the server idles meanwhile. And with a `timeout`, its `read_response` answers None where nothing came, which is
+    also what an empty reply looks like; the reply that comes later would be taken for that of the next command.
+    """
+
+    def on_connect(self, connection: Any) -> None:
+        """Called by the connection when its streams are there."""
+        super().on_connect(connection)
+        connection.channel = self
+        self._writer = connection._writer
+        # What the reader says when a reply is not complete; it has no public name.
+        self._incomplete = self._reader.gets(False)
+
+    def was_closed(self) -> bool:
+        """Whether the node has closed the connection while it was idle. Sent there, a request would be lost, and nobody could
+        say whether it ran.
+        """
+        return bool(self._stream.at_eof())
+
+    def send(self, data: bytes) -> None:
+        """Send a pipeline. Whether the node takes it is told by the replies, which have to come in time."""
+        self._writer.write(data)
+
+    async def replies(self, replies: list[Any], count: int, deadline: float, patience: float) -> None:
+        """Read replies; those of the server that are errors come as exceptions among them.
+
+        Args:
+            replies: where they are put, so that those before a break are not lost.
+            count: how many.
+            deadline: on the monotonic clock.
+            patience: seconds that each may take.
+
+        Raises:
+            redis.ConnectionError: the connection broke, or the server closes it with the reply.
+            redis.TimeoutError: the next reply did not come in time.
+            OSError: the connection broke.
+        """
+        reader, incomplete = self._reader, self._incomplete
+        for _ in range(count):
+            reply = reader.gets(False)
+            while reply is incomplete:
+                reader.feed(await self._more(min(patience, deadline - time.monotonic())))
+                reply = reader.gets(False)
+            if isinstance(reply, redis_errors.ConnectionError):
+                raise reply
+            replies.append(reply)
+
+    async def _more(self, seconds: float) -> bytes:
+        try:
+            async with asyncio.timeout(max(seconds, 0.001)):
+                data: bytes = await self._stream.read(READ_BYTES)
+        except TimeoutError as error:
+            raise redis_errors.TimeoutError(f"no reply within {seconds:.1f} s") from error
+        if not data:
+            raise redis_errors.ConnectionError("Connection closed by server.")
+        return data
+
+
+async def ask(connection: Any, seconds: float, *words: Any) -> Any:
+    """Send one command on a connection of redis-py's with an `AsyncChannel`, and read its reply.
+
+    Raises:
+        redis.exceptions.TimeoutError: nothing came within `seconds`; the connection has to be closed.
+        redis.exceptions.RedisError: what the server says, or that the connection broke.
+    """
+    channel: AsyncChannel = connection.channel
+    channel.send(pack([words]))
+    replies: list[Any] = []
+    await channel.replies(replies, 1, time.monotonic() + seconds, seconds)
+    if isinstance(replies[0], Exception):
+        raise replies[0]
+    return replies[0]

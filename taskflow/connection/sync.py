@@ -28,6 +28,9 @@ _CONNECTION_ERRORS = (
     OSError,
 )
 
+LOOK_AFTER = 0.05
+"""Seconds after which a connection may have been closed by the node while nobody looked."""
+
 
 class SyncDriver:
     """Sends requests to the nodes of one broker.
@@ -170,7 +173,10 @@ class SyncDriver:
             connection = self._pools[address].pop()
         except (KeyError, IndexError):
             connection = None
-        if connection is None or connection.channel.was_closed():
+        # While it is in use all the time, looking each time costs more than the rare request that has to be sent again.
+        if connection is None or (
+            time.monotonic() - connection.used_at > LOOK_AFTER and connection.channel.was_closed()
+        ):
             if connection is not None:
                 self._forget(address)
                 connection.disconnect()
@@ -196,7 +202,8 @@ class SyncDriver:
         if isinstance(connection, Broken):
             return connection
         replies: list[Any] = []
-        until = self.topology.trip_deadline(trip.address, deadline, time.monotonic())
+        connection.used_at = now = time.monotonic()
+        until = self.topology.trip_deadline(trip.address, deadline, now)
         try:
             connection.channel.replies(replies, len(trip.wires), until)
         except _CONNECTION_ERRORS as error:

@@ -7,7 +7,8 @@ from typing import Any
 from redis import exceptions as redis_errors
 
 from ..errors import BrokerError, BrokerUnavailable
-from .aio import AsyncDriver, read_reply
+from .aio import AsyncDriver
+from .channel import ask
 from .faults import Remedy, understand
 from .sync import SyncDriver
 
@@ -111,9 +112,9 @@ class Watch:
         try:
             if self._connection is None:
                 self._connection = await self._driver.connect(self._slot, seconds)
-            await self._connection.send_command("BLMOVE", self._key, self._key, "RIGHT", "RIGHT", seconds)
             # Twice the time and more: a reply that is late must not be taken for one that is lost.
-            return await read_reply(self._connection, 2 * seconds + 1) is not None
+            wait = "BLMOVE", self._key, self._key, "RIGHT", "RIGHT", seconds
+            return await ask(self._connection, 2 * seconds + 1, *wait) is not None
         except BrokerError:
             raise
         except _ERRORS as error:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from taskflow.broker.commands.enqueue import BATCH, MOST_BYTES
-from taskflow.broker.group_commit import PATIENCE, AsyncGroupCommit, Caller, GroupCommit
+from taskflow.broker.group_commit import BUNCH, PATIENCE, AsyncGroupCommit, Caller, GroupCommit
 from taskflow.errors import BrokerUnavailable
 from tests.servers import wait_until
 
@@ -78,10 +78,10 @@ class TestThreads:
 
         def call(item: Any, *, key: Any = "node", weight: int = 1, timeout: float = 10.0) -> Future[Any]:
             before = in_line(commit, key)
-            leads = commit._line(key)._leader is None
+            leads = not commit._line(key)._leaders
             future = threads.submit(commit.submit, key, item, weight, timeout)
             wait_until(
-                lambda: commit._line(key)._leader is not None if leads else in_line(commit, key) > before,
+                lambda: bool(commit._line(key)._leaders) if leads else in_line(commit, key) > before,
                 description=f"{item} has come",
             )
             return future
@@ -223,6 +223,39 @@ class TestThreads:
         assert commit.submit("node", "next", 1, 5) == "next done"
         assert in_line(commit) == 0
 
+    def test_who_is_not_woken_finds_out_by_itself(
+        self, commit: GroupCommit[Any, Any, Any], call: Any, road: Road
+    ) -> None:
+        """Each wakes the next; one of them may be gone without a word."""
+        futures = [call(number) for number in range(4)]
+        gone = commit._line("node")._waiting[1]
+
+        class Deaf:
+            def release(self) -> None: ...
+
+        real, gone.turn = gone.turn, Deaf()  # its thread waits on the real one
+        road.open.set()
+        assert [future.result(5) for future in futures] == [f"{number} done" for number in range(4)]
+        assert real.locked()
+
+    def test_one_that_has_gone_is_left_out_of_the_chain(self, commit: GroupCommit[Any, Any, Any]) -> None:
+        line = commit._line("node")
+        callers = [Caller[Any, Any](number, 1, 0) for number in range(4)]
+        for caller in callers:
+            line.enter(caller)
+            caller.turn = threading.Lock()
+            caller.turn.acquire()
+
+        def send(key: Any, items: Any, timeout: float, resent: bool) -> list[str]:
+            line.abandon(callers[2])  # it is interrupted while its item is under way
+            return [f"{item} done" for item in items]
+
+        commit._send = send
+        assert commit._lead("node", line, callers[0]) == "0 done"
+        assert not callers[1].turn.locked()
+        assert callers[1].wakes is callers[3]
+        assert callers[2].turn.locked()
+
     def test_a_leader_that_has_left_hands_on(self, commit: GroupCommit[Any, Any, Any]) -> None:
         line = commit._line("node")
         first, second, third = (Caller[Any, Any](number, 1, 0) for number in range(3))
@@ -289,6 +322,20 @@ class TestCoroutines:
 
         asyncio.run(main())
 
+    def test_a_bunch_does_not_wait_for_the_trip_under_way(
+        self, commit: AsyncGroupCommit[Any, Any, Any], road: Road
+    ) -> None:
+        async def main() -> None:
+            tasks = await self.calls(commit, 200)
+            # One alone, three bunches beside it; more trips there are not at once.
+            assert [len(items) for items, _ in road.trips] == [1, BUNCH, BUNCH, BUNCH]
+            road.open.set()
+            assert await asyncio.gather(*tasks) == [f"{number} done" for number in range(200)]
+            assert sorted(item for items, _ in road.trips for item in items) == list(range(200))
+            assert not any(resent for _, resent in road.trips)
+
+        asyncio.run(main())
+
     def test_a_leader_that_is_cancelled_strands_nobody(
         self, commit: AsyncGroupCommit[Any, Any, Any], road: Road
     ) -> None:
@@ -325,8 +372,7 @@ class TestCoroutines:
         async def main() -> None:
             tasks = await self.calls(commit, 3)
             line = commit._line("node")
-            leader = line._leader
-            assert leader is not None
+            (leader,) = line._leaders
             successor = line.leave(leader)
             assert successor is not None
             successor.turn.set_result(None)
