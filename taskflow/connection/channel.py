@@ -135,7 +135,9 @@ class AsyncChannel(async_redis_connection.DefaultParser):  # type: ignore[misc, 
         """Called by the connection when its streams are there."""
         super().on_connect(connection)
         connection.channel = self
+        self._loop = asyncio.get_running_loop()
         self._writer = connection._writer
+        self._late: redis_errors.TimeoutError | None = None
         # What the reader says when a reply is not complete; it has no public name.
         self._incomplete = self._reader.gets(False)
 
@@ -174,14 +176,21 @@ class AsyncChannel(async_redis_connection.DefaultParser):  # type: ignore[misc, 
             replies.append(reply)
 
     async def _more(self, seconds: float) -> bytes:
+        # `asyncio.timeout` would cancel the task that reads, and makes much more of it than this.
+        timer = self._loop.call_later(max(seconds, 0.001), self._give_up, seconds)
         try:
-            async with asyncio.timeout(max(seconds, 0.001)):
-                data: bytes = await self._stream.read(READ_BYTES)
-        except TimeoutError as error:
-            raise redis_errors.TimeoutError(f"no reply within {seconds:.1f} s") from error
+            data: bytes = await self._stream.read(READ_BYTES)
+        finally:
+            timer.cancel()
+        if self._late is not None:  # it came in the same moment; but the stream has been told already
+            raise self._late
         if not data:
             raise redis_errors.ConnectionError("Connection closed by server.")
         return data
+
+    def _give_up(self, seconds: float) -> None:
+        self._late = redis_errors.TimeoutError(f"no reply within {seconds:.1f} s")
+        self._stream.set_exception(self._late)
 
 
 async def ask(connection: Any, seconds: float, *words: Any) -> Any:

@@ -67,7 +67,15 @@ class Fetcher(Service):
         self._unsure = False
 
     async def tick(self) -> float:
-        """Take one batch; wait when the queue is empty or paused."""
+        """Take one batch; wait when the queue is empty or paused, and take what has come then."""
+        pause = await self._fetch_once()
+        if pause is None:
+            self.progressed()
+            pause = await self._fetch_once()
+        return pause or 0.0
+
+    async def _fetch_once(self) -> float | None:
+        """Take one batch; the pause before the next, or None: there is something in the queue now."""
         if self._unsure:
             await self._take_up_again()
         with self.resting():
@@ -141,13 +149,13 @@ class Fetcher(Service):
         elif found:
             self._crowd.found()
 
-    async def _wait(self) -> float:
-        """Wait until the list has something, unless that is for others to do; the pause before the next try."""
+    async def _wait(self) -> float | None:
+        """Wait until the list has something (None), unless that is for others to do: the pause before the next try."""
         try:
             while self._crowd.waits():
                 if await self._watch.wait(WAIT_SECONDS):
                     self._woken = True
-                    return 0.0
+                    return None
                 self.progressed()
         except BrokerError as error:
             logger.debug("%s: cannot wait (%s); asking once a second", self.name, error)

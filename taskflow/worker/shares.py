@@ -87,8 +87,11 @@ class Shares:
         part.turns = max(part.turns, part.queue.turns)
         loop = asyncio.get_running_loop()
         part.waiter = loop.create_future()
-        # Not at once: whoever else asks in this turn of the loop is weighed against this one.
-        loop.call_soon(self.pump)
+        if len(self._parts) > 1:
+            # Not at once: whoever else asks in this turn of the loop is weighed against this one.
+            loop.call_soon(self.pump)
+        else:
+            self.pump()
         try:
             return await part.waiter
         except asyncio.CancelledError:
