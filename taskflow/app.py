@@ -9,14 +9,24 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from . import eager
 from .aggregation import Aggregation, aggregation
 from .batch import Batch, gather
 from .broker.commands.enqueue import NewTask
 from .by_value import CALL, CALL_ASYNC, AsyncSubmit, ByValueTask, Submit
-from .client import Client
 from .connection.url import parse
 from .context import CurrentTask
 from .errors import (
@@ -36,6 +46,9 @@ from .result import AsyncResult
 from .retry import RetryPolicy
 from .task import AsyncTask, BaseTask, Landed, Progress, Task
 from .windows import Receipt
+
+if TYPE_CHECKING:
+    from .client import Client
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -230,6 +243,8 @@ class TaskFlow:
     def client(self) -> Client:
         """What this app enqueues with."""
         if self._client is None:
+            from .client import Client
+
             self._client = Client(self.broker_url, self.seal, self.partitions)
         return self._client
 

@@ -7,14 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .broker.commands.enqueue import NewTask
-from .client import Client
 from .errors import ConfigurationError
 from .result import AsyncResult
 from .task import MapItem, MapResult, Progress
 from .windows import Receipt
+
+if TYPE_CHECKING:
+    from .client import Client
 
 
 class _App(Protocol):

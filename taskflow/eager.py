@@ -5,14 +5,12 @@ Arguments and results still go through JSON.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from . import context
 from .broker.commands.enqueue import NewTask
-from .client import Client
 from .errors import ResultNotKept, TaskFailed
 from .message.payload import decode_result, encode_result
 from .message.task_message import TaskMessage
@@ -29,6 +27,8 @@ class EagerResult(AsyncResult[Any]):
     """
 
     def __init__(self, message: TaskMessage, value: Any, error: BaseException | None) -> None:
+        from .client import Client
+
         super().__init__(Client("embedded://"), message.id, message.queue, retention=message.retention)
         self._message = message
         self._result = value
@@ -84,6 +84,8 @@ def run(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResu
     if not task.is_async:
         message = new.message
         return _settle(message, propagate, lambda: task.call(task.decode(message.payload)))
+    import asyncio
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -121,6 +123,8 @@ def _settle(message: TaskMessage, propagate: bool, call: Callable[[], Any]) -> E
 
 
 def _in_thread(task: BaseTask[Any, Any], new: NewTask, propagate: bool) -> EagerResult:
+    import asyncio
+
     outcome: list[EagerResult] = []
     errors: list[BaseException] = []
 

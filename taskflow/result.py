@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .broker.command import TIMEOUT
 from .broker.commands.partitions import are_listed
 from .broker.commands.read import Snapshot, read_task
 from .broker.keys import queue_keys
-from .broker.sync import TIMEOUT
-from .client import Client
 from .connection.exchange import Request, value_or_raise
-from .connection.waiting import AsyncListener, Listener
 from .errors import (
     BrokerError,
     BrokerUnavailable,
@@ -30,6 +27,10 @@ from .errors import (
 from .message.payload import decode_result
 from .partitions import partition_names, split
 from .states import State
+
+if TYPE_CHECKING:
+    from .client import Client
+    from .connection.waiting import AsyncListener, Listener
 
 R = TypeVar("R")
 
@@ -168,6 +169,8 @@ class AsyncResult(Generic[R]):
 
     async def aget(self, timeout: float | None = None) -> R:
         """As `get`, from a coroutine."""
+        import asyncio
+
         deadline = None if timeout is None else time.monotonic() + timeout
         look = _FIRST_LOOK
         listener: AsyncListener | None = None
@@ -279,6 +282,8 @@ class AsyncResult(Generic[R]):
 
     def _listen(self, pause: float) -> Listener | None:
         """Subscribe. The caller looks once more afterwards, so that nothing falls between the two."""
+        from .connection.waiting import Listener
+
         keys = queue_keys(self.queue)
         try:
             return Listener(
@@ -289,6 +294,8 @@ class AsyncResult(Generic[R]):
             return None
 
     async def _alisten(self, pause: float) -> AsyncListener:
+        from .connection.waiting import AsyncListener
+
         keys = queue_keys(self.queue)
         driver = self._client.async_broker.driver
         return await AsyncListener.open(driver, keys.slot, keys.verdict_channel(self.id), max(pause, 1.0))

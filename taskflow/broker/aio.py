@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 
 from ..connection.aio import AsyncDriver
 from ..connection.exchange import Request, value_or_raise
-from .command import Command, Plain
-from .sync import TIMEOUT
+from .command import TIMEOUT, Command, Plain
 
 T = TypeVar("T")
 

@@ -11,6 +11,11 @@ from .scripts import Script
 
 T = TypeVar("T")
 
+TIMEOUT = 4.0
+"""Seconds that a command may take over reconnections, redirections and repetitions, unless the caller says
+otherwise.
+"""
+
 
 @dataclass(slots=True)  # not frozen: with nine fields that costs a microsecond for each call
 class Command(Generic[T]):

@@ -7,14 +7,9 @@ from typing import Any, TypeVar
 
 from ..connection.exchange import Request, value_or_raise
 from ..connection.sync import SyncDriver
-from .command import Command, Plain
+from .command import TIMEOUT, Command, Plain
 
 T = TypeVar("T")
-
-TIMEOUT = 4.0
-"""Seconds that a command may take over reconnections, redirections and repetitions, unless the caller says
-otherwise.
-"""
 
 
 class Broker:

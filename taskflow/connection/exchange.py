@@ -14,10 +14,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeGuard
 
-from redis import exceptions as redis_errors
-
 from ..errors import BrokerAuthError, BrokerError, BrokerUnavailable, ScriptError
-from .faults import Fault, Remedy, understand
+from .faults import Fault, Remedy, is_timeout, understand
 from .topology import Address, Topology
 
 Wire = tuple[Any, ...]
@@ -191,7 +189,7 @@ class Exchange:
         if isinstance(answer, Broken):
             self._topology.alone.discard(address)
             self._topology.silent[address] = self._clock()
-            if isinstance(answer.error, redis_errors.TimeoutError) and answer.sent and not answer.replies:
+            if is_timeout(answer.error) and answer.sent and not answer.replies:
                 self._topology.suspect(address, self._clock())
             self._broken(self._unanswered(address, indexes, answer.replies), answer)
         else:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from redis import exceptions as redis_errors
-
 from .topology import Address
 
 
@@ -72,6 +70,8 @@ def understand(error: Exception) -> Fault:
         >>> understand(ResponseError("CLUSTERDOWN The cluster is down")).remedy
         <Remedy.WAIT: 'look at the topology, wait, send it again'>
     """
+    from redis import exceptions as redis_errors
+
     text = _text(error)
     if isinstance(error, redis_errors.NoScriptError):
         return Fault(Remedy.LOAD, text)
@@ -97,6 +97,13 @@ def understand(error: Exception) -> Fault:
     return Fault(Remedy.WAIT, text)
 
 
+def is_timeout(error: Exception) -> bool:
+    """Whether no reply came in time, on a connection that did not break."""
+    from redis import exceptions as redis_errors
+
+    return isinstance(error, redis_errors.TimeoutError)
+
+
 def _is_plain(text: str) -> bool:
     """Whether redis-py has cut an `ERR ` off the front: the text begins with no error word in capitals."""
     word = text.split(" ", 1)[0].rstrip(":")
@@ -104,6 +111,8 @@ def _is_plain(text: str) -> bool:
 
 
 def _text(error: Exception) -> str:
+    from redis import exceptions as redis_errors
+
     if isinstance(error, redis_errors.MovedError | redis_errors.AskError):
         return f"{type(error).__name__} {error.slot_id} {error.host}:{error.port}"
     # A script's error may quote its input; the first line is the server's own words.

@@ -1,4 +1,8 @@
-"""Which node owns which key slot (pure)."""
+"""Which node owns which key slot (pure).
+
+Here and in the modules that an app needs before it enqueues anything, redis-py and asyncio are imported where they are used: they
+take 18 MB, and a tenth of a second, which a child whose tasks enqueue nothing does not have to spend.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,6 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from typing import Any
-
-from redis.crc import key_slot as _key_slot
 
 Address = tuple[str, int]
 """Host and port; a unix socket is its path and port 0."""
@@ -25,7 +27,9 @@ def key_slot(key: str | bytes) -> int:
         >>> key_slot("asynq:{images}:pending")
         9450
     """
-    return int(_key_slot(key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key))
+    from redis.crc import key_slot as slot_of
+
+    return int(slot_of(key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key))
 
 
 SUSPECTED = 10.0

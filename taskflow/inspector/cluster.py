@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ..broker.command import Plain
+from ..broker.command import TIMEOUT, Plain
 from ..broker.keys import queue_keys
-from ..broker.sync import TIMEOUT, Broker
+from ..broker.sync import Broker
 from ..connection.topology import Address
 from ..errors import BrokerError, BrokerUnavailable, ConfigurationError
 from .queues import all_names, is_placed

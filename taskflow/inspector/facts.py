@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..broker.command import Plain
+from ..broker.command import TIMEOUT, Plain
 from ..broker.fitness import parse_info
 from ..broker.keys import ALL_QUEUES
-from ..broker.sync import TIMEOUT, Broker
+from ..broker.sync import Broker
 from ..connection.topology import Address, key_slot
 from ..errors import BrokerError
 from .queues import all_queues

@@ -11,7 +11,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..app import TaskFlow
 from ..errors import ConfigurationError
@@ -19,9 +19,11 @@ from ..loader import load_app
 from ..pipe import frames
 from ..pipe.page import Page
 from .executor import Attempt, Executor
-from .pool.loop import LoopPool
 from .pool.slots import Slots
 from .pool.threads import ThreadPool
+
+if TYPE_CHECKING:
+    from .pool.loop import LoopPool
 
 logger = logging.getLogger("taskflow.child")
 
@@ -107,12 +109,15 @@ class Child:
         self._executor = Executor(app.tasks, app.seal, error_text=app.error_text)
         shared = Slots(page, slots)
         self._threads = ThreadPool(slots, self._executor, shared, self._outbox.outcome, self._outbox.returned)
-        self._loop = LoopPool(self._executor, shared, self._outbox.outcome, self._outbox.returned)
+        self._shared = shared
+        self._loop: LoopPool | None = None
 
     def run(self, *, here: bool = False) -> None:
         """Run until the worker closes the socket. `here`: tasks run in the calling thread (`-P solo`)."""
         self._outbox.send(hello(self._app))
         self._outbox.start()
+        if any(task.is_async for task in self._app.tasks.values()):
+            self._coroutines()  # so that the first of them does not wait for the import
         if here:
             threading.Thread(target=self._read, name="taskflow-reader", daemon=True).start()
             self._threads.run_here()
@@ -132,7 +137,8 @@ class Child:
                     self._admit(job)
             case frames.Cancel(task_id):
                 self._threads.cancel(task_id)
-                self._loop.cancel(task_id)
+                if self._loop is not None:
+                    self._loop.cancel(task_id)
             case frames.Ping():
                 self._outbox.pong()
             case frames.DumpStacks():
@@ -147,9 +153,17 @@ class Child:
         if isinstance(attempt, frames.Outcome):
             self._outbox.outcome(attempt)
         elif attempt.plan.task.is_async:
-            self._loop.submit(attempt)
+            self._coroutines().submit(attempt)
         else:
             self._threads.submit(attempt)
+
+    def _coroutines(self) -> LoopPool:
+        """The event loop for coroutines, from the first of them on: asyncio takes 9 MB."""
+        if self._loop is None:
+            from .pool.loop import LoopPool
+
+            self._loop = LoopPool(self._executor, self._shared, self._outbox.outcome, self._outbox.returned)
+        return self._loop
 
 
 def hello(app: TaskFlow) -> frames.Hello:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import uuid
+import warnings
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow.errors import InvalidOption, InvalidQueueName, InvalidTaskId, TaskFlowError
+from taskflow.message import ids
 from taskflow.message.ids import (
     MAX_HEADERS,
     check_group_name,
@@ -33,6 +36,34 @@ def test_a_new_id_is_a_random_uuid_in_lower_case() -> None:
 
 def test_new_ids_do_not_repeat() -> None:
     assert len({new_id() for _ in range(10_000)}) == 10_000
+
+
+def test_a_fork_draws_other_ids() -> None:
+    new_id()
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks beside threads
+        child = os.fork()
+    if child == 0:
+        os.write(writer, "\n".join(new_id() for _ in range(200)).encode())
+        os._exit(0)
+    os.close(writer)
+    mine = {new_id() for _ in range(200)}
+    with os.fdopen(reader) as stream:
+        theirs = set(stream.read().split())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert len(theirs) == 200
+    assert not mine & theirs
+
+
+def test_two_with_the_same_random_numbers_draw_other_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As two machines that were started from one snapshot of a running one."""
+    numbers = list(range(1, 50))
+    drawn = []
+    for _ in range(2):
+        monkeypatch.setattr(ids, "_store", numbers.copy())
+        drawn.append({new_id() for _ in numbers})
+    assert not drawn[0] & drawn[1]
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -10,11 +10,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from ...broker.command import TIMEOUT
 from ...broker.commands.enqueue import publish_queues
 from ...broker.commands.inspect import is_listed
 from ...broker.commands.sweep import NOWHERE, Item, Outcome, Settled
 from ...broker.keys import ALL_QUEUES, queue_keys
-from ...broker.sync import TIMEOUT, Broker
+from ...broker.sync import Broker
 from ...errors import BrokerError, QueueNotFound
 from ...message.ids import check_queue_name
 from ..queues import all_names, is_placed

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...broker.command import Plain
+from ...broker.command import TIMEOUT, Plain
 from ...broker.fitness import parse_info
-from ...broker.sync import TIMEOUT, Broker
+from ...broker.sync import Broker
 from ...connection.topology import SLOTS, Address
 from ...errors import BrokerError
 from ..cluster import Shard, read_shards

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...broker.command import Plain, same
+from ...broker.command import TIMEOUT, Plain, same
 from ...broker.commands.inspect import text
 from ...broker.commands.queues import GLOB
 from ...broker.commands.sweep import BATCH, TaskFacts, read_states, scan
 from ...broker.keys import queue_keys
-from ...broker.sync import TIMEOUT, Broker
+from ...broker.sync import Broker
 from ...connection.exchange import value_or_raise
 from ...connection.topology import Address
 from .image import GROUP, LEASE, PLACES, SET, TYPES, QueueImage, is_set_of
