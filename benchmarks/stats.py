@@ -73,3 +73,9 @@ class Results:
             pairs = [(b, a) for a, b in pairs]
         ratios = [a / b for a, b in pairs if a > 0 and b > 0]
         return Spread.of(ratios) if ratios else None
+
+    def gain(self, contender: str, metric: str, over: str) -> Spread | None:
+        """How many times as great one of its numbers is as another: compared round by round."""
+        first, second = self.values.get((contender, metric), {}), self.values.get((contender, over), {})
+        gains = [first[round_] / second[round_] for round_ in first if second.get(round_)]
+        return Spread.of(gains) if gains else None

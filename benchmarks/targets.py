@@ -29,10 +29,20 @@ class Bound:
     at_most: float
 
 
-TARGETS: tuple[Ratio | Bound, ...] = (
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """taskflow is at least so many times as good at one thing as at another."""
+
+    metric: str
+    over: str
+    at_least: float
+
+
+TARGETS: tuple[Ratio | Bound | Gain, ...] = (
     Ratio("single.rate", "limit", 0.75),
     Ratio("single.rate", "celery", 4),
     Ratio("threads.rate", "asynq", 1),
+    Ratio("asyncio.rate", "asynq", 1),
     Ratio("bulk.rate", "limit", 0.9),
     Ratio("bulk.rate", "bullmq", 2.2),
     Ratio("bulk.rate", BEST_PYTHON, 4),
@@ -41,6 +51,7 @@ TARGETS: tuple[Ratio | Bound, ...] = (
     Ratio("drain.rate", "asynq", 4),
     Ratio("drain.rate", BEST_PYTHON, 8),
     Ratio("drain.rate", "celery", 40),
+    Gain("drain-cpu-2.rate", "drain-cpu.rate", 1.6),
     Ratio("latency.median", "limit", 1 / 1.5),
     Bound("latency.p99", 10),
     Bound("latency-go.median", 5),
@@ -69,11 +80,13 @@ def verdicts(results: Results, contenders: Sequence[Contender], metrics: Sequenc
     for target in TARGETS:
         metric = known.get(target.metric)
         if metric is not None:
-            verdict = (
-                _bound(results, metric, target)
-                if isinstance(target, Bound)
-                else _ratio(results, contenders, metric, target)
-            )
+            match target:
+                case Bound():
+                    verdict = _bound(results, metric, target)
+                case Gain():
+                    verdict = _gain(results, metric, known.get(target.over), target)
+                case Ratio():
+                    verdict = _ratio(results, contenders, metric, target)
             if verdict is not None:
                 found.append(verdict)
     return found
@@ -89,6 +102,15 @@ def _bound(results: Results, metric: Metric, target: Bound) -> Verdict | None:
         f"{spread.median:.3g} {metric.unit}",
         spread.median <= target.at_most,
     )
+
+
+def _gain(results: Results, metric: Metric, over: Metric | None, target: Gain) -> Verdict | None:
+    gain = results.gain(OURS, metric.key, over.key) if over is not None else None
+    if over is None or gain is None:
+        return None
+    measured = f"{gain.median:.2f} ({gain.least:.2f} to {gain.most:.2f})"
+    wanted = f"at least {target.at_least:.3g} × {over.title[:1].lower()}{over.title[1:]}"
+    return Verdict(metric.title, wanted, measured, gain.median >= target.at_least)
 
 
 def _ratio(

@@ -9,7 +9,7 @@ from tests.interop.golang import GoUnavailable, Peer, PeerError, build_peer
 from ..contender import QUEUE, Contender, Place, Unavailable, Unsupported
 from ..processes import Process, RunFailed
 
-_GOROUTINES = {"single": 1, "threads": 20, "preload": 20}
+_GOROUTINES = {"single": 1, "threads": 20, "asyncio": 20, "preload": 20}
 
 
 class Asynq(Contender):
@@ -22,12 +22,11 @@ class Asynq(Contender):
     held = (("LLEN", f"asynq:{{{QUEUE}}}:active"),)
     lacks = {  # noqa: RUF012 - declared as a ClassVar by the base
         "bulk": "no API for many tasks at once",
-        "asyncio": "goroutines instead: see 100 callers",
         "latency-go": "",
         "result": "a result is polled by the user's own code",
         "footprint": "not measured for Go",
     }
-    note = "`Concurrency: 20`, everything else by default; 20 goroutines share one client where there are many callers"
+    note = "`Concurrency: 20`, everything else by default; 20 goroutines share one client for many callers, asyncio too"
 
     def prepare(self) -> None:
         """See `Contender.prepare`."""

@@ -2,8 +2,7 @@
 
 A caller that finds nobody under way goes at once, by itself, so being alone costs nothing and no timer runs. All others wait
 in line; when the trip ends, the first of them leads the next one and takes the others with it. So the more callers there are
-at once, the more share a round trip. Coroutines go beside the trip under way when many wait: so the server works on some
-while the others are still making theirs.
+at once, the more share a round trip.
 
 Nobody is stranded: a leader that is interrupted leaves its followers with what it knows, which is nothing, and each of them
 sends its own again, as one of which an earlier copy may have run. A leader that is gone without a word (a thread that was
@@ -35,11 +34,8 @@ PATIENCE = 0.25
 """Seconds that the first in line waits for a trip to end before it goes beside it."""
 
 BUNCH = 32
-"""Coroutines in line that do not wait for the trip under way to end. (Threads do: a second one that reads and writes
-a socket has to get the interpreter back from a hundred others each time, and more is lost than won.)"""
-
-TRIPS = 4
-"""Trips to one node at once, at most."""
+"""If more coroutines wait, half of them go, so that the server works on these while the others are made. (Threads all go: they
+are woken one by one in any case, so there are always some under way and some in line.)"""
 
 WAITING, LEADS, UNDER_WAY, SETTLED, GONE = "waiting", "leads", "under way", "settled", "gone"
 
@@ -74,21 +70,20 @@ class Line(Generic[T, R]):
     """Who is under way to one node, and who waits for the next trip (pure).
 
     Args:
-        bunch: so many in line do not wait for the trip under way to end.
+        bunch: of more in line only half go on a trip.
     """
 
-    __slots__ = ("_bunch", "_leaders", "_waiting")
+    __slots__ = ("_bunch", "_leader", "_waiting")
 
     def __init__(self, bunch: float) -> None:
         self._bunch = bunch
-        self._leaders: set[Caller[T, R]] = set()
+        self._leader: Caller[T, R] | None = None
         self._waiting: deque[Caller[T, R]] = deque()
 
     def enter(self, caller: Caller[T, R]) -> bool:
-        """Come. True: nobody is under way, or the line is long, so lead a trip at once; False: wait."""
-        leaders = self._leaders
-        if not leaders or (len(self._waiting) >= self._bunch - 1 and len(leaders) < TRIPS):
-            leaders.add(caller)
+        """Come. True: nobody is under way, so lead a trip at once; False: wait."""
+        if self._leader is None:
+            self._leader = caller
             caller.state = LEADS
             return True
         self._waiting.append(caller)
@@ -103,7 +98,8 @@ class Line(Generic[T, R]):
         """Who goes on the leader's trip: itself, and as many of those in line as fit."""
         crew = [leader]
         waiting, room = self._waiting, MOST_BYTES
-        while waiting and len(crew) < BATCH and (room := room - waiting[0].weight) >= 0:
+        most = min(max((len(waiting) + 1) // 2, self._bunch), BATCH)
+        while waiting and len(crew) < most and (room := room - waiting[0].weight) >= 0:
             caller = waiting.popleft()
             caller.state = UNDER_WAY
             crew.append(caller)
@@ -111,24 +107,22 @@ class Line(Generic[T, R]):
 
     def leave(self, leader: Caller[T, R]) -> Caller[T, R] | None:
         """The leader's trip is over: who leads the next one and is to be woken for it."""
-        leaders, waiting = self._leaders, self._waiting
-        if leader not in leaders:  # it was overtaken, and the line goes on without it
+        if self._leader is not leader:  # it was overtaken, and the line goes on without it
             return None
-        leaders.remove(leader)
-        if not waiting or (leaders and len(waiting) < self._bunch):
+        self._leader = None
+        if not self._waiting:
             return None
-        successor = waiting.popleft()
-        leaders.add(successor)
+        successor = self._waiting.popleft()
+        self._leader = successor
         successor.state = LEADS
         return successor
 
     def overtake(self, caller: Caller[T, R]) -> bool:
-        """What is under way takes too long: whether the caller, if it is still in line, leads a trip beside it."""
+        """The trip under way takes too long: whether the caller, if it is still in line, leads one beside it."""
         if caller.state is not WAITING:
             return False
         self._waiting.remove(caller)
-        self._leaders.clear()
-        self._leaders.add(caller)
+        self._leader = caller
         caller.state = LEADS
         return True
 
@@ -282,6 +276,10 @@ class AsyncGroupCommit(_Lines[K, T, R]):
     ) -> None:
         super().__init__(undecided)
         self._send = send
+        self._patient: dict[Caller[T, R], float] = {}
+        """Those who wait, and until when, on the monotonic clock."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._patrol_at = math.inf
 
     async def submit(self, key: K, item: T, weight: int, timeout: float) -> R:
         """As `GroupCommit.submit`."""
@@ -298,12 +296,9 @@ class AsyncGroupCommit(_Lines[K, T, R]):
         loop = asyncio.get_running_loop()
         try:
             while caller.state in (WAITING, UNDER_WAY):
-                turn = caller.turn = loop.create_future()
-                timer = loop.call_later(self._seconds(caller), _wake, turn)
-                try:
-                    await turn
-                finally:
-                    timer.cancel()
+                caller.turn = loop.create_future()
+                self._watch(loop, caller)
+                await caller.turn
                 if caller.state in (WAITING, UNDER_WAY) and self._is_late(caller):
                     raise BrokerUnavailable("no answer from the broker in time")
                 if caller.state is WAITING:
@@ -313,7 +308,32 @@ class AsyncGroupCommit(_Lines[K, T, R]):
             if successor is not None:
                 _wake(successor.turn)
             raise
+        finally:
+            self._patient.pop(caller, None)
         return caller.state is LEADS
+
+    def _watch(self, loop: asyncio.AbstractEventLoop, caller: Caller[T, R]) -> None:
+        """Wake the caller when it has waited long enough. One timer for all: one for each would be a third of what a call
+        takes.
+        """
+        self._patient[caller] = until = time.monotonic() + self._seconds(caller)
+        if until < self._patrol_at:
+            self._set_timer(loop, until)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, until: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.call_later(until - time.monotonic(), self._patrol, loop)
+        self._patrol_at = until
+
+    def _patrol(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer, self._patrol_at = None, math.inf
+        now = time.monotonic()
+        for caller, until in self._patient.items():
+            if until <= now:
+                _wake(caller.turn)
+        if left := [until for until in self._patient.values() if until > now]:
+            self._set_timer(loop, min(left))
 
     async def _lead(self, key: K, line: Line[T, R], leader: Caller[T, R]) -> R:
         crew = line.crew(leader)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ import redis
 from taskflow.broker.aio import AsyncBroker
 from taskflow.broker.sync import Broker
 from taskflow.connection.aio import AsyncDriver
-from taskflow.connection.sync import SyncDriver
+from taskflow.connection.sync import LOOK_AFTER, SyncDriver
 from tests.servers import Server, wait_until
 
 
@@ -46,8 +47,21 @@ def test_threads_make_a_new_connection_and_send_once(valkey: Server, raw: redis.
     ping = Ping()
     assert broker.run_many([ping]) == [b"PONG"]
     close_all(raw)
+    time.sleep(LOOK_AFTER)  # what was in use a moment ago is not looked at
     assert broker.run_many([ping]) == [b"PONG"]
     assert ping.resent == [False, False]
+    broker.close()
+
+
+def test_what_was_in_use_a_moment_ago_is_sent_again(valkey: Server, raw: redis.Redis) -> None:
+    broker = Broker(SyncDriver(valkey.url))
+    ping = Ping()
+    assert broker.run_many([ping]) == [b"PONG"]
+    close_all(raw)
+    for connection in broker.driver._pools[broker.driver.topology.masters()[0]]:
+        connection.used_at = time.monotonic()
+    assert broker.run_many([ping]) == [b"PONG"]
+    assert ping.resent == [False, False, True]
     broker.close()
 
 
