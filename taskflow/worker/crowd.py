@@ -63,6 +63,13 @@ class Crowd:
         """Seconds until it looks by itself."""
         return self._dice.uniform(0.5, 1.0) * min(FIRST_LOOK / self.share, LAST_LOOK)
 
+    def stretch(self, most: float) -> float:
+        """How many times longer it may wait before it does again what any of the crowd can do: `most` at most, 1 when alone.
+
+        No loop may rest for 20 seconds: the watchdog would take it for one that stands still.
+        """
+        return min(max(1 / (HELP * self.share), 1.0), most)
+
     def helps(self) -> bool:
         """Whether it does this time what one of the crowd has to do: always, unless the crowd is large."""
         return self._dice.random() < HELP * self.share

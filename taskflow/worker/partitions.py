@@ -10,6 +10,7 @@ from ..broker.aio import AsyncBroker
 from ..broker.commands.enqueue import publish_queues
 from ..broker.commands.partitions import are_listed, has_tasks, is_paused
 from ..broker.commands.queues import pause
+from ..connection.exchange import Request
 from ..errors import BrokerError
 from ..partitions import partition_names
 from .service import Service
@@ -20,7 +21,9 @@ PERIOD = 10.0
 """Seconds between two looks at the index of all queues: so long a partition that is new to this worker may wait."""
 
 THOROUGH = 30
-"""Every so many looks also those partitions are asked that stand in no index: whoever filled one may have died first."""
+"""In so many looks also those partitions are asked, a few each time, that stand in no index: whoever filled one may have died
+first.
+"""
 
 TIMEOUT = 2.0
 """Seconds of one look. A node that is away keeps the worker from no partition on the others."""
@@ -73,20 +76,22 @@ class Partitions(Service):
             # All at the same moment, and before anybody is asked: in strict order no queue may have a start.
             for queue in self._declared:
                 self._start(queue, queue)
-        # Not at the start, when tasks wait for the first fetch.
-        thorough = self.looks % THOROUGH == 1
-        await asyncio.gather(*(self._look(queue, thorough=thorough) for queue in self._declared))
+        await asyncio.gather(*(self._look(queue, self._unlisted(queue)) for queue in self._declared))
         self.looks += 1
         return PERIOD
 
-    async def _look(self, queue: str, *, thorough: bool) -> None:
+    def _unlisted(self, queue: str) -> list[str]:
+        """Whom to ask this time, listed or not. Nobody at the start, when tasks wait for the first fetch."""
+        return list(self._others[queue][(self.looks - 1) % THOROUGH :: THOROUGH]) if self.looks else []
+
+    async def _look(self, queue: str, asked: list[str]) -> None:
         others = self._others[queue]
-        commands = [is_paused(queue), are_listed(others), *(map(has_tasks, others) if thorough else ())]
+        commands: list[Request] = [is_paused(queue), are_listed(others), *map(has_tasks, asked)]
         paused, listed, *filled = await self._broker.run_many(commands, TIMEOUT)
         wanted = list(self._declared[queue])
         if not isinstance(listed, BrokerError):
             wanted += [name for name, is_there in zip(others, listed, strict=True) if is_there]
-        if found := [name for name, has in zip(others, filled, strict=False) if has is True]:
+        if found := [name for name, has in zip(asked, filled, strict=True) if has is True]:
             # Where the tools look, and the other workers.
             await self._broker.run_many([publish_queues(found)], TIMEOUT)
             wanted += found

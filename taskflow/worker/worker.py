@@ -194,9 +194,9 @@ class Worker:
             self._fetchers.append(fetcher)
             self._loops[name] = loops = [
                 Forwarder(name, broker, self._clock, crowd),
-                Recoverer(name, broker),
-                Janitor(name, broker),
-                Sweeper(name, broker),
+                Recoverer(name, broker, crowd),
+                Janitor(name, broker, crowd),
+                Sweeper(name, broker, crowd),
                 *([Aggregator(name, rules[queue], broker)] if queue in rules else []),
                 fetcher,
             ]

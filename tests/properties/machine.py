@@ -318,11 +318,11 @@ class Queue(RuleBasedStateMachine):
             case "forward":
                 self._same(self.place.run(maintenance.forward(name)).moved, self.model.forward())
             case "recover":
-                self._same(self.place.run(maintenance.recover(name)), self.model.recover())
+                self._order(maintenance.recover(name), self.model.recover, bool)
             case "expire":
                 self._same(self.place.run(maintenance.expire(name)), self.model.expire())
             case "reclaim":
-                self._same(self.place.run(sweep.reclaim(name)), self.model.reclaim())
+                self._order(sweep.reclaim(name), self.model.reclaim, bool)
             case _:
                 self._sweep()
 

@@ -8,6 +8,7 @@ from typing import Any
 from ..command import Command
 from ..keys import queue_keys
 from ..scripts import load
+from .once import once
 
 BATCH = 100
 """Items of one script call at most; callers repeat until nothing is left."""
@@ -54,12 +55,12 @@ def _forwarded(reply: list[Any]) -> Forwarded:
 def recover(queue: str) -> Command[list[str]]:
     """Give back tasks whose lease has ended; the reply lists their ids. Repeat until there are none."""
     keys = queue_keys(queue)
-    return Command(
+    return once(
         load("recover"),
+        keys,
         (keys.active, keys.lease, keys.pending, keys.orphans),
         (BATCH, EFFORT, FOREIGN_GRACE, keys.task_prefix),
         lambda reply: [item.decode("utf-8", "surrogateescape") for item in reply],
-        keys.slot,
     )
 
 

@@ -16,6 +16,7 @@ from ..keys import queue_keys
 from ..scripts import load
 from .inspect import text
 from .maintenance import EFFORT
+from .once import once
 from .queues import Scanned
 
 PAGE = 200
@@ -237,7 +238,7 @@ def settle(queue: str, items: Sequence[Item], *, dry: bool = False) -> Command[l
     args: list[Any] = [int(dry), TRIAL_SECONDS, REACH, NEAR, EFFORT, keys.group(""), keys.unique_prefix]
     for item in given:
         args += (item.id, item.where, item.seen, item.expiry)
-    return Command(load("settle"), names, args, _settled(given), keys.slot)
+    return once(load("settle"), keys, names, args, _settled(given))
 
 
 def reclaim(queue: str, empty_groups: Sequence[str] = ()) -> Command[Reclaimed]:
@@ -248,16 +249,14 @@ def reclaim(queue: str, empty_groups: Sequence[str] = ()) -> Command[Reclaimed]:
     keys = queue_keys(queue)
     names = (keys.aggregation_sets, keys.groups, keys.orphans)
     args = [PAGE, keys.task_prefix, keys.group(""), *empty_groups]
-    return Command(load("reclaim"), names, args, lambda reply: Reclaimed(*reply), keys.slot)
+    return once(load("reclaim"), keys, names, args, lambda reply: Reclaimed(*reply))
 
 
 def release_locks(queue: str, locks: Sequence[str], *, dry: bool = False) -> Command[list[bool]]:
     """Delete the unique locks whose task is gone or does not own them; for each whether it is such a one."""
     keys = queue_keys(queue)
     args = (int(dry), keys.task_prefix, keys.unique_prefix)
-    return Command(
-        load("release_locks"), list(locks), args, lambda reply: [bool(one) for one in reply], keys.slot
-    )
+    return once(load("release_locks"), keys, locks, args, lambda reply: [bool(one) for one in reply])
 
 
 def read_states(queue: str, ids: Sequence[str]) -> Command[list[TaskFacts]]:

@@ -1,13 +1,14 @@
 -- Give the tasks of stale aggregation sets back to their groups, and forget groups and sets that are empty.
 -- moves:   aggregating -> gone
--- keys:    aggregation_sets, groups, orphans
--- args:    limit, task_prefix, group_prefix, name...
+-- keys:    answer, aggregation_sets, groups, orphans
+-- args:    resent, limit, task_prefix, group_prefix, name...
 -- derives: the hash of each id, the aggregation groups and sets of the queue
 -- flags:   allow-oom
 -- returns: how many tasks went back, how many ids had none, how many registrations of sets and how many groups were forgotten
 --
 -- The names are groups that seemed to be empty. Unlike Go's, it enters the group in `groups` again: there such tasks are
 -- invisible. A set belongs to the group that its key names up to the last colon. Callers repeat until nothing is done.
+-- @include replied
 -- @include read_task
 -- @include orphan
 local time = redis.call('TIME')
@@ -52,4 +53,5 @@ end
 for index = name_argv_from, #ARGV do
   if redis.call('EXISTS', group_prefix .. ARGV[index]) == 0 then gone = gone + redis.call('SREM', groups, ARGV[index]) end
 end
-return {moved, lost, forgotten, gone}
+local done = {moved, lost, forgotten, gone}
+return moved + lost + forgotten + gone > 0 and note(done) or done

@@ -1,7 +1,7 @@
 -- Give the tasks back whose lease has ended without a verdict: their worker is gone.
 -- moves:   active -> pending
--- keys:    active, lease, pending, orphans
--- args:    limit, effort_limit, foreign_grace, task_prefix
+-- keys:    answer, active, lease, pending, orphans
+-- args:    resent, limit, effort_limit, foreign_grace, task_prefix
 -- derives: the hash of each id whose lease has ended
 -- flags:   allow-oom
 -- returns: the ids that were given back
@@ -9,6 +9,7 @@
 -- A lease with an owner of ours is over when it ends, by the server's clock. One without is Go's, written by another clock: it
 -- has `foreign_grace` seconds more, as Go gives. Costs no retry: a task that never ran must still run. What says that it is not
 -- active, and yet stands here, is left to settle.lua.
+-- @include replied
 -- @include read_task
 -- @include is_about
 -- @include orphan
@@ -40,4 +41,4 @@ for _, id in ipairs(redis.call('ZRANGE', lease, '-inf', now, 'BYSCORE', 'LIMIT',
   end
   if effort > tonumber(effort_limit) then break end
 end
-return recovered
+return #recovered > 0 and note(recovered) or recovered

@@ -1,7 +1,7 @@
 -- Put tasks right, by id: each ends in exactly one place, the one that its state names.
 -- moves:   active -> pending, scheduled -> pending, retry -> pending, aggregating -> pending, pending -> gone, active -> gone, scheduled -> gone, retry -> gone, archived -> gone, completed -> gone, aggregating -> gone
--- keys:    pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, orphans, task...
--- args:    dry, trial_seconds, reach, near, effort_limit, group_prefix, unique_prefix, item...
+-- keys:    answer, pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, orphans, task...
+-- args:    resent, dry, trial_seconds, reach, near, effort_limit, group_prefix, unique_prefix, item...
 -- derives: the group and the lock of a task, and the aggregation sets of the queue
 -- flags:   allow-oom
 -- returns: outcome and detail of each item that it came to; the caller gives the rest again
@@ -14,6 +14,7 @@
 -- a lease without a place in active is entered there again; a task with an owner of ours and no lease gets a short one, which a
 -- living owner extends and recover.lua ends; one without an owner goes back to pending at the second look.
 -- Writes go to the destination first, so that a failure in between leaves a task in two places, and never in none.
+-- @include replied
 -- @include read_task
 -- @include orphan
 -- @include release_lock
@@ -202,7 +203,8 @@ local function settle(id, task, where, seen, expiry)
   return outcome, target
 end
 
-local answer = {}
+local nothing_done = {fine = true, suspect = true, unclear = true, failed = true}
+local replies, changed = {}, false
 for index = item_argv_from, #ARGV, 4 do
   local task = KEYS[task_keys_from + (index - item_argv_from) / 4]
   local worked, outcome, detail = pcall(settle, ARGV[index], task, ARGV[index + 1], ARGV[index + 2], ARGV[index + 3])
@@ -210,9 +212,10 @@ for index = item_argv_from, #ARGV, 4 do
     detail = type(outcome) == 'table' and outcome.err or tostring(outcome)
     outcome = 'failed'
   end
-  answer[#answer + 1] = outcome
-  answer[#answer + 1] = detail
+  replies[#replies + 1] = outcome
+  replies[#replies + 1] = detail
+  changed = changed or (dry ~= '1' and not nothing_done[outcome])
   effort = effort + effort_of_one
   if effort > tonumber(effort_limit) then break end
 end
-return answer
+return changed and note(replies) or replies

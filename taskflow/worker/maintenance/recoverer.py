@@ -7,16 +7,24 @@ import random
 
 from ...broker.aio import AsyncBroker
 from ...broker.commands.maintenance import BATCH, expire, recover
+from ..crowd import Crowd
 from ..service import TIMEOUT, Service
 
 logger = logging.getLogger("taskflow.worker")
 
 
 class Recoverer(Service):
-    """The loop of one queue; every worker runs it, at its own moments."""
+    """The loop of one queue; every worker runs it, at its own moments.
 
-    def __init__(self, queue: str, broker: AsyncBroker) -> None:
+    Args:
+        queue: its name.
+        broker: where it is.
+        crowd: of the workers on the queue: where they are many, each looks less often, but never seldom.
+    """
+
+    def __init__(self, queue: str, broker: AsyncBroker, crowd: Crowd) -> None:
         super().__init__()
+        self._crowd = crowd
         self.name = f"recoverer of queue {queue}"
         self._queue = queue
         self._broker = broker
@@ -31,14 +39,15 @@ class Recoverer(Service):
             logger.warning(
                 "%d tasks of queue %s had lost their worker and were given back", len(recovered), self._queue
             )
-        return random.uniform(4.0, 6.0)
+        return random.uniform(4.0, 6.0) * self._crowd.stretch(2)
 
 
 class Janitor(Service):
-    """Deletes completed tasks of one queue when their retention has passed."""
+    """Deletes completed tasks of one queue when their retention has passed; its arguments are those of `Recoverer`."""
 
-    def __init__(self, queue: str, broker: AsyncBroker) -> None:
+    def __init__(self, queue: str, broker: AsyncBroker, crowd: Crowd) -> None:
         super().__init__()
+        self._crowd = crowd
         self.name = f"janitor of queue {queue}"
         self._queue = queue
         self._broker = broker
@@ -47,4 +56,4 @@ class Janitor(Service):
         """Delete what has expired."""
         while await self._broker.run(expire(self._queue), TIMEOUT) >= BATCH:
             pass
-        return random.uniform(7.0, 9.0)
+        return random.uniform(7.0, 9.0) * self._crowd.stretch(2)

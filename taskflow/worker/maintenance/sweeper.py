@@ -10,6 +10,7 @@ from collections import Counter, deque
 from ...broker.aio import AsyncBroker
 from ...broker.commands.sweep import Outcome, Settled, Survey, reclaim, settle
 from ...broker.walk import FirstLooks, Walk
+from ..crowd import Crowd
 from ..service import TIMEOUT, Service
 
 logger = logging.getLogger("taskflow.worker")
@@ -24,10 +25,14 @@ QUIET = frozenset({Outcome.FINE, Outcome.SUSPECT, Outcome.UNCLEAR})
 
 
 class Sweeper(Service):
-    """The loop of one queue; every worker runs it, at its own moments. One command a round if all is well."""
+    """The loop of one queue; every worker runs it, at its own moments. One command a round if all is well.
 
-    def __init__(self, queue: str, broker: AsyncBroker) -> None:
+    Its arguments are those of `Recoverer`.
+    """
+
+    def __init__(self, queue: str, broker: AsyncBroker, crowd: Crowd) -> None:
         super().__init__()
+        self._crowd = crowd
         self.name = f"sweeper of queue {queue}"
         self._queue = queue
         self._broker = broker
@@ -46,7 +51,7 @@ class Sweeper(Service):
             self._report_broken(found.broken)
             if not self._walk.is_amid_active:
                 break
-        return random.uniform(4.5, 5.5)
+        return random.uniform(4.5, 5.5) * self._crowd.stretch(3)
 
     async def _settle(self, found: Survey) -> None:
         left = deque(self._first_looks.items(found.suspects, time.monotonic()))
