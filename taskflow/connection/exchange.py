@@ -75,10 +75,11 @@ class Confirmed:
 
 @dataclass(slots=True)  # not frozen, which would take longer to make than to send
 class Trip:
-    """One pipeline to one node."""
+    """One pipeline to one node. `movable`: what is in it goes elsewhere if this node has just gone."""
 
     address: Address
     wires: list[Wire]
+    movable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +218,7 @@ class Exchange:
             wires.append(self._requests[index].wire(full=attempt.full, resent=attempt.resent))
         if any(self._requests[index].durable for index in indexes):
             wires += self._confirmation(address)
-        return Trip(address, wires)
+        return Trip(address, wires, any(self._requests[index].movable for index in indexes))
 
     def _confirmation(self, address: Address) -> list[Wire]:
         """Ask how many replicas have what this connection wrote. It must go down the same connection: on any
@@ -399,7 +400,9 @@ def lone(request: Request, topology: Topology) -> Trip | None:
     nobody is known to ask.
     """
     address = None if request.durable else request.node or topology.owner(request.slot)
-    return None if address is None else Trip(address, [request.wire(full=False, resent=False)])
+    return (
+        None if address is None else Trip(address, [request.wire(full=False, resent=False)], request.movable)
+    )
 
 
 def is_plain(answer: Answer) -> TypeGuard[list[Any]]:

@@ -173,9 +173,11 @@ class SyncDriver:
             connection = self._pools[address].pop()
         except (KeyError, IndexError):
             connection = None
-        # While it is in use all the time, looking each time costs more than the rare request that has to be sent again.
+        # While it is in use all the time, looking each time costs more than the rare request that has to be sent again. But one
+        # that could go elsewhere would then wait for a node that is known to be gone.
         if connection is None or (
-            time.monotonic() - connection.used_at > LOOK_AFTER and connection.channel.was_closed()
+            (trip.movable or time.monotonic() - connection.used_at > LOOK_AFTER)
+            and connection.channel.was_closed()
         ):
             if connection is not None:
                 self._forget(address)
