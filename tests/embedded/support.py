@@ -46,8 +46,12 @@ def kill(pid: int) -> None:
 
 
 def _is_gone(pid: int) -> bool:
+    # A dead one that nobody has waited for is still listed; and its first thread may be dead (Z) while
+    # another one has yet to die, and holds the files and ports of all.
+    process = Path(f"/proc/{pid}")
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+        dead = (process / "stat").read_text().rpartition(")")[2].split()[0] in ("Z", "X")
+        return dead and len(os.listdir(process / "task")) <= 1
     except (FileNotFoundError, ProcessLookupError):
         return True
 
