@@ -213,7 +213,7 @@ class AsyncDriver:
         connection = kind(**arguments(self.url, address, sentinel=sentinel), parser_class=AsyncChannel)
         try:
             await connection.connect()
-            reply = await ask(connection, min(1.0, deadline - time.monotonic()), *question(self.url))
+            reply = await ask(connection, min(1.0, deadline - time.monotonic()), pack([question(self.url)]))
         except (redis_errors.AuthenticationError, redis_errors.NoPermissionError) as error:
             raise refused(self.url, error) from error
         except (redis_errors.ResponseError, *_CONNECTION_ERRORS) as error:

@@ -14,8 +14,6 @@ from redis import connection as redis_connection
 from redis import exceptions as redis_errors
 from redis.asyncio import connection as async_redis_connection
 
-from .settings import pack
-
 SLACK = 0.02
 """The part of a socket's timeout by which a reply may outlast its deadline: below it nothing is set for one reply."""
 
@@ -193,15 +191,15 @@ class AsyncChannel(async_redis_connection.DefaultParser):  # type: ignore[misc, 
         self._stream.set_exception(self._late)
 
 
-async def ask(connection: Any, seconds: float, *words: Any) -> Any:
-    """Send one command on a connection of redis-py's with an `AsyncChannel`, and read its reply.
+async def ask(connection: Any, seconds: float, data: bytes) -> Any:
+    """Send one command, packed, on a connection of redis-py's with an `AsyncChannel`, and read its reply.
 
     Raises:
         redis.exceptions.TimeoutError: nothing came within `seconds`; the connection has to be closed.
         redis.exceptions.RedisError: what the server says, or that the connection broke.
     """
     channel: AsyncChannel = connection.channel
-    channel.send(pack([words]))
+    channel.send(data)
     replies: list[Any] = []
     await channel.replies(replies, 1, time.monotonic() + seconds, seconds)
     if isinstance(replies[0], Exception):

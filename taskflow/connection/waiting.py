@@ -10,6 +10,7 @@ from ..errors import BrokerError, BrokerUnavailable
 from .aio import AsyncDriver
 from .channel import ask
 from .faults import Remedy, understand
+from .settings import pack
 from .sync import SyncDriver
 
 _ERRORS = (redis_errors.RedisError, OSError, EOFError)
@@ -113,14 +114,32 @@ class Watch:
             if self._connection is None:
                 self._connection = await self._driver.connect(self._slot, seconds)
             # Twice the time and more: a reply that is late must not be taken for one that is lost.
-            wait = "BLMOVE", self._key, self._key, "RIGHT", "RIGHT", seconds
-            return await ask(self._connection, 2 * seconds + 1, *wait) is not None
+            wait = pack([("BLMOVE", self._key, self._key, "RIGHT", "RIGHT", seconds)])
+            return await ask(self._connection, 2 * seconds + 1, wait) is not None
         except BrokerError:
             raise
         except _ERRORS as error:
             await self.close()
             if understand(error).remedy in (Remedy.MOVED, Remedy.WAIT, Remedy.ASK):
                 await self._driver.refresh(seconds)
+            raise BrokerUnavailable(str(error)) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def ask(self, data: bytes) -> Any:
+        """Send a command, packed, where a wait has just ended: its reply.
+
+        Raises:
+            BrokerError: the server refused it, or did not answer: whether it has run is not known.
+        """
+        connection = self._connection
+        try:
+            return await ask(connection, connection.socket_timeout, data)
+        except redis_errors.ResponseError as error:
+            raise BrokerUnavailable(str(error)) from error
+        except _ERRORS as error:
+            await self.close()
             raise BrokerUnavailable(str(error)) from error
         except BaseException:
             await self.close()

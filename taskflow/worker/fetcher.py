@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from ..broker.aio import AsyncBroker
+from ..broker.command import Command
 from ..broker.commands.dequeue import Dequeued, Taken, dequeue, held
 from ..broker.keys import queue_keys
 from ..clock import ServerClock
+from ..connection.settings import pack
 from ..connection.waiting import Watch
 from ..errors import BrokerError
 from .crowd import Crowd
@@ -24,6 +28,9 @@ WAIT_SECONDS = 2.0
 """Of one blocking wait: under half of the socket's timeout."""
 
 PAUSED_SECONDS = 1.0
+
+STOP_SECONDS = 2.0
+"""How long a stop waits for the reply of a fetch that is under way."""
 
 
 class Fetcher(Service):
@@ -60,30 +67,42 @@ class Fetcher(Service):
         self._take = take
         self._known = known
         self._clock = clock
-        self._fetch: asyncio.Future[Dequeued] | None = None
         self._watch = Watch(broker.driver, queue_keys(queue).slot, queue_keys(queue).pending)
         self._crowd = crowd
         self._woken = False
         self._unsure = False
+        self._asks = False
+        self._ends = False
+        self._answered = asyncio.Event()
+
+    def start(self) -> None:
+        """Start taking, for the first time or again."""
+        self._ends = False
+        super().start()
 
     async def tick(self) -> float:
         """Take one batch; wait when the queue is empty or paused, and take what has come then."""
-        pause = await self._fetch_once()
-        if pause is None:
-            self.progressed()
-            pause = await self._fetch_once()
-        return pause or 0.0
-
-    async def _fetch_once(self) -> float | None:
-        """Take one batch; the pause before the next, or None: there is something in the queue now."""
         if self._unsure:
             await self._take_up_again()
         with self.resting():
             count = await self._shares.grant(self._queue)
-        self._fetch = asyncio.ensure_future(self._dequeue(count))
-        self._fetch.add_done_callback(_hear)
-        # A fetch is never cancelled in the middle: what it took would wait for the end of its lease.
-        reply = await asyncio.shield(self._fetch)
+        pause = self._next(await self._dequeue(count), count)
+        while pause is None:
+            pause = await self._wait()
+        return pause
+
+    async def stop(self) -> None:
+        """Stop; a fetch in progress is waited for, and what it brings is given to `take`."""
+        self._ends = True
+        if self._asks:
+            # In the middle nobody would know of what it takes until the leases end.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._answered.wait(), STOP_SECONDS)
+        await super().stop()
+        await self._watch.close()
+
+    def _next(self, reply: Dequeued, count: int) -> float | None:
+        """The pause after a fetch; None: there is nothing more, so wait."""
         if reply.orphans:
             logger.warning(
                 "Queue %s listed %d ids without a task; they are kept in %s",
@@ -94,36 +113,54 @@ class Fetcher(Service):
         if reply.paused:
             return PAUSED_SECONDS
         self._learn(found=bool(reply.tasks))
-        if len(reply.tasks) < count:
-            return await self._wait()
-        return 0.0
-
-    async def stop(self) -> None:
-        """Stop; a fetch in progress is waited for, and what it brings is given to `take`."""
-        await super().stop()
-        if self._fetch is not None:
-            await asyncio.wait([self._fetch], timeout=2.0)
-        await self._watch.close()
+        return None if len(reply.tasks) < count else 0.0
 
     async def _dequeue(self, count: int) -> Dequeued:
+        with self._fetching(count) as took:
+            while (reply := await self._broker.run(self._command(count), TIMEOUT)).unspent:
+                self.progressed()
+            took(reply)
+        return reply
+
+    async def _dequeue_here(self, count: int, data: bytes, command: Command[Dequeued]) -> Dequeued | None:
+        """Take on the connection where the wait has just ended, with what was made ready for that; None: ask as always."""
+        with self._fetching(count) as took:
+            try:
+                reply = command.read(await self._watch.ask(data))
+            except BrokerError as error:
+                logger.debug("%s: asking once more (%s)", self.name, error)
+                return None
+            took(reply)
+        return reply
+
+    @contextmanager
+    def _fetching(self, count: int) -> Iterator[Callable[[Dequeued], None]]:
+        """A dequeue: gives what is to be told its reply, in the same moment as it is here."""
+        if self._ends:
+            raise asyncio.CancelledError
         used = 0
         more = False
-        # Until the reply is here, nobody knows whether the script has run.
-        self._unsure = True
-        try:
-            while (reply := await self._ask(count)).unspent:
-                self.progressed()
+
+        def took(reply: Dequeued) -> None:
+            nonlocal used, more
             self._unsure = False
             used, more = len(reply.tasks), len(reply.tasks) >= count
             self._clock.observe(reply.server_time)
             if reply.tasks:
                 self._take(self._queue, reply.tasks)
-            return reply
+
+        # Until the reply is here, nobody knows whether the script has run.
+        self._asks = self._unsure = True
+        self._answered.clear()
+        try:
+            yield took
         finally:
+            self._asks = False
+            self._answered.set()
             self._shares.settle(self._queue, count, used, more=more)
 
-    async def _ask(self, count: int) -> Dequeued:
-        return await self._broker.run(dequeue(self._queue, self._owner, secrets.token_hex(8), count), TIMEOUT)
+    def _command(self, count: int) -> Command[Dequeued]:
+        return dequeue(self._queue, self._owner, secrets.token_hex(8), count)
 
     async def _take_up_again(self) -> None:
         """After a dequeue without a reply: take up what the server says that we hold and do not know of.
@@ -150,20 +187,24 @@ class Fetcher(Service):
             self._crowd.found()
 
     async def _wait(self) -> float | None:
-        """Wait until the list has something (None), unless that is for others to do: the pause before the next try."""
+        """Wait until the list has something, and take it, unless that is for others to do: the pause before the next fetch;
+        None: wait on.
+        """
         try:
             while self._crowd.waits():
-                if await self._watch.wait(WAIT_SECONDS):
-                    self._woken = True
-                    return None
+                # While there is nothing to do: then nothing but sending is left.
+                count = self._shares.free()
+                command = self._command(count)
+                data = pack([command.wire(full=False, resent=False)])
+                came = await self._watch.wait(WAIT_SECONDS)
                 self.progressed()
+                if came:
+                    self._woken = True
+                    if not self._shares.grant_at_once(self._queue, count):
+                        return 0.0
+                    reply = await self._dequeue_here(count, data, command)
+                    return 0.0 if reply is None else self._next(reply, count)
         except BrokerError as error:
             logger.debug("%s: cannot wait (%s); asking once a second", self.name, error)
             return random.uniform(0.5, 1.0)
         return self._crowd.pause()
-
-
-def _hear(fetch: asyncio.Future[Dequeued]) -> None:
-    """A fetch that nobody waits for any more, since the worker ends, may fail without asyncio's complaint."""
-    if not fetch.cancelled():
-        fetch.exception()

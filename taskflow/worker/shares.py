@@ -83,8 +83,7 @@ class Shares:
     async def grant(self, name: str) -> int:
         """Wait for slots for this queue, or partition: how many it may take."""
         part = self._parts[name]
-        part.queue.clock = max(part.queue.clock, self._clock)
-        part.turns = max(part.turns, part.queue.turns)
+        self._join(part)
         loop = asyncio.get_running_loop()
         part.waiter = loop.create_future()
         if len(self._parts) > 1:
@@ -100,6 +99,25 @@ class Shares:
             raise
         finally:
             part.waiter = None
+
+    def free(self) -> int:
+        """How many slots one could be granted now."""
+        return min(self._unclaimed(time.monotonic()), self._most)
+
+    def grant_at_once(self, name: str, count: int) -> bool:
+        """Grant so many slots now, if nobody has to be weighed against this one; it is settled as any grant."""
+        now = time.monotonic()
+        part = self._parts[name]
+        rivals = self._strict and len(self._parts) > 1
+        if rivals or count <= 0 or self._unclaimed(now) < count:
+            return False
+        for other in self._parts.values():
+            if other.waiter is not None or (other.busy and now - other.since < self._claim_seconds):
+                return False
+        self._join(part)
+        self._charge(part, count)
+        self._grant(part, count, now)
+        return True
 
     def settle(self, name: str, granted: int, used: int, *, more: bool) -> None:
         """A fetch has ended: so many of its slots were used, the rest is free.
@@ -122,17 +140,27 @@ class Shares:
         ]
         if not waiting:
             return
-        room = self._room() - sum(
-            p.granted for p in self._parts.values() if now - p.since < self._claim_seconds
-        )
+        room = self._unclaimed(now)
         if room <= 0:
             return
         for part, count in self._divide(waiting, room, now):
             if count and part.waiter is not None:
-                part.granted = count
-                part.since = now
+                self._grant(part, count, now)
                 part.waiter.set_result(count)
-                asyncio.get_running_loop().call_later(self._claim_seconds, self.pump)
+
+    def _join(self, part: _Part) -> None:
+        """It asks again: what it did not ask for in the meantime is nobody's debt."""
+        part.queue.clock = max(part.queue.clock, self._clock)
+        part.turns = max(part.turns, part.queue.turns)
+
+    def _unclaimed(self, now: float) -> int:
+        claimed = sum(p.granted for p in self._parts.values() if now - p.since < self._claim_seconds)
+        return self._room() - claimed
+
+    def _grant(self, part: _Part, count: int, now: float) -> None:
+        part.granted = count
+        part.since = now
+        asyncio.get_running_loop().call_later(self._claim_seconds, self.pump)
 
     def _divide(self, waiting: list[_Part], room: int, now: float) -> list[tuple[_Part, int]]:
         asking = {part.queue for part in waiting}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import hiredis
 from redis import exceptions as redis_errors
 
 from taskflow.broker.scripts import load, names
@@ -172,7 +173,11 @@ class _Connection:
 
 
 class _AsyncConnection(_Connection):
-    """The same in a coroutine."""
+    """The same in a coroutine, also where a request is sent past redis-py: on its `channel`."""
+
+    def __init__(self, connection: Any, faults: Faults) -> None:
+        super().__init__(connection, faults)
+        self.channel = _AsyncChannel(self, connection.channel)
 
     async def send_command(self, *words: Any, **options: Any) -> None:  # type: ignore[override]
         self._decide(str(words[0]))
@@ -180,3 +185,21 @@ class _AsyncConnection(_Connection):
 
     async def read_response(self, *args: Any, **options: Any) -> Any:
         return self._deliver(await self._connection.read_response(*args, **options))
+
+
+class _AsyncChannel:
+    """The `AsyncChannel` of such a connection, with one command at a time."""
+
+    def __init__(self, connection: _AsyncConnection, channel: Any) -> None:
+        self._connection = connection
+        self._channel = channel
+
+    def send(self, data: bytes) -> None:
+        reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
+        reader.feed(data)
+        self._connection._decide(name_of(reader.gets()))
+        self._channel.send(data)
+
+    async def replies(self, replies: list[Any], *args: Any) -> None:
+        await self._channel.replies(replies, *args)
+        self._connection._deliver(replies)

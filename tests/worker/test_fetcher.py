@@ -1,4 +1,4 @@
-"""The loop that takes a queue's tasks, while its server is away."""
+"""The loop that takes a queue's tasks: what it holds is known whenever it stops, and whatever becomes of a reply."""
 
 from __future__ import annotations
 
@@ -6,47 +6,211 @@ import asyncio
 import gc
 import os
 import signal
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from taskflow.broker.aio import AsyncBroker
+from taskflow.broker.command import Plain
+from taskflow.broker.commands.dequeue import Taken
+from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.clock import ServerClock
 from taskflow.connection.aio import AsyncDriver
+from taskflow.connection.waiting import Watch
+from taskflow.errors import BrokerUnavailable
+from taskflow.message.task_message import TaskMessage
+from taskflow.worker import fetcher as fetcher_module
 from taskflow.worker.crowd import Crowd
 from taskflow.worker.fetcher import Fetcher
 from taskflow.worker.shares import Shares
-from tests.servers import start_server
+from tests.servers import Server, start_server
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    server = start_server(tmp_path)
+    yield server
+    os.kill(server.process.pid, signal.SIGCONT)
+    server.stop()
+
+
+class Rig:
+    """A fetcher of the queue `q` that has eight slots, and what it took."""
+
+    def __init__(self, url: str) -> None:
+        self.broker = AsyncBroker(AsyncDriver(url))
+        self.taken: list[Taken] = []
+        self.shares = Shares({"q": 1}, strict=False, room=lambda: 8 - len(self.taken), most=8)
+        self.fetcher = Fetcher(
+            "q", "me", self.broker, self.shares, self._take, self._known, ServerClock(), Crowd()
+        )
+
+    def _take(self, queue: str, tasks: list[Taken]) -> None:
+        self.taken += tasks
+
+    def _known(self, queue: str) -> set[str]:
+        return {taken.receipt for taken in self.taken}
+
+    @property
+    def ids(self) -> list[str]:
+        return [taken.id for taken in self.taken]
+
+    async def enqueue(self, *ids: str) -> None:
+        tasks = [NewTask(TaskMessage(type="t", payload=b"", id=id_, queue="q", timeout=60)) for id_ in ids]
+        await self.broker.run(enqueue("q", tasks))
+
+    async def waits(self) -> None:
+        """Until it waits for the list, as the server sees it."""
+        await _until(lambda: self.fetcher._watch._connection is not None)
+        while await self.broker.run(Plain(("INFO", "clients"), _blocked)) == 0:
+            await asyncio.sleep(0.01)
+
+
+def _blocked(reply: bytes) -> int:
+    return int(reply.split(b"blocked_clients:")[1].split()[0])
+
+
+@asynccontextmanager
+async def fetching(url: str) -> AsyncIterator[Rig]:
+    rig = Rig(url)
+    rig.fetcher.start()
+    yield rig
+    await rig.fetcher.stop()
+    await rig.broker.close()
+
+
+async def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline, "not in time"
+        await asyncio.sleep(0.005)
+
+
+def run(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(scene())
+
+
+def test_what_comes_while_it_waits_is_taken_where_it_waited(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    ask = Watch.ask
+
+    async def note(self: Watch, data: bytes) -> Any:
+        asked.append(data)
+        return await ask(self, data)
+
+    monkeypatch.setattr(Watch, "ask", note)
+
+    async def scene() -> None:
+        async with fetching(server.url) as rig:
+            for number in range(3):
+                await rig.waits()
+                await rig.enqueue(str(number))
+                await _until(lambda so_far=number: len(rig.taken) > so_far)  # type: ignore[misc]
+            assert rig.ids == ["0", "1", "2"]
+            assert len(asked) == 3
+            assert rig.shares.free() == 8 - 3, "each grant was settled"
+
+    run(scene)
+
+
+def test_a_server_without_the_script_is_asked_as_always(server: Server) -> None:
+    async def scene() -> None:
+        async with fetching(server.url) as rig:
+            await rig.waits()
+            await rig.broker.run(Plain(("SCRIPT", "FLUSH"), bytes))
+            await rig.enqueue("a", "b")
+            await _until(lambda: rig.ids == ["a", "b"])
+
+    run(scene)
+
+
+def test_a_lost_reply_where_it_waited_strands_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Watch.ask
+    lost = 0
+
+    async def lose(self: Watch, data: bytes) -> Any:
+        nonlocal lost
+        await ask(self, data)
+        lost += 1
+        raise BrokerUnavailable("the reply is lost")
+
+    monkeypatch.setattr(Watch, "ask", lose)
+
+    async def scene() -> None:
+        async with fetching(server.url) as rig:
+            await rig.waits()
+            await rig.enqueue("a", "b")
+            await _until(lambda: len(rig.taken) >= 2)
+            await rig.waits()
+            assert lost == 1
+            assert sorted(rig.ids) == ["a", "b"], "each once"
+
+    run(scene)
+
+
+@pytest.mark.parametrize("waiting", [False, True])
+def test_a_stop_waits_for_the_fetch_that_is_under_way(
+    server: Server, monkeypatch: pytest.MonkeyPatch, waiting: bool
+) -> None:
+    """Cut off in the middle, the server would hold for this worker what it does not know of, until the leases end."""
+    sent = asyncio.Event()
+    release = asyncio.Event()
+
+    async def scene() -> None:
+        async with fetching(server.url) as rig:
+            await rig.waits()
+            if not waiting:
+                await rig.fetcher.stop()
+            monkeypatch.setattr(Watch, "ask", held_back(Watch.ask))
+            monkeypatch.setattr(AsyncBroker, "run", held_back(AsyncBroker.run))
+            rig.broker.run = AsyncBroker(rig.broker.driver).run  # type: ignore[method-assign]
+            await rig.enqueue("a")
+            if not waiting:
+                rig.fetcher.start()
+            await sent.wait()
+            stop = asyncio.ensure_future(rig.fetcher.stop())
+            await asyncio.sleep(0.05)
+            assert not stop.done()
+            assert rig.taken == []
+            release.set()
+            await stop
+            assert rig.ids == ["a"]
+
+    def held_back(ask: Callable[..., Coroutine[Any, Any, Any]]) -> Any:
+        async def wrapped(*args: Any) -> Any:
+            reply = await ask(*args)
+            if getattr(args[1], "name", "dequeue") == "dequeue":
+                sent.set()
+                await release.wait()
+            return reply
+
+        return wrapped
+
+    run(scene)
 
 
 def test_a_worker_that_ends_while_its_server_is_away_ends_quietly(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fetch that failed after its worker had given it up: "Task exception was never retrieved" in the log."""
-    monkeypatch.setattr("taskflow.worker.fetcher.TIMEOUT", 0.5)
-    server = start_server(tmp_path)
+    monkeypatch.setattr(fetcher_module, "STOP_SECONDS", 0.2)
     complaints: list[dict[str, Any]] = []
 
-    async def ends() -> None:
+    async def scene() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        broker = AsyncBroker(AsyncDriver(server.url))
-        shares = Shares({"q": 1}, strict=False, room=lambda: 8, most=8)
-        fetcher = Fetcher("q", "me", broker, shares, lambda *_: None, lambda _: set(), ServerClock(), Crowd())
         os.kill(server.process.pid, signal.SIGSTOP)
-        tick = asyncio.ensure_future(fetcher.tick())
-        while (fetch := fetcher._fetch) is None:
-            await asyncio.sleep(0.01)
-        tick.cancel()
-        await asyncio.wait([tick])
-        await asyncio.wait([fetch], timeout=30)
-        assert fetch.done()
-        fetcher._fetch = None
-        del fetch
+        async with fetching(server.url) as rig:
+            await _until(lambda: rig.fetcher._asks)
         gc.collect()
         await asyncio.sleep(0)
-        await broker.close()
 
-    asyncio.run(ends())
-    server.stop()
+    run(scene)
     assert not complaints

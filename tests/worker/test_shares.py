@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from taskflow.worker.shares import Shares
+from taskflow.worker.shares import CLAIM_SECONDS, Shares
 
 
 class Rig:
@@ -131,5 +131,54 @@ def test_a_partition_may_go_while_its_fetch_is_under_way() -> None:
         rig.shares.remove("a~1")
         rig.shares.settle("a~1", 4, 0, more=False)
         assert await asyncio.wait_for(rig.shares.grant("a"), 1) == 4
+
+    asyncio.run(scene())
+
+
+def test_slots_are_granted_at_once_only_where_nobody_is_to_be_weighed() -> None:
+    async def scene() -> None:
+        room = 10
+        shares = Shares({"a": 1, "b": 1}, strict=False, room=lambda: room, most=8)
+        assert shares.free() == 8
+        assert not shares.grant_at_once("a", 0)
+        assert not shares.grant_at_once("a", 11)
+        assert shares.grant_at_once("a", 8)
+        assert shares.free() == 2, "what is granted is kept"
+        assert not shares.grant_at_once("b", 3)
+        shares.settle("a", 8, 8, more=True)
+        room = 2
+        assert not shares.grant_at_once("b", 1), "the busy queue will be back in a moment"
+        await asyncio.sleep(CLAIM_SECONDS)
+        assert shares.grant_at_once("b", 1)
+        shares.settle("b", 1, 0, more=False)
+        room = 0
+        waiting = asyncio.ensure_future(shares.grant("a"))
+        await asyncio.sleep(0)
+        room = 1
+        assert not shares.grant_at_once("b", 1), "the other queue has asked first"
+        shares.pump()
+        assert await waiting == 1
+
+    asyncio.run(scene())
+
+
+def test_in_strict_order_nothing_is_granted_at_once_but_to_a_lone_queue() -> None:
+    async def scene() -> None:
+        two = Shares({"a": 2, "b": 1}, strict=True, room=lambda: 5, most=8)
+        assert not two.grant_at_once("a", 1)
+        lone = Shares({"a": 1}, strict=True, room=lambda: 5, most=8)
+        assert lone.grant_at_once("a", 5)
+
+    asyncio.run(scene())
+
+
+def test_what_is_granted_at_once_counts_for_the_shares() -> None:
+    async def scene() -> None:
+        shares = Shares({"a": 1, "b": 1}, strict=False, room=lambda: 10, most=10)
+        assert shares.grant_at_once("a", 10)
+        shares.settle("a", 10, 10, more=False)
+        a, b = (asyncio.ensure_future(shares.grant(name)) for name in "ab")
+        assert await b == 10, "it is ten tasks behind"
+        a.cancel()
 
     asyncio.run(scene())
