@@ -324,6 +324,30 @@ def test_a_repeated_verdict_changes_nothing_and_is_a_success(q: Queue, verb: Ver
     )
 
 
+def test_a_batch_of_verdicts_of_all_lengths_is_written_once_each(q: Queue) -> None:
+    q.add("a", "b", "c", "d", "e")
+    lock = q.keys.unique_prefix + "key"
+    q.call("SET", lock, "b")
+    a, b, c, d, e = q.take()
+    q.call("DEL", q.keys.task("e"))
+    verdicts = [
+        Verdict("a", Verb.DONE, a.receipt),
+        Verdict("b", Verb.DONE, b.receipt, lock=lock),
+        Verdict("a", Verb.DONE, a.receipt),
+        Verdict("c", Verb.RETRY, c.receipt, message=c.message, at=5),
+        Verdict("e", Verb.DONE, e.receipt),
+        Verdict("d", Verb.DONE, d.receipt),
+    ]
+    written, refused = Written.WRITTEN, Written.REFUSED
+    replies = [written, written, refused, written, refused, written]
+    assert q.run(finish(q.name, verdicts, time.time())) == replies, "what stands twice in it counts once"
+    assert q.call("GET", q.keys.processed) == b"4"
+    assert [q.state(task_id) for task_id in "abcd"] == ["gone", "gone", "retry", "gone"]
+    assert q.call("EXISTS", lock) == 0
+    assert q.call("LRANGE", q.keys.active, 0, -1) == [b"e"], "only what the sweep has to look at"
+    assert q.call("ZRANGE", q.keys.lease, 0, -1) == [b"e"]
+
+
 def test_forward_moves_what_is_due_and_says_what_comes_next(q: Queue) -> None:
     now = int(time.time())
     q.add("a", "b", "c", "d")

@@ -56,6 +56,9 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     lock: str = ""
 
 
+_DONE = "D"
+"""An item of three words: the verb of most."""
+
 _WRITTEN = {written.value: written for written in Written}
 
 
@@ -83,6 +86,9 @@ def finish(queue: str, verdicts: Sequence[Verdict], now: float) -> Command[list[
     args: list[Any] = [0, task_prefix, keys.own + "verdict:", ARCHIVE_SECONDS, ARCHIVE_SIZE]
     for verdict in verdicts:
         names.append(task_prefix + verdict.id)
+        if verdict.verb is Verb.DONE and not verdict.lock:
+            args += (verdict.id, _DONE, verdict.receipt)
+            continue
         # Only a lock of this very queue is released: a message may name any key (design, section 3, rule 9).
         lock = verdict.lock.startswith(unique_prefix)
         if lock:

@@ -6,8 +6,9 @@
 -- flags:   allow-oom
 -- returns: for each item 1 written | 2 was written already (a re-send) | 0 refused: the worker does not hold the task any more
 --
--- An item is: id, verb, receipt, message, at, result, error, lock. Its keys are its task, then its lock if `lock` is 1.
--- Verbs: d done; c completed, kept for `at` seconds; r retry in `at` seconds (a failure); s retry in `at` seconds (no failure);
+-- An item is: id, verb, receipt, message, at, result, error, lock. Its keys are its task, then its lock if `lock` is 1. Of an item
+-- that is done and has no lock, as most are, it is only: id, verb, receipt, and its verb is D.
+-- Verbs: d done (D likewise); c completed, kept for `at` seconds; r retry in `at` seconds (a failure); s retry in `at` seconds (no failure);
 -- a archived; x archived as it is (its bytes cannot be read); q handed back; k handed back after a crash; u put back for
 -- `at` seconds (nobody here knows its name).
 -- `receipt` is what dequeue.lua gave for this taking; receipt and message together tell whether the task is still ours.
@@ -18,14 +19,22 @@ local seconds = tonumber(time[1])
 local now = seconds + tonumber(time[2]) / 1000000
 local replies, processed_count, failed_count, trim = {}, 0, 0, false
 local settled = {c = 'completed', r = 'retry', s = 'retry', a = 'archived', x = 'archived', q = 'pending', k = 'pending', u = 'scheduled'}
-local key = key_keys_from
-for arg = item_argv_from, #ARGV, 8 do
-  local id, verb, receipt, message, at, result, err =
-    ARGV[arg], ARGV[arg + 1], ARGV[arg + 2], ARGV[arg + 3], tonumber(ARGV[arg + 4]), ARGV[arg + 5], ARGV[arg + 6]
-  local task, lock = KEYS[key], nil
+local ended, gone, is_gone = {}, {}, {}
+local key, arg = key_keys_from, item_argv_from
+while arg <= #ARGV do
+  local id, verb, receipt = ARGV[arg], ARGV[arg + 1], ARGV[arg + 2]
+  local message, at, result, err, lock
+  local task = KEYS[key]
   key = key + 1
-  if ARGV[arg + 7] == '1' then lock = KEYS[key]; key = key + 1 end
-  local fields = read_task(task, 'msg', 'state', 'receipt')
+  if verb == 'D' then
+    verb = 'd'
+    arg = arg + 3
+  else
+    message, at, result, err = ARGV[arg + 3], tonumber(ARGV[arg + 4]), ARGV[arg + 5], ARGV[arg + 6]
+    if ARGV[arg + 7] == '1' then lock = KEYS[key]; key = key + 1 end
+    arg = arg + 8
+  end
+  local fields = is_gone[task] and {} or read_task(task, 'msg', 'state', 'receipt')
   local reply = 0
   if fields[1] and fields[2] == 'active' and fields[3] == receipt and is_about(receipt, fields[1]) then
     reply = 1
@@ -39,9 +48,10 @@ for arg = item_argv_from, #ARGV, 8 do
   if reply == 1 then
     -- From the tail, where the oldest are: tasks end roughly in the order in which they were taken.
     redis.call('LREM', active, -1, id)
-    redis.call('ZREM', lease, id)
+    ended[#ended + 1] = id
     if verb == 'd' then
-      redis.call('DEL', task)
+      gone[#gone + 1] = task
+      is_gone[task] = true
       processed_count = processed_count + 1
     else
       redis.call('HDEL', task, 'owner', 'receipt')
@@ -81,6 +91,9 @@ for arg = item_argv_from, #ARGV, 8 do
   end
   replies[#replies + 1] = reply
 end
+-- A call for each would cost the server more than the work in it.
+if #ended > 0 then redis.call('ZREM', lease, unpack(ended)) end
+if #gone > 0 then redis.call('DEL', unpack(gone)) end
 local count, total, day = processed_count, processed, processed_day
 -- @include count
 count, total, day = failed_count, failed, failed_day
