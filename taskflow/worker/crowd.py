@@ -23,7 +23,7 @@ MOST = FREE + 4
 FIRST_LOOK, LAST_LOOK = 0.25, 1.5
 """Seconds between two looks, at most: in a small crowd, and in a large one (where Asynq's workers look as often)."""
 
-HELP = 4
+HELP = 2
 """So many times as often as it waits does a worker do what one of the crowd has to do each second."""
 
 

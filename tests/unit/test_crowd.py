@@ -165,13 +165,13 @@ def test_of_a_large_crowd_a_part_does_what_one_has_to_do_each_second() -> None:
         many.lost()
 
     assert all(alone.helps() for _ in range(100))
-    assert 100 < sum(many.helps() for _ in range(1000)) < 500
+    assert 60 < sum(many.helps() for _ in range(1000)) < 250
 
 
 def test_in_a_crowd_each_does_less_of_what_any_can_do_but_never_seldom() -> None:
     crowd = Crowd(random.Random(1))
     assert crowd.stretch(3) == 1
-    for _ in range(FREE + 3):
+    for _ in range(FREE + 2):
         crowd.lost()
     assert crowd.stretch(3) == 2
     for _ in range(100):
