@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskflow.broker.commands.enqueue import Terms, enqueue
+from taskflow.broker.commands.enqueue import BATCH, Terms, enqueue
 from taskflow.broker.keys import queue_keys
 from taskflow.message.task_message import TaskMessage
 
@@ -25,7 +25,6 @@ from ..scenarios.waiting import wait_for
 from ..server import Server
 from .crowd import broker_of
 
-CHUNK = 200
 SLOW_MICROSECONDS = 1000
 """What the server notes in its SLOWLOG here; 10 ms is its own default."""
 
@@ -178,8 +177,8 @@ def _schedule(server: Server, count: int, seconds: float) -> float:
         TaskMessage(type="benchmark:noop", payload=b"", id="-", queue=QUEUE, timeout=1800), process_at=moment
     )
     with broker_of(server) as broker:
-        for start in range(0, count, CHUNK):
-            tasks = [terms.call(str(uuid.uuid4()), b"") for _ in range(min(CHUNK, count - start))]
+        for start in range(0, count, BATCH):
+            tasks = [terms.call(str(uuid.uuid4()), b"") for _ in range(min(BATCH, count - start))]
             broker.run(enqueue(QUEUE, tasks), 10)
     return moment
 

@@ -14,7 +14,7 @@ from ..command import Command, Plain
 from ..keys import ALL_QUEUES, queue_keys
 from ..scripts import load
 
-BATCH = 200
+BATCH = 100
 """Items of one script call at most: a script stays under 5 ms."""
 
 MOST_BYTES = 1024 * 1024
