@@ -210,5 +210,5 @@ class Fetcher(Service):
             return random.uniform(0.5, 1.0)
         await asyncio.sleep(self._crowd.pause())
         self.progressed()
-        # A look of many that find nothing: a plain command costs the server a tenth of the script.
+        # Most looks of a crowd find nothing, and a plain command costs the server much less than the script.
         return 0.0 if await self._broker.run(self._length, TIMEOUT) else None
