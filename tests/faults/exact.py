@@ -8,6 +8,7 @@ EXACT = {
     "tests/commands/test_aggregate.py": "each test is the reply of one send",
     "tests/commands/test_result.py::TestGet::test_a_waiter_is_woken": "a lost subscription costs a look; here looks are rare",
     "tests/commands/test_result.py::TestGet::test_a_coroutine_is_woken": "a lost subscription costs a look; here looks are rare",
+    "tests/commands/test_bounded.py::test_a_call_deletes_a_hundred": "sent again, a call says what its repetition deleted",
     "tests/lifecycle/test_running.py::test_strict_order": "a queue that cannot be asked lets the next one have a turn",
     "tests/commands/test_closed.py": "counts first sends and repetitions",
     "tests/inspector/test_queues.py::test_all_queues_come_sorted_with_one_pipeline": "counts pipelines",
