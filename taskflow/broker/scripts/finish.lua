@@ -8,7 +8,8 @@
 --
 -- An item is: id, verb, receipt, message, at, result, error, lock. Its keys are its task, then its lock if `lock` is 1. Of an item
 -- that is done and has no lock, as most are, it is only: id, verb, receipt, and its verb is D.
--- Verbs: d done (D likewise); c completed, kept for `at` seconds; r retry in `at` seconds (a failure); s retry in `at` seconds (no failure);
+-- Verbs: d done (D likewise); c completed, kept for `at` seconds; r retry in `at` seconds (a failure);
+-- s retry in `at` seconds (no failure);
 -- a archived; x archived as it is (its bytes cannot be read); q handed back; k handed back after a crash; u put back for
 -- `at` seconds (nobody here knows its name).
 -- `receipt` is what dequeue.lua gave for this taking; receipt and message together tell whether the task is still ours.
