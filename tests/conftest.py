@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -44,6 +45,15 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         _running.remove(server)
         server.stop()
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[Server]:
+    """A server for this test alone, which may stop it with SIGSTOP and leave it so."""
+    server = start_server(tmp_path)
+    yield server
+    os.kill(server.process.pid, signal.SIGCONT)
+    server.stop()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import subprocess
@@ -99,6 +100,14 @@ def start_server(directory: Path, *arguments: str, port: int | None = None, guar
     finally:
         client.close()
     return server
+
+
+async def until(holds: Callable[[], object], *, timeout: float = 20) -> None:
+    """As `wait_until`, in a coroutine."""
+    deadline = time.monotonic() + timeout
+    while not holds():
+        assert time.monotonic() < deadline, "not in time"
+        await asyncio.sleep(0.005)
 
 
 def wait_until(predicate: Callable[[], object], *, description: str, timeout: float = 20) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from ..broker.aio import AsyncBroker
-from ..broker.command import Command, Plain
-from ..broker.commands.dequeue import Dequeued, Taken, dequeue, held
+from ..broker.command import Command
+from ..broker.commands.dequeue import Dequeued, Taken, backlog, dequeue, held
 from ..broker.keys import queue_keys
 from ..clock import ServerClock
 from ..connection.settings import pack
@@ -67,14 +67,15 @@ class Fetcher(Service):
         self._take = take
         self._known = known
         self._clock = clock
-        self._length = Plain(("LLEN", queue_keys(queue).pending), int, queue_keys(queue).slot)
-        self._watch = Watch(broker.driver, queue_keys(queue).slot, queue_keys(queue).pending)
+        keys = queue_keys(queue)
+        self._watch = Watch(broker.driver, keys.slot, keys.pending)
         self._crowd = crowd
         self._woken = False
         self._unsure = False
-        self._asks = False
         self._ends = False
         self._answered = asyncio.Event()
+        """Cleared while a fetch is under way."""
+        self._answered.set()
 
     def start(self) -> None:
         """Start taking, for the first time or again."""
@@ -95,10 +96,9 @@ class Fetcher(Service):
     async def stop(self) -> None:
         """Stop; a fetch in progress is waited for, and what it brings is given to `take`."""
         self._ends = True
-        if self._asks:
-            # In the middle nobody would know of what it takes until the leases end.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._answered.wait(), STOP_SECONDS)
+        # In the middle nobody would know of what it takes until the leases end.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._answered.wait(), STOP_SECONDS)
         await super().stop()
         await self._watch.close()
 
@@ -137,8 +137,6 @@ class Fetcher(Service):
     @contextmanager
     def _fetching(self, count: int) -> Iterator[Callable[[Dequeued], None]]:
         """A dequeue: gives what is to be told its reply, in the same moment as it is here."""
-        if self._ends:
-            raise asyncio.CancelledError
         used = 0
         more = False
 
@@ -150,13 +148,14 @@ class Fetcher(Service):
             if reply.tasks:
                 self._take(self._queue, reply.tasks)
 
-        # Until the reply is here, nobody knows whether the script has run.
-        self._asks = self._unsure = True
-        self._answered.clear()
         try:
+            if self._ends:
+                raise asyncio.CancelledError
+            # Until the reply is here, nobody knows whether the script has run.
+            self._unsure = True
+            self._answered.clear()
             yield took
         finally:
-            self._asks = False
             self._answered.set()
             self._shares.settle(self._queue, count, used, more=more)
 
@@ -210,5 +209,5 @@ class Fetcher(Service):
             return random.uniform(0.5, 1.0)
         await asyncio.sleep(self._crowd.pause())
         self.progressed()
-        # Most looks of a crowd find nothing, and a plain command costs the server much less than the script.
-        return 0.0 if await self._broker.run(self._length, TIMEOUT) else None
+        # Not the script: most looks of a crowd find nothing.
+        return 0.0 if await self._broker.run(backlog(self._queue), TIMEOUT) else None

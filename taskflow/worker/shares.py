@@ -112,7 +112,7 @@ class Shares:
         if rivals or count <= 0 or self._unclaimed(now) < count:
             return False
         for other in self._parts.values():
-            if other.waiter is not None or (other.busy and now - other.since < self._claim_seconds):
+            if other.waiter is not None or (other.busy and self._is_fresh(other, now)):
                 return False
         self._join(part)
         self._charge(part, count)
@@ -154,8 +154,11 @@ class Shares:
         part.turns = max(part.turns, part.queue.turns)
 
     def _unclaimed(self, now: float) -> int:
-        claimed = sum(p.granted for p in self._parts.values() if now - p.since < self._claim_seconds)
-        return self._room() - claimed
+        return self._room() - sum(part.granted for part in self._parts.values() if self._is_fresh(part, now))
+
+    def _is_fresh(self, part: _Part, now: float) -> bool:
+        """Whether its last grant is so young that it may still hold slots and a claim."""
+        return now - part.since < self._claim_seconds
 
     def _grant(self, part: _Part, count: int, now: float) -> None:
         part.granted = count
@@ -168,10 +171,7 @@ class Shares:
         claims = [
             part
             for part in self._parts.values()
-            if part.waiter is None
-            and part.busy
-            and part.queue not in asking
-            and now - part.since < self._claim_seconds
+            if part.waiter is None and part.busy and part.queue not in asking and self._is_fresh(part, now)
         ]
         if self._strict:
             return self._in_order(waiting, claims, room)

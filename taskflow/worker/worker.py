@@ -10,8 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from ..broker.aio import AsyncBroker
 from ..broker.command import Plain
-from ..broker.commands.dequeue import BATCH, Taken
-from ..broker.keys import queue_keys
+from ..broker.commands.dequeue import BATCH, Taken, backlog
 from ..clock import ServerClock
 from ..connection.aio import AsyncDriver
 from ..errors import BrokerError
@@ -286,8 +285,7 @@ class Worker:
             for queue in queues:
                 with contextlib.suppress(BrokerError):
                     await Forwarder(queue, broker, self._clock, Crowd()).forward()
-            lengths = [Plain(("LLEN", queue_keys(q).pending), int, queue_keys(q).slot) for q in queues]
-            replies = await broker.run_many(lengths)
+            replies = await broker.run_many([backlog(queue) for queue in queues])
             if all(reply == 0 for reply in replies) and not len(self._holdings):
                 self._stop.set()
                 return

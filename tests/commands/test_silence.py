@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +18,7 @@ from taskflow.connection.aio import AsyncDriver
 from taskflow.connection.sync import SyncDriver
 from taskflow.connection.waiting import Watch
 from taskflow.errors import BrokerUnavailable
-from tests.servers import Server, start_server
+from tests.servers import Server
 
 SILENCE = "?socket_timeout=0.3"
 
@@ -28,59 +27,51 @@ def echo(text: str) -> Plain[Any]:
     return Plain(("ECHO", text), same)
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = start_server(tmp_path)
-    yield server
-    os.kill(server.process.pid, signal.SIGCONT)
-    server.stop()
-
-
 @pytest.fixture(params=["sync", "aio"])
-def run(request: pytest.FixtureRequest, server: Server) -> Iterator[Callable[[Any, float], Any]]:
+def run(request: pytest.FixtureRequest, own_server: Server) -> Iterator[Callable[[Any, float], Any]]:
     """Runs a command within so many seconds, by either driver."""
     if request.param == "sync":
-        broker = Broker(SyncDriver(server.url + SILENCE))
+        broker = Broker(SyncDriver(own_server.url + SILENCE))
         yield broker.run
         broker.close()
         return
     with asyncio.Runner() as runner:
-        async_broker = AsyncBroker(AsyncDriver(server.url + SILENCE))
+        async_broker = AsyncBroker(AsyncDriver(own_server.url + SILENCE))
         yield lambda command, timeout: runner.run(async_broker.run(command, timeout))
         runner.run(async_broker.close())
 
 
 def test_silence_is_no_reply_and_a_late_reply_is_nobody_elses(
-    server: Server, run: Callable[[Any, float], Any]
+    own_server: Server, run: Callable[[Any, float], Any]
 ) -> None:
     """redis-py's asyncio connection answers None when a given timeout passes. It was taken for an empty reply, and
     the connection was kept: from then on each command was given the reply to the one before it.
     """
     assert run(echo("one"), 5) == b"one"
-    os.kill(server.process.pid, signal.SIGSTOP)
+    os.kill(own_server.process.pid, signal.SIGSTOP)
     with pytest.raises(BrokerUnavailable):
         run(echo("two"), 1)
-    os.kill(server.process.pid, signal.SIGCONT)
+    os.kill(own_server.process.pid, signal.SIGCONT)
     assert [run(echo(text), 5) for text in ("three", "four")] == [b"three", b"four"]
 
 
 def test_a_silent_server_is_asked_again_until_the_deadline(
-    server: Server, run: Callable[[Any, float], Any]
+    own_server: Server, run: Callable[[Any, float], Any]
 ) -> None:
     assert run(echo("one"), 5) == b"one"
-    os.kill(server.process.pid, signal.SIGSTOP)
+    os.kill(own_server.process.pid, signal.SIGSTOP)
     began = time.monotonic()
     with pytest.raises(BrokerUnavailable):
         run(echo("two"), 2)
     assert time.monotonic() - began > 1, "it gave up after the first silence"
 
 
-def test_a_wait_on_a_dead_connection_is_not_taken_for_an_empty_queue(server: Server) -> None:
+def test_a_wait_on_a_dead_connection_is_not_taken_for_an_empty_queue(own_server: Server) -> None:
     async def wait() -> None:
-        driver = AsyncDriver(server.url)
+        driver = AsyncDriver(own_server.url)
         watch = Watch(driver, 0, "list")
         assert await watch.wait(0.1) is False, "the server says that there was nothing"
-        os.kill(server.process.pid, signal.SIGSTOP)
+        os.kill(own_server.process.pid, signal.SIGSTOP)
         with pytest.raises(BrokerUnavailable):
             await watch.wait(0.1)
         await driver.close()

@@ -6,13 +6,12 @@ import asyncio
 import gc
 import os
 import signal
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from taskflow.broker.aio import AsyncBroker
 from taskflow.broker.command import Plain
@@ -27,15 +26,7 @@ from taskflow.worker import fetcher as fetcher_module
 from taskflow.worker.crowd import Crowd
 from taskflow.worker.fetcher import Fetcher
 from taskflow.worker.shares import Shares
-from tests.servers import Server, start_server
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    server = start_server(tmp_path)
-    yield server
-    os.kill(server.process.pid, signal.SIGCONT)
-    server.stop()
+from tests.servers import Server, until
 
 
 class Rig:
@@ -65,7 +56,7 @@ class Rig:
 
     async def waits(self) -> None:
         """Until it waits for the list, as the server sees it."""
-        await _until(lambda: self.fetcher._watch._connection is not None)
+        await until(lambda: self.fetcher._watch._connection is not None)
         while await self.broker.run(Plain(("INFO", "clients"), _blocked)) == 0:
             await asyncio.sleep(0.01)
 
@@ -83,19 +74,8 @@ async def fetching(url: str) -> AsyncIterator[Rig]:
     await rig.broker.close()
 
 
-async def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline, "not in time"
-        await asyncio.sleep(0.005)
-
-
-def run(scene: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(scene())
-
-
 def test_what_comes_while_it_waits_is_taken_where_it_waited(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bytes] = []
     ask = Watch.ask
@@ -107,31 +87,57 @@ def test_what_comes_while_it_waits_is_taken_where_it_waited(
     monkeypatch.setattr(Watch, "ask", note)
 
     async def scene() -> None:
-        async with fetching(server.url) as rig:
+        async with fetching(own_server.url) as rig:
             for number in range(3):
                 await rig.waits()
                 await rig.enqueue(str(number))
-                await _until(lambda so_far=number: len(rig.taken) > so_far)  # type: ignore[misc]
+                await until(lambda so_far=number: len(rig.taken) > so_far)  # type: ignore[misc]
             assert rig.ids == ["0", "1", "2"]
             assert len(asked) == 3
             assert rig.shares.free() == 8 - 3, "each grant was settled"
 
-    run(scene)
+    asyncio.run(scene())
 
 
-def test_a_server_without_the_script_is_asked_as_always(server: Server) -> None:
+def test_a_server_without_the_script_is_asked_as_always(own_server: Server) -> None:
     async def scene() -> None:
-        async with fetching(server.url) as rig:
+        async with fetching(own_server.url) as rig:
             await rig.waits()
             await rig.broker.run(Plain(("SCRIPT", "FLUSH"), bytes))
             await rig.enqueue("a", "b")
-            await _until(lambda: rig.ids == ["a", "b"])
+            await until(lambda: rig.ids == ["a", "b"])
 
-    run(scene)
+    asyncio.run(scene())
+
+
+def test_a_server_that_is_gone_when_it_is_asked_is_asked_again(
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Watch.ask
+    cut = 0
+
+    async def cut_off(self: Watch, data: bytes) -> Any:
+        nonlocal cut
+        with redis.Redis.from_url(own_server.url) as client:
+            cut += client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        return await ask(self, data)
+
+    monkeypatch.setattr(Watch, "ask", cut_off)
+
+    async def scene() -> None:
+        async with fetching(own_server.url) as rig:
+            await rig.waits()
+            await rig.enqueue("a", "b")
+            await until(lambda: len(rig.taken) >= 2)
+            await rig.waits()
+            assert cut
+            assert sorted(rig.ids) == ["a", "b"], "each once"
+
+    asyncio.run(scene())
 
 
 def test_a_lost_reply_where_it_waited_strands_nothing(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ask = Watch.ask
     lost = 0
@@ -145,27 +151,27 @@ def test_a_lost_reply_where_it_waited_strands_nothing(
     monkeypatch.setattr(Watch, "ask", lose)
 
     async def scene() -> None:
-        async with fetching(server.url) as rig:
+        async with fetching(own_server.url) as rig:
             await rig.waits()
             await rig.enqueue("a", "b")
-            await _until(lambda: len(rig.taken) >= 2)
+            await until(lambda: len(rig.taken) >= 2)
             await rig.waits()
             assert lost == 1
             assert sorted(rig.ids) == ["a", "b"], "each once"
 
-    run(scene)
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize("waiting", [False, True])
 def test_a_stop_waits_for_the_fetch_that_is_under_way(
-    server: Server, monkeypatch: pytest.MonkeyPatch, waiting: bool
+    own_server: Server, monkeypatch: pytest.MonkeyPatch, waiting: bool
 ) -> None:
     """Cut off in the middle, the server would hold for this worker what it does not know of, until the leases end."""
     sent = asyncio.Event()
     release = asyncio.Event()
 
     async def scene() -> None:
-        async with fetching(server.url) as rig:
+        async with fetching(own_server.url) as rig:
             await rig.waits()
             if not waiting:
                 await rig.fetcher.stop()
@@ -194,11 +200,11 @@ def test_a_stop_waits_for_the_fetch_that_is_under_way(
 
         return wrapped
 
-    run(scene)
+    asyncio.run(scene())
 
 
 def test_a_worker_that_ends_while_its_server_is_away_ends_quietly(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fetch that failed after its worker had given it up: "Task exception was never retrieved" in the log."""
     monkeypatch.setattr(fetcher_module, "STOP_SECONDS", 0.2)
@@ -206,11 +212,11 @@ def test_a_worker_that_ends_while_its_server_is_away_ends_quietly(
 
     async def scene() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-        os.kill(server.process.pid, signal.SIGSTOP)
-        async with fetching(server.url) as rig:
-            await _until(lambda: rig.fetcher._asks)
+        os.kill(own_server.process.pid, signal.SIGSTOP)
+        async with fetching(own_server.url) as rig:
+            await until(lambda: not rig.fetcher._answered.is_set())
         gc.collect()
         await asyncio.sleep(0)
 
-    run(scene)
+    asyncio.run(scene())
     assert not complaints

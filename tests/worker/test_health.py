@@ -15,7 +15,7 @@ from taskflow.errors import BrokerUnavailable, PortInUse
 from taskflow.worker import check, health, service
 from taskflow.worker.health import Health, HealthServer
 from taskflow.worker.service import Service
-from tests.servers import free_port
+from tests.servers import free_port, until
 
 
 class Loop(Service):
@@ -64,27 +64,20 @@ def short_patience(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
 
 
-async def _until(predicate: object, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not predicate():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "not in time"
-        await asyncio.sleep(0.01)
-
-
 def test_a_wedged_loop_turns_it_red_and_is_rebuilt() -> None:
     async def scene() -> None:
         loop, away, resting = Loop(), Away(), Resting()
         watch = Health([loop, away, resting], None)
         for one in (loop, away, resting, watch):
             one.start()
-        await _until(lambda: loop.rounds > 3)
+        await until(lambda: loop.rounds > 3, timeout=10)
         assert watch.state() == {"ok": True, "still": {}}
         loop.hang = True
-        await _until(lambda: not watch.state()["ok"])
+        await until(lambda: not watch.state()["ok"], timeout=10)
         assert list(watch.state()["still"]) == ["loop"]  # type: ignore[call-overload]
         loop.hang = False  # what a new connection, for example, would mend
         rounds = loop.rounds
-        await _until(lambda: loop.rounds > rounds + 3)
+        await until(lambda: loop.rounds > rounds + 3, timeout=10)
         assert watch.state()["ok"]
         assert watch.rebuilds == 1
         assert away.rounds > 0
@@ -101,7 +94,7 @@ def test_a_loop_that_hangs_again_stays_red() -> None:
         loop.hang = True
         loop.start()
         watch.start()
-        await _until(lambda: watch.rebuilds >= 2)
+        await until(lambda: watch.rebuilds >= 2, timeout=10)
         assert not watch.state()["ok"]
         await loop.stop()
         await watch.stop()
