@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,18 @@ def look() -> Machine:
         commit=_commit(),
         load=os.getloadavg()[0],
     )
+
+
+def longest_gap(seconds: float) -> float:
+    """The longest time, in seconds, for which a loop that only reads the clock is held up on this machine now."""
+    clock, longest = time.perf_counter, 0.0
+    last = clock()
+    end = last + seconds
+    while last < end:
+        now = clock()
+        longest = max(longest, now - last)
+        last = now
+    return longest
 
 
 def _processor() -> str:

@@ -35,7 +35,11 @@ Say = Callable[[str], None]
 @click.option("--rounds", default=3, show_default=True, help="cluster: how often.")
 @click.option("--partitions", default=6, show_default=True, help="cluster: of the queue.")
 @click.option(
-    "--awake/--no-awake", "stay_awake", default=True, show_default=True, help="As for the benchmarks."
+    "--awake/--no-awake",
+    "stay_awake",
+    default=True,
+    show_default=True,
+    help="As for the benchmarks (crowd, cluster).",
 )
 @click.option("--kept", is_flag=True, help="Measure nothing, only write what was kept.")
 @click.option(
@@ -73,7 +77,7 @@ def main(
         facts = machine.look()
         directory = Path(tempfile.mkdtemp(prefix="taskflow-scale-"))
         try:
-            with awake(stay_awake):
+            with awake(stay_awake and part not in many.PARTS):
                 tables = _measure(part, sizes[part], directory, say)
         finally:
             shutil.rmtree(directory, ignore_errors=True)

@@ -15,7 +15,7 @@ from ..scripts import load
 LEASE_SECONDS = 30
 """As in Asynq: how long a worker may run a task without a sign of life."""
 
-BATCH = 200
+BATCH = 100
 """Tasks of one dequeue at most."""
 
 UNKNOWN_GRACE = 3

@@ -13,7 +13,7 @@ from ..command import Command
 from ..keys import day_of, queue_keys
 from ..scripts import load
 
-BATCH = 200
+BATCH = 100
 """Items of one script call at most."""
 
 ARCHIVE_SECONDS = 90 * 86400
