@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 
 import side
 
@@ -39,6 +40,11 @@ def cpu() -> None:
 @app.task(name="benchmark:mark")
 def mark(sent: int) -> None:
     side.mark(sent)
+
+
+@app.task(name="benchmark:block")
+def block(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 @app.task(name="benchmark:value", retention=60)

@@ -17,9 +17,10 @@ from .. import machine
 from ..processes import awake
 from ..report import page, terminal
 from ..report.tables import Table
-from . import cluster, crowd, many, nodes, store
+from . import cluster, crowd, many, nodes, slow, store
 
-PARTS = ("crowd", *many.PARTS, "cluster")
+PARTS = ("crowd", "slow", *many.PARTS, "cluster")
+Size = crowd.Size | slow.Size | many.Size | cluster.Size
 Say = Callable[[str], None]
 
 
@@ -58,7 +59,8 @@ def main(
     kept: bool,
     out: Path | None,
 ) -> None:
-    """Measure what many workers (crowd), many tasks (scheduled, due, long) and many nodes (cluster) cost; without PARTS all.
+    """Measure what many workers (crowd), a slow task (slow), many tasks (scheduled, due, long) and many nodes (cluster) cost;
+    without PARTS all.
 
     Each part is kept under build/scale, so that they can be measured one by one and written on one page.
     """
@@ -68,8 +70,9 @@ def main(
     def say(line: str) -> None:
         click.echo(line, err=True)
 
-    sizes: dict[str, crowd.Size | many.Size | cluster.Size] = {
+    sizes: dict[str, Size] = {
         "crowd": crowd.Size(workers, processes),
+        "slow": slow.Size(),
         **dict.fromkeys(many.PARTS, many.Size(scheduled=tasks, due=due, long=tasks)),
         "cluster": cluster.Size(partitions=partitions, tasks=drained, rounds=rounds),
     }
@@ -88,12 +91,12 @@ def main(
         write(out)
 
 
-def _measure(
-    part: str, size: crowd.Size | many.Size | cluster.Size, directory: Path, say: Say
-) -> list[Table]:
+def _measure(part: str, size: Size, directory: Path, say: Say) -> list[Table]:
     match size:
         case crowd.Size():
             return crowd.measure(size, directory, say)
+        case slow.Size():
+            return slow.measure(size, directory, say)
         case many.Size():
             return many.measure(part, size, directory, say)
         case _:

@@ -95,7 +95,7 @@ def _polling(size: Size, directory: Path) -> Cost:
     with _server_with_replica(directory) as server:
         place = Place(server, directory, 1)
         with Process([*command, f"--redis={server.address}"], {}, place.log) as process:
-            _wait_for_workers(server, size.workers, process)
+            wait_for_workers(server, size.workers, process)
             return _idle(server, size.seconds)
 
 
@@ -106,7 +106,7 @@ def _ours(size: Size, directory: Path, say: Callable[[str], None]) -> tuple[Cost
         environment["PYTHONPATH"] += os.pathsep + str(PROGRAMS.parents[1])
         command = [sys.executable, str(PROGRAMS / "crowd_app.py"), str(size.workers)]
         with Process(command, environment, place.log) as process:
-            _wait_for_workers(server, size.workers, process)
+            wait_for_workers(server, size.workers, process)
             _ping(broker, WARM_UP, 0.2)
             idle = _idle(server, size.seconds)
             found = {}
@@ -134,7 +134,7 @@ def _latency(size: Size, directory: Path) -> Table:
             (worker,) = contender.worker(place)
             stack.enter_context(worker)
             time.sleep(0.2)
-        _wait_for_workers(server, size.processes, worker)
+        wait_for_workers(server, size.processes, worker)
         _ping(broker, WARM_UP, 0.1)
         count = 10 * size.tasks
         _ping(broker, count, 0.1)
@@ -168,7 +168,8 @@ def broker_of(server: Server) -> Iterator[Broker]:
         broker.close()
 
 
-def _wait_for_workers(server: Server, count: int, process: Process) -> None:
+def wait_for_workers(server: Server, count: int, process: Process) -> None:
+    """Until so many run, and have settled."""
     wait_for(lambda: server.client.zcard("asynq:servers") >= count, "all workers run", START_SECONDS, process)
     time.sleep(SETTLE_SECONDS)
 

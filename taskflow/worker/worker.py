@@ -42,9 +42,7 @@ from .supervisor import Starter, Supervisor
 logger = logging.getLogger("taskflow.worker")
 
 LIMITS_PERIOD = 0.025
-"""Seconds between two looks at what should have started or ended: so much later than 200 ms what waits behind a slow task may be
-taken back.
-"""
+"""Seconds between two looks at what should have started or ended."""
 
 BURST_PERIOD = 0.05
 REACH_SECONDS = 4.0

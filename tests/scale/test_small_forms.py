@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.machine import look
 from benchmarks.report import page
-from benchmarks.scale import cluster, crowd, many, nodes, store
+from benchmarks.scale import cluster, crowd, many, nodes, slow, store
 from benchmarks.scale.__main__ import write
 from benchmarks.scale.cost import Cost
 from tests.interop.golang import GoUnavailable, build_peer
@@ -40,6 +40,14 @@ def test_a_crowd(tmp_path: Path) -> None:
     else:
         assert float(costs.rows[0][1]) > 0
     assert latency.rows[0][-1] == "20"
+
+
+@pytest.mark.timeout(100)
+def test_a_slow_task_among_quick_ones(tmp_path: Path) -> None:
+    """The quick ones do not wait for its end."""
+    (table,) = slow.measure(slow.Size(rounds=1, tasks=20, slow_seconds=5), tmp_path, print)
+
+    assert float(table.rows[0][0]) < 5000
 
 
 @pytest.mark.timeout(200)
