@@ -9,7 +9,6 @@ from typing import Any
 
 import hiredis
 
-from .. import embedded
 from .topology import Address, Topology
 from .url import BrokerURL, parse
 
@@ -33,6 +32,9 @@ def resolve(url: str | BrokerURL) -> BrokerURL:
     parsed = parse(url) if isinstance(url, str) else url
     if parsed.kind != "embedded":
         return parsed
+    # Nobody else needs it, and a worker starts sooner without it.
+    from .. import embedded
+
     return parse(embedded.ensure(embedded.parse_url(parsed.source)))
 
 
