@@ -131,6 +131,10 @@ class Fetcher(Service):
             except BrokerError as error:
                 logger.debug("%s: asking once more (%s)", self.name, error)
                 return None
+            except Exception:
+                # Not a reply of this script: what else comes on this connection may not be meant for what it seems to answer.
+                await self._watch.close()
+                raise
             took(reply)
         return reply
 

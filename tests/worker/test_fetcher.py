@@ -162,6 +162,33 @@ def test_a_lost_reply_where_it_waited_strands_nothing(
     asyncio.run(scene())
 
 
+def test_a_reply_to_something_else_strands_nothing(
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Watch.ask
+    connections: list[Any] = []
+
+    async def answer_something_else(self: Watch, data: bytes) -> Any:
+        connections.append(self._connection)
+        reply = await ask(self, data)
+        return reply if len(connections) > 1 else [b"something else"]
+
+    monkeypatch.setattr(Watch, "ask", answer_something_else)
+
+    async def scene() -> None:
+        async with fetching(own_server.url) as rig:
+            for ids in (["a", "b"], ["c"]):
+                await rig.waits()
+                await rig.enqueue(*ids)
+                await until(lambda last=ids[-1]: last in rig.ids)  # type: ignore[misc]
+            assert sorted(rig.ids) == ["a", "b", "c"], "each once"
+            assert rig.shares.free() == 8 - 3, "each grant was settled"
+            first, second = connections
+            assert first is not second
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize("waiting", [False, True])
 def test_a_stop_waits_for_the_fetch_that_is_under_way(
     own_server: Server, monkeypatch: pytest.MonkeyPatch, waiting: bool
