@@ -47,7 +47,7 @@ class Settings:
         out: where the samples are written, as JSON lines; empty: nowhere.
     """
 
-    tasks: int = 1_000_000
+    tasks: int = 2_000_000
     kill_seconds: float = 5.0
     looks: int = 32
     big_bytes: int = 100_000
