@@ -28,6 +28,9 @@ _running: list[Server] = []
 def pytest_configure(config: pytest.Config) -> None:
     """As a plugin: a hook in this file would not be told of fixtures of the session."""
     config.pluginmanager.register(check)
+    # A shell lets what it starts in the background ignore SIGINT, and so would every process that a test starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
