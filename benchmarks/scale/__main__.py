@@ -40,7 +40,7 @@ Say = Callable[[str], None]
     "stay_awake",
     default=True,
     show_default=True,
-    help="As for the benchmarks (crowd, cluster).",
+    help="As for the benchmarks (crowd, slow, cluster).",
 )
 @click.option("--kept", is_flag=True, help="Measure nothing, only write what was kept.")
 @click.option(
