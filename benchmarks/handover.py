@@ -25,8 +25,8 @@ CALLERS = 100
 @click.option("--rounds", default=5, show_default=True)
 def main(work: float, each: int, rounds: int) -> None:
     """Tasks a second: one thread that waits for nobody, and a hundred that let each other go in turn."""
-    spins = _spins(work)
     with awake(True):
+        spins = _spins(work)
         pairs = [(_alone(spins, CALLERS * each), _in_turn(spins, each)) for _ in range(rounds)]
     for label, rates in zip(("one thread", f"{CALLERS} in turn"), zip(*pairs, strict=True), strict=True):
         middle = statistics.median(rates)

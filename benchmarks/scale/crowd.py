@@ -174,6 +174,16 @@ def wait_for_workers(server: Server, count: int, process: Process) -> None:
     time.sleep(SETTLE_SECONDS)
 
 
+def mark() -> NewTask:
+    """A task that notes when it has started, and that it was enqueued now."""
+    return task("benchmark:mark", b'{"sent":%d}' % time.time_ns())
+
+
+def task(name: str, payload: bytes) -> NewTask:
+    """A task of the benchmarks' queue."""
+    return NewTask(TaskMessage(type=name, payload=payload, id=str(uuid.uuid4()), queue=QUEUE, timeout=1800))
+
+
 def _idle(server: Server, seconds: float) -> Cost:
     before = Cost.of(server)
     time.sleep(seconds)
@@ -184,8 +194,4 @@ def _idle(server: Server, seconds: float) -> Cost:
 def _ping(broker: Broker, count: int, interval: float) -> None:
     for _ in range(count):
         time.sleep(interval)
-        payload = b'{"sent":%d}' % time.time_ns()
-        message = TaskMessage(
-            type="benchmark:mark", payload=payload, id=str(uuid.uuid4()), queue=QUEUE, timeout=1800
-        )
-        broker.run(enqueue(QUEUE, [NewTask(message)]), 5)
+        broker.run(enqueue(QUEUE, [mark()]), 5)
