@@ -11,6 +11,7 @@ No message holds a password, an argument of a task or a result.
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 
 class TaskFlowError(Exception):
@@ -69,6 +70,20 @@ class AppNotFound(ConfigurationError):
     def __init__(self, message: str, *, details: str = "") -> None:
         super().__init__(message)
         self.details = details
+
+
+class NotPrivate(ConfigurationError):
+    """A folder or a file that only this user should be able to write to is somebody else's, a link, or open to others.
+
+    `path` is where it is.
+    """
+
+    def __init__(self, path: Path, what: str) -> None:
+        super().__init__(
+            f"{path} {what}, so nothing is read or written there; look at who made it, then remove it or make it yours alone "
+            f"(chmod 700)"
+        )
+        self.path = path
 
 
 class PortInUse(ConfigurationError):
