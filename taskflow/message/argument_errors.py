@@ -44,7 +44,8 @@ def decoding_problem(error: Exception, names: Mapping[str, str], *, inside: str 
     """
     if isinstance(error, RecursionError):
         return "the payload is nested too deeply"
-    if isinstance(error, UnicodeDecodeError):
+    if isinstance(error, UnicodeDecodeError) or "UTF-8" in str(error):
+        # The first until msgspec 0.22, a DecodeError that says so from 0.23 on.
         return "the payload is not valid UTF-8"
     if not isinstance(error, msgspec.ValidationError):
         return f"the payload is not JSON ({error})"
