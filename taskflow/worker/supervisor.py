@@ -128,6 +128,20 @@ class Supervisor:
         """What runs now, and for how many seconds."""
         return [run for child in self.children for run in child.running()]
 
+    def complaints(self) -> list[str]:
+        """What is wrong with the children, a sentence each; empty when all is well. Red for health and `--check`.
+
+        It says when fewer children run than should, and which of them does not get on although work waits for it. May be asked
+        from any thread. At a stop nothing is wrong: that children end is meant.
+        """
+        if self._stopping:
+            return []
+        running = sum(child.takes_work for child in list(self.children))
+        wanted = self._config.children
+        if not running:
+            return ["no child process runs: nothing can be started"]
+        return [f"only {running} of {wanted} child processes run"] if running < wanted else []
+
     def broadcast(self, value: object) -> None:
         """Send a frame to every child."""
         for child in self.children:
