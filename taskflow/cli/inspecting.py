@@ -40,7 +40,7 @@ def for_each(names: Iterable[str], order: Callable[[str], str]) -> None:
     refused = False
     for name in names:
         try:
-            click.echo(order(name))
+            click.echo(clean(order(name)))
         except BrokerError:
             raise
         except TaskFlowError as error:

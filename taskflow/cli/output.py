@@ -16,6 +16,8 @@ from unicodedata import east_asian_width
 
 import click
 
+from ..telemetry.escape import printable, printable_json
+
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 """The option that every command has which shows something."""
 
@@ -25,8 +27,8 @@ _WRAPPED = 40
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON; text that is no Unicode stands as escapes."""
-    click.echo(json.dumps(value, indent=2))
+    """Print a value as JSON; what is not ASCII or cannot be seen stands as escapes."""
+    click.echo(printable_json(json.dumps(value, indent=2)))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str = "") -> None:
@@ -35,7 +37,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty:
     A line break in a cell is one on a terminal, and `; ` in a pipe, where a row is a line.
     """
     if not rows and empty:
-        click.echo(empty)
+        click.echo(clean(empty))
     elif sys.stdout.isatty() and _fits(columns, rows):
         _print_rich(columns, rows)
     else:
@@ -44,10 +46,10 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty:
 
 def print_fields(fields: Sequence[tuple[str, str]]) -> None:
     """Print names and values, one pair a line; a pair without a value is left out."""
-    shown = [(name, value) for name, value in fields if value != ""]
-    width = max((len(name) for name, _ in shown), default=0)
+    shown = [(clean(name), value) for name, value in fields if value != ""]
+    width = max((_width(name) for name, _ in shown), default=0)
     for name, value in shown:
-        label = click.style(f"{name}:".ljust(width + 1), bold=True)
+        label = click.style(f"{name}:", bold=True) + " " * (width - _width(name))
         click.echo(f"{label} {clean(value)}")
 
 
@@ -57,16 +59,13 @@ def print_title(text: str) -> None:
 
 
 def clean(text: str, *, line_break: str = "\\n") -> str:
-    """Foreign text as it may be printed: what is not printable is escaped.
+    """Foreign text as it may be printed, on one line: `telemetry.escape` says what is escaped.
 
     Example:
         >>> clean("a\\x1b[2Jb")
         'a\\\\x1b[2Jb'
     """
-    text = text.replace("\n", line_break)
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    return printable(text.replace("\n", line_break))
 
 
 def number(value: int) -> str:

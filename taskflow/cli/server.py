@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +11,11 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from taskflow import embedded
 from taskflow.embedded import EmbeddedConfig, NodeStatus, ServerStatus
+
+from .output import as_json, clean, print_json, print_table
 
 _HEADERS = ("NODE", "ROLE", "ADDRESS", "PID", "STATE", "SLOTS", "ID", "REPLICA OF")
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -79,14 +77,14 @@ def stop(directory: Path | None) -> None:
 
 @server.command()
 @_directory_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@as_json
 def status(directory: Path | None, as_json: bool) -> None:
     """Show each node, running or not. The exit code is 1 when none runs."""
     found = embedded.status(_config(directory))
     if as_json:
-        click.echo(json.dumps(_as_json(found), indent=2))
+        print_json({**asdict(found), "directory": str(found.directory)})
     else:
-        click.echo(_summary(found) + (f": {found.problem}" if found.problem else ", ready"))
+        click.echo(_summary(found) + (f": {clean(found.problem)}" if found.problem else ", ready"))
         _print_nodes(found.nodes)
     click.get_current_context().exit(0 if found.running else 1)
 
@@ -104,10 +102,8 @@ def _config(directory: Path | None) -> EmbeddedConfig:
 
 def _summary(found: ServerStatus) -> str:
     count = len(found.nodes)
-    if not count:
-        return f"no server in {found.directory}"
-    kind = "one server" if count == 1 else f"a cluster of {count} nodes"
-    return f"{kind} in {found.directory}"
+    kind = "no server" if not count else "one server" if count == 1 else f"a cluster of {count} nodes"
+    return f"{kind} in {clean(str(found.directory))}"
 
 
 def _print_advice(broker: str, directory: Path | None) -> None:
@@ -127,26 +123,9 @@ def _print_nodes(nodes: Sequence[NodeStatus]) -> None:
     # Columns that say nothing, as those of a cluster for one server, are left out.
     columns = [column for column in range(len(_HEADERS)) if any(row[column] for row in rows)]
     headers = [_HEADERS[column] for column in columns]
-    _print_table(headers, [[row[column] for column in columns] for row in rows])
+    print_table(headers, [[row[column] for column in columns] for row in rows])
 
 
 def _row(node: NodeStatus, master: str) -> tuple[str, ...]:
     pid = str(node.pid) if node.pid is not None else "-"
     return (str(node.index), node.role, node.address, pid, node.answer, node.slots, node.node_id[:8], master)
-
-
-def _print_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    if sys.stdout.isatty():
-        table = Table(*headers)
-        for row in rows:
-            table.add_row(*row)
-        Console().print(table)
-        return
-    lines = [headers, *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(headers))]
-    for row in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-def _as_json(found: ServerStatus) -> dict[str, Any]:
-    return {**asdict(found), "directory": str(found.directory)}

@@ -16,6 +16,8 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
+from .escape import printable, printable_json
+
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FORMATS = ("text", "json")
 
@@ -69,7 +71,7 @@ class JSONFormatter(_Formatter):
         trace = self.traceback(record)
         if trace:
             value["traceback"] = trace
-        return json.dumps(value, ensure_ascii=False, default=str)
+        return printable_json(json.dumps(value, ensure_ascii=False, default=str))
 
 
 def setup(level: str, log_format: str, *, errors: bool = False) -> None:
@@ -143,15 +145,14 @@ def _message(record: logging.LogRecord) -> str:
     cursor.
     """
     if isinstance(record.args, tuple) and _is_ours(record):
-        words = tuple(_printable(word) if isinstance(word, str) else word for word in record.args)
+        words = tuple(map(_word, record.args))
         return str(record.msg) % words if words else str(record.msg)
     return record.getMessage()
 
 
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+def _word(value: object) -> object:
+    """A value for a line; an exception's text may quote a name, too."""
+    return printable(str(value)) if isinstance(value, str | BaseException) else value
 
 
 def _time(record: logging.LogRecord) -> str:
