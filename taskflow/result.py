@@ -13,7 +13,7 @@ from .broker.command import TIMEOUT
 from .broker.commands.partitions import are_listed
 from .broker.commands.read import Snapshot, read_task
 from .broker.keys import queue_keys
-from .connection.exchange import Request, value_or_raise
+from .connection.steps import Request, value_or_raise
 from .errors import (
     BrokerError,
     BrokerUnavailable,

@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from .broker.commands.enqueue import BATCH, NewTask, publish_queues
 from .broker.commands.partitions import knows_task, lock_holder, note_count
 from .broker.keys import queue_keys
-from .connection.exchange import NotSent, Request
+from .connection.steps import NotSent, Request
 from .errors import BrokerError, BrokerUnavailable, DuplicateTask, TaskFlowError, TaskIdConflict
 from .message.ids import new_id
 from .partitions import completed, home, other_homes, partition_name, partition_names

@@ -17,7 +17,7 @@ from .broker.commands.enqueue import (
     enqueue,
     publish_queues,
 )
-from .connection.exchange import Confirmed, NotSent, Request
+from .connection.steps import Confirmed, NotSent, Request
 from .errors import BrokerError, BrokerUnavailable, DuplicateTask, NotDurable, TaskFlowError, TaskIdConflict
 from .partitions import split
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from ..connection.aio import AsyncDriver
-from ..connection.exchange import Request, value_or_raise
+from ..connection.steps import Request, value_or_raise
 from .command import TIMEOUT, Command, Plain
 
 T = TypeVar("T")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from ..connection.exchange import Request, value_or_raise
+from ..connection.steps import Request, value_or_raise
 from ..connection.sync import SyncDriver
 from .command import TIMEOUT, Command, Plain
 

@@ -14,8 +14,9 @@ from redis.asyncio import connection as redis_connection
 from ..errors import BrokerUnavailable
 from .channel import AsyncChannel, ask
 from .discovery import learn, not_a_cluster, question, refused
-from .exchange import Answer, Broken, Exchange, Pause, Refresh, Request, Trip, Trips, is_plain, lone
+from .exchange import Exchange
 from .settings import IDLE_CONNECTIONS, IDLE_SECONDS, arguments, pack, resolve, topology_of
+from .steps import Answer, Broken, Pause, Refresh, Request, Trip, Trips, is_plain, lone
 from .topology import Address, Topology
 from .url import BrokerURL
 

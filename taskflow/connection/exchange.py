@@ -11,113 +11,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard
+from typing import Any
 
-from ..errors import BrokerAuthError, BrokerError, BrokerUnavailable, ScriptError
+from ..errors import BrokerAuthError, BrokerUnavailable, ScriptError
+from .confirming import FIRST_WAIT, confirmation, replicas_said
 from .faults import Fault, Remedy, is_timeout, understand
+from .steps import Answer, Broken, Confirmed, NotSent, Pause, Refresh, Request, Step, Trip, Trips, Wire
 from .topology import Address, Topology
-
-Wire = tuple[Any, ...]
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 0.5
 REDIRECTS_AT_ONCE = 5
-
-FIRST_WAIT = 0.3
-"""Seconds that a durable write waits for a replica before it asks whether there is one, and again with the question ..."""
-
-LATER_WAIT = 1.0
-"""... and at each further try. Well under a socket's timeout."""
-
-
-class Request(Protocol):
-    """What can be sent: a script call or a plain command."""
-
-    @property
-    def name(self) -> str:
-        """For errors and measurements."""
-
-    @property
-    def slot(self) -> int | None:
-        """The key slot that decides on the node; None: any master."""
-
-    @property
-    def node(self) -> Address | None:
-        """A node that was chosen by hand; None: by slot."""
-
-    @property
-    def durable(self) -> bool:
-        """Whether its writes are to be on a replica before it counts as done; its value is then `Confirmed`."""
-
-    @property
-    def movable(self) -> bool:
-        """Whether it can go elsewhere while nothing of it has reached a node: `NotSent`, instead of waiting for that node."""
-
-    def wire(self, *, full: bool, resent: bool) -> Wire:
-        """The command's words. `full`: with the script's text; `resent`: an earlier copy may have run."""
-
-    def read(self, reply: Any) -> Any:
-        """Turn the reply into a value."""
-
-
-class NotSent(BrokerUnavailable):
-    """Nothing of a movable request has reached a node: it has certainly not run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmed:
-    """The value of a durable request, and how many replicas have it; 0: the node has no replica at all."""
-
-    value: Any
-    replicas: int
-
-
-@dataclass(slots=True)  # not frozen, which would take longer to make than to send
-class Trip:
-    """One pipeline to one node. `movable`: what is in it goes elsewhere if this node has just gone."""
-
-    address: Address
-    wires: list[Wire]
-    movable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A trip that did not end: `sent` says whether the node may have got anything; `replies` came before it broke."""
-
-    error: Exception
-    sent: bool
-    fatal: bool = False
-    replies: Sequence[Any] = ()
-
-
-Answer = list[Any] | Broken
-"""What came of a trip: a reply for each of its commands, errors of the server as exceptions, or why it did not end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Trips:
-    """Do these trips, at once; answer with one list of replies, or one `Broken`, for each."""
-
-    trips: list[Trip]
-
-
-@dataclass(frozen=True, slots=True)
-class Refresh:
-    """Look at the topology anew, unless somebody has since `generation`."""
-
-    generation: int
-
-
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """Wait so many seconds."""
-
-    seconds: float
-
-
-Step = Trips | Refresh | Pause
 
 
 class _Attempt:
@@ -221,23 +125,9 @@ class Exchange:
         return Trip(address, wires, any(self._requests[index].movable for index in indexes))
 
     def _confirmation(self, address: Address) -> list[Wire]:
-        """Ask how many replicas have what this connection wrote. It must go down the same connection: on any
-        other, WAIT has nothing to wait for and says yes.
-
-        Once something went wrong, ask too whether there is one. Where there was none the last time, WAIT would
-        only pass its time, for each call anew: there the question alone is asked. (It is never the first one on a
-        node: a master that was stopped, replaced, and goes on has no replica either, for the moment until it hears
-        of it.)
-        """
-        ask: Wire = ("INFO", "replication")
-        if address in self._topology.alone:
-            return [ask]
+        alone = address in self._topology.alone
         hasty = self._unconfirmed < 2 or self._topology.is_suspected(address, self._clock())
-        patience = FIRST_WAIT if hasty else LATER_WAIT
-        # Its answer has to come before the deadline, or nobody would know what was missing.
-        left = max(self._deadline - self._clock(), 0.0) / 2
-        wait: Wire = ("WAIT", 1, max(int(min(patience, left) * 1000), 1))
-        return [wait] if self._calm else [wait, ask]
+        return confirmation(alone, hasty, self._calm, self._deadline - self._clock())
 
     def _unanswered(self, address: Address, indexes: list[int], replies: Sequence[Any]) -> list[int]:
         """Take what came before the break: a pipeline of hundreds must not begin anew each time.
@@ -379,39 +269,3 @@ class Exchange:
         seeds = ", ".join(f"{host}:{port}" if port else host for host, port in self._topology.seeds)
         hint = "is the server running, and is the URL right?"
         return f"no answer from the broker ({seeds}) in time: {detail}; {hint}"
-
-
-def replicas_said(replies: Sequence[Any]) -> int | Exception | None:
-    """What WAIT, INFO, or both said: how many replicas have the write; 0: there are none; None: not known yet."""
-    if not replies:
-        return 0
-    first, last = replies[0], replies[-1]
-    if isinstance(first, Exception):
-        return first
-    if isinstance(first, int) and first > 0:
-        return first
-    if isinstance(last, bytes) and b"state=online" not in last:
-        return 0
-    return None
-
-
-def lone(request: Request, topology: Topology) -> Trip | None:
-    """The first trip of a request that is alone, as its exchange would make it; None: it takes more than one command, or
-    nobody is known to ask.
-    """
-    address = None if request.durable else request.node or topology.owner(request.slot)
-    return (
-        None if address is None else Trip(address, [request.wire(full=False, resent=False)], request.movable)
-    )
-
-
-def is_plain(answer: Answer) -> TypeGuard[list[Any]]:
-    """Whether the answer to a lone trip is a reply without any trouble, so that no exchange is needed."""
-    return type(answer) is list and not isinstance(answer[0], Exception)
-
-
-def value_or_raise(result: Any) -> Any:
-    """A result of an exchange, or the error that stands in its place."""
-    if isinstance(result, BrokerError):
-        raise result
-    return result

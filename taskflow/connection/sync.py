@@ -16,8 +16,9 @@ from redis import exceptions as redis_errors
 from ..errors import BrokerUnavailable
 from .channel import Channel
 from .discovery import learn, not_a_cluster, question, refused
-from .exchange import Answer, Broken, Exchange, Pause, Refresh, Request, Trip, Trips, is_plain, lone
+from .exchange import Exchange
 from .settings import IDLE_CONNECTIONS, arguments, pack, resolve, topology_of
+from .steps import Answer, Broken, Pause, Refresh, Request, Trip, Trips, is_plain, lone
 from .topology import Address, Topology
 from .url import BrokerURL
 

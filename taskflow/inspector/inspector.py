@@ -10,7 +10,7 @@ from ..broker.command import Plain
 from ..broker.commands.queues import pause, resume
 from ..broker.keys import CANCEL_CHANNEL
 from ..broker.sync import Broker
-from ..connection.exchange import Request
+from ..connection.steps import Request
 from ..errors import IllegalMove, TaskNotFound
 from ..partitions import split
 from ..states import State

@@ -18,7 +18,7 @@ from ..broker.commands.inspect import (
 )
 from ..broker.keys import day_of, queue_keys
 from ..broker.sync import Broker
-from ..connection.exchange import value_or_raise
+from ..connection.steps import value_or_raise
 from ..connection.topology import key_slot
 from ..errors import BrokerError, QueueNotFound
 from ..message.ids import check_queue_name

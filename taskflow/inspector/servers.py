@@ -8,7 +8,7 @@ from typing import Any
 from ..broker.commands.inspect import read_record, read_workers, server_index
 from ..broker.keys import ALL_SERVERS, ALL_WORKERS
 from ..broker.sync import Broker
-from ..connection.exchange import value_or_raise
+from ..connection.steps import value_or_raise
 from ..errors import DecodeError
 from ..message.records import ServerInfo, WorkerInfo
 from .values import RunningTask, ServerView

@@ -10,7 +10,7 @@ from ..broker.aio import AsyncBroker
 from ..broker.commands.enqueue import publish_queues
 from ..broker.commands.partitions import are_listed, has_tasks, is_paused
 from ..broker.commands.queues import pause
-from ..connection.exchange import Request
+from ..connection.steps import Request
 from ..errors import BrokerError
 from ..partitions import partition_names
 from .service import Service

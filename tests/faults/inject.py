@@ -17,7 +17,7 @@ from redis import exceptions as redis_errors
 
 from taskflow.broker.scripts import load, names
 from taskflow.connection.aio import AsyncDriver
-from taskflow.connection.exchange import Broken, Trip
+from taskflow.connection.steps import Broken, Trip
 from taskflow.connection.sync import SyncDriver
 from tests.faults.policy import Fate, Faults
 

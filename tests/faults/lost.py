@@ -7,7 +7,7 @@ from typing import Any
 
 from redis import exceptions as redis_errors
 
-from taskflow.connection.exchange import Broken, Trip, Wire
+from taskflow.connection.steps import Broken, Trip, Wire
 from taskflow.connection.sync import SyncDriver
 
 

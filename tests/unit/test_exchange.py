@@ -10,7 +10,8 @@ import pytest
 from redis import exceptions as redis_errors
 from redis._parsers.base import BaseParser
 
-from taskflow.connection.exchange import Broken, Confirmed, Exchange, NotSent, Pause, Refresh, Trips
+from taskflow.connection.exchange import Exchange
+from taskflow.connection.steps import Broken, Confirmed, NotSent, Pause, Refresh, Trips
 from taskflow.connection.topology import Topology, key_slot
 from taskflow.errors import BrokerAuthError, BrokerUnavailable, ScriptError
 

@@ -11,7 +11,7 @@ import pytest
 
 from taskflow.broker.commands.enqueue import BATCH, NewTask
 from taskflow.broker.keys import queue_keys
-from taskflow.connection.exchange import NotSent
+from taskflow.connection.steps import NotSent
 from taskflow.errors import BrokerUnavailable, DuplicateTask, TaskFlowError, TaskIdConflict
 from taskflow.message.ids import new_id
 from taskflow.message.task_message import TaskMessage, unique_key

@@ -13,7 +13,7 @@ from ...broker.commands.sweep import BATCH, NOWHERE, Item, Outcome, Settled, rec
 from ...broker.keys import queue_keys
 from ...broker.sync import Broker
 from ...broker.walk import SECOND_LOOK
-from ...connection.exchange import value_or_raise
+from ...connection.steps import value_or_raise
 from ...connection.topology import key_slot
 from ...errors import DecodeError
 from ...message.task_message import TaskMessage

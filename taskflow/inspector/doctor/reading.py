@@ -13,7 +13,7 @@ from ...broker.commands.queues import GLOB
 from ...broker.commands.sweep import BATCH, TaskFacts, read_states, scan
 from ...broker.keys import queue_keys
 from ...broker.sync import Broker
-from ...connection.exchange import value_or_raise
+from ...connection.steps import value_or_raise
 from ...connection.topology import Address
 from .image import GROUP, LEASE, PLACES, SET, TYPES, QueueImage, is_set_of
 

@@ -1,0 +1,123 @@
+"""What an exchange is asked for, what it has carried out, and what comes of that: the values between it and the drivers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeGuard
+
+from ..errors import BrokerError, BrokerUnavailable
+from .topology import Address, Topology
+
+Wire = tuple[Any, ...]
+
+
+class Request(Protocol):
+    """What can be sent: a script call or a plain command."""
+
+    @property
+    def name(self) -> str:
+        """For errors and measurements."""
+
+    @property
+    def slot(self) -> int | None:
+        """The key slot that decides on the node; None: any master."""
+
+    @property
+    def node(self) -> Address | None:
+        """A node that was chosen by hand; None: by slot."""
+
+    @property
+    def durable(self) -> bool:
+        """Whether its writes are to be on a replica before it counts as done; its value is then `Confirmed`."""
+
+    @property
+    def movable(self) -> bool:
+        """Whether it can go elsewhere while nothing of it has reached a node: `NotSent`, instead of waiting for that node."""
+
+    def wire(self, *, full: bool, resent: bool) -> Wire:
+        """The command's words. `full`: with the script's text; `resent`: an earlier copy may have run."""
+
+    def read(self, reply: Any) -> Any:
+        """Turn the reply into a value."""
+
+
+class NotSent(BrokerUnavailable):
+    """Nothing of a movable request has reached a node: it has certainly not run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """The value of a durable request, and how many replicas have it; 0: the node has no replica at all."""
+
+    value: Any
+    replicas: int
+
+
+@dataclass(slots=True)  # not frozen, which would take longer to make than to send
+class Trip:
+    """One pipeline to one node. `movable`: what is in it goes elsewhere if this node has just gone."""
+
+    address: Address
+    wires: list[Wire]
+    movable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A trip that did not end: `sent` says whether the node may have got anything; `replies` came before it broke."""
+
+    error: Exception
+    sent: bool
+    fatal: bool = False
+    replies: Sequence[Any] = ()
+
+
+Answer = list[Any] | Broken
+"""What came of a trip: a reply for each of its commands, errors of the server as exceptions, or why it did not end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trips:
+    """Do these trips, at once; answer with one list of replies, or one `Broken`, for each."""
+
+    trips: list[Trip]
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Look at the topology anew, unless somebody has since `generation`."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+Step = Trips | Refresh | Pause
+
+
+def lone(request: Request, topology: Topology) -> Trip | None:
+    """The first trip of a request that is alone, as its exchange would make it; None: it takes more than one command, or
+    nobody is known to ask.
+    """
+    address = None if request.durable else request.node or topology.owner(request.slot)
+    return (
+        None if address is None else Trip(address, [request.wire(full=False, resent=False)], request.movable)
+    )
+
+
+def is_plain(answer: Answer) -> TypeGuard[list[Any]]:
+    """Whether the answer to a lone trip is a reply without any trouble, so that no exchange is needed."""
+    return type(answer) is list and not isinstance(answer[0], Exception)
+
+
+def value_or_raise(result: Any) -> Any:
+    """A result of an exchange, or the error that stands in its place."""
+    if isinstance(result, BrokerError):
+        raise result
+    return result
