@@ -16,15 +16,17 @@ from . import errors
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .app import Declaration, TaskFlow
+    from .app import TaskFlow
     from .batch import Batch
     from .context import CurrentTask, current_task
+    from .declaration import Declaration
     from .errors import Reject, Retry
+    from .mapping import MapItem, MapResult
     from .options import Options
     from .partitions import QueueOptions
     from .result import AsyncResult, ResultInfo
     from .states import State
-    from .task import AsyncTask, MapItem, MapResult, Task
+    from .task import AsyncTask, Task
 
 __all__ = [
     "AsyncResult",
@@ -52,9 +54,9 @@ _HOMES = {
     "AsyncTask": "task",
     "Batch": "batch",
     "CurrentTask": "context",
-    "Declaration": "app",
-    "MapItem": "task",
-    "MapResult": "task",
+    "Declaration": "declaration",
+    "MapItem": "mapping",
+    "MapResult": "mapping",
     "Options": "options",
     "QueueOptions": "partitions",
     "Reject": "errors",

@@ -4,23 +4,9 @@ from __future__ import annotations
 
 import inspect
 import os
-import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
-from importlib import import_module
-from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Concatenate,
-    Literal,
-    ParamSpec,
-    Protocol,
-    TypedDict,
-    TypeVar,
-    Unpack,
-    overload,
-)
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from . import eager
 from .aggregation import Aggregation, aggregation
@@ -28,7 +14,8 @@ from .batch import Batch, gather
 from .broker.commands.enqueue import NewTask
 from .by_value import CALL, CALL_ASYNC, AsyncSubmit, ByValueTask, Submit
 from .connection.url import parse
-from .context import CurrentTask
+from .declaration import POLICY, BindDecorator, Declaration, Decorator, described, is_same, name_of
+from .discovery import Discovery, Packages
 from .errors import (
     ConfigurationError,
     InvalidOption,
@@ -36,15 +23,15 @@ from .errors import (
     TaskAlreadyRegistered,
     TaskFlowError,
     TaskNotRegistered,
-    UnknownOption,
 )
+from .mapping import Progress
 from .message.ids import check_queue_name, check_task_id, check_task_name
 from .message.seal import Seal
-from .options import DEFAULT_QUEUE, Options, TaskOptions, merge
+from .options import DEFAULT_QUEUE, Defaults, TaskOptions, merge, refuse_per_call
 from .partitions import QueueOptions, check_own_queue, check_queues, partition_name
 from .result import AsyncResult
 from .retry import RetryPolicy
-from .task import AsyncTask, BaseTask, Landed, Progress, Task
+from .task import AsyncTask, BaseTask, Landed, Task
 from .windows import Receipt
 
 if TYPE_CHECKING:
@@ -55,72 +42,6 @@ R = TypeVar("R")
 
 DEFAULT_MAX_PAYLOAD = 1024 * 1024
 DEFAULT_ENQUEUE_TIMEOUT = 5.0
-
-ExceptionTypes = tuple[type[BaseException], ...]
-Ask = Callable[[Any], Any]
-
-
-class Declaration(TypedDict, total=False):
-    """What `@app.task(...)` takes besides `bind`, for type checkers. A number is seconds.
-
-    The first part are the defaults for every call (see `taskflow.Options`); then the retry policy, in
-    tenacity's words or in Celery's.
-    """
-
-    name: str | None
-    queue: str | None
-    timeout: float | timedelta | None
-    hard_timeout: float | timedelta | None
-    max_retries: int | None
-    retention: float | timedelta | None
-    unique: float | timedelta | None
-    group: str | None
-    headers: dict[str, str] | None
-    enqueue_timeout: float | timedelta | None
-    durable: bool | Literal["strict"] | None
-    delay: float | timedelta | None
-    soft_time_limit: float | timedelta | None
-    time_limit: float | timedelta | None
-
-    wait: Ask | None
-    stop: Ask | None
-    retry: Ask | None
-    autoretry_for: ExceptionTypes
-    dont_autoretry_for: ExceptionTypes
-    retry_backoff: bool | float
-    retry_backoff_max: float
-    retry_jitter: bool
-    default_retry_delay: float | timedelta | None
-
-
-_POLICY = (
-    "wait",
-    "stop",
-    "retry",
-    "autoretry_for",
-    "dont_autoretry_for",
-    "retry_backoff",
-    "retry_backoff_max",
-    "retry_jitter",
-    "default_retry_delay",
-)
-_PER_CALL = ("id", "task_id", "eta", "deadline", "expires")
-
-
-class _Decorator(Protocol):
-    @overload
-    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
-
-
-class _BindDecorator(Protocol):
-    @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, function: Callable[Concatenate[CurrentTask, P], Coroutine[Any, Any, R]], /
-    ) -> AsyncTask[P, R]: ...
-    @overload
-    def __call__(self, function: Callable[Concatenate[CurrentTask, P], R], /) -> Task[P, R]: ...
 
 
 class TaskFlow:
@@ -154,6 +75,7 @@ class TaskFlow:
     Raises:
         InvalidBrokerURL: the URL cannot be understood.
         InvalidOption: a key is too short, or given twice; or a queue cannot have so many partitions.
+        UnknownOption: there is no such option, or it is for one call (`id`, `eta`, `expires`, ...).
 
     Example:
         >>> from taskflow import TaskFlow
@@ -180,10 +102,11 @@ class TaskFlow:
         encryption_keys: Sequence[str | bytes] | None = None,
         error_text: bool = True,
         queues: Mapping[str, QueueOptions] | None = None,
-        **defaults: Unpack[Options],
+        **defaults: Unpack[Defaults],
     ) -> None:
         if isinstance(max_payload, bool) or not isinstance(max_payload, int) or max_payload < 2:
             raise InvalidOption("max_payload must be a number of bytes, from 2")
+        refuse_per_call(defaults, "every task of an app", also=("delay", "group"))
         if broker is not None:
             parse(broker)
         self.name = name
@@ -205,6 +128,7 @@ class TaskFlow:
         )
         self.tasks: dict[str, BaseTask[Any, Any]] = {}
         self.aggregations: dict[str, Aggregation] = {}
+        self._discoveries: list[Discovery] = []
         self._broker = broker
         self._client: Client | None = None
         self._defaults = merge(
@@ -257,11 +181,11 @@ class TaskFlow:
     @overload
     def task(
         self, function: None = None, /, *, bind: Literal[True], **options: Unpack[Declaration]
-    ) -> _BindDecorator: ...
+    ) -> BindDecorator: ...
     @overload
     def task(
         self, function: None = None, /, *, bind: Literal[False] = False, **options: Unpack[Declaration]
-    ) -> _Decorator: ...
+    ) -> Decorator: ...
     def task(
         self, function: Callable[..., Any] | None = None, /, *, bind: bool = False, **options: Any
     ) -> Any:
@@ -291,14 +215,11 @@ class TaskFlow:
         if isinstance(function, BaseTask) or not callable(function):
             raise InvalidSignature(f"a task is made from a function, not from {type(function).__name__}")
         given = dict(options)
-        name = check_task_name(given.pop("name", None) or _name_of(function))
-        policy = RetryPolicy.of(**{key: given.pop(key) for key in _POLICY if key in given})
-        for key in _PER_CALL:
-            if given.get(key) is not None:
-                raise UnknownOption(
-                    f"option `{key}` is for one call, not for a task: give it to .options({key}=...)"
-                )
-        own = merge(self._defaults, TaskOptions.of(given, also_known=("name", "bind", *_POLICY)))
+        name = given.pop("name", None)
+        policy = RetryPolicy.of(**{key: given.pop(key) for key in POLICY if key in given})
+        refuse_per_call(given, "a task")
+        own = merge(self._defaults, TaskOptions.of(given, also_known=("name", "bind", *POLICY)))
+        name = check_task_name(name or name_of(function))
         self._refuse_second(name, function)
         kind = AsyncTask if inspect.iscoroutinefunction(function) else Task
         task: BaseTask[Any, Any] = kind(self, function, name, own, policy, bind=bind)
@@ -307,14 +228,10 @@ class TaskFlow:
 
     def _refuse_second(self, name: str, function: Callable[..., Any]) -> None:
         known = self.tasks.get(name)
-        # The same function again is a module that was reloaded.
-        if known is not None and (known.__module__, known.__qualname__) != (
-            getattr(function, "__module__", None),
-            getattr(function, "__qualname__", None),
-        ):
+        if known is not None and not is_same(known.function, function):
             raise TaskAlreadyRegistered(
-                f"two functions claim the task name {name!r}: {known.__module__}.{known.__qualname__} and "
-                f"{function.__module__}.{function.__qualname__}; give one of them another name="
+                f"two functions claim the task name {name!r}: {described(known.function)} and "
+                f"{described(function)}; give one of them another name="
             )
 
     def aggregate(
@@ -378,26 +295,44 @@ class TaskFlow:
         Raises:
             TaskNotRegistered: the app has none.
         """
+        if name not in self.tasks:
+            self.discover()
         try:
             return self.tasks[name]
         except KeyError:
             raise TaskNotRegistered(name) from None
 
-    def autodiscover_tasks(self, packages: Iterable[str], related_name: str = "tasks") -> None:
+    def autodiscover_tasks(
+        self, packages: Packages = None, related_name: str | None = "tasks", *, force: bool = False
+    ) -> None:
         """Import `package.tasks` of each package that has one, so that their tasks are registered.
 
         Args:
-            packages: names of importable packages, such as Django's `INSTALLED_APPS`.
-            related_name: the module to look for.
+            packages: names of importable packages, or paths of Django's `AppConfig`s: what `INSTALLED_APPS` holds. Or a
+                function that gives them; it is called when a worker has loaded the app, or a task is first asked for by
+                its name. Without it, the apps that Django has installed, as soon as Django is set up; a worker sets it up.
+            related_name: the module to look for; None imports the packages themselves.
+            force: call the function, and set Django up, at once.
+
+        Raises:
+            ConfigurationError: a package does not exist; or none is given and Django is not configured.
+
+        Example:
+            >>> app.autodiscover_tasks(["shop", "blog.apps.BlogConfig"])       # doctest: +SKIP
+            >>> app.autodiscover_tasks(lambda: settings.INSTALLED_APPS)        # doctest: +SKIP
         """
-        for package in packages:
-            wanted = f"{package}.{related_name}"
-            try:
-                import_module(wanted)
-            except ModuleNotFoundError as error:
-                # A package without tasks is fine; a missing module that its tasks import is not.
-                if error.name not in (wanted, package):
-                    raise
+        discovery = Discovery(packages, related_name)
+        discovery.check()
+        if discovery.waits and not force:
+            self._discoveries.append(discovery)
+        else:
+            discovery.run()
+
+    def discover(self) -> None:
+        """Import what `autodiscover_tasks` has put off. A worker does so when it has loaded the app."""
+        while self._discoveries:
+            # Taken out first: what is imported may ask for tasks.
+            self._discoveries.pop(0).run()
 
     def result(self, task_id: str, *, queue: str | None = None) -> AsyncResult[Any]:
         """A handle on a task that was enqueued elsewhere, by Python or by Go.
@@ -497,15 +432,3 @@ class TaskFlow:
         return [
             receipt.error or self._handle(one, receipt) for one, receipt in zip(new, receipts, strict=True)
         ]
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    """`module.function`; for a script that is run, its file's name stands for `__main__`, as the worker
-    imports it.
-    """
-    module = getattr(function, "__module__", None) or "__main__"
-    if module == "__main__":
-        main = sys.modules.get("__main__")
-        spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
-        module = spec.name.removesuffix(".__main__") if spec else Path(file).stem if file else module
-    return f"{module}.{getattr(function, '__qualname__', 'task').replace('<locals>.', '')}"

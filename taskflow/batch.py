@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .broker.commands.enqueue import NewTask
 from .errors import ConfigurationError
+from .mapping import MapItem, MapResult, Progress
 from .result import AsyncResult
-from .task import MapItem, MapResult, Progress
 from .windows import Receipt
 
 if TYPE_CHECKING:

@@ -46,6 +46,12 @@ def load_app(spec: str) -> TaskFlow:
         raise AppNotFound(f"-A {spec!r}: {attribute!r} is a {type(app).__name__}, not a TaskFlow app")
     for name in app.include:
         _import(name, spec)
+    try:
+        app.discover()
+    except (Exception, SystemExit) as error:
+        raise AppNotFound(
+            f"-A {spec!r}: looking for tasks (autodiscover_tasks) failed: {type(error).__name__}: {error}"
+        ) from error
     return app
 
 

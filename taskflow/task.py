@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
 from inspect import unwrap
 from math import isfinite
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
 
 from . import context
 from .broker.commands.enqueue import NewTask, Terms
-from .errors import EnqueueError, InvalidArguments, TaskFlowError
+from .errors import InvalidArguments, TaskFlowError
+from .mapping import Mapped, MapResult, Progress
 from .message.ids import new_id
 from .message.seal import JSON
 from .message.signature import Signature
@@ -29,9 +30,6 @@ SOFT_FIRST = 0.5
 
 Landed = Callable[[Sequence[AsyncResult[Any] | TaskFlowError]], None]
 """Takes the handles and errors of some calls."""
-
-Progress = Callable[[int, int | None], object]
-"""Called with the number of calls that have an outcome, and of all; None when that is not known."""
 
 
 class Backend(Protocol):
@@ -54,65 +52,6 @@ class Backend(Protocol):
         self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
     ) -> Awaitable[None]:
         """Enqueue many from a coroutine."""
-
-
-@dataclass(frozen=True, slots=True)
-class MapItem(Generic[R]):
-    """What became of one call of `map`: `result` is its handle, or `error` says why it was not enqueued."""
-
-    index: int
-    result: AsyncResult[R] | None
-    error: TaskFlowError | None
-
-    @property
-    def ok(self) -> bool:
-        """Whether it was enqueued."""
-        return self.error is None
-
-
-class MapResult(Sequence[MapItem[R]]):
-    """The outcomes of `map`, in the order of the calls.
-
-    Example:
-        >>> outcomes = resize.map([("a.png",), ("b.png", 100)])    # doctest: +SKIP
-        >>> len(outcomes), len(outcomes.failed)                    # doctest: +SKIP
-        (2, 0)
-    """
-
-    def __init__(self, items: Sequence[MapItem[R]]) -> None:
-        self._items = tuple(items)
-
-    @overload
-    def __getitem__(self, index: int) -> MapItem[R]: ...
-    @overload
-    def __getitem__(self, index: slice) -> MapResult[R]: ...
-    def __getitem__(self, index: int | slice) -> MapItem[R] | MapResult[R]:
-        return MapResult(self._items[index]) if isinstance(index, slice) else self._items[index]
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __repr__(self) -> str:
-        return f"MapResult({len(self) - len(self.failed)} enqueued, {len(self.failed)} failed)"
-
-    @property
-    def results(self) -> list[AsyncResult[R]]:
-        """The handles of those that were enqueued."""
-        return [item.result for item in self._items if item.result is not None]
-
-    @property
-    def failed(self) -> list[MapItem[R]]:
-        """Those that were not."""
-        return [item for item in self._items if not item.ok]
-
-    def raise_for_errors(self) -> None:
-        """Raise `EnqueueError` if any call was not enqueued; its cause is the first of the errors."""
-        if self.failed:
-            first = self.failed[0]
-            raise EnqueueError(
-                f"{len(self.failed)} of {len(self)} calls were not enqueued; "
-                f"the first is number {first.index}: {first.error}"
-            ) from first.error
 
 
 class Sender(Generic[P, R]):
@@ -160,20 +99,26 @@ class Sender(Generic[P, R]):
         return await self._adelay(args, kwargs)
 
     def apply_async(
-        self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[Options]
+        self,
+        args: Sequence[Any] | None = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
     ) -> AsyncResult[R]:
         """Enqueue a call, Celery's way: the arguments in a tuple and a dict, the options beside them.
 
         Example:
             >>> resize.apply_async(("a.png",), {"width": 100}, countdown=60)   # doctest: +SKIP
         """
-        return self.options(**options)._delay(args, kwargs or {})
+        return self.options(**options)._delay(*self._given(args, kwargs))
 
     async def aapply_async(
-        self, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, **options: Unpack[Options]
+        self,
+        args: Sequence[Any] | None = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
     ) -> AsyncResult[R]:
         """As `apply_async`, from a coroutine."""
-        return await self.options(**options)._adelay(args, kwargs or {})
+        return await self.options(**options)._adelay(*self._given(args, kwargs))
 
     def map(
         self, calls: Iterable[Sequence[Any] | Mapping[str, Any]], *, progress: Progress | None = None
@@ -195,7 +140,7 @@ class Sender(Generic[P, R]):
         Example:
             >>> resize.map((f"{n}.png",) for n in range(100_000)).raise_for_errors()    # doctest: +SKIP
         """
-        mapping = _Mapping(self, calls, progress)
+        mapping: Mapped[R] = Mapped(self._prepare, self._task.name, calls, progress)
         self._task.backend.enqueue_many(self._task, mapping.new(), self._timeout, mapping.landed)
         return mapping.result()
 
@@ -203,7 +148,7 @@ class Sender(Generic[P, R]):
         self, calls: Iterable[Sequence[Any] | Mapping[str, Any]], *, progress: Progress | None = None
     ) -> MapResult[R]:
         """As `map`, from a coroutine; other coroutines run between the chunks."""
-        mapping = _Mapping(self, calls, progress)
+        mapping: Mapped[R] = Mapped(self._prepare, self._task.name, calls, progress)
         await self._task.backend.aenqueue_many(self._task, mapping.new(), self._timeout, mapping.landed)
         return mapping.result()
 
@@ -216,6 +161,21 @@ class Sender(Generic[P, R]):
     def _adelay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Awaitable[AsyncResult[R]]:
         task = self._task
         return task.backend.aenqueue(task, self._prepare(args, kwargs), self._timeout)
+
+    def _given(
+        self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
+    ) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        """What `apply_async` got, if it can be: `(1)` is no tuple, and a text is a sequence of letters."""
+        if not isinstance(args, tuple | list | None):
+            raise InvalidArguments(
+                f"task {self._task.name!r}: args must be a list or tuple, not {type(args).__name__}; "
+                "a tuple of one is written (value,)"
+            )
+        if not isinstance(kwargs, Mapping | None):
+            raise InvalidArguments(
+                f"task {self._task.name!r}: kwargs must be a dict of arguments by name, not {type(kwargs).__name__}"
+            )
+        return args or (), kwargs or {}
 
     def _prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewTask:
         """A call with these options. What all of them share is worked out at the second: often there is but one."""
@@ -270,7 +230,7 @@ class BaseTask(Sender[P, R]):
         self.__name__ = getattr(function, "__name__", name)
         self.__qualname__ = getattr(function, "__qualname__", name)
         self.__module__ = getattr(function, "__module__", __name__)
-        self.__doc__ = function.__doc__
+        self.__doc__ = getattr(function, "__doc__", None)
         self.__wrapped__ = function
 
     def __repr__(self) -> str:
@@ -382,65 +342,3 @@ def _seconds(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if isfinite(value) and value > 0 else None
-
-
-def _call(call: Sequence[Any] | Mapping[str, Any], name: str) -> tuple[Sequence[Any], Mapping[str, Any]]:
-    if isinstance(call, Mapping):
-        return (), call
-    if isinstance(call, tuple | list):
-        return call, {}
-    raise InvalidArguments(
-        f"task {name!r}: map() takes a tuple of positional arguments or a dict for each call, "
-        f"not {type(call).__name__}"
-    )
-
-
-class _Mapping(Generic[R]):
-    """The calls of one `map` on their way to their outcomes."""
-
-    def __init__(
-        self,
-        sender: Sender[Any, R],
-        calls: Iterable[Sequence[Any] | Mapping[str, Any]],
-        progress: Progress | None,
-    ) -> None:
-        self._sender = sender
-        self._calls = calls
-        self._total = len(calls) if isinstance(calls, Sized) else None
-        self._progress = progress
-        self._items: list[MapItem[R] | None] = []
-        self._settled = 0
-
-    def new(self) -> Iterator[NewTask]:
-        """The calls that can be enqueued; one that cannot has its outcome at once."""
-        items, prepare, name = self._items, self._sender._prepare, self._sender._task.name
-        for call in self._calls:
-            try:
-                args, kwargs = _call(call, name)
-                new = prepare(args, kwargs)
-            except EnqueueError as error:
-                items.append(MapItem(len(items), None, error))
-            else:
-                items.append(None)
-                yield new
-
-    def landed(self, outcomes: Sequence[AsyncResult[Any] | TaskFlowError]) -> None:
-        """Take what became of the next calls."""
-        items, at = self._items, self._settled
-        for outcome in outcomes:
-            while items[at] is not None:
-                at += 1
-            if isinstance(outcome, TaskFlowError):
-                items[at] = MapItem(at, None, outcome)
-            else:
-                items[at] = MapItem(at, outcome, None)
-            at += 1
-        self._settled = at
-        if self._progress is not None:
-            self._progress(at, self._total)
-
-    def result(self) -> MapResult[R]:
-        """All outcomes."""
-        if self._progress is not None and self._settled < len(self._items):
-            self._progress(len(self._items), self._total)
-        return MapResult([item for item in self._items if item is not None])

@@ -48,6 +48,14 @@ class LazyGroup(click.Group):
                 command.add_command(getattr(importlib.import_module(module), name), name)
         return command
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options before the command."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            _correct(error)
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without loading them."""
         with formatter.section("Commands"):
@@ -59,6 +67,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(130)
+        except click.UsageError as error:
+            _correct(error)
+            raise
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
@@ -78,6 +89,13 @@ class Failure(click.ClickException):
             text, code = f"unexpected {type(error).__name__}; {DEBUG_VARIABLE}=1 shows where it comes from", 1
         super().__init__(clean(" ".join(text.split())))
         self.exit_code: int = code  # type: ignore[misc]  # click reads it from the instance
+
+
+def _correct(error: click.UsageError) -> None:
+    # Only here: a command that is written well starts without it.
+    from .hints import correct
+
+    correct(error)
 
 
 def _is_closed_pipe(error: Exception) -> bool:

@@ -10,7 +10,8 @@ import click
 from ..errors import AppNotFound
 from ..telemetry.logs import FORMATS, LEVELS
 from ..worker.check import check as check_workers
-from ..worker.config import DEFAULT_CONCURRENCY, DEFAULT_GRACE, WorkerConfig, parse_queues
+from ..worker.config import DEFAULT_CONCURRENCY, DEFAULT_GRACE, WorkerConfig, doubtful_queues, parse_queues
+from ..worker.cores import usable_cores
 from ..worker.launch import launch_all
 from .options import Target, target_options
 
@@ -101,6 +102,7 @@ def worker(
     config = WorkerConfig(
         app=target.app,
         queues=parse_queues(queues),
+        doubtful=doubtful_queues(queues),
         strict=strict,
         concurrency=_concurrency(concurrency),
         pool=pool,  # type: ignore[arg-type]
@@ -137,7 +139,7 @@ def _check(app: str) -> int:
 
 def _concurrency(text: str) -> int:
     if text == "auto":
-        return os.cpu_count() or 1
+        return usable_cores()
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise click.BadParameter(f"{text!r} is neither a number from 1 nor 'auto'", param_hint="-c")
     return int(text)

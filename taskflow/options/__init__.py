@@ -11,16 +11,18 @@ from taskflow.options.build import (
     Schedule,
     build_message,
 )
-from taskflow.options.layers import Options, TaskOptions, merge
+from taskflow.options.layers import Defaults, Options, TaskOptions, merge, refuse_per_call
 
 __all__ = [
     "DEFAULT_MAX_RETRIES",
     "DEFAULT_QUEUE",
     "DEFAULT_TIMEOUT",
     "HARD_TIMEOUT_HEADER",
+    "Defaults",
     "Options",
     "Schedule",
     "TaskOptions",
     "build_message",
     "merge",
+    "refuse_per_call",
 ]

@@ -13,31 +13,39 @@ from taskflow.message.ids import check_headers
 from taskflow.options.values import PARSERS
 
 
-class Options(TypedDict, total=False):
-    """What `.options(...)` and `apply_async` take, for type checkers: `**options: Unpack[Options]`.
+class Defaults(TypedDict, total=False):
+    """The options that all tasks of an app may share, for type checkers. The last two are Celery's names.
 
-    A number is seconds. None is as if the option was not given. The last five are Celery's names.
+    A number is seconds. None is as if the option was not given.
     """
 
     queue: str | None
-    delay: float | timedelta | None
-    eta: datetime | None
     timeout: float | timedelta | None
     hard_timeout: float | timedelta | None
-    deadline: datetime | None
     max_retries: int | None
     retention: float | timedelta | None
     unique: float | timedelta | None
-    id: str | None
     headers: Mapping[str, str] | None
-    group: str | None
     enqueue_timeout: float | timedelta | None
     durable: bool | Literal["strict"] | None
+    soft_time_limit: float | timedelta | None
+    time_limit: float | timedelta | None
+
+
+class Options(Defaults, total=False):
+    """What `.options(...)` and `apply_async` take, for type checkers: `**options: Unpack[Options]`.
+
+    Besides those in `Defaults`, what is for one call; the last three are Celery's names.
+    """
+
+    delay: float | timedelta | None
+    eta: datetime | None
+    deadline: datetime | None
+    id: str | None
+    group: str | None
     countdown: float | timedelta | None
     expires: float | timedelta | datetime | None
     task_id: str | None
-    soft_time_limit: float | timedelta | None
-    time_limit: float | timedelta | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +160,25 @@ def merge(*layers: TaskOptions) -> TaskOptions:
     return merged
 
 
+def refuse_per_call(options: Mapping[str, object], whose: str, *, also: Iterable[str] = ()) -> None:
+    """Refuse options that belong to one call where defaults for many are written.
+
+    Args:
+        options: what is written there.
+        whose: whose defaults they are, for the error.
+        also: what else makes no sense there.
+
+    Raises:
+        UnknownOption: with the place where the option belongs.
+    """
+    for name in (*_PER_CALL, *also):
+        if options.get(name) is not None:
+            raise UnknownOption(
+                f"option `{name}` is for one call, not for {whose}: give it to .options({name}=...) or apply_async"
+            )
+
+
+_PER_CALL = ("id", "task_id", "eta", "countdown", "deadline", "expires")
 _FIELDS = tuple(field.name for field in fields(TaskOptions))
 _SLOTS = {"eta": "delay", "expires": "deadline"}
 _RIVALS = {"eta": ("delay",), "delay": ("eta",), "expires": ("deadline",), "deadline": ("expires",)}
@@ -162,18 +189,29 @@ _ALIASES = {
     "time_limit": "hard_timeout",
 }
 _CELERY_ONLY = {
-    "priority": "name several queues and give the worker weights: -Q high=6,low=1",
+    "priority": "name several queues and give the worker weights: taskflow worker -Q high=6,low=1",
     "serializer": "arguments are always JSON",
     "compression": "arguments are always JSON",
     "routing_key": "use `queue`",
     "exchange": "use `queue`",
-    "link": "use a chain: first.s() | second.s()",
-    "link_error": "a task that fails for good is archived; listen to the event",
+    "link": "enqueue what follows at the end of the task itself: follow_up.delay(...)",
+    "link_error": (
+        "a task that fails for good is archived; `taskflow task ls -q QUEUE --state archived` lists those, and "
+        "AsyncResult.get() raises TaskFailed"
+    ),
+    "rate_limit": (
+        "there are no rate limits; tasks on a queue of their own are bounded by its worker: taskflow worker -Q slow -c 2"
+    ),
     "retry": "enqueueing is tried again until `enqueue_timeout`",
     "retry_policy": "enqueueing is tried again until `enqueue_timeout`",
     "ignore_result": "without `retention` no result is kept",
     "acks_late": "a task is always acknowledged after it has run",
 }
+"""What Celery's users write, and what does the same here. `tests/structure/test_hints.py` looks whether it exists."""
+
+
+_NEARLY = 0.7
+"""`retries` is near `max_retries`, `timelimit` near `time_limit`."""
 
 
 def _field(name: str, value: object) -> str:
@@ -186,7 +224,7 @@ def _field(name: str, value: object) -> str:
 def _unknown(name: str, known: Iterable[str]) -> str:
     if name in _CELERY_ONLY:
         return f"there is no option `{name}`: {_CELERY_ONLY[name]}"
-    near = get_close_matches(name, list(known), n=3)
+    near = get_close_matches(name, list(known), n=3, cutoff=_NEARLY)
     hint = " or ".join(f"`{word}`" for word in near)
     return f"there is no option `{name}`" + (
         f"; did you mean {hint}?" if near else f"; there are {', '.join(known)}"

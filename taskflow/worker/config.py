@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -30,6 +31,7 @@ class WorkerConfig:
     Args:
         app: `module[:attribute]`.
         queues: weight by queue name; None: the queues that the app's tasks name.
+        doubtful: those of them that look like a weight (see `doubtful_queues`).
         strict: serve queues strictly in the order of their weights.
         concurrency: how many tasks run at once in one child (`threads`), or how many children (`processes`).
         pool: `threads`, `processes` or `solo`.
@@ -45,6 +47,7 @@ class WorkerConfig:
 
     app: str
     queues: Mapping[str, int] | None = None
+    doubtful: frozenset[str] = frozenset()
     strict: bool = False
     concurrency: int = DEFAULT_CONCURRENCY
     pool: Pool = "threads"
@@ -121,3 +124,31 @@ def parse_queues(values: tuple[str, ...]) -> dict[str, int] | None:
             raise InvalidOption(f"queue {name!r} is named twice")
         queues[name] = int(weight)
     return queues or None
+
+
+_WEIGHED = re.compile(r"(.+):(\d+)|\d+")
+
+
+def doubtful_queues(values: tuple[str, ...]) -> frozenset[str]:
+    """The names in `-Q` that were written as other tools write weights: `images:6`, or a number after a name."""
+    parts = (part.strip() for value in values for part in value.split(","))
+    return frozenset(part for part in parts if _WEIGHED.fullmatch(part))
+
+
+def check_doubtful(config: WorkerConfig, declared: Collection[str]) -> None:
+    """Refuse queues that are most likely weights: nobody would ever put a task into them.
+
+    Args:
+        config: what the worker was told.
+        declared: the queues that the app's tasks name.
+
+    Raises:
+        InvalidOption: with the form that was meant.
+    """
+    for name in sorted(config.doubtful - set(declared)):
+        match = _WEIGHED.fullmatch(name)
+        meant = f"{match[1]}={match[2]}" if match is not None and match[1] else "images=6,default=3"
+        raise InvalidOption(
+            f"-Q {name}: the app has no queue of this name, and it looks like a weight; write weights as {meant} "
+            f"(or, if a queue is named so, {name}=1)"
+        )

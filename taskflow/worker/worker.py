@@ -20,7 +20,7 @@ from ..states import Verb
 from .acker import Acker
 from .banner import banner
 from .check import file_for
-from .config import Identity, WorkerConfig
+from .config import Identity, WorkerConfig, check_doubtful
 from .crowd import Crowd
 from .fetcher import Fetcher
 from .health import Health, HealthServer
@@ -91,11 +91,13 @@ class Worker:
 
         Raises:
             AppNotFound: the app cannot be imported.
+            InvalidOption: a queue that it is to serve is most likely a weight.
             BrokerUnavailable: the broker cannot be reached at the start.
             ServerTooOld: it cannot run the scripts.
         """
         hello = await self._supervisor.start()
         try:
+            check_doubtful(self._config, queues_of(hello))
             broker = await self._reach(self._config.broker or hello.broker)
         except BaseException:
             await self._supervisor.drain(lambda: 0.0)

@@ -357,7 +357,7 @@ class TestBind:
 
     def test_it_needs_a_parameter(self, app: TaskFlow) -> None:
         with pytest.raises(InvalidSignature, match=r"def task\(self, \.\.\.\)"):
-            app.task(bind=True)(lambda: None)  # type: ignore[arg-type, misc]
+            app.task(bind=True, name="unbound")(lambda: None)  # type: ignore[arg-type, misc]
 
 
 def test_no_task_is_running_outside_of_one() -> None:

@@ -1,0 +1,104 @@
+"""What an error advises exists: an option, a command, a method. And what is only guessed is near what was written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from taskflow import AsyncResult, Task, TaskFlow
+from taskflow.cli.main import main
+from taskflow.errors import UnknownOption
+from taskflow.options.layers import _CELERY_ONLY
+from taskflow.options.values import PARSERS
+from tests.test_examples_docs import parse, taskflow_commands
+
+PACKAGE = Path(__file__).parents[2] / "taskflow"
+OPTIONS = {*PARSERS, "signing_keys", "encryption_keys", "max_payload", "retention"}
+
+
+def advice() -> Iterator[tuple[str, str]]:
+    """Every text in the package that tells somebody to use a command, with its file."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        # The pieces of a text that the formatter has broken belong together.
+        source = re.sub(r'"\s*\n\s*f?"', "", file.read_text())
+        for line in re.findall(r"`(taskflow [^`\n]+)`", source):
+            yield str(file.relative_to(PACKAGE)), line
+
+
+@pytest.mark.parametrize(("where", "line"), sorted(set(advice())))
+def test_a_command_that_is_advised_exists(where: str, line: str) -> None:
+    for words in taskflow_commands(re.sub(r"\{[^}]*\}|[A-Z_]{2,}|<[^>]*>", "x", line)):
+        try:
+            parse(main, words)
+        except click.ClickException as error:
+            pytest.fail(f"{where} advises `{line}`: {error.format_message()}")
+
+
+def crunch() -> None: ...
+
+
+@pytest.mark.parametrize("name", sorted(_CELERY_ONLY))
+def test_what_is_advised_in_place_of_celerys_options_exists(name: str) -> None:
+    """`link=` was answered with `first.s() | second.s()`, which there is not; `link_error=` with an event; `rate_limit=` with
+    `time_limit`, which is something else.
+    """
+    app = TaskFlow("shop", broker="redis://127.0.0.1:1")
+    with pytest.raises(UnknownOption) as caught:
+        app.task(crunch).options(**{name: 1})
+    text = str(caught.value)
+
+    assert f"there is no option `{name}`: " in text
+    assert "did you mean" not in text
+    for line in re.findall(r"taskflow (?:task|worker|queue) [^`;,()]+(?:,\w+=\d+)?", text):
+        for words in taskflow_commands(line.replace("QUEUE", "default")):
+            parse(main, words)
+    for quoted in re.findall(r"`(\w+)`", text):
+        assert quoted == name or quoted in OPTIONS
+    for owner, method in re.findall(r"(\w+)\.(\w+)\(", text):
+        assert hasattr(AsyncResult if owner == "AsyncResult" else Task, method)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("quue", "queue"),
+        ("retries", "max_retries"),
+        ("time_limt", "time_limit"),
+        ("nonsense", None),
+        ("name_of", None),
+    ],
+)
+def test_an_option_is_guessed_only_from_one_that_is_near(written: str, meant: str | None) -> None:
+    with pytest.raises(UnknownOption) as caught:
+        TaskFlow("shop", **{written: 1})  # type: ignore[arg-type]
+
+    assert ("did you mean" in str(caught.value)) == (meant is not None)
+    if meant:
+        assert f"`{meant}`" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["queue", "remove"], "Did you mean 'rm'?"),
+        (["queue", "pasue"], "Did you mean 'pause'?"),
+        (["queue", "frobnicate"], None),
+        (["task", "remove"], None),
+        (["worker", "--name", "x"], None),
+        (["worker", "--concurency", "3"], "Did you mean '--concurrency'?"),
+        (["--brokr", "x"], "Did you mean '--broker'?"),
+    ],
+)
+def test_a_command_is_guessed_only_from_one_that_is_near(words: list[str], hint: str | None) -> None:
+    """`taskflow queue remove` was answered with `resume`, which does something else to the queue, and `--name` with `--grace`."""
+    result: Any = CliRunner().invoke(main, words)
+
+    assert result.exit_code == 2
+    assert ("Did you mean" in result.output) == (hint is not None)
+    assert hint is None or hint in result.output
