@@ -56,13 +56,16 @@ def current_task() -> CurrentTask:
     """The task that is running here.
 
     Raises:
-        NotInTask: outside a task. Inside, it also works in the functions that the task calls, and in
-            coroutines.
+        NotInTask: outside a task. Inside, it also works in the functions that the task calls, in coroutines, and in
+            `asyncio.to_thread`; in a thread of the task's own, with `contextvars.copy_context().run`.
     """
     try:
         found = _running.get()
     except LookupError:
-        raise NotInTask("no task is running here: current_task() works inside a task only") from None
+        raise NotInTask(
+            "no task is running here: current_task() works inside a task only; a thread that a task starts has to be given its "
+            "context: Thread(target=contextvars.copy_context().run, args=(function,)), or await asyncio.to_thread(function)"
+        ) from None
     return _known(found)
 
 

@@ -309,12 +309,18 @@ class NotInTask(TaskFlowError, RuntimeError):
     """`current_task()` was called outside a running task."""
 
 
-class TaskTimeout(TaskFlowError, TimeoutError):
-    """Raised inside a task whose `timeout` or `deadline` has passed (the soft limit): a failed attempt."""
+class TaskTimeout(TaskFlowError):
+    """Raised inside a task whose `timeout` or `deadline` has passed (the soft limit): a failed attempt.
+
+    No `TimeoutError`, since that is an `OSError`: code that tries again after a failed call of the system must not swallow it.
+    """
 
 
-class TaskCancelled(TaskFlowError):
-    """Raised inside a task that was cancelled; it is archived and not retried."""
+class TaskCancelled(BaseException):
+    """Raised inside a task that was cancelled; it is archived and not retried.
+
+    Outside the tree of `TaskFlowError`, and no `Exception`, as asyncio's: `except Exception` in a task must not swallow it.
+    """
 
 
 class TaskVerdict(Exception):

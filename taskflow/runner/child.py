@@ -18,7 +18,8 @@ from ..errors import ConfigurationError
 from ..loader import load_app
 from ..pipe import frames
 from ..pipe.page import Page
-from .executor import Attempt, Executor
+from .attempt import Attempt
+from .executor import Executor
 from .pool.slots import Slots
 from .pool.threads import ThreadPool
 
@@ -148,7 +149,7 @@ class Child:
         attempt: Attempt | frames.Outcome
         try:
             attempt = self._executor.prepare(job)
-        except Exception as error:  # noqa: BLE001 - it is logged there
+        except BaseException as error:  # noqa: BLE001 - it is logged there
             attempt = self._executor.unprepared(job, error)
         if isinstance(attempt, frames.Outcome):
             self._outbox.outcome(attempt)

@@ -8,10 +8,15 @@ import ctypes
 import threading
 import time
 
-from ..errors import TaskTimeout
+from ..errors import TaskCancelled, TaskTimeout
+from . import lines
+from .delicate import is_delicate
 
 TICK = 0.1
 """Seconds between two looks at the clock: how late a soft limit may be."""
+
+SOON = 0.003
+"""Seconds between two looks while an exception waits for a thread to get out of where it would do harm."""
 
 _raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _raise_in.argtypes = (ctypes.c_ulong, ctypes.c_void_p)
@@ -31,30 +36,48 @@ class ThreadLimit:
     def __init__(self) -> None:
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
-        self._raised = False
+        self._raised: type[BaseException] | None = None
         self.deadline = 0.0
         self.task_id: bytes | None = None
 
     def open(self, task_id: bytes, deadline: float) -> None:
         """A task begins; `deadline` is monotonic seconds."""
         with self._lock:
-            self._raised = False
+            self._raised = None
             self.deadline = deadline
             self.task_id = task_id
 
-    def fire(self, error: type[BaseException], *, only: bytes | None = None) -> None:
-        """Raise the exception in the thread, once, if a task (this one, where `only` is given) runs in it."""
-        with self._lock:
-            if self.task_id is not None and not self._raised and only in (None, self.task_id):
-                self._raised = True
-                _raise_in(self._thread, id(error))
+    def fire(self, error: type[BaseException], *, only: bytes | None = None) -> bool:
+        """Raise the exception in the thread, if a task (this one, where `only` is given) runs in it: each kind once, and after a
+        cancel nothing more.
 
-    def close(self) -> None:
-        """The task has ended: nothing may be raised any more. Called by the thread itself."""
+        False: not now, since the thread is where an exception would do harm; try again soon.
+        """
+        with self._lock:
+            if self.task_id is None or only not in (None, self.task_id):
+                return True
+            if self._raised in (error, TaskCancelled):
+                return True
+            # A thread that has just come back from a sleep is not asked to give way for some milliseconds: what is seen of the
+            # other thread is still true when the exception is set.
+            time.sleep(0)
+            if is_delicate(self._thread):
+                return False
+            self._raised = error
+            _raise_in(self._thread, id(error))
+            return True
+
+    def close(self) -> type[BaseException] | None:
+        """The task has ended: nothing may be raised any more. Called by the thread itself.
+
+        Returns:
+            What was raised last, if anything.
+        """
         with self._lock:
             self.task_id = None
-            if self._raised:
+            if self._raised is not None:
                 _raise_in(self._thread, None)
+            return self._raised
 
 
 class SoftLimits:
@@ -64,6 +87,8 @@ class SoftLimits:
         self._limits: list[ThreadLimit] = []
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._asked: list[tuple[ThreadLimit, bytes, type[BaseException]]] = []
+        self._soon = threading.Event()
 
     def watch(self, limit: ThreadLimit) -> None:
         """Watch this thread's limit from now on."""
@@ -76,13 +101,32 @@ class SoftLimits:
     def cancel(self, task_id: bytes, error: type[BaseException]) -> None:
         """Raise in the thread that runs this task, if one does."""
         for limit in list(self._limits):
-            limit.fire(error, only=task_id)
+            if not limit.fire(error, only=task_id):
+                with self._lock:
+                    self._asked.append((limit, task_id, error))
+                self._soon.set()
 
     def _run(self) -> None:
         while True:
-            time.sleep(TICK)
-            now = time.monotonic()
-            for limit in self._limits:
-                task_id = limit.task_id
-                if task_id is not None and limit.deadline <= now:
-                    limit.fire(TaskTimeout, only=task_id)
+            self._soon.clear()
+            try:
+                pause = SOON if self._late() else TICK
+            except BaseException as error:  # noqa: BLE001 - without this thread there are no limits any more
+                lines.unexpected(error)
+                pause = TICK
+            self._soon.wait(pause)
+
+    def _late(self) -> bool:
+        """Raise what is due; whether something is that could not be."""
+        with self._lock:
+            asked, self._asked = self._asked, []
+        late = [one for one in asked if not one[0].fire(one[2], only=one[1])]
+        if late:
+            with self._lock:
+                self._asked += late
+        now, again = time.monotonic(), bool(late)
+        for limit in self._limits:
+            task_id = limit.task_id
+            if task_id is not None and limit.deadline <= now and not limit.fire(TaskTimeout, only=task_id):
+                again = True
+        return again

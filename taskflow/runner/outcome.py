@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import replace
+from typing import Any
 
 from ..errors import (
     InvalidArguments,
     MessageError,
+    Reject,
     ResultNotSerializable,
+    Retry,
     TaskCancelled,
     TaskTimeout,
     TaskVerdict,
@@ -21,6 +24,12 @@ from ..states import Verb
 
 UNKNOWN_FIRST_DELAY = 2.0
 UNKNOWN_LONGEST_DELAY = 300.0
+
+_MOST_DOUBLINGS = 16
+"""Of the delay of an unknown task: beyond, it is the longest anyhow."""
+
+_NAME: Any = vars(type)["__name__"]
+_PARTS: Any = vars(BaseExceptionGroup)["exceptions"]
 
 _OUR_WORDS = (
     InvalidArguments,
@@ -104,8 +113,43 @@ def unreadable(number: int, reason: str) -> Outcome:
 
 def unknown(number: int, times: int) -> Outcome:
     """Nobody here knows the task's name: put back for a growing while, since a newer worker may know it."""
-    delay = min(UNKNOWN_FIRST_DELAY * 2**times, UNKNOWN_LONGEST_DELAY)
+    delay = min(UNKNOWN_FIRST_DELAY * 2 ** min(times, _MOST_DOUBLINGS), UNKNOWN_LONGEST_DELAY)
     return Outcome(number, Verb.PUT_BACK, at=delay * random.uniform(0.8, 1.2))
+
+
+def deciding(error: BaseException) -> BaseException:
+    """The exception that decides how the attempt ends, where several came together in a group (from a `TaskGroup`, say).
+
+    `TaskCancelled` goes before `Reject`, `Reject` before `Retry`, of several `Retry` the one with the longest delay, and then
+    comes `TaskTimeout`; if there is none of them, it is the group itself.
+
+    Args:
+        error: what the attempt raised.
+    """
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    found: BaseException = error
+    waiting: list[BaseException] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseExceptionGroup):
+            waiting.extend(_PARTS.__get__(one))
+        elif _weight(one) > _weight(found):
+            found = one
+    return found
+
+
+_WEIGHTS: tuple[tuple[type[BaseException], int], ...] = (
+    (TaskCancelled, 4),
+    (Reject, 3),
+    (Retry, 2),
+    (TaskTimeout, 1),
+)
+
+
+def _weight(error: BaseException) -> tuple[int, float]:
+    weight = next((weight for kind, weight in _WEIGHTS if isinstance(error, kind)), 0)
+    return weight, error.delay or 0.0 if isinstance(error, Retry) else 0.0
 
 
 def text_of(error: BaseException, *, whole: bool = True) -> str:
@@ -115,12 +159,17 @@ def text_of(error: BaseException, *, whole: bool = True) -> str:
     is known to hold no data.
     """
     if not whole and not isinstance(error, _OUR_WORDS):
-        return sanitize_text(type(error).__name__)
+        return sanitize_text(kind_of(error))
     try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - the user's __str__ may do anything; the attempt still needs its verdict
+        text = str.strip(str(error))
+    except BaseException:  # noqa: BLE001 - the user's __str__ may do anything; the attempt still needs its verdict
         text = ""
-    return sanitize_text(text.strip() or type(error).__name__)
+    return sanitize_text(str(text) or kind_of(error))
+
+
+def kind_of(error: BaseException) -> str:
+    """The name of the exception's class, whatever its metaclass makes of that."""
+    return str(_NAME.__get__(type(error)))
 
 
 def _retried(
@@ -140,4 +189,4 @@ def _retried(
 
 def _facts(error: BaseException | None) -> str:
     """Beside the text: the exception's type, by name only. Nobody ever imports it (CVE-2021-23727)."""
-    return json.dumps({"type": type(error).__name__}) if error is not None else ""
+    return json.dumps({"type": kind_of(error)}) if error is not None else ""

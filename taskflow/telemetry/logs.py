@@ -21,6 +21,13 @@ from .escape import printable, printable_json
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FORMATS = ("text", "json")
 
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+
+QUIET = "quiet"
+"""An attribute of records whose exception is for whoever else listens (an error tracker, say): a line here names its type and
+place already, and shows the traceback only where that was asked for.
+"""
+
 OURS = "taskflow"
 """The loggers that are held to this. What tasks log themselves is theirs, and shown as it is."""
 
@@ -30,15 +37,19 @@ class _Formatter(logging.Formatter):
 
     Args:
         errors: show the texts of exceptions, and the lines of code that raised them.
+        traces: show the tracebacks of tasks that failed.
     """
 
-    def __init__(self, *, errors: bool = False) -> None:
+    def __init__(self, *, errors: bool = False, traces: bool = False) -> None:
         super().__init__()
         self._errors = errors
+        self._traces = traces or errors
 
     def traceback(self, record: logging.LogRecord) -> str:
         """The traceback of a record; "" when it has none."""
         if not record.exc_info or record.exc_info[1] is None:
+            return ""
+        if not self._traces and getattr(record, QUIET, False):
             return ""
         if self._errors or not _is_ours(record):
             return self.formatException(record.exc_info)
@@ -83,9 +94,8 @@ def setup(level: str, log_format: str, *, errors: bool = False) -> None:
         errors: show the texts of exceptions too, which may hold arguments and secrets.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        JSONFormatter(errors=errors) if log_format == "json" else TextFormatter(errors=errors)
-    )
+    kind = JSONFormatter if log_format == "json" else TextFormatter
+    handler.setFormatter(kind(errors=errors, traces=level == "debug"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING if level == "debug" else level.upper())
@@ -103,10 +113,18 @@ def place(error: BaseException, prefer: str = "") -> str:
     Returns:
         `file:line`, or "" for one that was never raised.
     """
-    frames = list(_frames(error.__traceback__))
+    frames = list(_frames(traceback_of(error)))
     own = [(file, line) for file, line, _ in frames if file == prefer]
     places = own or [(file, line) for file, line, _ in frames]
     return f"{places[-1][0]}:{places[-1][1]}" if places else ""
+
+
+def traceback_of(error: BaseException) -> TracebackType | None:
+    """The exception's traceback, whatever its class makes of that attribute."""
+    return _TRACEBACK.__get__(error)  # type: ignore[no-any-return]
+
+
+_TRACEBACK: Any = vars(BaseException)["__traceback__"]
 
 
 def _places(error: BaseException | None) -> Iterator[str]:
@@ -117,7 +135,7 @@ def _places(error: BaseException | None) -> Iterator[str]:
         seen.add(id(error))
         if words:
             yield words
-        for file, line, function in _frames(error.__traceback__):
+        for file, line, function in _frames(traceback_of(error)):
             yield f'  File "{file}", line {line}, in {function}'
         yield type(error).__qualname__
         if error.__cause__ is not None:

@@ -11,7 +11,8 @@ import pytest
 from taskflow import TaskFlow
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, page
-from taskflow.runner.executor import Attempt, Executor
+from taskflow.runner.attempt import Attempt
+from taskflow.runner.executor import Executor
 from taskflow.runner.pool.loop import LoopPool
 from taskflow.runner.pool.slots import Slots
 from taskflow.states import Verb
@@ -58,9 +59,8 @@ def pool() -> Iterator[Pool]:
     yield pool
     loop = pool.loop._loop
     assert loop is not None
-    loop.call_soon_threadsafe(loop.stop)
-    wait_until(lambda: not loop.is_running(), description="the loop ends")
-    loop.close()
+    pool.loop.close()
+    wait_until(loop.is_closed, description="the loop ends")
     pool.page.close()
 
 

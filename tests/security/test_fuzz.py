@@ -33,7 +33,8 @@ from taskflow.message.signing import SIGNATURE_HEADER, SigningKeys
 from taskflow.message.task_message import TaskMessage
 from taskflow.options import HARD_TIMEOUT_HEADER
 from taskflow.pipe import frames
-from taskflow.runner.executor import Attempt, Executor
+from taskflow.runner.attempt import Attempt
+from taskflow.runner.executor import Executor
 from taskflow.states import State
 from tests.security import app as module
 from tests.security.conftest import Stored

@@ -13,7 +13,8 @@ from taskflow.message.task_message import TaskMessage
 from taskflow.options import HARD_TIMEOUT_HEADER
 from taskflow.pipe import frames
 from taskflow.runner import executor
-from taskflow.runner.executor import Attempt, Executor
+from taskflow.runner.attempt import Attempt
+from taskflow.runner.executor import Executor
 
 app = TaskFlow("plans", broker="redis://127.0.0.1:1")
 

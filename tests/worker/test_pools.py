@@ -12,7 +12,8 @@ import pytest
 from taskflow import TaskFlow, current_task
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, page
-from taskflow.runner.executor import Attempt, Executor
+from taskflow.runner.attempt import Attempt
+from taskflow.runner.executor import Executor
 from taskflow.runner.limits import _raise_in
 from taskflow.runner.pool.loop import LoopPool
 from taskflow.runner.pool.slots import Slots
@@ -96,9 +97,8 @@ def pools() -> Iterator[Pools]:
     end_threads(pools.threads)
     loop = pools.loop._loop
     if loop is not None:
-        loop.call_soon_threadsafe(loop.stop)
-        wait_until(lambda: not loop.is_running(), description="the loop ends")
-        loop.close()
+        pools.loop.close()
+        wait_until(loop.is_closed, description="the loop ends")
     pools.page.close()
 
 

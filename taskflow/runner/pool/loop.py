@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from functools import partial
 from typing import Any
 
-from ... import context
-from ...errors import TaskCancelled, TaskTimeout
+from ... import context, errors
 from ...pipe.frames import Outcome
-from ...telemetry.logs import place
-from ..executor import Attempt, Executor
+from .. import lines
+from ..attempt import Attempt
+from ..executor import Executor
+from .driven import Driven, TaskCancelled, TaskTimeout
 from .slots import Slots
-
-logger = logging.getLogger("taskflow.task")
 
 
 class LoopPool:
@@ -43,9 +42,10 @@ class LoopPool:
         self._done = done
         self._dropped = dropped
         self._backlog: deque[Attempt] = deque()
-        self._running: dict[bytes, asyncio.Task[None]] = {}
+        self._running: dict[bytes, tuple[Attempt, Driven]] = {}
         self._woken = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
         slots.on_free = self._wake
         slots.on_handed = self._handed
 
@@ -64,8 +64,22 @@ class LoopPool:
     def _start(self) -> None:
         self._loop = asyncio.new_event_loop()
         self._loop.set_exception_handler(_report)
-        thread = threading.Thread(target=self._loop.run_forever, name="taskflow-loop", daemon=True)
-        thread.start()
+        threading.Thread(target=self._turn, args=(self._loop,), name="taskflow-loop", daemon=True).start()
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Run the loop for ever: what a task has left behind on it may stop it, or raise `SystemExit` out of it."""
+        while not self._closed:
+            try:
+                loop.run_forever()
+            except BaseException as error:  # noqa: BLE001 - the next coroutine needs the loop
+                lines.left_behind(error)
+        loop.close()
+
+    def close(self) -> None:
+        """End the loop, in tests: in a child it ends with its process."""
+        if self._loop is not None:
+            self._closed = True
+            self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _wake(self) -> None:
         """Waking the loop costs more than a quick task does: many that come at once wake it once."""
@@ -101,23 +115,29 @@ class LoopPool:
 
     def _start_next(self, slot: int) -> None:
         attempt = self._backlog.popleft()
-        if self._slots.start(slot, attempt.job.number, attempt.plan.hard_ns):
-            task = asyncio.create_task(self._work(attempt))
-            self._running[attempt.job.id] = task
-            task.add_done_callback(partial(self._ended, attempt, slot))
-        else:
+        if not self._slots.start(slot, attempt.job.number, attempt.plan.hard_ns):
             self._dropped(attempt.job.number)
             self._slots.give_back(slot)
+            return
+        driven = Driven(self._work(attempt))
+        # In a context of its own: what a task leaves in context variables is not for the next.
+        task = driven.task = asyncio.Task(driven, loop=self._loop, context=Context())
+        self._running[attempt.job.id] = attempt, driven
+        task.add_done_callback(partial(self._ended, attempt, slot))
 
     async def _work(self, attempt: Attempt) -> None:
-        self._done(await self._run(attempt))
+        outcome = await self._run(attempt)
+        self._done(outcome)
+        lines.ended(attempt, outcome)
 
     def _ended(self, attempt: Attempt, slot: int, task: asyncio.Task[None]) -> None:
         """Not in a `finally` of the coroutine: one that is cancelled before its first step is never entered."""
         self._running.pop(attempt.job.id, None)
-        if task.cancelled() and not attempt.started:
+        if not attempt.started and (task.cancelled() or task.exception() is not None):
             attempt.started = time.monotonic()
-            self._done(self._executor.fail(attempt, TaskCancelled("cancelled")))
+            outcome = self._executor.fail(attempt, TaskCancelled("cancelled"))
+            self._done(outcome)
+            lines.ended(attempt, outcome)
         self._slots.give_back(slot)
 
     async def _run(self, attempt: Attempt) -> Outcome:
@@ -127,35 +147,34 @@ class LoopPool:
         if decoded is not None:
             return decoded
         context.enter(attempt.current)
+        assert self._loop is not None, "it runs on it"
+        limit = self._loop.call_later(plan.soft, self._expire, attempt)
         try:
-            async with asyncio.timeout(plan.soft) as limit:
-                value = await plan.task.call(attempt.kwargs)
-        except TimeoutError as error:
-            if limit.expired():
-                error = TaskTimeout(f"time limit of {plan.soft:g} s exceeded").with_traceback(
-                    error.__traceback__
-                )
-            return executor.fail(attempt, error)
-        except asyncio.CancelledError as error:
-            cancelled = TaskCancelled("cancelled").with_traceback(error.__traceback__)
-            return executor.fail(attempt, cancelled)
+            value = await plan.task.call(attempt.kwargs)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises, SystemExit too, is a verdict
             return executor.fail(attempt, error)
+        finally:
+            limit.cancel()
         return executor.succeed(attempt, value)
 
+    def _expire(self, attempt: Attempt) -> None:
+        text = f"time limit of {attempt.plan.soft:g} s exceeded"
+        self._interrupt(attempt.job.id, TaskTimeout(text))
+
     def _cancel(self, task_id: bytes) -> None:
-        task = self._running.get(task_id)
-        if task is not None:
-            task.cancel()
+        self._interrupt(task_id, TaskCancelled("cancelled"))
+
+    def _interrupt(self, task_id: bytes, error: TaskTimeout | TaskCancelled) -> None:
+        if task_id in self._running:
+            attempt, driven = self._running[task_id]
+            attempt.asked = errors.TaskCancelled if isinstance(error, TaskCancelled) else errors.TaskTimeout
+            driven.interrupt(error)
 
 
 def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """A coroutine that a task has left behind failed. asyncio would log the exception with its text."""
     error = context.get("exception")
     if isinstance(error, BaseException):
-        logger.error(
-            "What a task left behind on the event loop failed: %s at %s", type(error).__name__, place(error)
-        )
-        logger.debug("Traceback of what a task left behind", exc_info=error)
+        lines.left_behind(error)
     else:
-        logger.error("The event loop of the tasks reports: %s", context.get("message", ""))
+        lines.loop_reports(context.get("message", ""))

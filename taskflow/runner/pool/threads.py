@@ -6,12 +6,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import Context
 from queue import SimpleQueue
 
 from ... import context
 from ...errors import TaskCancelled, TaskTimeout
 from ...pipe.frames import Outcome
-from ..executor import Attempt, Executor
+from .. import lines
+from ..attempt import Attempt
+from ..executor import Executor
 from ..limits import SoftLimits, ThreadLimit
 from .slots import Slots
 
@@ -89,7 +92,10 @@ class ThreadPool:
         while True:
             self._called = False
             while self._queue:
-                self._serve(limit)
+                try:
+                    self._serve(limit)
+                except BaseException as error:  # noqa: BLE001 - a thread that ends takes a slot and a task with it
+                    lines.unexpected(error)
             with self._lock:
                 self._idle += 1
             self._bell.get()
@@ -100,47 +106,51 @@ class ThreadPool:
         """Run what waits in one slot, until nothing does or the event loop wants the slot."""
         queue, slots = self._queue, self._slots
         slot = slots.take()
-        while True:
-            try:
-                attempt = queue.popleft()
-            except IndexError:
-                break
-            if queue and not self._called:
-                self._call()
-            if slots.start(slot, attempt.job.number, attempt.plan.hard_ns):
-                self._done(self._run(attempt, limit))
-            else:
-                self._dropped(attempt.job.number)
-            if slots.wanted:
-                break
-        slots.hand_back(slot)
+        try:
+            while True:
+                try:
+                    attempt = queue.popleft()
+                except IndexError:
+                    break
+                if queue and not self._called:
+                    self._call()
+                if slots.start(slot, attempt.job.number, attempt.plan.hard_ns):
+                    outcome = Context().run(self._run, attempt, limit)
+                    self._done(outcome)
+                    lines.ended(attempt, outcome)
+                else:
+                    self._dropped(attempt.job.number)
+                if slots.wanted:
+                    break
+        finally:
+            slots.hand_back(slot)
 
     def _run(self, attempt: Attempt, limit: ThreadLimit) -> Outcome:
+        """In a context of the attempt's own: what a task leaves in context variables is not for the next."""
         executor = self._executor
         plan = attempt.plan
         attempt.started = time.monotonic()
         decoded = executor.decode(attempt)
         if decoded is not None:
             return decoded
-        token = context.enter(attempt.current)
+        context.enter(attempt.current)
         try:
             limit.open(attempt.job.id, attempt.started + plan.soft)
-            try:
-                value = plan.task.call(attempt.kwargs)
-            finally:
-                limit.close()
-        except (TaskTimeout, TaskCancelled) as error:
-            return executor.fail(attempt, error if str(error) else _reason(error, attempt))
+            value = plan.task.call(attempt.kwargs)
+            limit.close()
         except BaseException as error:  # noqa: BLE001 - whatever user code raises, SystemExit too, is a verdict
+            # Also when the exception came as the limit was being closed: it must not be left open.
+            attempt.asked = limit.close()
+            _say_why(error, attempt)
             return executor.fail(attempt, error)
-        finally:
-            context.leave(token)
         return executor.succeed(attempt, value)
 
 
-def _reason(error: BaseException, attempt: Attempt) -> BaseException:
+def _say_why(error: BaseException, attempt: Attempt) -> None:
     """Python raises the bare type in the thread; say what it means."""
+    if error.args:
+        return
     if isinstance(error, TaskTimeout):
-        text = f"time limit of {attempt.plan.soft:g} s exceeded"
-        return TaskTimeout(text).with_traceback(error.__traceback__)
-    return TaskCancelled("cancelled").with_traceback(error.__traceback__)
+        error.args = (f"time limit of {attempt.plan.soft:g} s exceeded",)
+    elif isinstance(error, TaskCancelled):
+        error.args = ("cancelled",)

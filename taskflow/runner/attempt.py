@@ -1,0 +1,123 @@
+"""One attempt at a job on its way through the child, and how messages of its kind are run."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from .. import context
+from ..message.task_message import TaskMessage
+from ..pipe.frames import Job
+from ..task import BaseTask
+
+DEFAULT_TIMEOUT = 1800
+"""Seconds: a message without timeout and deadline gets Asynq's half hour."""
+
+LONGEST_LIMIT = 100 * 366 * 86400.0
+"""Seconds: Go may store limits that neither Python's dates nor the shared page can hold."""
+
+HARD_MARGIN = 30
+"""Seconds that a task may go on after its soft limit before its process is killed, unless it has a
+`hard_timeout`.
+"""
+
+
+class Plan:
+    """How messages of one kind are run: what is the same for all that differ in id and payload only.
+
+    Args:
+        task: the task that they are calls of.
+        message: one of them.
+        soft: the soft limit, in seconds from the start of an attempt.
+        hard: the hard limit, likewise.
+    """
+
+    __slots__ = ("hard", "hard_ns", "message", "soft", "task")
+
+    def __init__(self, task: BaseTask[Any, Any], message: TaskMessage, soft: float, hard: float) -> None:
+        self.task = task
+        self.message = message
+        self.soft = soft
+        self.hard = hard
+        self.hard_ns = int(hard * 1e9)
+
+
+class Attempt:
+    """A job on its way through the pipeline.
+
+    Args:
+        job: what the worker sent.
+        plan: how it is run.
+        payload: its arguments, as they are stored.
+        message: its message, where that has been decoded already.
+    """
+
+    __slots__ = (
+        "_current",
+        "_message",
+        "asked",
+        "error",
+        "job",
+        "kwargs",
+        "payload",
+        "plan",
+        "returned",
+        "started",
+    )
+
+    def __init__(
+        self, job: Job, plan: Plan, payload: bytes | None, message: TaskMessage | None = None
+    ) -> None:
+        self.job = job
+        self.plan = plan
+        self.payload = payload
+        self.kwargs: dict[str, Any] = {}
+        self.started = 0.0
+        """Monotonic seconds."""
+        self.asked: type[BaseException] | None = None
+        """What was raised in the task from outside: its soft limit, or a cancel."""
+        self.error: BaseException | None = None
+        """What it failed with, for the log; until that is written."""
+        self.returned = False
+        """Whether the task has returned."""
+        self._message = message
+        self._current: context.CurrentTask | None = None
+
+    @property
+    def message(self) -> TaskMessage:
+        """The whole message. Most attempts end without anybody asking for it."""
+        if self._message is None:
+            self._message = TaskMessage.decode(self.job.message)
+        return self._message
+
+    @property
+    def id(self) -> str:
+        """The id that the message gives itself."""
+        return self._message.id if self._message is not None else self.job.id.decode()
+
+    def current(self) -> context.CurrentTask:
+        """The attempt as the task sees it."""
+        if self._current is None:
+            message = self.message
+            began = time.time() - (time.monotonic() - self.started)
+            self._current = context.CurrentTask(
+                id=message.id,
+                name=message.type,
+                queue=message.queue,
+                retried=message.retried,
+                max_retries=message.max_retries,
+                deadline=datetime.fromtimestamp(began + self.plan.soft, UTC),
+                headers=message.headers,
+            )
+        return self._current
+
+
+def soft_limit(message: TaskMessage, now: float) -> float:
+    """Seconds that the attempt may take: the timeout, or what is left until the deadline (Asynq's rule)."""
+    limits = []
+    if message.timeout > 0:
+        limits.append(float(message.timeout))
+    if message.deadline > 0:
+        limits.append(message.deadline - now)
+    return min(*limits, LONGEST_LIMIT) if limits else float(DEFAULT_TIMEOUT)

@@ -1,0 +1,63 @@
+"""Where a thread must not be hit by an exception from outside: inside the machinery of locks and logs.
+
+Such an exception comes between any two bytecodes, also between a lock's `acquire()` and the `try` whose `finally` would
+release it. In a library that does so, and the standard library's `logging` does on Python 3.11, the lock is held for ever, and
+every task that logs waits for it. It is enough to look at where the thread is: it is in user code again soon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import queue
+import sys
+import threading
+import weakref
+from os.path import dirname
+from types import FrameType
+
+_DEPTH = 40
+"""Frames that are looked at."""
+
+_LOCKS = frozenset(str(module.__file__) for module in (threading, queue, contextlib, functools, weakref))
+"""Files whose functions take locks, or are between a context manager and its `with`."""
+
+_FOLDERS = (
+    f"{dirname(logging.__file__)}/",
+    f"{dirname(threading.__file__)}/concurrent/futures/",
+    "<frozen importlib",
+)
+
+_BLOCKING = frozenset({"wait", "wait_for", "join", "_wait_for_tstate_lock"})
+"""Functions of `threading` that wait in a C call: an exception comes when that returns, where they expect one."""
+
+
+def is_delicate(thread: int) -> bool:
+    """Whether a thread is where an exception from outside would do harm.
+
+    Args:
+        thread: its identifier.
+    """
+    frame = sys._current_frames().get(thread)
+    if frame is None:
+        return False
+    code = frame.f_code
+    file = code.co_filename
+    if file.startswith(_FOLDERS):
+        return True
+    if file in _LOCKS and not (file == threading.__file__ and code.co_name in _BLOCKING):
+        return True
+    return _is_logged_from(frame)
+
+
+def _is_logged_from(frame: FrameType) -> bool:
+    """Whether a log handler is further up: `logging` prints whatever is raised in one, and goes on, so it would be lost."""
+    above: FrameType | None = frame
+    for _ in range(_DEPTH):
+        if above is None:
+            return False
+        if above.f_code.co_filename == logging.__file__ or "loguru" in above.f_code.co_filename:
+            return True
+        above = above.f_back
+    return False

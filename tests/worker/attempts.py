@@ -1,0 +1,101 @@
+"""Runs an app's tasks in the pools of a child, without a socket and without a server."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from taskflow import TaskFlow
+from taskflow.message.task_message import TaskMessage
+from taskflow.pipe import frames, page
+from taskflow.runner.attempt import Attempt
+from taskflow.runner.executor import Executor
+from taskflow.runner.limits import _raise_in
+from taskflow.runner.pool.loop import LoopPool
+from taskflow.runner.pool.slots import Slots
+from taskflow.runner.pool.threads import ThreadPool
+from tests.servers import wait_until
+
+
+class Attempts:
+    """Both pools of a child with some slots, and the outcomes that come from them.
+
+    Args:
+        app: whose tasks run.
+        slots: how many at once.
+    """
+
+    def __init__(self, app: TaskFlow, slots: int = 1) -> None:
+        self._page = page.create()
+        self.page = page.Page(self._page, slots)
+        os.close(self._page)
+        self.outcomes: dict[int, frames.Outcome] = {}
+        self.executor = Executor(app.tasks)
+        self.slots = Slots(self.page, slots)
+        parts = (self.executor, self.slots, self._done, lambda number: None)
+        self.threads = ThreadPool(slots, *parts)
+        self.loop = LoopPool(*parts)
+        self._number = 0
+
+    def start(self, name: str, payload: bytes | None = None, **fields: Any) -> int:
+        """Start an attempt at a task; its number. `fields` are the message's."""
+        self._number += 1
+        number, task_id = self._number, f"t{self._number}"
+        given = {"timeout": 60, **fields}
+        message = TaskMessage(type=name, payload=payload, id=task_id, queue="q", **given).encode()
+        self.page.expect(number)
+        attempt = self.executor.prepare(frames.Job(number, "q", task_id.encode(), message))
+        assert isinstance(attempt, Attempt)
+        (self.loop if attempt.plan.task.is_async else self.threads).submit(attempt)
+        return number
+
+    def cancel(self, number: int) -> None:
+        """The operator's cancel."""
+        self.threads.cancel(f"t{number}".encode())
+        self.loop.cancel(f"t{number}".encode())
+
+    def outcome(self, number: int) -> frames.Outcome:
+        """Wait for the outcome of an attempt."""
+        wait_until(lambda: number in self.outcomes, description="an outcome", timeout=10)
+        return self.outcomes[number]
+
+    def run(self, name: str, payload: bytes | None = None, **fields: Any) -> frames.Outcome:
+        """One attempt at a task, from its start to its outcome."""
+        return self.outcome(self.start(name, payload, **fields))
+
+    def _done(self, outcome: frames.Outcome) -> None:
+        self.outcomes[outcome.number] = outcome
+
+    def close(self) -> None:
+        """Threads of a pool end with their process, and never before; here they end with their test."""
+        for thread in (*self.threads._threads, self.threads._limits._thread):
+            if thread is None or thread.ident is None:
+                continue
+            deadline = time.monotonic() + 10
+            while thread.is_alive() and time.monotonic() < deadline:
+                _raise_in(thread.ident, id(SystemExit))
+                self.threads._bell.put(None)
+                self.threads._limits._soon.set()
+                thread.join(0.1)
+        if (loop := self.loop._loop) is not None:
+            self.loop.close()
+            wait_until(loop.is_closed, description="the loop ends")
+        self.page.close()
+
+
+def error_of(outcome: frames.Outcome) -> str:
+    """The text that an attempt leaves in its task."""
+    return TaskMessage.decode(outcome.message).error_msg
+
+
+@contextmanager
+def attempts(app: TaskFlow, slots: int = 1) -> Iterator[Attempts]:
+    """`Attempts` that end with the block."""
+    pools = Attempts(app, slots)
+    try:
+        yield pools
+    finally:
+        pools.close()
