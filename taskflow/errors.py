@@ -89,9 +89,9 @@ class NotPrivate(ConfigurationError):
 class PortInUse(ConfigurationError):
     """A port that a server was told to use belongs to somebody else."""
 
-    def __init__(self, port: int, detail: str = "") -> None:
+    def __init__(self, port: int, detail: str = "", *, option: str = "--port") -> None:
         super().__init__(
-            f"port {port} is in use{detail}; choose another with --port, or stop what listens there"
+            f"port {port} is in use{detail}; choose another with {option}, or stop what listens there"
         )
         self.port = port
 

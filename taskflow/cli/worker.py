@@ -59,12 +59,19 @@ from .options import Target, target_options
     "--health-port",
     type=click.IntRange(1, 65535),
     metavar="PORT",
-    help="Answer GET /healthz on 127.0.0.1: 200 while the worker's loops get on, else 503.",
+    help="Answer GET /healthz: 200 while all is well with the worker, else 503 and what is not.",
+)
+@click.option(
+    "--health-host",
+    default="127.0.0.1",
+    show_default=True,
+    metavar="ADDRESS",
+    help="Where to answer: 0.0.0.0 for a probe from outside a container.",
 )
 @click.option(
     "--check",
     is_flag=True,
-    help="Run nothing: say how the workers of this app, started in this directory, are. Exit code 1 if not all are well.",
+    help="Run nothing: say how your workers on this host are, of -A and -b where given. Exit code 1 if not all are well.",
 )
 @click.option(
     "-l", "--log-level", type=click.Choice(LEVELS, case_sensitive=False), default="info", show_default=True
@@ -85,6 +92,7 @@ def worker(
     grace: float,
     burst: bool,
     health_port: int | None,
+    health_host: str,
     check: bool,
     log_level: str,
     log_format: str,
@@ -95,10 +103,10 @@ def worker(
     SIGTERM and SIGINT stop gracefully (a second one at once), SIGTSTP takes no more tasks, SIGCONT takes them again, SIGHUP
     restarts the child processes, SIGUSR1 writes their stacks to the log.
     """
+    if check:
+        sys.exit(_check(target))
     if target.app is None:
         raise click.UsageError("which app? Name its module: taskflow worker -A module[:attribute]")
-    if check:
-        sys.exit(_check(target.app))
     config = WorkerConfig(
         app=target.app,
         queues=parse_queues(queues),
@@ -111,6 +119,7 @@ def worker(
         burst=burst,
         broker=target.broker,
         health_port=health_port,
+        health_host=health_host,
         log_level=log_level.lower(),
         log_format=log_format,
         log_errors=log_errors,
@@ -127,14 +136,27 @@ def worker(
         raise
 
 
-def _check(app: str) -> int:
-    """Print a line for each worker of the app on this host; 0 when there is one and all are well."""
-    found = check_workers(app)
-    for pid, well, text in found:
-        click.echo(f"worker {pid}: {'ok' if well else 'NOT OK'}, {text}")
+def _check(target: Target) -> int:
+    """Print a line for each worker of the app and the broker on this host; 0 when there is one and all are well."""
+    found = check_workers(target.app, target.broker)
+    for one in found:
+        click.echo(
+            f"worker {one.pid}: {'ok' if one.well else 'NOT OK'}, {one.text} "
+            f"(-A {one.app} in {one.folder}, queues {_few(one.queues)}, {one.broker})"
+        )
     if not found:
-        click.echo(f"no worker of {app} that was started in {os.getcwd()} runs here", err=True)
-    return 0 if found and all(well for _, well, _ in found) else 1
+        of = f" of {target.app}" if target.app else ""
+        on = " on this broker" if target.broker else ""
+        click.echo(
+            f"no worker{of}{on} of this user runs here; `taskflow worker --check` without -A and -b judges all there are",
+            err=True,
+        )
+    return 0 if found and all(one.well for one in found) else 1
+
+
+def _few(queues: tuple[str, ...]) -> str:
+    shown = ", ".join(queues[:5])
+    return shown + (f" and {len(queues) - 5} more" if len(queues) > 5 else "")
 
 
 def _concurrency(text: str) -> int:

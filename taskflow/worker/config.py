@@ -39,7 +39,8 @@ class WorkerConfig:
         grace: seconds that running tasks get at a stop.
         burst: stop when the queues are empty.
         broker: instead of the app's broker.
-        health_port: where to answer `GET /healthz` on loopback; None: nowhere.
+        health_port: where to answer `GET /healthz`; None: nowhere.
+        health_host: at which address.
         log_level: as in `telemetry.logs.LEVELS`.
         log_format: `text` or `json`.
         log_errors: log the texts of exceptions too.
@@ -56,6 +57,7 @@ class WorkerConfig:
     burst: bool = False
     broker: str | None = None
     health_port: int | None = None
+    health_host: str = "127.0.0.1"
     log_level: str = "info"
     log_format: str = "text"
     log_errors: bool = False

@@ -146,11 +146,12 @@ class Fetcher(Service):
 
         def took(reply: Dequeued) -> None:
             nonlocal used, more
-            self._unsure = False
             used, more = len(reply.tasks), len(reply.tasks) >= count
-            self._clock.observe(reply.server_time)
             if reply.tasks:
                 self._take(self._queue, reply.tasks)
+            self._unsure = False
+            self._clock.observe(reply.server_time)
+            self.progressed()
 
         try:
             if self._ends:

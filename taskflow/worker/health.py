@@ -1,4 +1,4 @@
-"""Is this worker alive, in the sense that matters: do its loops get on?
+"""Is this worker alive, in the sense that matters: does it get anything done?
 
 Measured is progress, not existence: a process that runs and takes nothing is the failure that users of task queues report
 most (failures.md, rows 1 and 50). A broker that is away makes no loop stand still: each tries again and counts as alive.
@@ -6,15 +6,14 @@ most (failures.md, rows 1 and 50). A broker that is away makes no loop stand sti
 
 from __future__ import annotations
 
-import json
+import asyncio
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from typing import Protocol
 
-from ..errors import PortInUse
+from ..errors import NotPrivate
+from .health_file import HealthFile
 from .service import Service
 
 logger = logging.getLogger("taskflow.worker")
@@ -25,101 +24,107 @@ STILL_SECONDS = 20.0
 LOOK_SECONDS = 1.0
 
 
+class Complaining(Protocol):
+    """A part of the worker that knows when something is wrong with it."""
+
+    def complaints(self) -> list[str]:
+        """What is wrong, a line for each; nothing: all is well. Called once a second, on the worker's loop."""
+
+
 class Health(Service):
-    """Looks at the other loops, rebuilds one that stands still, and lets others know.
+    """Looks at the other loops, rebuilds one that stands still, hears the complaints of the worker's parts, and lets others know.
 
     Args:
         services: the loops.
         file: where the state is written for `taskflow worker --check`, or None.
+        parts: what may have complaints.
+        children: how many children take work, and how many should.
     """
 
     name = "health"
 
-    def __init__(self, services: Sequence[Service], file: Path | None) -> None:
+    def __init__(
+        self,
+        services: Sequence[Service],
+        file: HealthFile | None = None,
+        parts: Sequence[Complaining] = (),
+        children: Callable[[], tuple[int, int]] | None = None,
+    ) -> None:
         super().__init__()
         self._services = services
         self._file = file
+        self._parts = parts
+        self._children = children
         self._rebuilt: dict[Service, float] = {}
+        self._state: dict[str, object] = {"ok": True, "why": [], "still": {}}
         self.rebuilds = 0
 
     async def tick(self) -> float:
-        """One look at every loop."""
+        """One look at everything."""
         now = time.monotonic()
-        for service in self._services:
-            still = service.still_for(now)
-            if still > STILL_SECONDS and now - self._rebuilt.get(service, 0.0) > STILL_SECONDS:
-                logger.error("%s has stood still for %.0f s; it is started anew", service.name, still)
-                self._rebuilt[service] = now
-                self.rebuilds += 1
-                await service.rebuild(keep_age=True)
-        self._write()
+        wedged = [
+            service
+            for service in self._services
+            if service.still_for(now) > STILL_SECONDS
+            and now - self._rebuilt.get(service, 0.0) > STILL_SECONDS
+        ]
+        # What is seen is told before it is mended, which may take a while.
+        self._look(now)
+        for service in wedged:
+            logger.error(
+                "%s has stood still for %.0f s; it is started anew", service.name, service.still_for(now)
+            )
+            self._rebuilt[service] = now
+            self.rebuilds += 1
+        await asyncio.gather(*(service.rebuild(keep_age=True) for service in wedged))
         return LOOK_SECONDS
 
     def state(self) -> dict[str, object]:
-        """The loops that stand still, by name, and for how many seconds. Also tells when this very loop does not get on;
-        may be asked from any thread.
+        """How it is. May be asked from any thread, and also tells when this very loop does not get on.
+
+        `ok` says whether all is well, `why` what is not (a line for each), `still` which loops stand still and for how many
+        seconds, `children` how many take work and how many should.
         """
-        now = time.monotonic()
-        still = {
-            service.name: round(seconds, 1)
-            for service in (self, *self._services)
-            if (seconds := service.still_for(now)) > STILL_SECONDS
+        seconds = self.still_for(time.monotonic())
+        state = self._state
+        if seconds <= STILL_SECONDS:
+            return state
+        return {
+            **state,
+            "ok": False,
+            "why": [f"the worker's event loop has stood still for {seconds:.0f} s"],
+            "still": {self.name: round(seconds, 1)},
         }
-        return {"ok": not still, "still": still}
 
     def forget(self) -> None:
         """Remove the file at a clean stop."""
         if self._file is not None:
-            self._file.unlink(missing_ok=True)
+            self._file.remove()
+
+    def _look(self, now: float) -> None:
+        still = {
+            service.name: round(seconds, 1)
+            for service in self._services
+            if (seconds := service.still_for(now)) > STILL_SECONDS
+        }
+        why = [f"{name} has stood still for {seconds:.0f} s" for name, seconds in still.items()]
+        state: dict[str, object] = {"still": still}
+        if self._children is not None:
+            alive, wanted = self._children()
+            state["children"] = {"alive": alive, "wanted": wanted}
+        for part in self._parts:
+            why += part.complaints()
+        self._state = {"ok": not why, "why": why, **state}
+        self._write()
 
     def _write(self) -> None:
         if self._file is None:
             return
-        fresh = self._file.with_suffix(".new")
+        who = "the file for `taskflow worker --check`"
         try:
-            fresh.write_text(json.dumps({"at": time.time(), **self.state()}))
-            fresh.replace(self._file)
-        except OSError as error:
-            logger.warning("%s cannot be written (%s); --check will not find this worker", self._file, error)
-            self._file = None
-
-
-class HealthServer:
-    """`GET /healthz` on loopback: 200 while the loops get on, 503 when one stands still. Answers from a thread of its own,
-    so that it also tells when the worker's event loop is stuck.
-
-    Args:
-        port: to listen on.
-        state: as `Health.state`.
-        host: the address to bind.
-    """
-
-    def __init__(self, port: int, state: Callable[[], dict[str, object]], host: str = "127.0.0.1") -> None:
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                known = self.path.split("?")[0] == "/healthz"
-                value = state() if known else {"error": "not found; the only path is /healthz"}
-                body = json.dumps(value).encode() + b"\n"
-                self.send_response(404 if not known else 200 if value["ok"] else 503)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                """A probe every few seconds is no news."""
-
-        try:
-            self._server = ThreadingHTTPServer((host, port), Handler)
-        except OSError as error:
-            raise PortInUse(port, f" ({error.strerror})") from error
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="taskflow-health", daemon=True
-        )
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
+            self._file.write(self.state())
+        except (OSError, NotPrivate) as error:
+            # A container may be read-only, and its probe asks the port.
+            self.troubles.failed(who, error, grave=False, note="--check does not find this worker")
+        else:
+            self.troubles.worked(who)

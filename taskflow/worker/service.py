@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
 from abc import ABC, abstractmethod
@@ -11,15 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import BrokerError
-
-logger = logging.getLogger("taskflow.worker")
+from .troubles import Troubles
 
 TIMEOUT = 10.0
 """Seconds of one command in a round. There is always another round, and no round without an end."""
 
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
-"""Seconds between two rounds while the broker is away."""
+"""Seconds between two rounds while they fail."""
 
 
 _TELLINGS = 6
@@ -29,9 +27,9 @@ _TELLINGS = 6
 class Service(ABC):
     """Something that the worker does again and again.
 
-    A subclass gives `tick`, which does one round and returns the seconds until the next. Errors of the broker
-    are waited out; every other error is logged and the loop goes on: a loop that has died while its process
-    lives is the worst failure there is (failures.md, row 1).
+    A subclass gives `tick`, which does one round and returns the seconds until the next. Whatever it raises, the loop goes on,
+    says so, and has the health red until a round succeeds, unless only the broker is away: a loop that has died while its
+    process lives is the worst failure there is (failures.md, row 1).
     """
 
     name = "service"
@@ -40,6 +38,9 @@ class Service(ABC):
         self._task: asyncio.Task[None] | None = None
         self._progress_at = 0.0
         self._resting = False
+        self._is_failing = False
+        self.troubles = Troubles()
+        """Where failures are said; those of one worker have one together."""
 
     @abstractmethod
     async def tick(self) -> float:
@@ -47,7 +48,7 @@ class Service(ABC):
 
     def start(self) -> None:
         """Start ticking."""
-        self.progressed()
+        self._progress_at = time.monotonic()
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self) -> None:
@@ -55,6 +56,8 @@ class Service(ABC):
         while not await self._cancelled():
             pass
         self._task = None
+        self._is_failing = False
+        self.troubles.worked(self.name)
 
     async def _cancelled(self) -> bool:
         """Tell the loop to end; whether it has.
@@ -70,8 +73,11 @@ class Service(ABC):
     # --- what the watchdog looks at --------------------------------------------------------------------------
 
     def progressed(self) -> None:
-        """Something was completed: a round, a wait, also a try that found the broker away."""
+        """Something was completed: a round, a wait, a command. What failed before is over."""
         self._progress_at = time.monotonic()
+        if self._is_failing:
+            self._is_failing = False
+            self.troubles.worked(self.name)
 
     @contextmanager
     def resting(self) -> Iterator[None]:
@@ -81,7 +87,7 @@ class Service(ABC):
             yield
         finally:
             self._resting = False
-            self.progressed()
+            self._progress_at = time.monotonic()
 
     def still_for(self, now: float) -> float:
         """Seconds without progress; 0 while it rests or is stopped."""
@@ -97,6 +103,8 @@ class Service(ABC):
             # Two rounds of one loop would share what it holds on to, such as a connection.
             if await self._cancelled():
                 break
+        if self._task is None:  # it was stopped meanwhile
+            return
         self.start()
         if keep_age:
             self._progress_at = since
@@ -108,13 +116,20 @@ class Service(ABC):
                 pause = await self.tick()
                 failures = 0
                 self.progressed()
-            except BrokerError as error:
-                # The broker's trouble is not the loop's: it lives, and tries again.
-                self.progressed()
+            except (Exception, asyncio.CancelledError) as error:
+                if _is_told_to_end(error):
+                    raise
+                if isinstance(error, BrokerError):
+                    # The broker's trouble is not the loop's: it lives, and tries again.
+                    self._progress_at = time.monotonic()
                 failures += 1
-                pause = min(FIRST_PAUSE * 2**failures, LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-                (logger.warning if failures in (1, 5) else logger.debug)("%s: %s", self.name, error)
-            except Exception:
-                logger.exception("%s: unexpected error; the loop goes on", self.name)
-                pause = 1.0
+                pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+                self._is_failing = True
+                self.troubles.failed(self.name, error)
             await asyncio.sleep(pause)
+
+
+def _is_told_to_end(error: BaseException) -> bool:
+    """Whether this task was cancelled. What it awaits may have been cancelled by somebody else, and ends no loop."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0

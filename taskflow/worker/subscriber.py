@@ -34,6 +34,7 @@ class Subscriber(Service):
             self._listener = await AsyncListener.open(
                 self._broker.driver, None, CANCEL_CHANNEL, 5.0, sharded=False
             )
+            self.progressed()
         try:
             task_id = await self._listener.wait(WAIT_SECONDS)
             if task_id is None:

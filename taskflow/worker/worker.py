@@ -6,24 +6,25 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 
 from ..broker.aio import AsyncBroker
 from ..broker.command import Plain
-from ..broker.commands.dequeue import BATCH, Taken, backlog
+from ..broker.commands.dequeue import BATCH, Taken
 from ..clock import ServerClock
 from ..connection.aio import AsyncDriver
-from ..errors import BrokerError
+from ..connection.url import parse
 from ..options import DEFAULT_QUEUE
 from ..pipe import frames
 from ..states import Verb
 from .acker import Acker
 from .banner import banner
-from .check import file_for
 from .config import Identity, WorkerConfig, check_doubtful
 from .crowd import Crowd
 from .fetcher import Fetcher
-from .health import Health, HealthServer
+from .health import Health
+from .health_file import HealthFile
+from .health_server import HealthServer
 from .heartbeat import Heartbeat
 from .holdings import Held, Holdings
 from .launch import Launched
@@ -38,13 +39,11 @@ from .service import Service
 from .shares import Shares
 from .subscriber import Subscriber
 from .supervisor import Starter, Supervisor
+from .troubles import Troubles, describe
+from .watches import Burst, Limits
 
 logger = logging.getLogger("taskflow.worker")
 
-LIMITS_PERIOD = 0.025
-"""Seconds between two looks at what should have started or ended."""
-
-BURST_PERIOD = 0.05
 REACH_SECONDS = 4.0
 """A broker that cannot be reached at the start ends the command within 5 s."""
 
@@ -85,6 +84,8 @@ class Worker:
         self._stop = asyncio.Event()
         self._grace = config.grace
         self._taking = True
+        self._troubles = Troubles()
+        self._errands: set[asyncio.Future[None]] = set()
 
     async def run(self) -> None:
         """Run until told to stop.
@@ -104,16 +105,13 @@ class Worker:
             raise
         queues = self._config.queues or queues_of(hello)
         self._wire(broker, queues, hello)
-        self._open_health()
+        self._open_health(broker, hello, queues)
         logger.info(banner(self._config, hello, str(broker.driver.url), queues))
         try:
             for service in self._services:
                 service.start()
-            watches = [asyncio.create_task(self._watch_limits(), name="limits")]
-            if self._config.burst:
-                watches.append(asyncio.create_task(self._watch_burst(broker), name="burst"))
             await self._stop.wait()
-            await self._shut_down(watches)
+            await self._shut_down()
         finally:
             self._close_health()
             await broker.close()
@@ -137,7 +135,8 @@ class Worker:
             self._taking = False
             self._heartbeat.status = "stopped"
             logger.info("Quiet: no more tasks are taken")
-            self._quieting = [asyncio.ensure_future(fetcher.stop()) for fetcher in self._fetchers]
+            for fetcher in self._fetchers:
+                self._errand(f"the stop of the {fetcher.name}", fetcher.stop())
 
     def resume(self) -> None:
         """Take tasks again after `quiet`."""
@@ -151,7 +150,7 @@ class Worker:
     def reload(self) -> None:
         """Replace the children: new ones import the app anew, the old ones finish what they run."""
         logger.info("Restarting the child processes")
-        self._reloading = asyncio.ensure_future(self._supervisor.restart())
+        self._errand("the restart of the child processes", self._supervisor.restart())
 
     def dump_stacks(self) -> None:
         """Let every child write the stacks of its threads to standard error."""
@@ -199,7 +198,7 @@ class Worker:
                 *([Aggregator(name, rules[queue], broker)] if queue in rules else []),
                 fetcher,
             ]
-            self._services += loops
+            self._watch(loops)
             for loop in loops:
                 if loop is not fetcher or self._taking:
                     loop.start()
@@ -215,12 +214,31 @@ class Worker:
             running=self._supervisor.running,
             clock=self._clock,
         )
-        self._services += [
-            Leases(broker, self._holdings),
-            self._heartbeat,
-            Subscriber(broker, lambda task_id: self._supervisor.broadcast(frames.Cancel(task_id))),
-            self._partitions,
-        ]
+        self._watch(
+            [
+                self._acker,
+                Limits(self._supervisor.watch_limits),
+                Leases(broker, self._holdings),
+                self._heartbeat,
+                Subscriber(broker, lambda task_id: self._supervisor.broadcast(frames.Cancel(task_id))),
+                self._partitions,
+            ]
+        )
+        if self._config.burst:
+            self._watch(
+                [Burst(broker, self._clock, self._known_queues, self._holdings.__len__, self._stop.set)]
+            )
+
+    def _watch(self, services: Sequence[Service]) -> None:
+        """Loops whose progress is watched, and whose failures are told."""
+        for service in services:
+            service.troubles = self._troubles
+        self._services += services
+
+    def _known_queues(self) -> list[str] | None:
+        """What is served; None before the first look at what there is."""
+        looked = self._partitions is not None and self._partitions.looks
+        return list(self._loops) if looked else None
 
     async def _leave(self, name: str) -> None:
         """Serve a partition no more."""
@@ -231,10 +249,25 @@ class Worker:
         if self._shares is not None:
             self._shares.remove(name)
 
-    def _open_health(self) -> None:
-        self._health = Health(self._services, file_for(self._config.app, self._identity.pid))
-        if self._config.health_port is not None:
-            self._health_server = HealthServer(self._config.health_port, self._health.state)
+    def _open_health(self, broker: AsyncBroker, hello: frames.Hello, queues: Mapping[str, int]) -> None:
+        config, identity = self._config, self._identity
+        given = parse(config.broker or hello.broker)
+        facts = {
+            "app": config.app,
+            "name": hello.app,
+            "brokers": list(dict.fromkeys([str(broker.driver.url), str(given)])),
+            "queues": list(queues),
+            "host": identity.host,
+        }
+        self._health = Health(
+            self._services,
+            HealthFile(facts, identity.pid, identity.server_id[:8]),
+            [self._supervisor, self._troubles],
+            lambda: (sum(child.takes_work for child in self._supervisor.children), config.children),
+        )
+        self._health.troubles = self._troubles
+        if config.health_port is not None:
+            self._health_server = HealthServer(config.health_port, self._health.state, config.health_host)
         self._health.start()
 
     def _close_health(self) -> None:
@@ -254,7 +287,12 @@ class Worker:
             poison = [held for held in items if held.taken.crashes >= MOST_CRASHES]
             self._outcomes([(held, archive_poison(held, self._clock.now())) for held in poison])
             items = [held for held in items if held.taken.crashes < MOST_CRASHES]
-        self._supervisor.give(items)
+        try:
+            self._supervisor.give(items)
+        except Exception as error:
+            # What a child was given comes back as a verdict that is refused; nobody else would ever end the others.
+            logger.error("Tasks of queue %s could not be given to a child and go back", queue, exc_info=error)
+            self._outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])
 
     def _outcomes(self, items: list[tuple[Held, frames.Outcome]]) -> None:
         assert self._acker is not None
@@ -264,51 +302,48 @@ class Worker:
         if self._shares is not None and not self._stop.is_set():
             self._shares.pump()
 
-    # --- loops ----------------------------------------------------------------------------------------------
+    # --- the end --------------------------------------------------------------------------------------------
 
-    async def _watch_limits(self) -> None:
-        while True:
-            await asyncio.sleep(LIMITS_PERIOD)
-            try:
-                self._supervisor.watch_limits()
-            except Exception:
-                logger.exception("The watch on time limits failed once; it goes on")
+    def _errand(self, what: str, work: Awaitable[None]) -> None:
+        """Something that a signal asked for, beside the loops; it says so if it fails."""
 
-    async def _watch_burst(self, broker: AsyncBroker) -> None:
-        """Stop when nothing is held and every queue is empty, after what was due has been forwarded."""
-        await asyncio.sleep(2 * BURST_PERIOD)
-        while True:
-            await asyncio.sleep(BURST_PERIOD)
-            if len(self._holdings) or self._partitions is None or not self._partitions.looks:
-                continue
-            queues = list(self._loops)
-            for queue in queues:
-                with contextlib.suppress(BrokerError):
-                    await Forwarder(queue, broker, self._clock, Crowd()).forward()
-            replies = await broker.run_many([backlog(queue) for queue in queues])
-            if all(reply == 0 for reply in replies) and not len(self._holdings):
-                self._stop.set()
-                return
+        async def run() -> None:
+            with self._said(what):
+                await work
 
-    async def _shut_down(self, watches: list[asyncio.Task[None]]) -> None:
+        errand = asyncio.ensure_future(run())
+        self._errands.add(errand)
+        errand.add_done_callback(self._errands.discard)
+
+    @contextlib.contextmanager
+    def _said(self, what: str) -> Iterator[None]:
+        """A step whose failure is said, and keeps nothing that comes after it from being done."""
+        try:
+            yield
+        except Exception as error:
+            logger.error("%s failed (%s)", what, describe(error), exc_info=error)
+
+    async def _shut_down(self) -> None:
         started = time.monotonic()
         assert self._heartbeat is not None
         assert self._acker is not None
         assert self._health is not None
         self._heartbeat.status = "closed"
-        await self._health.stop()
-        await asyncio.gather(*(fetcher.stop() for fetcher in self._fetchers))
-        await self._supervisor.drain(lambda: self._grace)
-        if not await self._acker.drain(FLUSH_SECONDS):
-            logger.error(
-                "%d tasks could not be handed back; their leases end within 30 s", len(self._holdings)
-            )
-            self._acker.stop()
-        for watch in watches:
-            watch.cancel()
-        await asyncio.gather(*watches, return_exceptions=True)
-        await asyncio.gather(*(service.stop() for service in self._services))
-        await self._heartbeat.clear()
+        with self._said("the stop of the watch"):
+            await self._health.stop()
+        with self._said("the stop of taking"):
+            await asyncio.gather(*(fetcher.stop() for fetcher in self._fetchers))
+        with self._said("the end of the child processes"):
+            await self._supervisor.drain(lambda: self._grace)
+        with self._said("the writing of the last verdicts"):
+            if not await self._acker.drain(FLUSH_SECONDS):
+                logger.error(
+                    "%d tasks could not be handed back; their leases end within 30 s", len(self._holdings)
+                )
+        with self._said("the stop of the loops"):
+            await asyncio.gather(*(service.stop() for service in self._services))
+        with self._said("the removal of the worker's record"):
+            await self._heartbeat.clear()
         logger.info("Stopped after %.1f s", time.monotonic() - started)
 
 
