@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Literal
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import quote, unquote
 
 from ..errors import InvalidBrokerURL
+from .url_options import ESCAPE, is_number, is_word, read
 
 Kind = Literal["single", "unix", "sentinel", "cluster", "embedded"]
 HostPort = tuple[str, int]
@@ -16,27 +17,23 @@ HostPort = tuple[str, int]
 _SCHEMES: Mapping[str, tuple[Kind, bool]] = {
     "redis": ("single", False),
     "rediss": ("single", True),
-    "valkey": ("single", False),
-    "valkeys": ("single", True),
     "unix": ("unix", False),
     "redis+unix": ("unix", False),
     "redis+sentinel": ("sentinel", False),
     "rediss+sentinel": ("sentinel", True),
     "redis+cluster": ("cluster", False),
     "rediss+cluster": ("cluster", True),
+    "valkey": ("single", False),
+    "valkeys": ("single", True),
+    "valkey+unix": ("unix", False),
+    "valkey+sentinel": ("sentinel", False),
+    "valkeys+sentinel": ("sentinel", True),
+    "valkey+cluster": ("cluster", False),
+    "valkeys+cluster": ("cluster", True),
     "embedded": ("embedded", False),
 }
+_SHOWN = ", ".join(f"{name}://" for name in _SCHEMES if "valkey" not in name and name != "redis+unix")
 _DEFAULT_PORT: Mapping[Kind, int] = {"single": 6379, "sentinel": 26379, "cluster": 6379}
-_ESCAPE = "a password with special characters is written %-escaped"
-_SECONDS = ("socket_timeout", "connect_timeout")
-_TEXTS = (
-    "ssl_ca_certs",
-    "ssl_certfile",
-    "ssl_keyfile",
-    "ssl_cert_reqs",
-    "sentinel_username",
-    "sentinel_password",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,8 @@ def parse(url: str) -> BrokerURL:
 
     Args:
         url: one of `redis://`, `rediss://`, `unix://`, `redis+sentinel://host:port,host:port/service[/db]`,
-            `redis+cluster://a:7000,b:7000,:7001` (no host: localhost), or `embedded://`.
+            `redis+cluster://a:7000,b:7000,:7001` (no host: localhost), or `embedded://`; `valkey` in the place of
+            `redis` says the same.
 
     Raises:
         InvalidBrokerURL: when it cannot be understood; the text names what is wrong and never holds the
@@ -93,15 +91,14 @@ def parse(url: str) -> BrokerURL:
         'redis+cluster://:***@a:7000,127.0.0.1:7001'
     """
     scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()
     if not separator or scheme not in _SCHEMES:
-        known = ", ".join(f"{name}://" for name in _SCHEMES)
-        shown = f"{scheme}://" if separator and _is_word(scheme) else "without a scheme"
-        raise InvalidBrokerURL(f"a broker URL {shown} is not understood; the schemes are {known}")
+        raise InvalidBrokerURL(_not_understood(scheme if separator else ""))
     kind, tls = _SCHEMES[scheme]
     if kind == "embedded":
         return BrokerURL(kind=kind, scheme=scheme, source=url)
     rest, _, query = rest.partition("?")
-    options = _options(query)
+    options = read(query, tls=tls, sentinel=kind == "sentinel", scheme=scheme)
     login, at, location = rest.rpartition("@")
     username, password = _login(login) if at else (None, None)
     common = _Common(kind, scheme, username, password, tls, options, url)
@@ -155,14 +152,18 @@ def _network(common: _Common, location: str) -> BrokerURL:
     db = _database(common.options.pop("db", "") or (parts.pop(0) if parts else ""))
     if parts:
         raise InvalidBrokerURL(
-            f"the broker URL has too many parts after its hosts; {_ESCAPE}, and a database is one number"
+            f"the broker URL has too many parts after its hosts; {ESCAPE}, and a database is one number"
         )
     if common.kind == "cluster" and db:
         raise InvalidBrokerURL("a cluster has database 0 only; remove the database from the URL")
-    hosts = tuple(_host(text, _DEFAULT_PORT[common.kind]) for text in netloc.split(","))
+    # A comma too many names no host: it is not the local one.
+    named = [text for text in netloc.split(",") if text.strip()]
+    if not named and "," in netloc:
+        raise InvalidBrokerURL("the broker URL names no host between its commas")
+    hosts = tuple(_host(text, _DEFAULT_PORT[common.kind]) for text in named or [""])
     if common.kind == "single" and len(hosts) > 1:
         raise InvalidBrokerURL(
-            "redis:// takes one host; for several use redis+cluster:// or redis+sentinel://"
+            f"{common.scheme}:// takes one host; for several use {common.scheme}+cluster:// or {common.scheme}+sentinel://"
         )
     return common.build(hosts=hosts, service=service, db=db)
 
@@ -174,9 +175,9 @@ def _host(text: str, default_port: int) -> HostPort:
         port = rest.removeprefix(":")
     else:
         host, _, port = text.partition(":")
-    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    if port and not (is_number(port) and 0 < int(port) < 65536):
         raise InvalidBrokerURL(
-            f"what follows a colon in the broker URL is not a port (1 to 65535); a password ends with an @, and {_ESCAPE}"
+            f"what follows a colon in the broker URL is not a port (1 to 65535); a password ends with an @, and {ESCAPE}"
         )
     return host or "127.0.0.1", int(port) if port else default_port
 
@@ -191,32 +192,13 @@ def _login(text: str) -> tuple[str | None, str | None]:
 def _database(text: str) -> int:
     if not text:
         return 0
-    if not set(text) <= set(string.digits):
-        raise InvalidBrokerURL(f"the database in the broker URL must be a number; {_ESCAPE}")
+    if not is_number(text):
+        raise InvalidBrokerURL(f"the database in the broker URL must be a number; {ESCAPE}")
     return int(text)
 
 
-def _options(query: str) -> dict[str, str]:
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    for name, value in options.items():
-        if name not in (*_SECONDS, *_TEXTS, "db"):
-            known = ", ".join((*_SECONDS, *_TEXTS, "db"))
-            shown = f" {name!r}" if _is_word(name) and "@" not in query else ""
-            raise InvalidBrokerURL(
-                f"the broker URL has an unknown option{shown}; known are {known}; {_ESCAPE}"
-            )
-        if name in _SECONDS and not _positive(value):
-            raise InvalidBrokerURL(f"the broker URL's option {name} must be a positive number of seconds")
-    return options
-
-
-def _is_word(text: str) -> bool:
-    """Whether it may be shown: a word that somebody mistyped, and no part of a password that was not escaped."""
-    return len(text) <= 30 and text.replace("+", "").replace("_", "").isalpha() and text.isascii()
-
-
-def _positive(text: str) -> bool:
-    try:
-        return 0 < float(text) < 3600
-    except ValueError:
-        return False
+def _not_understood(scheme: str) -> str:
+    shown = f"{scheme}://" if is_word(scheme) else "without a scheme"
+    close = get_close_matches(scheme, _SCHEMES, n=1) if is_word(scheme) else []
+    hint = f"; did you mean {close[0]}://?" if close else ""
+    return f"a broker URL {shown} is not understood{hint}; the schemes are {_SHOWN}, and the same with valkey for redis"
