@@ -176,8 +176,19 @@ class BrokerUnavailable(BrokerError, ConnectionError):
         self.task_id = task_id
 
 
-class BrokerAuthError(BrokerError):
+class BrokerRefused(BrokerError):
+    """The server answers, and will not serve us whatever we try: somebody has to change the URL or the server."""
+
+
+class BrokerAuthError(BrokerRefused):
     """The server asks for a password, or refuses the one given, or the user lacks a permission."""
+
+
+class BrokerMismatch(BrokerRefused, InvalidBrokerURL):
+    """The server is not what the URL says.
+
+    It is a cluster, or is none; it has no such database; its certificate is not trusted; the Sentinels know no such service.
+    """
 
 
 class ScriptError(BrokerError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -13,8 +14,9 @@ from redis.asyncio import connection as redis_connection
 
 from ..errors import BrokerUnavailable
 from .channel import AsyncChannel, ask
-from .discovery import learn, not_a_cluster, question, refused
+from .discovery import learn, question, raise_if_unknown, refused, services_of, services_question
 from .exchange import Exchange
+from .refusals import refusal
 from .settings import IDLE_CONNECTIONS, IDLE_SECONDS, arguments, pack, resolve, topology_of
 from .steps import Answer, Broken, Pause, Refresh, Request, Trip, Trips, is_plain, lone
 from .topology import Address, Topology
@@ -27,6 +29,8 @@ _CONNECTION_ERRORS = (
     OSError,
     EOFError,
 )
+_CONNECTING_ERRORS = (redis_errors.RedisError, OSError, EOFError)
+"""Also what the server says to the login and to the choice of a database."""
 
 
 class AsyncDriver:
@@ -103,8 +107,10 @@ class AsyncDriver:
         connection = self._new(address)
         try:
             await connection.connect()
-        except _CONNECTION_ERRORS as error:
+        except _CONNECTING_ERRORS as error:
             await connection.disconnect(nowait=True)
+            if (refused_us := refusal(self.url, address, error)) is not None:
+                raise refused_us from error
             await self._refresh(topology.generation, time.monotonic() + timeout)
             raise BrokerUnavailable(f"{self.url}: {error}") from error
         return connection
@@ -154,7 +160,7 @@ class AsyncDriver:
             assert self._topology is not None
             until = self._topology.trip_deadline(trip.address, deadline, time.monotonic())
             await connection.channel.replies(replies, len(trip.wires), until, connection.socket_timeout)
-        except _CONNECTION_ERRORS as error:
+        except _CONNECTING_ERRORS as error:
             await connection.disconnect(nowait=True)
             await self._forget(trip.address)
             return Broken(error, sent=sent, replies=replies)
@@ -202,9 +208,11 @@ class AsyncDriver:
         async with self._refreshing:
             if topology.generation != generation:
                 return
+            topology.strangers.clear()
             for address in list(topology.candidates()):
                 if time.monotonic() >= deadline or await self._ask_owners(topology, address, deadline):
                     return
+            raise_if_unknown(topology)
 
     async def _ask_owners(self, topology: Topology, address: Address, deadline: float) -> bool:
         sentinel = self.url.kind == "sentinel"
@@ -215,11 +223,14 @@ class AsyncDriver:
         try:
             await connection.connect()
             reply = await ask(connection, min(1.0, deadline - time.monotonic()), pack([question(self.url)]))
-        except (redis_errors.AuthenticationError, redis_errors.NoPermissionError) as error:
-            raise refused(self.url, error) from error
-        except (redis_errors.ResponseError, *_CONNECTION_ERRORS) as error:
-            if not_a_cluster(error):
-                raise refused(self.url, error) from error
+            if sentinel and not reply:
+                topology.strangers[address] = None
+                with contextlib.suppress(redis_errors.ResponseError):
+                    names = await ask(connection, 1.0, pack([services_question()]))
+                    topology.strangers[address] = services_of(names)
+        except _CONNECTING_ERRORS as error:
+            if (refused_us := refused(self.url, address, error)) is not None:
+                raise refused_us from error
             topology.problem = f"{address[0]}:{address[1]}: {error}"
             return False
         finally:

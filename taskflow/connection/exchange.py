@@ -13,9 +13,10 @@ import random
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
-from ..errors import BrokerAuthError, BrokerUnavailable, ScriptError
+from ..errors import BrokerAuthError, BrokerError, BrokerUnavailable, ScriptError
 from .confirming import FIRST_WAIT, confirmation, replicas_said
 from .faults import Fault, Remedy, is_timeout, understand
+from .refusals import is_a_cluster, refusal
 from .steps import Answer, Broken, Confirmed, NotSent, Pause, Refresh, Request, Step, Trip, Trips, Wire
 from .topology import Address, Topology
 
@@ -96,7 +97,7 @@ class Exchange:
             self._topology.silent[address] = self._clock()
             if is_timeout(answer.error) and answer.sent and not answer.replies:
                 self._topology.suspect(address, self._clock())
-            self._broken(self._unanswered(address, indexes, answer.replies), answer)
+            self._broken(address, self._unanswered(address, indexes, answer.replies), answer)
         else:
             self._answered(address, indexes, answer)
 
@@ -144,13 +145,18 @@ class Exchange:
             self._answered(address, indexes[:count], list(replies[:end]))
         return indexes[count:]
 
-    def _broken(self, indexes: list[int], broken: Broken) -> None:
+    def _broken(self, address: Address, indexes: list[int], broken: Broken) -> None:
         fault = understand(broken.error)
+        # What is said before a connection is closed holds for all that was sent down it.
+        last = broken.replies[-1] if broken.replies else None
+        refused = self._refusal(address, last if isinstance(last, Exception) else broken.error)
         for index in indexes:
             attempt = self._open[index]
             attempt.asking = None
             attempt.resent = attempt.resent or broken.sent
-            if fault.remedy is Remedy.AUTH or broken.fatal:
+            if refused is not None:
+                self._settle(index, refused)
+            elif fault.remedy is Remedy.AUTH or broken.fatal:
                 self._settle(
                     index,
                     BrokerAuthError(
@@ -181,9 +187,14 @@ class Exchange:
         replicas = self._replicas(address, replies[position:])
         for index, value in zip(indexes, values, strict=True):
             if self._requests[index].durable and not isinstance(value, Exception):
-                self._settle_durable(index, value, replicas)
+                self._settle_durable(address, index, value, replicas)
             else:
-                self._settle_reply(index, value)
+                self._settle_reply(address, index, value)
+
+    def _refusal(self, address: Address, error: Exception) -> BrokerError | None:
+        """The error for a server that will not serve us whatever we try, where it is one."""
+        url = self._topology.url
+        return None if url is None else refusal(url, address, error)
 
     def _replicas(self, address: Address, replies: Sequence[Any]) -> int | Exception | None:
         """How many replicas have what was written, as `replicas_said`; what it says of the node is remembered."""
@@ -196,9 +207,11 @@ class Exchange:
             self._topology.alone.discard(address)
         return replicas
 
-    def _settle_durable(self, index: int, reply: Any, replicas: int | Exception | None) -> None:
+    def _settle_durable(
+        self, address: Address, index: int, reply: Any, replicas: int | Exception | None
+    ) -> None:
         if isinstance(replicas, Exception):
-            self._settle_reply(index, replicas)
+            self._settle_reply(address, index, replicas)
         elif replicas is None:
             # Sent again, it writes again, and so the next WAIT has something to wait for.
             self._open[index].resent = True
@@ -210,16 +223,25 @@ class Exchange:
         else:
             self._settle(index, Confirmed(self._requests[index].read(reply), replicas))
 
-    def _settle_reply(self, index: int, reply: Any) -> None:
+    def _settle_reply(self, address: Address, index: int, reply: Any) -> None:
         if not isinstance(reply, Exception):
             self._settle(index, self._requests[index].read(reply))
             return
         fault = understand(reply)
         attempt = self._open[index]
         attempt.asking = None
+        if (
+            fault.remedy in (Remedy.AUTH, Remedy.FATAL)
+            and (refused := self._refusal(address, reply)) is not None
+        ):
+            self._settle(index, refused)
+            return
         match fault.remedy:
             case Remedy.LOAD:
                 attempt.full = True
+            case Remedy.MOVED | Remedy.ASK if self._is_one_server():
+                assert self._topology.url is not None
+                self._settle(index, is_a_cluster(self._topology.url, address))
             case Remedy.MOVED | Remedy.ASK:
                 self._redirect(index, attempt, fault)
             case Remedy.AUTH:
@@ -236,6 +258,10 @@ class Exchange:
                 # re-send flag.
                 attempt.resent = True
                 self._trouble = fault
+
+    def _is_one_server(self) -> bool:
+        """Whether the URL is that of one server, which sends nobody anywhere else."""
+        return not self._topology.cluster and self._topology.url is not None
 
     def _redirect(self, index: int, attempt: _Attempt, fault: Fault) -> None:
         attempt.redirects += 1

@@ -37,6 +37,8 @@ class Fault:
 
 _AUTH = (
     "NOAUTH",
+    # What a server says to a long command before the login.
+    "unauthenticated",
     "WRONGPASS",
     "NOPERM",
     "invalid username-password",

@@ -9,8 +9,10 @@ from typing import Any
 
 import hiredis
 
+from ..errors import InvalidBrokerURL
 from .topology import Address, Topology
 from .url import BrokerURL, parse
+from .url_options import is_yes
 
 SOCKET_TIMEOUT = 5.0
 """Seconds that a node may take for one reply. A blocking command waits less than half of it."""
@@ -28,8 +30,13 @@ def resolve(url: str | BrokerURL) -> BrokerURL:
     """The URL to connect to.
 
     An `embedded://` URL starts its server, if it does not run yet, and becomes its address.
+
+    Raises:
+        InvalidBrokerURL: a file of TLS that the URL names cannot be used.
     """
     parsed = parse(url) if isinstance(url, str) else url
+    if parsed.tls:
+        _check_files(parsed)
     if parsed.kind != "embedded":
         return parsed
     # Nobody else needs it, and a worker starts sooner without it.
@@ -38,10 +45,44 @@ def resolve(url: str | BrokerURL) -> BrokerURL:
     return parse(embedded.ensure(embedded.parse_url(parsed.source)))
 
 
+def _check_files(url: BrokerURL) -> None:
+    """Load the files of TLS once, before anything is connected: a path that is wrong would look like a server that is away."""
+    # Only TLS needs it.
+    import ssl
+
+    authorities, certificate = url.options.get("ssl_ca_certs"), url.options.get("ssl_certfile")
+    key = url.options.get("ssl_keyfile")
+    for name, path in (("ssl_ca_certs", authorities), ("ssl_certfile", certificate), ("ssl_keyfile", key)):
+        if path is not None:
+            try:
+                open(path, "rb").close()
+            except OSError as error:
+                raise InvalidBrokerURL(
+                    f"{url}: the file {path!r} of {name} cannot be read: {error.strerror or error}"
+                ) from error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    try:
+        if authorities is not None:
+            context.load_verify_locations(authorities)
+    except ssl.SSLError as error:
+        raise InvalidBrokerURL(
+            f"{url}: the file {authorities!r} of ssl_ca_certs has no certificates in PEM form"
+        ) from error
+    try:
+        if certificate is not None:
+            # Without a terminal nobody could be asked for the password of a key.
+            context.load_cert_chain(certificate, key, password=b"")
+    except (ssl.SSLError, ValueError) as error:
+        raise InvalidBrokerURL(
+            f"{url}: ssl_certfile and ssl_keyfile cannot be used: they are not a certificate and its key in PEM form, "
+            "or the key has a password"
+        ) from error
+
+
 def topology_of(url: BrokerURL) -> Topology:
     """What the URL alone says about who owns the slots."""
     seeds = [(url.path, 0)] if url.kind == "unix" else list(url.hosts)
-    topology = Topology(seeds, cluster=url.kind == "cluster")
+    topology = Topology(seeds, cluster=url.kind == "cluster", url=url)
     if url.kind in ("single", "unix"):
         topology.set_single(seeds[0])
     return topology
@@ -71,8 +112,11 @@ def arguments(url: BrokerURL, address: Address, *, sentinel: bool = False) -> di
         "socket_keepalive_options": _keepalive(),
     }
     if url.tls:
-        names = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs")
+        names = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
         values |= {name: url.options[name] for name in names if name in url.options}
+        if "ssl_cert_reqs" in url.options:
+            values["ssl_cert_reqs"] = url.options["ssl_cert_reqs"].lower()
+        values["ssl_check_hostname"] = is_yes(url.options.get("ssl_check_hostname", "yes"))
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -15,8 +16,9 @@ from redis import exceptions as redis_errors
 
 from ..errors import BrokerUnavailable
 from .channel import Channel
-from .discovery import learn, not_a_cluster, question, refused
+from .discovery import learn, question, raise_if_unknown, refused, services_of, services_question
 from .exchange import Exchange
+from .refusals import refusal
 from .settings import IDLE_CONNECTIONS, arguments, pack, resolve, topology_of
 from .steps import Answer, Broken, Pause, Refresh, Request, Trip, Trips, is_plain, lone
 from .topology import Address, Topology
@@ -28,6 +30,9 @@ _CONNECTION_ERRORS = (
     redis_errors.InvalidResponse,  # something else than a Redis server answers on this port
     OSError,
 )
+
+_CONNECTING_ERRORS = (redis_errors.RedisError, OSError)
+"""Also what the server says to the login and to the choice of a database."""
 
 LOOK_AFTER = 0.05
 """Seconds after which a connection may have been closed by the node while nobody looked."""
@@ -135,7 +140,9 @@ class SyncDriver:
         connection = self._new(address)
         try:
             connection.connect()
-        except _CONNECTION_ERRORS as error:
+        except _CONNECTING_ERRORS as error:
+            if (refused_us := refusal(self.url, address, error)) is not None:
+                raise refused_us from error
             self._refresh(topology.generation, time.monotonic() + timeout)
             raise BrokerUnavailable(f"{self.url}: {error}") from error
         return connection
@@ -186,7 +193,7 @@ class SyncDriver:
             connection = self._new(address)
             try:
                 connection.connect()
-            except _CONNECTION_ERRORS as error:
+            except _CONNECTING_ERRORS as error:
                 self._forget(address)
                 return Broken(error, sent=False)
         try:
@@ -255,9 +262,11 @@ class SyncDriver:
         try:
             if topology.generation != generation and not force:
                 return
+            topology.strangers.clear()
             for address in list(topology.candidates()):
                 if time.monotonic() >= deadline or self._ask_owners(topology, address, deadline):
                     return
+            raise_if_unknown(topology)
         finally:
             self._lock.release()
 
@@ -272,11 +281,15 @@ class SyncDriver:
             reply = connection.read_response(
                 disable_decoding=True, timeout=min(1.0, max(deadline - time.monotonic(), 0.001))
             )
-        except (redis_errors.AuthenticationError, redis_errors.NoPermissionError) as error:
-            raise refused(self.url, error) from error
-        except (redis_errors.ResponseError, *_CONNECTION_ERRORS) as error:
-            if not_a_cluster(error):
-                raise refused(self.url, error) from error
+            if sentinel and not reply:
+                topology.strangers[address] = None
+                with contextlib.suppress(redis_errors.ResponseError):
+                    connection.send_command(*services_question())
+                    names = connection.read_response(disable_decoding=True, timeout=1.0)
+                    topology.strangers[address] = services_of(names)
+        except _CONNECTING_ERRORS as error:
+            if (refused_us := refused(self.url, address, error)) is not None:
+                raise refused_us from error
             topology.problem = f"{address[0]}:{address[1]}: {error}"
             return False
         finally:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .url import BrokerURL
+
 Address = tuple[str, int]
 """Host and port; a unix socket is its path and port 0."""
 
@@ -46,12 +48,16 @@ class Topology:
     that a reader in another thread sees the old owners or the new ones, never half of each.
     """
 
-    def __init__(self, seeds: Sequence[Address], *, cluster: bool) -> None:
+    def __init__(self, seeds: Sequence[Address], *, cluster: bool, url: BrokerURL | None = None) -> None:
         self.cluster = cluster
+        self.url = url
+        """What the user has written, for errors that say what to change in it."""
         self.seeds = list(seeds)
         self.generation = 0
         self.problem = ""
         """Why the last node that was asked about the topology did not answer."""
+        self.strangers: dict[Address, list[str] | None] = {}
+        """The Sentinels that knew no such service when they were last asked, and which they know, where they say it."""
         self.alone: set[Address] = set()
         """Nodes that had no replica online when they were last asked."""
         self.silent: dict[Address, float] = {}

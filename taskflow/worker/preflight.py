@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from ..broker.aio import AsyncBroker
 from ..broker.command import Plain
 from ..broker.fitness import TOO_OLD, defects, parse_info
+from ..connection.refusals import is_a_cluster, is_a_sentinel
+from ..connection.topology import Address, parse_slots
+from ..connection.url import BrokerURL
 from ..errors import BrokerError, ServerTooOld
 
 logger = logging.getLogger("taskflow.worker")
@@ -22,6 +26,8 @@ async def check_servers(broker: AsyncBroker) -> None:
 
     Raises:
         ServerTooOld: a server cannot run the scripts.
+        BrokerMismatch: the URL is that of one server, and this is a node of a cluster, which refuses the queues of the others;
+            or it is a Sentinel.
     """
     topology = await broker.driver.open()
     masters = topology.masters()
@@ -32,10 +38,30 @@ async def check_servers(broker: AsyncBroker) -> None:
         if isinstance(info, BrokerError):
             logger.debug("Server %s could not be asked what it is: %s", where, info)
             continue
+        if topology.url is not None and not topology.cluster:
+            await _check_kind(broker, topology.url, (host, port), info)
         for text in _warnings(info, where):
             warnings.setdefault(text, []).append(where)
     for (what, remedy), nodes in warnings.items():
         logger.warning("Server %s: %s; %s", ", ".join(nodes), what, remedy)
+
+
+async def _check_kind(broker: AsyncBroker, url: BrokerURL, address: Address, info: Mapping[str, str]) -> None:
+    if info.get("redis_mode") == "sentinel":
+        raise is_a_sentinel(url)
+    if info.get("cluster_enabled") != "1":
+        return
+    # A cluster of one node serves every queue: it can be used by either URL.
+    (ranges,) = await broker.run_many([Plain(("CLUSTER", "SLOTS"), _same, node=address)], _SECONDS)
+    if (
+        not isinstance(ranges, BrokerError)
+        and len({owner for _, _, owner in parse_slots(ranges, address)}) > 1
+    ):
+        raise is_a_cluster(url, address)
+
+
+def _same(reply: Any) -> Any:
+    return reply
 
 
 def _warnings(info: Mapping[str, str], where: str) -> list[tuple[str, str]]:
