@@ -51,25 +51,26 @@ class PeerError(Exception):
     """The peer refused an operation, or died; the text is Asynq's own."""
 
 
-def build_peer(cache_dir: Path = CACHE_DIR) -> Path:
-    """Return the peer's executable; build it first unless these very sources have been built before.
+def build_peer(cache_dir: Path = CACHE_DIR, sources: Path | None = None) -> Path:
+    """Return the executable of the peer, or of another Go program; build it first unless these very sources have been built.
 
     Raises:
         GoUnavailable: there is no `go`, or the modules cannot be fetched.
         PeerError: the program does not compile.
     """
+    sources = sources or SOURCES
     cache_dir.mkdir(parents=True, exist_ok=True)
-    binary = cache_dir / f"peer-{_fingerprint()}"
+    binary = cache_dir / f"{sources.name}-{_fingerprint(sources)}"
     with _locked(cache_dir / "lock"):
         if not binary.exists():
-            _build(binary)
+            _build(binary, sources)
     return binary
 
 
-def _fingerprint() -> str:
+def _fingerprint(sources: Path) -> str:
     """A hash of the sources and of the kind of machine."""
     digest = hashlib.sha256(f"{sys.platform} {platform.machine()}".encode())
-    for source in sorted([*SOURCES.glob("*.go"), SOURCES / "go.mod", SOURCES / "go.sum"]):
+    for source in sorted([*sources.glob("*.go"), sources / "go.mod", sources / "go.sum"]):
         digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
     return digest.hexdigest()[:16]
 
@@ -82,28 +83,38 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _build(binary: Path) -> None:
+def _build(binary: Path, sources: Path) -> None:
     go = shutil.which("go")
     if go is None:
         raise GoUnavailable("Go is not installed: no `go` on the PATH")
-    fetched = _run_go(go, "mod", "download", timeout=_FETCH_TIMEOUT)
+    fetched = _run_go(go, sources, "mod", "download", timeout=_FETCH_TIMEOUT)
     if fetched.returncode != 0:
-        raise GoUnavailable(f"the Go modules of the peer cannot be fetched: {fetched.stderr.strip()[-500:]}")
+        raise GoUnavailable(
+            f"the Go modules of {sources.name} cannot be fetched: {fetched.stderr.strip()[-500:]}"
+        )
     unfinished = binary.with_suffix(".new")
     built = _run_go(
-        go, "build", "-trimpath", "-buildvcs=false", "-o", str(unfinished), ".", timeout=_BUILD_TIMEOUT
+        go,
+        sources,
+        "build",
+        "-trimpath",
+        "-buildvcs=false",
+        "-o",
+        str(unfinished),
+        ".",
+        timeout=_BUILD_TIMEOUT,
     )
     if built.returncode != 0:
-        raise PeerError(f"the peer does not compile:\n{built.stderr}")
+        raise PeerError(f"{sources.name} does not compile:\n{built.stderr}")
     unfinished.replace(binary)
 
 
-def _run_go(go: str, *arguments: str, timeout: float) -> subprocess.CompletedProcess[str]:
+def _run_go(go: str, sources: Path, *arguments: str, timeout: float) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"CGO_ENABLED": "0", "GOWORK": "off"}
     try:
         return subprocess.run(
             [go, *arguments],
-            cwd=SOURCES,
+            cwd=sources,
             env=environment,
             capture_output=True,
             text=True,
