@@ -26,13 +26,13 @@ SOURCES = Path(__file__).parents[2] / "examples" / "asynqmon"
 APP = """
 from taskflow import TaskFlow, Reject
 
-app = TaskFlow("shop", broker={broker!r}, retention=600, queues={{"images": {{"partitions": 2}}}})
+app = TaskFlow("shop", broker={broker!r}, retention=600, queues={{{images!r}: {{"partitions": 2}}}})
 
-@app.task(queue="images", name="images:resize")
+@app.task(queue={images!r}, name="images:resize")
 def resize(src: str) -> str:
     return "small " + src
 
-@app.task(queue="mail", name="mail:greet")
+@app.task(queue={mail!r}, name="mail:greet")
 def greet(to: int) -> None:
     raise Reject("no such address")
 """
@@ -73,9 +73,10 @@ def serving(program: Path, *flags: str) -> Iterator[Get]:
         process.stderr.close()
 
 
-def look(get: Get, broker: str, project: Path) -> None:
+def look(get: Get, broker: str, project: Path, queue: str) -> None:
     """A worker runs a task that succeeds, one that is archived, and leaves one for tomorrow; the page shows all of it."""
-    (project / "shop.py").write_text(APP.format(broker=broker))
+    images, mail = f"{queue}-images", f"{queue}-mail"
+    (project / "shop.py").write_text(APP.format(broker=broker, images=images, mail=mail))
     namespace: dict[str, Any] = {}
     exec((project / "shop.py").read_text(), namespace)
     app: TaskFlow = namespace["app"]
@@ -84,35 +85,40 @@ def look(get: Get, broker: str, project: Path) -> None:
             assert namespace["resize"].delay("a.png").get(timeout=20) == "small a.png"
             namespace["greet"].options(id="lost").delay(1)
             namespace["greet"].options(id="tomorrow", delay=86400).delay(2)
-            wait_until(lambda: app.result("lost", queue="mail").state == "archived", description="archived")
-            wait_until(lambda: get("/api/servers")["servers"], description="the worker has shown itself")
-            (server,) = get("/api/servers")["servers"]
+            wait_until(lambda: app.result("lost", queue=mail).state == "archived", description="archived")
+            wait_until(lambda: ours(get, mail), description="the worker has shown itself")
+            (server,) = ours(get, mail)
         assert server["concurrency"] == 2
-        assert server["queue_priorities"] == {"images": 1, "mail": 1}
+        assert server["queue_priorities"] == {images: 1, mail: 1}
         queues = {queue["queue"]: queue for queue in get("/api/queues")["queues"]}
-        partitions = [name for name in queues if name == "images" or name.startswith("images~")]
+        partitions = [name for name in queues if name == images or name.startswith(f"{images}~")]
         assert sum(queues[name]["completed"] for name in partitions) == 1
-        assert (queues["mail"]["archived"], queues["mail"]["scheduled"]) == (1, 1)
-        (archived,) = get("/api/queues/mail/archived_tasks")["tasks"]
+        assert (queues[mail]["archived"], queues[mail]["scheduled"]) == (1, 1)
+        (archived,) = get(f"/api/queues/{mail}/archived_tasks")["tasks"]
         assert (archived["id"], archived["payload"]) == ("lost", '{"to":1}')
         assert "no such address" in archived["error_message"]
-        (scheduled,) = get("/api/queues/mail/scheduled_tasks")["tasks"]
+        (scheduled,) = get(f"/api/queues/{mail}/scheduled_tasks")["tasks"]
         assert scheduled["id"] == "tomorrow"
         assert '<div id="root">' in get("/")
     finally:
         app.close()
 
 
+def ours(get: Get, queue: str) -> list[Any]:
+    """The workers that serve this queue."""
+    return [server for server in get("/api/servers")["servers"] if queue in server["queue_priorities"]]
+
+
 def test_asynqmon_shows_what_taskflow_stores_on_one_server(
-    program: Path, valkey: Server, project: Path
+    program: Path, valkey: Server, project: Path, queue: str
 ) -> None:
     with serving(program, "-redis", valkey.url) as get:
-        look(get, valkey.url, project)
+        look(get, valkey.url, project, queue)
 
 
 @pytest.mark.xdist_group("cluster")
 def test_asynqmon_shows_what_taskflow_stores_on_a_cluster(
-    program: Path, cluster: Cluster, project: Path
+    program: Path, cluster: Cluster, project: Path, queue: str
 ) -> None:
     with serving(program, "-cluster", cluster.address.removeprefix("cluster:")) as get:
-        look(get, cluster.url, project)
+        look(get, cluster.url, project, queue)
