@@ -23,6 +23,11 @@ MOST = FREE + 4
 FIRST_LOOK, LAST_LOOK = 0.25, 1.5
 """Seconds between two looks, at most: in a small crowd, and in a large one (where Asynq's workers look as often)."""
 
+LEFT_LOOK = 0.1
+"""Seconds between two looks, at most, while what waits is left to others: then a wait would end at once. A lone worker's next
+task is late by so much.
+"""
+
 HELP = 2
 """So many times as often as it waits does a worker do what one of the crowd has to do each second."""
 
@@ -62,6 +67,10 @@ class Crowd:
     def pause(self) -> float:
         """Seconds until it looks by itself."""
         return self._dice.uniform(0.5, 1.0) * min(FIRST_LOOK / self.share, LAST_LOOK)
+
+    def pause_beside(self) -> float:
+        """Seconds until it asks again while all that waits is left to others: longer in a crowd, of whom one will ask."""
+        return self._dice.uniform(0.5, 1.0) * min(LEFT_LOOK / self.share, LAST_LOOK)
 
     def stretch(self, most: float) -> float:
         """How many times longer it may wait before it does again what any of the crowd can do: `most` at most, 1 when alone.

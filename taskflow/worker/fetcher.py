@@ -111,9 +111,12 @@ class Fetcher(Service):
                 reply.orphans,
                 queue_keys(self._queue).orphans,
             )
-        if reply.paused:
-            return PAUSED_SECONDS
-        self._learn(found=bool(reply.tasks))
+        if reply.paused or reply.left:
+            # Whoever woke us woke us for this: nobody was faster.
+            self._woken = False
+            return PAUSED_SECONDS if reply.paused else self._crowd.pause_beside()
+        if reply.tasks or not reply.orphans:
+            self._learn(found=bool(reply.tasks))
         return None if len(reply.tasks) < count else 0.0
 
     async def _dequeue(self, count: int) -> Dequeued:

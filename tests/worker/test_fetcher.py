@@ -15,6 +15,7 @@ import redis
 
 from taskflow.broker.aio import AsyncBroker
 from taskflow.broker.command import Plain
+from taskflow.broker.commands import dequeue as dequeue_module
 from taskflow.broker.commands.dequeue import Taken
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.clock import ServerClock
@@ -226,6 +227,59 @@ def test_a_stop_waits_for_the_fetch_that_is_under_way(
             return reply
 
         return wrapped
+
+    asyncio.run(scene())
+
+
+def test_a_task_that_is_left_to_others_makes_no_crowd_of_one_worker(
+    own_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One task that nobody knew lay in the queue for others. Each wake-up found it and took nothing, which counted as a race
+    that somebody else had won: a lone worker believed in a crowd, and its tasks came a second late, what was due four.
+    """
+    monkeypatch.setattr(dequeue_module, "UNKNOWN_GRACE", 2)
+
+    async def scene() -> None:
+        async with fetching(own_server.url) as rig:
+            await rig.waits()
+            await rig.fetcher.stop()
+            await rig.enqueue("unknown")
+            with redis.Redis.from_url(own_server.url) as client:
+                client.hset("asynq:{q}:t:unknown", "unknown", 1)
+                before = _scripts(client)
+            rig.fetcher.start()
+            crowd = rig.fetcher._crowd
+            for number in range(5):
+                await asyncio.sleep(0.1)
+                await rig.enqueue(str(number))
+                await until(lambda last=str(number): last in rig.ids)  # type: ignore[misc]
+                assert "unknown" not in rig.ids
+                assert crowd.share == 1
+                assert crowd._losses == 0
+            with redis.Redis.from_url(own_server.url) as client:
+                assert _scripts(client) - before < 200, "it asks now and then, not all the time"
+            await until(lambda: "unknown" in rig.ids)
+
+    asyncio.run(scene())
+
+
+def _scripts(client: redis.Redis) -> int:
+    stats = client.info("commandstats")
+    return sum(int(stats.get(name, {"calls": 0})["calls"]) for name in ("cmdstat_evalsha", "cmdstat_eval"))
+
+
+def test_a_pause_is_no_race_that_somebody_else_has_won(own_server: Server) -> None:
+    async def scene() -> None:
+        async with fetching(own_server.url) as rig:
+            await rig.waits()
+            await rig.broker.run(Plain(("SET", "asynq:{q}:paused", "1"), bytes))
+            await rig.enqueue("a")
+            await asyncio.sleep(0.2)
+            await rig.broker.run(
+                Plain(("DEL", "asynq:{q}:t:a", "asynq:{q}:pending", "asynq:{q}:paused"), int)
+            )
+            await rig.waits()
+            assert rig.fetcher._crowd._losses == 0
 
     asyncio.run(scene())
 

@@ -49,6 +49,8 @@ class Dequeued:
     """Unix seconds, by the server's clock."""
     unspent: bool = False
     """It was sent again, and its first copy never ran (or found nothing): nobody has looked. Ask anew, by another token."""
+    left: bool = False
+    """All that was found is left to others for a while: nobody here knew its name."""
 
 
 def dequeue(queue: str, owner: str, token: str, count: int) -> Command[Dequeued]:
@@ -74,6 +76,7 @@ def _parse(reply: list[Any]) -> Dequeued:
         orphans=reply[2],
         server_time=float(reply[0]),
         unspent=reply[1] == 2,
+        left=reply[1] == 3,
     )
 
 

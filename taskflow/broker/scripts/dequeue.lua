@@ -4,7 +4,7 @@
 -- args:    resent, owner, token, count, lease_seconds, task_prefix, unknown_grace
 -- derives: the hash of each id found in pending
 -- flags:   allow-oom
--- returns: the server's time; 1 if the queue is paused, 2 if there is no record of a repeated call; the number of ids without a hash; then id, message, receipt, crashes, recoveries, first failure (Unix seconds) of each task
+-- returns: the server's time; 1 if the queue is paused, 2 if there is no record of a repeated call, 3 if all that waits is left to others; the number of ids without a hash; then id, message, receipt, crashes, recoveries, first failure (Unix seconds) of each task
 --
 -- The receipt of a task is the call's token and the SHA-1 of the message: one taking of it, by whoever calls with it. Whatever
 -- Go does that takes a task out of our hands rewrites its message or lets somebody of ours take it anew, so who has the receipt
@@ -79,6 +79,7 @@ for _, id in ipairs(ids) do
   end
 end
 if #aside > 0 then redis.call('LPUSH', pending, unpack(aside)) end
+if #aside > 0 and #held == 0 then answer[2] = 3 end
 if #held > 0 then
   redis.call('LPUSH', active, unpack(held))
   redis.call('ZADD', lease, unpack(leases))
