@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from . import machine
+from .contenders.before import Before
 from .contenders.table import CONTENDERS
 from .report import page, picture, terminal
 from .report.tables import tables
@@ -30,6 +31,11 @@ from .scenarios.table import EVERYDAY, SCENARIOS
     default=",".join(EVERYDAY),
     show_default=True,
     help="Names, or `all`: " + ", ".join(SCENARIOS),
+)
+@click.option(
+    "--before",
+    metavar="COMMIT",
+    help="Measure the taskflow of this commit, too, as `before`; what is measured once else, is then measured in each round.",
 )
 @click.option("--rounds", default=5, show_default=True, help="How often everything is measured.")
 @click.option(
@@ -63,6 +69,7 @@ from .scenarios.table import EVERYDAY, SCENARIOS
 def main(
     contenders: str,
     scenarios: str,
+    before: str | None,
     rounds: int,
     tasks: int,
     seconds: float,
@@ -79,10 +86,13 @@ def main(
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     known = {kind.name: kind for kind in CONTENDERS}
     chosen = [known[name]() for name in _names(contenders, list(known), "contender")]
+    if before is not None:
+        chosen.append(Before(before))
     wanted = [SCENARIOS[name] for name in _names(scenarios, list(SCENARIOS), "scenario")]
     size = Size(tasks, seconds, pings, idle_seconds)
     run = Run(
-        Plan(chosen, wanted, rounds, size, concurrency, awake, seed), lambda line: click.echo(line, err=True)
+        Plan(chosen, wanted, rounds, size, concurrency, awake, seed, always=before is not None),
+        lambda line: click.echo(line, err=True),
     )
     facts = machine.look()
     results = run.run()

@@ -34,6 +34,7 @@ class Plan:
         concurrency: of every worker.
         awake: whether the cores are kept from sleeping.
         seed: of the order of contenders.
+        always: whether what is measured once else is measured in each round.
     """
 
     contenders: Sequence[Contender]
@@ -43,6 +44,7 @@ class Plan:
     concurrency: int = 20
     awake: bool = True
     seed: int = 1
+    always: bool = False
 
 
 class Run:
@@ -112,7 +114,7 @@ class Run:
         self, contender: Contender, scenario: Scenario, round_: int, server: Server, directory: Path
     ) -> None:
         key = (contender.name, scenario.name)
-        if key in self.results.absent or (scenario.once and round_):
+        if key in self.results.absent or (scenario.once and round_ and not self._plan.always):
             return
         place = self._place(server, directory, self.results.settings[contender.name])
         try:

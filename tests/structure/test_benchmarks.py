@@ -5,14 +5,21 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+import redis
+
+from benchmarks.contender import Place, Unavailable
+from benchmarks.contenders.before import Before
 from benchmarks.contenders.limit import Limit
 from benchmarks.contenders.taskflow import Taskflow
 from benchmarks.machine import look
+from benchmarks.processes import call
 from benchmarks.report import page, picture
 from benchmarks.report.tables import Table, tables
 from benchmarks.run import Plan, Run
 from benchmarks.scenarios.base import Size
 from benchmarks.scenarios.table import SCENARIOS
+from benchmarks.server import Server
 from benchmarks.stats import Metric, Results, Spread, percentile
 
 ROOT = Path(__file__).parents[2]
@@ -103,3 +110,27 @@ def test_the_page_escapes_what_would_break_a_table(tmp_path: Path) -> None:
     page.write(out, [Table("T", ("", "x"), [("a|b", "1")])], "<svg/>", look(), {}, {})
 
     assert "| a\\|b | 1 |" in out.read_text()
+
+
+def test_what_another_commit_was_is_measured_by_its_own_code(tmp_path: Path) -> None:
+    """`--before COMMIT`: otherwise the two would be the same program, and the ratio 1 whatever was changed."""
+    before = Before("HEAD")
+    scenario = SCENARIOS["memory"]
+    run = Run(
+        Plan([Taskflow(), before], [scenario], rounds=2, size=Size(tasks=200), awake=False, always=True),
+        lambda _: None,
+    )
+    results = run.run()
+    assert results.absent == {}
+    for metric in scenario.metrics:
+        assert len(results.values[before.name, metric.key]) == 2
+    place = Place(Server(0, subprocess.Popen(["true"]), redis.Redis()), tmp_path)
+    place.server.process.wait()
+    code = "import taskflow; print(taskflow.__file__)"
+    found = call([before.interpreter, "-c", code], before.environment(place), 20)
+    assert f"before-{before.version}" in found
+
+
+def test_a_commit_that_git_does_not_know_is_unavailable() -> None:
+    with pytest.raises(Unavailable, match="git knows no commit 'nonsense'"):
+        Before("nonsense").prepare()
