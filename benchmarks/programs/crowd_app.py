@@ -23,7 +23,7 @@ from taskflow.pipe.page import Page
 from taskflow.runner.child import Child
 from taskflow.telemetry.logs import setup
 from taskflow.worker.config import WorkerConfig
-from taskflow.worker.supervisor import ThreadProcess
+from taskflow.worker.process import ThreadProcess
 from taskflow.worker.worker import Worker
 
 STARTS_PER_SECOND = 50

@@ -121,7 +121,12 @@ class Cancel(msgspec.Struct, tag="cancel", frozen=True):
 
 
 class Ping(msgspec.Struct, tag="ping", frozen=True):
-    """Sent to a child that did not start its jobs in time; until it answers it gets no more."""
+    """A question to a child that has work and says nothing: do its parts get on? The answers are marks in the shared page.
+
+    One that did not start its jobs in time gets no more until it has answered.
+    """
+
+    number: int = 0
 
 
 class DumpStacks(msgspec.Struct, tag="stacks", frozen=True):

@@ -1,7 +1,8 @@
 """A page of memory that a worker shares with one child.
 
 The child marks in it what it has started and what it is running: so the worker knows, without a message and
-also when the child has died or does not answer. The worker writes into it which jobs it takes back.
+also when the child has died or does not answer, and which of its parts get on. The worker writes into it which
+jobs it takes back.
 
 A recall and a start may cross. The child first marks the start and then looks at the recall; the worker first
 writes the recall and then looks at the marks. So at least one of the two sees the other, and a job is never
@@ -19,7 +20,8 @@ from dataclasses import dataclass
 RING = 8192
 """Jobs that one child can hold at once. A job's mark is at its number modulo this."""
 
-_RECALL_BELOW, _HEAD, _SLOT, _WORD = 0, 8, 4, 8
+_RECALL_BELOW, _READER, _THREADS, _LOOP = 0, 1, 2, 3
+_HEAD, _SLOT, _WORD = 8, 4, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,19 @@ class Running:
     number: int
     started_ns: int
     limit_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """How the parts of a child get on: numbers of the worker's questions.
+
+    `reader` is the last that the reader of its socket has read. `threads` and `loop`: since which one the same job waits for a
+    thread, or the event loop has not answered although a job waits for it; 0: since none.
+    """
+
+    reader: int
+    threads: int
+    loop: int
 
 
 def create() -> int:
@@ -77,6 +92,17 @@ class Page:
         """The slot is free again; its job's outcome is on its way."""
         self._words[_HEAD + slot * _SLOT] = 0
 
+    def answer(self, question: int, threads: int, loop: int) -> None:
+        """Mark how the parts get on; the arguments are those of `Marks`."""
+        words = self._words
+        words[_THREADS] = threads
+        words[_LOOP] = loop
+        words[_READER] = question
+
+    def answer_loop(self) -> None:
+        """Mark that the event loop has answered."""
+        self._words[_LOOP] = 0
+
     def recalled(self, number: int) -> bool:
         """Whether the worker has taken this job back."""
         return number < self._words[_RECALL_BELOW]
@@ -97,6 +123,11 @@ class Page:
         It never goes down: numbers only grow.
         """
         self._words[_RECALL_BELOW] = below
+
+    def marks(self) -> Marks:
+        """What the child last answered."""
+        words = self._words
+        return Marks(words[_READER], words[_THREADS], words[_LOOP])
 
     def running(self) -> Iterator[Running]:
         """The jobs that run now."""

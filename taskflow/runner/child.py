@@ -22,6 +22,7 @@ from .attempt import Attempt
 from .executor import Executor
 from .pool.slots import Slots
 from .pool.threads import ThreadPool
+from .progress import Progress
 
 if TYPE_CHECKING:
     from .pool.loop import LoopPool
@@ -112,6 +113,7 @@ class Child:
         self._threads = ThreadPool(slots, self._executor, shared, self._outbox.outcome, self._outbox.returned)
         self._shared = shared
         self._loop: LoopPool | None = None
+        self._progress = Progress(page, self._threads, lambda: self._loop)
 
     def run(self, *, here: bool = False) -> None:
         """Run until the worker closes the socket. `here`: tasks run in the calling thread (`-P solo`)."""
@@ -140,7 +142,8 @@ class Child:
                 self._threads.cancel(task_id)
                 if self._loop is not None:
                     self._loop.cancel(task_id)
-            case frames.Ping():
+            case frames.Ping(number):
+                self._progress.answer(number)
                 self._outbox.pong()
             case frames.DumpStacks():
                 faulthandler.dump_traceback(all_threads=True)

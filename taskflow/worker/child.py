@@ -6,16 +6,15 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import signal
 import socket
-import subprocess
-import threading
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ..pipe import frames, page
+from . import liveness
 from .holdings import Held
+from .process import Process
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -30,49 +29,15 @@ QUICK_SECONDS = 0.02
 START_SECONDS = 0.175
 """What has not started so long after it was taken is given back. The worker looks every 25 ms, so after 200 ms at the latest."""
 
+LAST_WORDS_SECONDS = 0.05
+"""So long nothing more comes from a child that has ended: then everything that it said has been read."""
+
+MOST_LAST_WORDS = 20
+
+END_SECONDS = 5.0
+"""What a child gets to end after its socket has: for what its code has left to do then. Then it is killed."""
+
 _MOST_AHEAD = page.RING // 4
-
-
-class Process(Protocol):
-    """What runs the child."""
-
-    pid: int
-
-    async def wait(self) -> int:
-        """Its exit code, when it has ended."""
-
-    def kill(self) -> None:
-        """End it at once."""
-
-
-class ChildProcess:
-    """A `Process` that was started."""
-
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-        self.pid = process.pid
-
-    async def wait(self) -> int:
-        """Its exit code, when it has ended; negative for a signal."""
-        loop = asyncio.get_running_loop()
-        ended: asyncio.Future[int] = loop.create_future()
-
-        def settle(code: int) -> None:
-            if not ended.done():
-                ended.set_result(code)
-
-        def watch() -> None:
-            code = self._process.wait()
-            with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-                loop.call_soon_threadsafe(settle, code)
-
-        # A thread of its own, as asyncio has for its processes: one that does not end must keep nothing else waiting.
-        threading.Thread(target=watch, name=f"taskflow-child-{self.pid}", daemon=True).start()
-        return await ended
-
-    def kill(self) -> None:
-        """End it at once; nothing happens if it has ended."""
-        self._process.kill()
 
 
 class Child:
@@ -83,9 +48,7 @@ class Child:
 
     _numbers = itertools.count(1)
 
-    def __init__(
-        self, connection: socket.socket, shared: page.Page, slots: int, process: Process | None
-    ) -> None:
+    def __init__(self, connection: socket.socket, shared: page.Page, slots: int, process: Process) -> None:
         self.index = next(self._numbers)
         self.slots = slots
         self.page = shared
@@ -94,28 +57,92 @@ class Child:
         self.retiring = False
         self.stalled = False
         self.closed = False
-        self.cell = False
-        """Runs suspects, one at a time, and nothing else."""
-        self.settled = asyncio.Event()
-        """Set when it holds no job any more."""
+        self.quarantined = False
+        """Runs suspects and nothing else."""
+        self.life: asyncio.Task[None] | None = None
+        """What waits for its end."""
+        self.deaths = 0
+        """How many before it, in its place, died at once."""
+        self.born = self.heard_at = time.monotonic()
+        self.liveness = liveness.Liveness(shared)
+        self._recalled_below = 1
         self._connection = connection
         self._next = 1
         self._seconds = 1.0
         self._pace = 0.0
         self._frame_at = time.monotonic()
+        self._frames = 0
         self._reader: asyncio.StreamReader
-        self._writer: asyncio.StreamWriter
+        self._writer: asyncio.StreamWriter | None = None
 
     async def open(self) -> frames.FromChild:
-        """Wait for the child's first frame: what the app is, or why it could not be imported."""
-        self._reader, self._writer = await asyncio.open_connection(sock=self._connection, limit=1 << 20)
-        return await self._read()
+        """Wait for the child's first frame: what the app is, or why it could not be imported.
 
-    async def listen(self, on_frame: Callable[[Child, frames.FromChild], None]) -> None:
-        """Give every frame to `on_frame` until the child is gone."""
+        Raises:
+            EOFError: it has ended without one.
+        """
+        self._reader, self._writer = await asyncio.open_connection(sock=self._connection, limit=1 << 20)
+        reading = asyncio.ensure_future(self._read())
+        ending = asyncio.ensure_future(self.process.wait())
+        try:
+            await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                await self._hear_out(reading)
+            if not reading.done():
+                raise EOFError
+            return reading.result()
+        finally:
+            reading.cancel()
+            ending.cancel()
+
+    async def live(self, on_frame: Callable[[Child, frames.FromChild], None]) -> int:
+        """Give every frame to `on_frame` until the child has ended; its exit code.
+
+        It ends with its process or with its socket, whichever is first: a process that it has forked may keep the socket open
+        for as long as it likes, and one whose socket is closed can do nothing for us any more.
+        """
+        listening = asyncio.ensure_future(self._listen(on_frame))
+        ending = asyncio.ensure_future(self.process.wait())
+        try:
+            await asyncio.wait({listening, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done():
+                await self._hear_out(listening)
+            if listening.done() and (broken := listening.exception()) is not None:
+                logger.error(
+                    "What child %d said could not be taken; it is ended", self.process.pid, exc_info=broken
+                )
+            self.close()
+            if not self.process.separate:
+                return 0
+            await asyncio.wait({ending}, timeout=END_SECONDS)
+            if not ending.done():
+                logger.error(
+                    "Child %d has not ended %.0f s after its socket: it is killed",
+                    self.process.pid,
+                    END_SECONDS,
+                )
+                self.kill()
+            return await ending
+        finally:
+            listening.cancel()
+            ending.cancel()
+
+    async def _listen(self, on_frame: Callable[[Child, frames.FromChild], None]) -> None:
         with contextlib.suppress(OSError, EOFError):
             while True:
-                on_frame(self, await self._read())
+                value = await self._read()
+                self._frames += 1
+                self.heard_at = time.monotonic()
+                on_frame(self, value)
+
+    async def _hear_out(self, listening: asyncio.Future[Any]) -> None:
+        """Its process has ended. What it said before that is in the socket, whose end may never come."""
+        heard = -1
+        for _ in range(MOST_LAST_WORDS):
+            if listening.done() or heard == self._frames:
+                break
+            heard = self._frames
+            await asyncio.wait({listening}, timeout=LAST_WORDS_SECONDS)
 
     async def _read(self) -> frames.FromChild:
         header = await self._reader.readexactly(frames.LENGTH)
@@ -133,7 +160,7 @@ class Child:
     @property
     def takes_work(self) -> bool:
         """Whether it is one of those that tasks are given to."""
-        return not (self.retiring or self.closed or self.cell)
+        return not (self.retiring or self.closed or self.quarantined)
 
     def room(self) -> int:
         """How many more jobs it can be sent."""
@@ -166,8 +193,8 @@ class Child:
         self.send(frames.Jobs(jobs))
 
     def send(self, value: Any) -> None:
-        """Send a frame; a child that is gone is noticed by `listen`."""
-        if not self.closed:
+        """Send a frame; a child that is gone is noticed by `live`."""
+        if not self.closed and self._writer is not None:
             self._writer.write(frames.frame(value))
 
     def measure(self, outcomes: list[frames.Outcome]) -> None:
@@ -182,8 +209,8 @@ class Child:
         self._seconds += weight * (mean - self._seconds)
         self._pace += 0.2 * (len(outcomes) / elapsed - self._pace)
 
-    def recall_late(self, now: float) -> list[Held]:
-        """Take back what should have started and has not; such a child gets no work until it answers."""
+    def recall_late(self, now: float, *, idle: bool) -> list[Held]:
+        """Take back what should have started and has not; such a child gets no work until it answers. `idle`: it runs nothing."""
         late = False
         for number, held in self.jobs.items():
             if not self.page.has_started(number) and not held.failure:
@@ -194,9 +221,30 @@ class Child:
         self.stalled = True
         # Something slow is running: nothing is sent ahead until quick outcomes have been seen again.
         self._seconds = max(self._seconds, START_SECONDS)
+        if any(number >= self._recalled_below and self.page.has_started(number) for number in self.jobs):
+            self.liveness.got_on()
+        self._recalled_below = self._next
         taken_back = self.recall()
-        self.send(frames.Ping())
+        self.liveness.gave_back(now, idle=idle)
+        self.ask(now)
         return taken_back
+
+    def ask(self, now: float) -> None:
+        """Ask whether its parts get on, unless it has not answered the last time."""
+        if number := self.liveness.question(now):
+            self.send(frames.Ping(number))
+
+    def look(self, now: float, runs: Sequence[page.Running]) -> None:
+        """One look at how it gets on, with what it runs now."""
+        jobs = self.jobs
+        unsaid = {run.number for run in runs if run.number not in jobs}
+        quiet = now - self.heard_at > liveness.ASK_SECONDS
+        if quiet and jobs:
+            running = {run.number for run in runs}
+            unsaid |= {n for n in jobs if n not in running and self.page.has_started(n)}
+        self.liveness.look(now, busy=len(runs) >= self.slots, unsaid=unsaid)
+        if self.liveness.is_due(now) and ((quiet and jobs) or self.liveness.wrong(0.0, work_waits=True)):
+            self.ask(now)
 
     def recall(self) -> list[Held]:
         """Take back every job that has not started."""
@@ -204,9 +252,9 @@ class Child:
         unstarted = [number for number in self.jobs if not self.page.has_started(number)]
         return [self.jobs.pop(number) for number in unstarted]
 
-    def over_limit(self, now_ns: int) -> list[Held]:
-        """The running jobs whose hard limit has passed."""
-        numbers = [run.number for run in self.page.running() if run.limit_ns and run.limit_ns <= now_ns]
+    def over_limit(self, now_ns: int, runs: Sequence[page.Running]) -> list[Held]:
+        """The jobs whose hard limit has passed, of those that run."""
+        numbers = [run.number for run in runs if run.limit_ns and run.limit_ns <= now_ns]
         return [self.jobs[number] for number in numbers if number in self.jobs]
 
     def running(self) -> list[tuple[Held, float]]:
@@ -221,21 +269,21 @@ class Child:
         """Close the socket: the child ends at once."""
         if not self.closed:
             self.closed = True
-            self._writer.close()
+            if self._writer is not None:
+                self._writer.close()
+            else:
+                self._connection.close()
 
     def kill(self) -> None:
         """End the process at once."""
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
 
-    def signal_name(self, code: int) -> str:
-        """How an exit code reads."""
-        if code >= 0:
-            return f"exit code {code}"
-        with contextlib.suppress(ValueError):
-            return f"signal {signal.Signals(-code).name}"
-        return f"signal {-code}"
+    def discard(self) -> None:
+        """Let go of one that was never given anything, and end it."""
+        self.close()
+        self.kill()
+        self.page.close()
 
     def left(self) -> list[tuple[Held, bool]]:
         """After its end: the jobs without an outcome, and whether each had started."""

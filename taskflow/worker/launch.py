@@ -5,6 +5,7 @@ Imports little: a worker starts its children first and then imports what it need
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -27,11 +28,21 @@ class Launched:
     process: subprocess.Popen[bytes]
 
 
-def launch(config: WorkerConfig) -> Launched:
-    """Start one child."""
+def launch(config: WorkerConfig, slots: int | None = None) -> Launched:
+    """Start one child.
+
+    Args:
+        config: how the worker runs.
+        slots: how many tasks it runs at once, if not as many as the worker's children do.
+
+    Raises:
+        OSError: it cannot be started now; nothing is left of the try.
+    """
     ours, theirs = socket_pair()
-    memory = page.create()
-    with theirs:
+    with theirs, contextlib.ExitStack() as undo:
+        undo.callback(ours.close)
+        memory = page.create()
+        undo.callback(os.close, memory)
         process = subprocess.Popen(
             [
                 sys.executable,
@@ -40,7 +51,7 @@ def launch(config: WorkerConfig) -> Launched:
                 f"--app={config.app}",
                 f"--socket={theirs.fileno()}",
                 f"--page={memory}",
-                f"--slots={config.slots}",
+                f"--slots={slots or config.slots}",
                 f"--log-level={config.log_level}",
                 f"--log-format={config.log_format}",
                 *(["--log-errors"] if config.log_errors else []),
@@ -49,6 +60,7 @@ def launch(config: WorkerConfig) -> Launched:
             pass_fds=(theirs.fileno(), memory),
             stdin=subprocess.DEVNULL,
         )
+        undo.pop_all()
     return Launched(ours, memory, process)
 
 

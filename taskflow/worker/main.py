@@ -16,7 +16,7 @@ from ..pipe.page import Page
 from ..telemetry.logs import setup
 from .config import WorkerConfig
 from .launch import Launched
-from .supervisor import ThreadProcess
+from .process import ThreadProcess
 from .worker import Worker
 
 

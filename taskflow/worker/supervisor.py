@@ -1,31 +1,40 @@
-"""Starts children, watches them, replaces them; says what became of the jobs of one that has ended."""
+"""Keeps children running: gives them tasks, replaces them, and says what became of the jobs of one that has ended."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import threading
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from ..errors import AppNotFound
-from ..pipe import frames, page
+from ..pipe import frames
 from ..states import Verb
-from .child import Child, ChildProcess, Process
+from .child import END_SECONDS, Child
 from .config import WorkerConfig
 from .holdings import Held
-from .launch import Launched, launch, socket_pair
+from .launch import Launched
+from .poison import MOST_CRASHES
+from .process import signal_name
+from .quarantine import Quarantine
+from .starter import Start, Starter
+from .watch import Watch
 
 logger = logging.getLogger("taskflow.worker")
 
-MOST_CELLS = 4
-"""Children that run suspects at once."""
+SHORT_LIFE_SECONDS = 10.0
+"""A child that has died sooner has died at once."""
 
-Starter = Callable[[int, int], Awaitable[Process | None]]
-"""Starts a child's code on a socket and a page (both as descriptors)."""
+KILL_SECONDS = 2.0
+"""What a process may take to end after it was killed."""
+
+EXTRA_OLD = 2
+"""So many children more than there are places may have been replaced and still run their tasks: each has the app in memory."""
+
+
+async def _nothing_waits() -> bool:
+    return False
 
 
 class Supervisor:
@@ -37,6 +46,8 @@ class Supervisor:
         on_room: called whenever a child may have room again.
         start_process: how a child is started, if not as a process.
         launched: children that were started already.
+        backlog: whether any task waits in the queues; see `watch.Watch`.
+        on_hello: told what the app is whenever a child has been started later.
     """
 
     def __init__(
@@ -44,19 +55,23 @@ class Supervisor:
         config: WorkerConfig,
         on_outcomes: Callable[[list[tuple[Held, frames.Outcome]]], None],
         on_room: Callable[[], None],
-        start_process: Starter | None = None,
+        start_process: Start | None = None,
         launched: Sequence[Launched] = (),
+        *,
+        backlog: Callable[[], Awaitable[bool]] = _nothing_waits,
+        on_hello: Callable[[frames.Hello], None] = lambda hello: None,
     ) -> None:
         self._config = config
         self._on_outcomes = on_outcomes
         self._on_room = on_room
-        self._start_process = start_process
-        self._launched = list(launched)
+        self._on_hello = on_hello
+        self._starter = Starter(config, start_process, launched)
+        self._is_solo = start_process is not None
+        self._watch = Watch(self, backlog)
+        self._quarantine = Quarantine(self._start_quarantined, on_outcomes, on_room, self._background)
         self._stopping = False
-        self._watchers: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._judging: list[Held] = []
-        self._suspects: deque[Held] = deque()
-        self._cells = 0
         self.children: list[Child] = []
 
     async def start(self) -> frames.Hello:
@@ -65,13 +80,16 @@ class Supervisor:
         Raises:
             AppNotFound: the app could not be imported.
         """
-        children = [await self._launch() for _ in range(self._config.children)]
+        children = [await self._starter.launch() for _ in range(self._config.children)]
         hellos = await asyncio.gather(*(child.open() for child in children), return_exceptions=True)
         for hello in hellos:
+            if isinstance(hello, frames.Hello):
+                continue
+            for child in children:
+                child.discard()
             if isinstance(hello, frames.ImportFailed):
                 raise AppNotFound(hello.error, details=hello.traceback)
-            if not isinstance(hello, frames.Hello):
-                raise AppNotFound(f"the child process ended while it imported the app {self._config.app!r}")
+            raise AppNotFound(f"the child process ended while it imported the app {self._config.app!r}")
         for child in children:
             self._adopt(child)
         assert isinstance(hellos[0], frames.Hello)
@@ -79,23 +97,23 @@ class Supervisor:
 
     def room(self) -> int:
         """How many more jobs the children can take."""
-        return sum(child.room() for child in self.children)
+        return sum(child.room() for child in self.children) + self._quarantine.room()
 
     def give(self, items: list[Held]) -> None:
         """Send tasks to the children, each part to the one with most room.
 
-        More than fits (a fetch that came late) goes to the emptiest: what does not start in time is taken
-        back.
+        More than fits (a fetch that came late) goes to the emptiest: what does not start in time is taken back.
         """
+        self._quarantine.arrived(len(items))
         suspects = [held for held in items if held.taken.crashes]
-        if suspects:
-            # Was running when a process died: it runs alone, so that it can only hurt itself.
+        if suspects and not self._is_solo:
+            # Was running when a process died: it runs where it cannot hurt the others.
             items = [held for held in items if not held.taken.crashes]
-            self._isolate(suspects)
+            self._quarantine.give(suspects)
         while items:
             child = max((c for c in self.children if c.takes_work), key=Child.room, default=None)
             if child is None:
-                self._hand_back(items)
+                self.hand_back(items)
                 return
             others = any(c is not child and c.room() > 0 for c in self.children)
             count = max(child.room() // 2, 1) if others else len(items)
@@ -104,25 +122,15 @@ class Supervisor:
 
     def judge(self, held: Held) -> None:
         """Ask a child for the verdict on a task that was ended from outside: it knows the retry policy."""
-        child = next((c for c in self.children if c.takes_work), None)
+        child = min((c for c in self.children if c.takes_work), key=lambda c: c.stalled, default=None)
         if child is None:
             self._judging.append(held)
         else:
             child.send_jobs([held])
 
     def watch_limits(self) -> None:
-        """One look at the shared pages: jobs that did not start in time, and jobs over their hard limit."""
-        now, now_ns = time.monotonic(), time.monotonic_ns()
-        for child in list(self.children):
-            if not child.jobs:
-                continue
-            if late := child.recall_late(now):
-                self._hand_back(late)
-            over = child.over_limit(now_ns)
-            if over:
-                self._expire(child, over)
-            if child.retiring and over and len(over) == len(child.running()):
-                child.kill()
+        """One look at the children: jobs that did not start in time, jobs over their hard limit, children that do not get on."""
+        self._watch.look()
 
     def running(self) -> list[tuple[Held, float]]:
         """What runs now, and for how many seconds."""
@@ -136,11 +144,12 @@ class Supervisor:
         """
         if self._stopping:
             return []
-        running = sum(child.takes_work for child in list(self.children))
-        wanted = self._config.children
-        if not running:
-            return ["no child process runs: nothing can be started"]
-        return [f"only {running} of {wanted} child processes run"] if running < wanted else []
+        running, wanted = sum(child.takes_work for child in list(self.children)), self._config.children
+        found = self._watch.complaints()
+        if running < wanted:
+            count = f"only {running} of {wanted} child processes run" if running else "no child process runs"
+            found.append(f"{count} ({self._starter.failure or 'a new one is being started'})")
+        return found
 
     def broadcast(self, value: object) -> None:
         """Send a frame to every child."""
@@ -149,9 +158,9 @@ class Supervisor:
 
     async def restart(self) -> None:
         """Replace every child by a new one; the old ones finish what they run."""
-        old = [child for child in self.children if child.takes_work]
-        for child in old:
-            await self._replace(child)
+        for child in [child for child in self.children if child.takes_work]:
+            await self._start_one()
+            self._retire(child)
         self._on_room()
 
     async def drain(self, grace: Callable[[], float]) -> None:
@@ -160,119 +169,114 @@ class Supervisor:
         """
         self._stopping = True
         started = time.monotonic()
-        self._hand_back(list(self._suspects))
-        self._suspects.clear()
+        self.hand_back([*self._quarantine.drain(), *self._judging])
+        self._judging.clear()
         for child in self.children:
             child.retiring = True
-            self._hand_back(child.recall())
+            self.hand_back(child.recall())
         while any(child.jobs for child in self.children) and time.monotonic() - started < grace():
             await asyncio.sleep(0.02)
         for child in self.children:
             interrupted = bool(child.jobs)
-            self._hand_back([held for held, _ in child.left()])
+            self.hand_back([held for held, _ in child.left()])
             child.close()
             if interrupted:
                 child.kill()
-        if self._watchers:
-            _, late = await asyncio.wait(self._watchers, timeout=2.0)
-            for child in self.children if late else ():
-                child.kill()
-            if late:
-                await asyncio.wait(late, timeout=2.0)
+        # What still starts a child has no need to.
+        for task in self._tasks - {child.life for child in self.children}:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=END_SECONDS + KILL_SECONDS)
 
     # --- starting -------------------------------------------------------------------------------------------
 
-    async def _launch(self) -> Child:
-        slots = self._config.slots
-        if self._start_process is None:
-            started = self._launched.pop() if self._launched else launch(self._config)
-            process = ChildProcess(started.process)
-            return Child(started.connection, _open(started.memory, slots), slots, process)
-        ours, theirs = socket_pair()
-        memory = page.create()
-        try:
-            thread = await self._start_process(theirs.detach(), memory)
-        except BaseException:
-            os.close(memory)
-            raise
-        return Child(ours, _open(memory, slots), slots, thread)
-
     def _adopt(self, child: Child) -> None:
         self.children.append(child)
-        self._background(self._watch(child))
+        child.life = self._background(self._live(child))
         if child.takes_work:
             for held in self._judging:
                 child.send_jobs([held])
             self._judging.clear()
             self._on_room()
 
-    async def _start_one(self) -> None:
-        """Start a replacement, however often that takes: what failed may be mended by the next deploy."""
-        pause = 0.5
-        while not self._stopping:
-            child = await self._launch()
-            try:
-                hello = await child.open()
-            except (OSError, EOFError):
-                hello = frames.ImportFailed("the child process ended while it imported the app")
-            if isinstance(hello, frames.Hello):
-                self._adopt(child)
-                return
-            detail = hello.error if isinstance(hello, frames.ImportFailed) else "unexpected frame"
-            logger.error("A new child could not start: %s; trying again in %.0fs", detail, pause)
-            child.close()
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 30.0)
+    async def _start_one(self, deaths: int = 0) -> None:
+        started = await self._starter.start(lambda: not self._stopping, deaths)
+        if started is None:
+            return
+        child, hello = started
+        if self._stopping:
+            child.discard()
+            return
+        child.deaths = deaths
+        self._adopt(child)
+        self._on_hello(hello)
+
+    async def _start_quarantined(self, slots: int) -> Child | None:
+        started = await self._starter.try_one(slots)
+        if started is None or self._stopping:
+            if started is not None:
+                started[0].discard()
+            return None
+        child, _ = started
+        child.quarantined = True
+        self._adopt(child)
+        return child
 
     # --- watching -------------------------------------------------------------------------------------------
 
-    async def _watch(self, child: Child) -> None:
-        await child.listen(self._on_frame)
-        child.close()
-        code = await child.process.wait() if child.process is not None else 0
+    async def _live(self, child: Child) -> None:
+        """Until a child has ended; then what it held goes back, and another takes its place."""
+        code = await child.live(self._on_frame)
         self.children.remove(child)
         self._bury(child, code)
         child.page.close()
-        child.settled.set()
-        if not self._stopping and not child.retiring and not child.cell:
-            await self._start_one()
+        if not (self._stopping or child.retiring or child.quarantined):
+            short = time.monotonic() - child.born < SHORT_LIFE_SECONDS
+            await self._start_one(child.deaths + 1 if short else 0)
 
     def _on_frame(self, child: Child, value: frames.FromChild) -> None:
         child.stalled = False
         match value:
             case frames.Outcomes(items):
                 child.measure(items)
+                child.liveness.got_on()
                 known = [(child.jobs.pop(item.number, None), item) for item in items]
                 self._on_outcomes([(held, item) for held, item in known if held is not None])
             case frames.Returned(numbers):
-                self._hand_back(
+                self.hand_back(
                     [held for number in numbers if (held := child.jobs.pop(number, None)) is not None]
                 )
-        if not child.jobs:
-            child.settled.set()
-            if child.retiring:
-                child.close()
+        if child.retiring and not child.jobs:
+            child.close()
         self._on_room()
 
     def _bury(self, child: Child, code: int) -> None:
         """Decide about the jobs of a child that has ended."""
         left = child.left()
+        if self._stopping:
+            self.hand_back([held for held, _ in left])
+            return
         crashed = [held for held, started in left if started and not held.failure]
-        if left and not self._stopping:
+        if left or not child.retiring:
             logger.error(
                 "Child %s ended (%s) while it ran %d tasks; %d more had not started; all go back at once",
-                child.process.pid if child.process else "-",
-                child.signal_name(code),
+                child.process.pid,
+                signal_name(code),
                 sum(started for _, started in left),
                 sum(not started for _, started in left),
             )
-        self._hand_back([held for held, started in left if not started and not held.failure])
-        self._hand_back(crashed, Verb.REQUEUE if child.retiring else Verb.REQUEUE_CRASHED)
+        self.hand_back([held for held, started in left if not started and not held.failure])
+        if child.retiring:
+            self.hand_back(crashed)
+        elif crashed:
+            self._on_outcomes([(held, frames.Outcome(0, Verb.REQUEUE_CRASHED)) for held in crashed])
+            counts = [held.taken.crashes + 1 for held in crashed]
+            self._quarantine.expect([count for count in counts if count < MOST_CRASHES])
         for held, _ in left:
             if held.failure:
                 self.judge(held)
 
-    def _expire(self, child: Child, over: list[Held]) -> None:
+    def expire(self, child: Child, over: list[Held]) -> None:
         """Jobs are over their hard limit: no more work for this child, its replacement starts, others get
         their grace.
         """
@@ -286,92 +290,39 @@ class Supervisor:
             over[0].id,
             over[0].queue,
         )
-        self._hand_back(child.recall())
-        child.retiring = True
+        self._retire(child)
         asyncio.get_running_loop().call_later(self._config.grace, child.kill)
-        if not child.cell:
+        if not child.quarantined:
             self._background(self._start_one())
 
-    async def _replace(self, child: Child) -> None:
-        await self._start_one()
-        self._hand_back(child.recall())
-        child.retiring = True
+    def replace_stuck(self, child: Child, why: str) -> None:
+        """It does not get on: it takes nothing more, another takes its place, and its tasks keep their limits."""
+        old = sum(other.retiring for other in self.children)
+        if old >= self._config.children + EXTRA_OLD:
+            return  # `complaints` goes on saying what is wrong
+        logger.error("Child %d is replaced: %s; what runs in it may end", child.process.pid, why)
+        self._retire(child)
+        if not child.quarantined:
+            self._background(self._start_one())
+
+    def _retire(self, child: Child) -> None:
+        """Give a child nothing more; it ends when what it runs has ended."""
+        child.retiring = True  # first: whatever is to be judged now goes to another
+        recalled = child.recall()
+        self.hand_back([held for held in recalled if not held.failure])
+        for held in recalled:
+            if held.failure:
+                self.judge(held)
         if not child.jobs:
             child.close()
 
-    def _hand_back(self, items: list[Held], verb: Verb = Verb.REQUEUE) -> None:
+    def hand_back(self, items: list[Held]) -> None:
+        """Give tasks back; nothing is counted."""
         if items:
-            self._on_outcomes([(held, frames.Outcome(0, verb)) for held in items])
+            self._on_outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])
 
-    def _background(self, work: Coroutine[Any, Any, None]) -> None:
+    def _background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._watchers.add(task)
-        task.add_done_callback(self._watchers.discard)
-
-    # --- suspects --------------------------------------------------------------------------------------------------
-
-    def _isolate(self, suspects: list[Held]) -> None:
-        for held in suspects:
-            logger.warning(
-                "Task %s of queue %s was running when a process died (%d times so far); it runs alone now",
-                held.id,
-                held.queue,
-                held.taken.crashes,
-            )
-        self._suspects.extend(suspects)
-        while self._cells < min(MOST_CELLS, len(self._suspects)):
-            self._cells += 1
-            self._background(self._run_cell())
-
-    async def _run_cell(self) -> None:
-        """One child that runs one suspect at a time, until there are no more."""
-        child: Child | None = None
-        try:
-            while self._suspects and not self._stopping:
-                if child is None or child.closed:
-                    child = await self._start_cell()
-                if child is None or not self._suspects:
-                    continue
-                child.settled.clear()
-                child.send_jobs([self._suspects.popleft()])
-                await child.settled.wait()
-        finally:
-            self._cells -= 1
-            if child is not None:
-                child.close()
-
-    async def _start_cell(self) -> Child | None:
-        child = await self._launch()
-        child.cell = True
-        try:
-            if isinstance(await child.open(), frames.Hello):
-                self._adopt(child)
-                return child
-        except (OSError, EOFError):
-            pass
-        child.close()
-        await asyncio.sleep(1.0)
-        return None
-
-
-def _open(memory: int, slots: int) -> page.Page:
-    """The page in this memory, which needs its descriptor no more."""
-    try:
-        return page.Page(memory, slots)
-    finally:
-        os.close(memory)
-
-
-class ThreadProcess:
-    """`-P solo`: the child's code runs in this process, so there is nothing to kill."""
-
-    def __init__(self) -> None:
-        self.pid = os.getpid()
-        self._ended = threading.Event()
-
-    async def wait(self) -> int:
-        """There is no exit code."""
-        return 0
-
-    def kill(self) -> None:
-        """Cannot be done: the code runs in the worker's own process."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Iterator, Mapping, Sequence
 
 from ..broker.aio import AsyncBroker
 from ..broker.command import Plain
-from ..broker.commands.dequeue import BATCH, Taken
+from ..broker.commands.dequeue import BATCH, Taken, backlog
 from ..clock import ServerClock
 from ..connection.aio import AsyncDriver
 from ..connection.url import parse
@@ -37,12 +37,16 @@ from .partitions import Partitions
 from .poison import MOST_CRASHES, archive_poison
 from .service import Service
 from .shares import Shares
+from .starter import Start
 from .subscriber import Subscriber
-from .supervisor import Starter, Supervisor
+from .supervisor import Supervisor
 from .troubles import Troubles, describe
 from .watches import Burst, Limits
 
 logger = logging.getLogger("taskflow.worker")
+
+BACKLOG_SECONDS = 2.0
+"""Of a look at whether tasks wait."""
 
 REACH_SECONDS = 4.0
 """A broker that cannot be reached at the start ends the command within 5 s."""
@@ -63,14 +67,17 @@ class Worker:
     def __init__(
         self,
         config: WorkerConfig,
-        start_process: Starter | None = None,
+        start_process: Start | None = None,
         launched: Sequence[Launched] = (),
     ) -> None:
         self._config = config
         self._identity = Identity()
         self._clock = ServerClock()
         self._holdings = Holdings()
-        self._supervisor = Supervisor(config, self._outcomes, self._room, start_process, launched)
+        self._supervisor = Supervisor(
+            config, self._outcomes, self._room, start_process, launched, backlog=self._has_backlog
+        )
+        self._broker: AsyncBroker | None = None
         self._shares: Shares | None = None
         self._acker: Acker | None = None
         self._fetchers: list[Fetcher] = []
@@ -103,6 +110,7 @@ class Worker:
         except BaseException:
             await self._supervisor.drain(lambda: 0.0)
             raise
+        self._broker = broker
         queues = self._config.queues or queues_of(hello)
         self._wire(broker, queues, hello)
         self._open_health(broker, hello, queues)
@@ -297,6 +305,13 @@ class Worker:
     def _outcomes(self, items: list[tuple[Held, frames.Outcome]]) -> None:
         assert self._acker is not None
         self._acker.add(items)
+
+    async def _has_backlog(self) -> bool:
+        """Whether any task waits in a queue that is served; False also when nobody can say."""
+        if self._broker is None:
+            return False
+        replies = await self._broker.run_many([backlog(queue) for queue in self._loops], BACKLOG_SECONDS)
+        return any(isinstance(reply, int) and reply > 0 for reply in replies)
 
     def _room(self) -> None:
         if self._shares is not None and not self._stop.is_set():

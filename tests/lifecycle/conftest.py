@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.lifecycle import app as module
+from tests.lifecycle import hurt_app
 from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess
 
@@ -68,5 +69,32 @@ def worker(valkey: Server, queue: str, ledger: Ledger) -> Callable[..., WorkerPr
     def start(**options: Any) -> WorkerProcess:
         options.setdefault("queues", {queue: 1})
         return WorkerProcess("tests.lifecycle.app", broker=valkey.url_as("worker"), **options)
+
+    return start
+
+
+@pytest.fixture
+def hurt(valkey: Server, queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The tasks of `hurt_app`, sent to this test's queue."""
+    monkeypatch.setenv("TASKFLOW_BROKER", valkey.url_as("producer"))
+    hurt_app.app._client = None
+
+    class Tasks:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(hurt_app, name).options(queue=queue)
+
+    yield Tasks()
+    hurt_app.app.close()
+    hurt_app.app._client = None
+
+
+@pytest.fixture
+def hurt_worker(valkey: Server, queue: str, ledger: Ledger) -> Callable[..., WorkerProcess]:
+    """Starts workers of this test's queue with the tasks of `hurt_app`."""
+
+    def start(**options: Any) -> WorkerProcess:
+        return WorkerProcess(
+            "tests.lifecycle.hurt_app", broker=valkey.url_as("worker"), queues={queue: 1}, **options
+        )
 
     return start

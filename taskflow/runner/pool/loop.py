@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -44,6 +45,8 @@ class LoopPool:
         self._backlog: deque[Attempt] = deque()
         self._running: dict[bytes, tuple[Attempt, Driven]] = {}
         self._woken = False
+        self.answered = 0
+        """The last question that the loop has answered."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         slots.on_free = self._wake
@@ -60,6 +63,24 @@ class LoopPool:
         """Cancel the task, if it runs here."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._cancel, task_id)
+
+    def head(self) -> Attempt | None:
+        """What has waited longest."""
+        try:
+            return self._backlog[0]
+        except IndexError:
+            return None
+
+    def ask(self, question: int, answer: Callable[[], None]) -> None:
+        """Ask the loop, which calls `answer` as soon as it gets to it; `answered` is then the number of this question."""
+
+        def tick() -> None:
+            self.answered = question
+            answer()
+
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has been closed: then there will be no answer
+                self._loop.call_soon_threadsafe(tick)
 
     def _start(self) -> None:
         self._loop = asyncio.new_event_loop()

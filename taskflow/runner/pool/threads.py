@@ -62,6 +62,13 @@ class ThreadPool:
         if not self._called:
             self._call()
 
+    def head(self) -> Attempt | None:
+        """What has waited longest."""
+        try:
+            return self._queue[0]
+        except IndexError:
+            return None
+
     def run_here(self) -> None:
         """Lend the calling thread to the pool, for ever: `-P solo` runs tasks in the main thread, for
         debuggers.
