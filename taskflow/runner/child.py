@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import logging
 import os
 import socket
@@ -222,6 +223,9 @@ def main(spec: str, connection: socket.socket, page: Page, slots: int, *, here: 
     app = load(spec, lambda value: connection.sendall(frames.frame(value)))
     if app is None:
         return 2
+    if any(task.is_async for task in app.tasks.values()):
+        # While its file is there: a deployment may remove the folder from under a worker that runs.
+        importlib.import_module(f"{__package__}.pool.loop")
     try:
         Child(app, connection, page, slots).run(here=here)
     except ConnectionError:

@@ -11,12 +11,16 @@ The head is machine-read:
 `keys:` and `args:` become named locals in front of the script, so no script says `KEYS[7]`. A last name with
 dots takes the rest: `task...` makes `task_keys_from` the index of the first of them (in `args`, `item...`:
 `item_argv_from`). `-- @include name` puts in `include/name.lua`.
+
+All texts are in memory from the first use on: a process that runs for weeks outlives the folder that it was started from, and a
+script that is missing, or one of the next release, would meet it at the worst moment, such as when leases are to be renewed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -48,10 +52,22 @@ class Script:
 
 
 @cache
-def load(name: str) -> Script:
-    """The script `name`, read once."""
+def texts() -> Mapping[str, str]:
+    """Every script and every include (`include/name`) as it stands in its file: a millisecond or two, once."""
     folder = resources.files(__name__)
-    text = (folder / f"{name}.lua").read_text()
+    found = {}
+    for prefix, place in (("", folder), ("include/", folder / "include")):
+        for entry in place.iterdir():
+            if entry.name.endswith(".lua"):
+                found[prefix + entry.name.removesuffix(".lua")] = entry.read_text()
+    return found
+
+
+@cache
+def load(name: str) -> Script:
+    """The script `name`, put together once."""
+    known = texts()
+    text = known[name]
     head: dict[str, str] = {}
     for line in text.splitlines():
         if not line.startswith("--"):
@@ -61,7 +77,7 @@ def load(name: str) -> Script:
     missing = {"moves", "keys", "args", "returns"} - head.keys()
     if missing:
         raise ValueError(f"{name}.lua: its head lacks {', '.join(sorted(missing))}")
-    body = _INCLUDE.sub(lambda match: (folder / "include" / f"{match[1]}.lua").read_text(), text)
+    body = _INCLUDE.sub(lambda match: known[f"include/{match[1]}"], text)
     keys, args = _names(head["keys"]), _names(head["args"])
     flags = f"#!lua flags={head['flags']}\n" if head.get("flags") else "#!lua\n"
     source = flags + _locals("KEYS", keys) + _locals("ARGV", args) + _code(body)
@@ -70,11 +86,7 @@ def load(name: str) -> Script:
 
 def names() -> list[str]:
     """Every script there is."""
-    return sorted(
-        entry.name.removesuffix(".lua")
-        for entry in resources.files(__name__).iterdir()
-        if entry.name.endswith(".lua")
-    )
+    return sorted(name for name in texts() if "/" not in name)
 
 
 def _names(text: str) -> tuple[str, ...]:
