@@ -62,7 +62,7 @@ def running(directory: Path, *arguments: str) -> Iterator[Server]:
 
     `arguments`: more of its command's.
     """
-    port = _free_port()
+    port = free_port()
     own = directory / str(port)
     own.mkdir()
     command = [str(find_binary()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(own)]
@@ -94,7 +94,7 @@ def _wait_for(client: redis.Redis, process: subprocess.Popen[bytes], log_path: P
     raise RuntimeError(f"the server did not start:\n{log_path.read_text()[-2000:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """With room for the port of a cluster's bus, which is 10000 higher."""
     while True:
         with socket.socket() as probe:
