@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +21,7 @@ from .connection.aio import AsyncDriver
 from .connection.sync import SyncDriver
 from .connection.topology import Address
 from .errors import BrokerUnavailable
+from .loops import LoopSide, LoopSides
 from .message.seal import NO_KEYS, Seal
 from .routing import Ask, Placed, Router, Send
 from .windows import (
@@ -75,10 +75,7 @@ class Client:
         self._broker: Broker | None = None
         self._lock = threading.Lock()
         self._commit: GroupCommit[Way, NewTask, Receipt] = GroupCommit(self._together, is_undecided)
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopSide] = (
-            weakref.WeakKeyDictionary()
-        )
-        self._last_loop: tuple[weakref.ref[asyncio.AbstractEventLoop], weakref.ref[_LoopSide]] | None = None
+        self._loops: LoopSides[AsyncGroupCommit[Way, NewTask, Receipt]] = LoopSides(self._loop_side)
         self._router = Router(partitions) if partitions else None
         self._published: set[str] = set()
         self._warned_at = -WARN_SECONDS
@@ -98,7 +95,7 @@ class Client:
     @property
     def async_broker(self) -> AsyncBroker:
         """The broker for the running event loop."""
-        return self._loop_side().broker
+        return self._loops.here().broker
 
     def enqueue(self, task: NewTask, timeout: float) -> Receipt:
         """Enqueue one task, in one round trip with those that other threads enqueue at the same moment.
@@ -156,14 +153,14 @@ class Client:
             landed(new, receipts)
 
     def close(self) -> None:
-        """Close the idle connections of threads. The client can be used again."""
+        """Close the idle connections of threads, and those of event loops that are closed. The client can be used again."""
         if self._broker is not None:
             self._broker.close()
+        self._loops.sweep()
 
     async def aclose(self) -> None:
         """Close the idle connections of the running event loop."""
-        self._last_loop = None
-        side = self._loops.pop(asyncio.get_running_loop(), None)
+        side = self._loops.pop()
         if side is not None:
             await side.broker.close()
 
@@ -228,7 +225,7 @@ class Client:
             return Receipt(of_task(error, task.id))
 
     async def _aone(self, task: NewTask, timeout: float, *, movable: bool = False) -> Receipt:
-        task, side = self._closed(task), self._loop_side()
+        task, side = self._closed(task), self._loops.here()
         terms = task.terms
         node = side.broker.driver.owner(queue_keys(terms.queue).slot)
         way = (node, bool(terms.durable), movable)
@@ -261,21 +258,9 @@ class Client:
 
     # --------------------------------------------------------------------------------------------------------
 
-    def _loop_side(self) -> _LoopSide:
-        loop = asyncio.get_running_loop()
-        last = self._last_loop
-        side: _LoopSide | None
-        if last is not None and last[0]() is loop and (side := last[1]()) is not None:
-            return side  # nearly always; the dictionary takes a microsecond
-        side = self._loops.get(loop)
-        if side is None:
-            broker = AsyncBroker(AsyncDriver(self.url))
-            commit: AsyncGroupCommit[Way, NewTask, Receipt] = AsyncGroupCommit(
-                partial(self._atogether, broker), is_undecided
-            )
-            side = self._loops[loop] = _LoopSide(broker, commit)
-        self._last_loop = weakref.ref(loop), weakref.ref(side)
-        return side
+    def _loop_side(self) -> LoopSide[AsyncGroupCommit[Way, NewTask, Receipt]]:
+        broker = AsyncBroker(AsyncDriver(self.url))
+        return LoopSide(broker, AsyncGroupCommit(partial(self._atogether, broker), is_undecided))
 
     def _closed(self, task: NewTask) -> NewTask:
         return task.with_message(self.seal.close(task.message)) if self._closes else task
@@ -310,14 +295,6 @@ class Client:
                 queue,
                 self.undurable,
             )
-
-
-@dataclass(frozen=True, slots=True, weakref_slot=True)
-class _LoopSide:
-    """What the coroutines of one event loop enqueue with."""
-
-    broker: AsyncBroker
-    commit: AsyncGroupCommit[Way, NewTask, Receipt]
 
 
 def _placed(placed: Placed[Receipt]) -> Receipt:

@@ -127,6 +127,15 @@ class AsyncDriver:
             for connection in pool:
                 await connection.disconnect(nowait=True)
 
+    def abandon(self) -> None:
+        """Close the idle connections of an event loop that is closed, and so cannot do it."""
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            for connection in pool:
+                connection.channel.abandon()
+                # As its own `disconnect` does, which needs the loop.
+                connection._reader = connection._writer = None
+
     # --- trips ----------------------------------------------------------------------------------------------
 
     async def _travel(

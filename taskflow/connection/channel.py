@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 import time
+from contextlib import suppress
 from typing import Any
 
 from redis import connection as redis_connection
@@ -172,6 +173,21 @@ class AsyncChannel(async_redis_connection.DefaultParser):  # type: ignore[misc, 
             if isinstance(reply, redis_errors.ConnectionError):
                 raise reply
             replies.append(reply)
+
+    def abandon(self) -> None:
+        """Close the socket of a connection whose event loop is closed.
+
+        A transport closes its socket from a callback of the loop, and a closed loop calls nothing back. (uvloop's are closed
+        with their loop.)
+        """
+        transport = self._writer.transport
+        with suppress(RuntimeError):  # it is closing from here on, but there is no loop to go on with it
+            transport.close()
+        if (tls := getattr(transport, "_ssl_protocol", None)) is not None:
+            transport = tls._transport
+        if (close := getattr(transport, "_call_connection_lost", None)) is not None:
+            with suppress(RuntimeError):  # TLS would tell the streams, by way of the loop; the socket is closed all the same
+                close(None)
 
     async def _more(self, seconds: float) -> bytes:
         # `asyncio.timeout` would cancel the task that reads, and makes much more of it than this.
