@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
@@ -17,6 +18,7 @@ from .connection.url import parse
 from .declaration import POLICY, BindDecorator, Declaration, Decorator, described, is_same, name_of
 from .discovery import Discovery, Packages
 from .errors import (
+    BrokerUnavailable,
     ConfigurationError,
     InvalidOption,
     InvalidSignature,
@@ -167,8 +169,16 @@ class TaskFlow:
     def client(self) -> Client:
         """What this app enqueues with."""
         if self._client is None:
-            from .client import Client
-
+            # Only here: redis-py takes its time, and a child whose tasks enqueue nothing has no use for it.
+            try:
+                from .client import Client
+            except ImportError as error:
+                if "taskflow.client" not in sys.modules:
+                    raise
+                raise BrokerUnavailable(
+                    "the first call was made by code that has interrupted the import of the client (a signal handler or a "
+                    "finalizer); make a call, or read app.client, before signals come"
+                ) from error
             self._client = Client(self.broker_url, self.seal, self.partitions)
         return self._client
 

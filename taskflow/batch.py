@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -49,9 +50,9 @@ class Batch:
         self._app = app
         self._raise_errors = raise_errors
         self._progress = progress
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come in on the thread that holds it
         self._open = False
-        self._new: list[NewTask] = []
+        self._calls: list[tuple[NewTask, AsyncResult[Any]]] = []
         self._handles: list[AsyncResult[Any]] = []
         self._timeout = 0.0
         self._items: list[MapItem[Any]] = []
@@ -64,7 +65,7 @@ class Batch:
         return f"<batch of {len(self)} calls, {state}>"
 
     def __len__(self) -> int:
-        return len(self._handles)
+        return len(self._calls) or len(self._handles)
 
     @property
     def outcomes(self) -> MapResult[Any]:
@@ -87,8 +88,8 @@ class Batch:
             handle: AsyncResult[Any] = AsyncResult(
                 self._app.client, new.id, terms.queue, retention=terms.retention
             )
-            self._new.append(new)
-            self._handles.append(handle)
+            # In one step: a signal handler may add its own call at any moment.
+            self._calls.append((new, handle))
             # Whoever has the most patience decides for all: none gives up sooner than it said.
             self._timeout = max(self._timeout, timeout)
             return handle
@@ -137,9 +138,11 @@ class Batch:
 
     def _take(self) -> Iterator[NewTask]:
         """The calls, each let go when it is under way."""
-        self._new.reverse()
-        while self._new:
-            yield self._new.pop()
+        self._handles = [handle for _, handle in self._calls]
+        new = [new for new, _ in reversed(self._calls)]
+        self._calls.clear()
+        while new:
+            yield new.pop()
 
     def _landed(self, tasks: Sequence[NewTask], receipts: list[Receipt]) -> None:
         for receipt in receipts:
@@ -175,3 +178,14 @@ def gather(app: object, new: NewTask, timeout: float) -> AsyncResult[Any] | None
             return handle
         batch = batch._outer
     return None
+
+
+def _after_fork() -> None:
+    """Another thread of the parent may have held the lock of a batch that the child is in."""
+    batch = _current.get()
+    while batch is not None:
+        batch._lock = threading.RLock()
+        batch = batch._outer
+
+
+os.register_at_fork(after_in_child=_after_fork)

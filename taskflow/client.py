@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
-import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,6 +13,7 @@ from .broker.aio import AsyncBroker
 from .broker.commands.enqueue import NewTask
 from .broker.group_commit import AsyncGroupCommit, GroupCommit
 from .broker.keys import queue_keys
+from .broker.scripts import load
 from .broker.sync import Broker
 from .connection.aio import AsyncDriver
 from .connection.sync import SyncDriver
@@ -73,23 +71,23 @@ class Client:
         self.seal = seal or NO_KEYS
         self._closes = seal is not None
         self._broker: Broker | None = None
-        self._lock = threading.Lock()
+        self._made: dict[str, Broker] = {}
         self._commit: GroupCommit[Way, NewTask, Receipt] = GroupCommit(self._together, is_undecided)
         self._loops: LoopSides[AsyncGroupCommit[Way, NewTask, Receipt]] = LoopSides(self._loop_side)
         self._router = Router(partitions) if partitions else None
         self._published: set[str] = set()
         self._warned_at = -WARN_SECONDS
+        load("enqueue")  # now, and not from a folder that has been replaced when the first call is made
         self.undurable = 0
         """How many durable tasks were taken by a node that had no replica."""
-        _clients.add(self)
 
     @property
     def broker(self) -> Broker:
         """The broker for threads."""
         if self._broker is None:
-            with self._lock:
-                if self._broker is None:
-                    self._broker = Broker(SyncDriver(self.url))
+            # Without a lock, which a signal handler would wait for in vain if it came in here while its own thread holds it.
+            # Of two that are made at once one is dropped before it has connected.
+            self._broker = self._made.setdefault(self.url, Broker(SyncDriver(self.url)))
         return self._broker
 
     @property
@@ -307,15 +305,3 @@ def _checked(receipt: Receipt) -> Receipt:
     if receipt.error is not None:
         raise receipt.error
     return receipt
-
-
-_clients: weakref.WeakSet[Client] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    """Another thread of the parent may have held the lock."""
-    for client in list(_clients):
-        client._lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_after_fork)

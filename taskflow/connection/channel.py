@@ -186,7 +186,9 @@ class AsyncChannel(async_redis_connection.DefaultParser):  # type: ignore[misc, 
         if (tls := getattr(transport, "_ssl_protocol", None)) is not None:
             transport = tls._transport
         if (close := getattr(transport, "_call_connection_lost", None)) is not None:
-            with suppress(RuntimeError):  # TLS would tell the streams, by way of the loop; the socket is closed all the same
+            with suppress(
+                RuntimeError
+            ):  # TLS would tell the streams, by way of the loop; the socket is closed all the same
                 close(None)
 
     async def _more(self, seconds: float) -> bytes:

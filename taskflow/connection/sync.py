@@ -22,7 +22,7 @@ from .refusals import refusal
 from .settings import IDLE_CONNECTIONS, arguments, pack, resolve, topology_of
 from .steps import Answer, Broken, Pause, Refresh, Request, Trip, Trips, is_plain, lone
 from .topology import Address, Topology
-from .url import BrokerURL
+from .url import BrokerURL, parse
 
 _CONNECTION_ERRORS = (
     redis_errors.ConnectionError,
@@ -54,7 +54,9 @@ class SyncDriver:
         self._url: BrokerURL | None = None
         self._topology: Topology | None = None
         self._pools: dict[Address, deque[Any]] = {}
-        self._lock = threading.Lock()
+        # A signal handler may come in here on the thread that holds it.
+        self._lock = threading.RLock()
+        self._starts = False
         self._refreshed_at = 0.0
 
     @property
@@ -63,10 +65,27 @@ class SyncDriver:
         if self._url is None:
             with self._lock:
                 if self._url is None:
-                    url = resolve(self._given)
-                    self._topology = topology_of(url)
-                    self._url = url
+                    self._resolve()
+        assert self._url is not None
         return self._url
+
+    def _resolve(self) -> None:
+        given = parse(self._given) if isinstance(self._given, str) else self._given
+        if given.kind != "embedded":
+            url = given
+        elif self._starts:
+            raise BrokerUnavailable(
+                "the embedded server is being started by the very code that this call has interrupted (from a signal handler "
+                "or a finalizer): start it before, with `taskflow server start` or a first call"
+            )
+        else:
+            self._starts = True
+            try:
+                url = resolve(given)
+            finally:
+                self._starts = False
+        self._topology = topology_of(url)
+        self._url = url
 
     @property
     def topology(self) -> Topology:
