@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from inspect import unwrap
@@ -179,9 +178,7 @@ class Sender(Generic[P, R]):
 
     def _prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewTask:
         """A call with these options. What all of them share is worked out at the second: often there is but one."""
-        if (
-            self._terms is None and self._used and self._options.expires is None
-        ):  # it counts from each call anew
+        if self._terms is None and self._used:
             self._terms = self._task.terms(self._options)
         self._used = True
         return self._task.prepare(args, kwargs, self._options, self._terms)
@@ -273,9 +270,15 @@ class BaseTask(Sender[P, R]):
         return new
 
     def _build(self, payload: bytes, options: TaskOptions, *, lock_seconds: int) -> NewTask:
-        message, schedule = build_message(self.name, payload, options, new_id=new_id, now=time.time())
+        message, schedule = build_message(self.name, payload, options, new_id=new_id)
         new = NewTask(
-            message, schedule.delay, schedule.process_at, lock_seconds, durable=options.durable or False
+            message,
+            schedule.delay,
+            schedule.process_at,
+            lock_seconds,
+            options.durable or False,
+            schedule.expires,
+            schedule.expires_at,
         )
         new.named = options.id is not None
         return new
@@ -283,9 +286,7 @@ class BaseTask(Sender[P, R]):
     def template(self, queue: str) -> TaskMessage:
         """The message of a call of this task in a queue, but for its id and arguments: for whoever makes calls without Python."""
         options = merge(self._options, TaskOptions(queue=queue, id="template"))
-        message, _ = build_message(
-            self.name, None, replace(options, group=None, unique=None), new_id=new_id, now=0
-        )
+        message, _ = build_message(self.name, None, replace(options, group=None, unique=None), new_id=new_id)
         return message
 
     def decode(self, payload: bytes | None) -> dict[str, Any]:

@@ -21,6 +21,8 @@ _CALL = re.compile(r"\('([A-Z]+)'")
 
 _EVERYTHING = ("asynq:*", "taskflow:*")
 _VERDICTS = "taskflow:{*}:verdict:*"
+_DUE = "taskflow:{*}:due"
+"""A key, and the channel on which it is said that its first entry has changed."""
 _CONNECTING = ("ping", "select", "cluster|slots", "asking")
 _SCRIPTS = ("eval", "evalsha")
 
@@ -119,7 +121,7 @@ _PRODUCER = Role(
     "enqueues tasks and waits for their results",
     ("enqueue", "note_partitions"),
     Rule(
-        (*_CONNECTING, *_SCRIPTS, "time", "wait", "ssubscribe"),
+        (*_CONNECTING, *_SCRIPTS, "publish", "time", "wait", "ssubscribe"),
         (
             "asynq:{*}:pending",
             "asynq:{*}:scheduled",
@@ -128,12 +130,14 @@ _PRODUCER = Role(
             "asynq:{*}:t:*",
             "asynq:{*}:unique:*",
             "taskflow:{*}:partitions",
+            _DUE,
         ),
     ),
-    (_VERDICTS,),
+    (_VERDICTS, _DUE),
     (
         Rule(("lpush",), ("asynq:{*}:pending",)),
         Rule(("zadd",), ("asynq:{*}:scheduled", "asynq:{*}:g:*")),
+        Rule(("expire", "zadd", "zrange"), (_DUE,)),
         Rule(("sadd",), ("asynq:{*}:groups", "asynq:queues")),
         Rule(("exists", "hget", "hmget", "hset"), ("asynq:{*}:t:*",)),
         Rule(("get", "set"), ("asynq:{*}:unique:*",)),
@@ -226,12 +230,14 @@ ROLES: tuple[Role, ...] = (
             "smismember",
             "ssubscribe",
             "subscribe",
+            "unsubscribe",
             "wait",
             "zadd",
             "zrem",
         ),
         CANCEL_CHANNEL,
         _VERDICTS,
+        _DUE,
     ),
     _wide("viewer", "looks at everything and changes nothing", _VIEWER_SCRIPTS, _VIEWER_PLAIN, _VERDICTS),
     _wide(

@@ -38,6 +38,7 @@ class QueueKeys:
         "aggregation_sets",
         "archived",
         "completed",
+        "due",
         "failed",
         "groups",
         "lease",
@@ -75,6 +76,7 @@ class QueueKeys:
         self.processed = prefix + "processed"
         self.failed = prefix + "failed"
         self.orphans = self.own + "orphans"
+        self.due = self.own + "due"
         self.partitions = self.own + "partitions"
         self.slot = key_slot(self.pending)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from redis import exceptions as redis_errors
@@ -68,16 +69,35 @@ class AsyncListener:
         return cls(connection)
 
     async def wait(self, timeout: float) -> bytes | None:
-        """The next message's text, or None after `timeout` seconds; empty for the answer to a ping."""
+        """The next message's text, or None after `timeout` seconds; empty for what is no message."""
+        heard = await self.hear(timeout)
+        return None if heard is None else heard[1]
+
+    async def hear(self, timeout: float) -> tuple[bytes, bytes] | None:
+        """The next message's channel and text, or None after `timeout` seconds; empty for what is no message: the answer to a
+        ping, a subscription that has begun or ended.
+        """
         try:
             reply = await self._connection.read_response(
                 disable_decoding=True, timeout=timeout, disconnect_on_error=False
             )
         except redis_errors.TimeoutError:
             return None
+        except redis_errors.NoPermissionError:
+            return b"", b""  # to hear a channel; what was heard before is heard on
         except _ERRORS as error:
             raise BrokerUnavailable(str(error)) from error
-        return reply[2] if isinstance(reply, list) and len(reply) > 2 else b""
+        if isinstance(reply, list) and len(reply) > 2 and isinstance(reply[2], bytes):
+            return reply[1], reply[2]
+        return b"", b""
+
+    async def subscribe(self, channels: Iterable[str], *, ends: bool = False) -> None:
+        """Hear more channels from now on, or (`ends`) these no more. Whoever waits hears the server's answer, too."""
+        try:
+            for channel in channels:
+                await self._connection.send_command("UNSUBSCRIBE" if ends else "SUBSCRIBE", channel)
+        except _ERRORS as error:
+            raise BrokerUnavailable(str(error)) from error
 
     async def ping(self) -> None:
         """Make sure that the connection still lives; the answer comes as one more message."""

@@ -24,16 +24,20 @@ HARD_TIMEOUT_HEADER = "taskflow-hard-timeout"
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a task may run: now, `delay` seconds from now, or at `process_at` (Unix seconds).
+    """When a task may run: now, `delay` seconds from now, or at `process_at` (Unix seconds); and until when it may start, if that
+    matters: in `expires` seconds, or until `expires_at`.
 
-    A delay stays a delay until the script that enqueues it adds it to the server's clock.
+    What is in seconds from now stays so until the script that enqueues it adds it to the server's clock.
     """
 
     delay: float | None = None
     process_at: float | None = None
+    expires: float | None = None
+    expires_at: float | None = None
 
 
 _NOW = Schedule()
+_NO_TIMES = (None, None, None, None)
 
 
 def build_message(
@@ -42,7 +46,6 @@ def build_message(
     merged: TaskOptions,
     *,
     new_id: Callable[[], str],
-    now: float,
 ) -> tuple[TaskMessage, Schedule]:
     """Make the message of a call.
 
@@ -51,20 +54,17 @@ def build_message(
         payload: its encoded arguments.
         merged: the options of all layers.
         new_id: makes an id when none is given.
-        now: Unix seconds, for `expires`.
 
     Returns:
         The message, and when it may run. The lock's time is `merged.unique`.
 
     Example:
-        >>> message, when = build_message("noop", None, TaskOptions(delay=9), new_id=lambda: "x", now=0)
+        >>> message, when = build_message("noop", None, TaskOptions(delay=9), new_id=lambda: "x")
         >>> message.timeout, when.delay
         (1800, 9)
     """
     queue = merged.queue or DEFAULT_QUEUE
     deadline = merged.deadline or 0
-    if merged.expires is not None:
-        deadline = ceil(now + merged.expires)
     headers = dict(merged.headers) if merged.headers else {}
     if merged.hard_timeout is not None:
         headers[HARD_TIMEOUT_HEADER] = str(merged.hard_timeout).removesuffix(".0")
@@ -81,9 +81,8 @@ def build_message(
         group_key=merged.group or "",
         headers=headers,
     )
-    return message, _NOW if merged.delay is None and merged.eta is None else Schedule(
-        merged.delay, merged.eta
-    )
+    times = (merged.delay, merged.eta, merged.expires, merged.expires_at)
+    return message, _NOW if times == _NO_TIMES else Schedule(*times)
 
 
 def _timeout(merged: TaskOptions, deadline: int) -> int:

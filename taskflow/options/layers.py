@@ -58,8 +58,9 @@ class TaskOptions:
         eta: Unix seconds from which it may run.
         timeout: whole seconds that a run may take; then `TaskTimeout` is raised in it.
         hard_timeout: seconds after which the worker kills the process that runs it.
-        deadline: Unix seconds by which it must have run. Shares a slot with `expires`.
-        expires: the same in seconds from now.
+        deadline: Unix seconds at which a run is ended, as by a timeout (Asynq's).
+        expires: seconds from now until it must have started, or else it is never run.
+        expires_at: the same in Unix seconds. Shares a slot with `expires`.
         max_retries: how many retries it may have.
         retention: whole seconds that it is kept after it succeeded.
         unique: whole seconds that its lock keeps an equal task out.
@@ -77,6 +78,7 @@ class TaskOptions:
     hard_timeout: float | None = None
     deadline: int | None = None
     expires: float | None = None
+    expires_at: float | None = None
     max_retries: int | None = None
     retention: int | None = None
     unique: int | None = None
@@ -157,6 +159,11 @@ def merge(*layers: TaskOptions) -> TaskOptions:
             f"hard_timeout ({merged.hard_timeout} s) is below timeout ({merged.timeout} s), which it would "
             "forestall; raise the one or lower the other"
         )
+    if merged.group and (merged.expires is not None or merged.expires_at is not None):
+        raise InvalidOption(
+            "options `group` and `expires` contradict each other: tasks of a group are not started, they are joined into one; "
+            "leave one of them out"
+        )
     return merged
 
 
@@ -180,8 +187,8 @@ def refuse_per_call(options: Mapping[str, object], whose: str, *, also: Iterable
 
 _PER_CALL = ("id", "task_id", "eta", "countdown", "deadline", "expires")
 _FIELDS = tuple(field.name for field in fields(TaskOptions))
-_SLOTS = {"eta": "delay", "expires": "deadline"}
-_RIVALS = {"eta": ("delay",), "delay": ("eta",), "expires": ("deadline",), "deadline": ("expires",)}
+_SLOTS = {"eta": "delay"}
+_RIVALS = {"eta": ("delay",), "delay": ("eta",), "expires": ("expires_at",), "expires_at": ("expires",)}
 _ALIASES = {
     "countdown": "delay",
     "task_id": "id",
@@ -217,7 +224,7 @@ _NEARLY = 0.7
 def _field(name: str, value: object) -> str:
     """Find the field that an option fills."""
     if name == "expires" and isinstance(value, datetime):
-        return "deadline"
+        return "expires_at"
     return _ALIASES.get(name, name)
 
 

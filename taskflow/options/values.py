@@ -75,7 +75,7 @@ def _deadline(name: str, value: object) -> int:
 
 
 def _expires(name: str, value: object) -> float:
-    return _deadline(name, value) if isinstance(value, datetime) else _seconds(name, value)
+    return _moment(name, value) if isinstance(value, datetime) else _seconds(name, value)
 
 
 def _retries(name: str, value: object) -> int:

@@ -115,11 +115,14 @@ class Executor:
         return outcome.unreadable(job.number, f"it cannot be prepared ({outcome.kind_of(error)})")
 
     def decode(self, attempt: Attempt) -> Outcome | None:
-        """Turn the payload into arguments; the outcome when they do not fit.
+        """Start: turn the payload into arguments; the outcome when they do not fit, or when it is too late to start.
 
         Runs in the task's own thread or loop, since converting may be user code (pydantic's validators).
         """
-        plan, payload = attempt.plan, attempt.payload
+        plan, payload, expires = attempt.plan, attempt.payload, attempt.job.expires
+        if expires and time.monotonic() * 1000 >= expires:
+            lines.expired(attempt)
+            return outcome.expired(attempt.job.number, attempt.message, time.time())
         try:
             if plan.message.headers:
                 payload = self._seal.open(attempt.message, attempt.job.queue, attempt.job.id)

@@ -62,18 +62,25 @@ def failed(
     if ran:
         text = "Task %s[%s] ran in %.4fs, but its return value cannot be kept: %s; archived"
     elif retried:
-        text, values = "Task %s[%s] failed in %.4fs: %s; next attempt in %.0fs", (outcome.at,)
+        text, values = "Task %s[%s] failed in %.4fs: %s; next attempt in %s", (_rounded(outcome.at),)
     else:
         text = "Task %s[%s] failed in %.4fs: %s; archived"
     trace = (type(error), error, traceback_of(error))
     _write(level, text, message, message.id, job.queue, outcome.seconds, what, *values, trace=trace)
 
 
+def expired(attempt: Attempt) -> None:
+    """It was to start by a certain time, and did not."""
+    if logger.enabled(logging.WARNING):
+        text = "Task %s[%s] had not started when it expired; archived"
+        _write(logging.WARNING, text, attempt.plan.message, attempt.id, attempt.job.queue)
+
+
 def put_back(job: Job, message: TaskMessage, why: str, outcome: Outcome) -> None:
     """Nobody here can run it."""
     if logger.enabled(logging.WARNING):
-        text = "Task %s[%s] %s; put back for %.0fs, for a worker that can run it"
-        _write(logging.WARNING, text, message, message.id, job.queue, why, outcome.at)
+        text = "Task %s[%s] %s; put back for %s, for a worker that can run it"
+        _write(logging.WARNING, text, message, message.id, job.queue, why, _rounded(outcome.at))
 
 
 def refused(job: Job, error: MessageError, count: int) -> None:
@@ -143,6 +150,11 @@ def _write(
     if trace is not None:
         extra[QUIET] = True
     logger.log(level, text, name, id_, *values, exc_info=trace, extra=extra)
+
+
+def _rounded(seconds: float) -> str:
+    """As a reader wants it: 0.3s, 12s."""
+    return f"{seconds:.0f}s" if seconds >= 10 else f"{round(seconds, 2):g}s"
 
 
 def _cut(name: str) -> str:

@@ -106,6 +106,13 @@ def refused(number: int, message: TaskMessage, error: MessageError, now: float) 
     return archived(number, message, sanitize_text(str(error)), error, now)
 
 
+def expired(number: int, message: TaskMessage, now: float) -> Outcome:
+    """It was to start by a certain time, and did not."""
+    kept = replace(message, error_msg="expired", last_failed_at=int(now))
+    facts = json.dumps({"type": "Expired", "text": "expired"})
+    return Outcome(number, Verb.ARCHIVE, message=kept.encode(), error=facts, lock=message.unique_key)
+
+
 def unreadable(number: int, reason: str) -> Outcome:
     """The stored bytes are no message: archived as they are, with the reason beside them."""
     return Outcome(number, Verb.ARCHIVE_RAW, error=json.dumps({"type": "DecodeError", "text": reason}))

@@ -183,7 +183,15 @@ class Child:
             taken = held.taken
             task_id = taken.id.encode("utf-8", "surrogateescape")
             jobs.append(
-                frames.Job(number, held.queue, task_id, taken.message, held.failure, taken.first_failed_at)
+                frames.Job(
+                    number,
+                    held.queue,
+                    task_id,
+                    taken.message,
+                    held.failure,
+                    taken.first_failed_at,
+                    held.expires,
+                )
             )
             number += 1
         self._next = number

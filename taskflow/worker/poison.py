@@ -22,7 +22,19 @@ def archive_poison(held: Held, now: float) -> Outcome:
     """The verdict on a task that has cost `MOST_CRASHES` processes."""
     reason = f"its process died {held.taken.crashes} times while it ran"
     logger.error("Task %s of queue %s is archived: %s", held.id, held.queue, reason)
-    facts = json.dumps({"type": "ProcessDied", "text": reason})
+    return archived(held, reason, "ProcessDied", now)
+
+
+def archived(held: Held, reason: str, kind: str, now: float) -> Outcome:
+    """The verdict that a task is archived without being run.
+
+    Args:
+        held: the task.
+        reason: becomes its error.
+        kind: stands for the exception's type.
+        now: Unix seconds.
+    """
+    facts = json.dumps({"type": kind, "text": reason})
     try:
         message = TaskMessage.decode(held.taken.message)
     except DecodeError:

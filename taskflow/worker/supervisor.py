@@ -178,7 +178,7 @@ class Supervisor:
             await asyncio.sleep(0.02)
         for child in self.children:
             interrupted = bool(child.jobs)
-            self.hand_back([held for held, _ in child.left()])
+            self.hand_back([held for held, _ in child.left()], started=True)
             child.close()
             if interrupted:
                 child.kill()
@@ -254,7 +254,8 @@ class Supervisor:
         """Decide about the jobs of a child that has ended."""
         left = child.left()
         if self._stopping:
-            self.hand_back([held for held, _ in left])
+            for started in (False, True):
+                self.hand_back([held for held, had_started in left if had_started == started], started=started)
             return
         crashed = [held for held, started in left if started and not held.failure]
         if left or not child.retiring:
@@ -267,7 +268,7 @@ class Supervisor:
             )
         self.hand_back([held for held, started in left if not started and not held.failure])
         if child.retiring:
-            self.hand_back(crashed)
+            self.hand_back(crashed, started=True)
         elif crashed:
             self._on_outcomes([(held, frames.Outcome(0, Verb.REQUEUE_CRASHED)) for held in crashed])
             counts = [held.taken.crashes + 1 for held in crashed]
@@ -316,10 +317,10 @@ class Supervisor:
         if not child.jobs:
             child.close()
 
-    def hand_back(self, items: list[Held]) -> None:
-        """Give tasks back; nothing is counted."""
+    def hand_back(self, items: list[Held], *, started: bool = False) -> None:
+        """Give tasks back; nothing is counted. `started`: they were running, so until when they may start matters no more."""
         if items:
-            self._on_outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])
+            self._on_outcomes([(held, frames.Outcome(0, Verb.REQUEUE, at=float(started))) for held in items])
 
     def _background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -21,6 +21,7 @@ from .acker import Acker
 from .banner import banner
 from .config import Identity, WorkerConfig, check_doubtful
 from .crowd import Crowd
+from .expiry import archive_expired
 from .fetcher import Fetcher
 from .health import Health
 from .health_file import HealthFile
@@ -86,6 +87,7 @@ class Worker:
         """Those of each queue that is served, and of each partition."""
         self._partitions: Partitions | None = None
         self._heartbeat: Heartbeat | None = None
+        self._subscriber: Subscriber | None = None
         self._health: Health | None = None
         self._health_server: HealthServer | None = None
         self._stop = asyncio.Event()
@@ -186,6 +188,9 @@ class Worker:
         self._shares = shares = Shares(
             queues, strict=self._config.strict, room=self._supervisor.room, most=BATCH
         )
+        self._subscriber = subscriber = Subscriber(
+            broker, lambda task_id: self._supervisor.broadcast(frames.Cancel(task_id))
+        )
         rules = {rule.queue: rule for rule in hello.aggregations}
 
         def begin(name: str, queue: str) -> None:
@@ -198,8 +203,10 @@ class Worker:
                 name, owner, broker, shares, self._take, self._holdings.receipts, self._clock, crowd
             )
             self._fetchers.append(fetcher)
+            forwarder = Forwarder(name, broker, self._clock, crowd)
+            subscriber.add(name, forwarder.tell)
             self._loops[name] = loops = [
-                Forwarder(name, broker, self._clock, crowd),
+                forwarder,
                 Recoverer(name, broker, crowd),
                 Janitor(name, broker, crowd),
                 Sweeper(name, broker, crowd),
@@ -228,7 +235,7 @@ class Worker:
                 Limits(self._supervisor.watch_limits),
                 Leases(broker, self._holdings),
                 self._heartbeat,
-                Subscriber(broker, lambda task_id: self._supervisor.broadcast(frames.Cancel(task_id))),
+                subscriber,
                 self._partitions,
             ]
         )
@@ -256,6 +263,8 @@ class Worker:
         await asyncio.gather(*(loop.stop() for loop in loops))
         if self._shares is not None:
             self._shares.remove(name)
+        if self._subscriber is not None:
+            self._subscriber.remove(name)
 
     def _open_health(self, broker: AsyncBroker, hello: frames.Hello, queues: Mapping[str, int]) -> None:
         config, identity = self._config, self._identity
@@ -291,16 +300,30 @@ class Worker:
         if self._stop.is_set() or not self._taking:
             self._outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])
             return
-        if any(taken.crashes for taken in tasks):
-            poison = [held for held in items if held.taken.crashes >= MOST_CRASHES]
-            self._outcomes([(held, archive_poison(held, self._clock.now())) for held in poison])
-            items = [held for held in items if held.taken.crashes < MOST_CRASHES]
+        if any(taken.crashes or taken.expires for taken in tasks):
+            items = self._fit(items)
         try:
             self._supervisor.give(items)
         except Exception as error:
             # What a child was given comes back as a verdict that is refused; nobody else would ever end the others.
             logger.error("Tasks of queue %s could not be given to a child and go back", queue, exc_info=error)
             self._outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])
+
+    def _fit(self, items: list[Held]) -> list[Held]:
+        """Those that are to be run; the others get their verdicts."""
+        now = self._clock.now()
+        fit = []
+        for held in items:
+            taken, verdict = held.taken, None
+            if taken.crashes >= MOST_CRASHES:
+                verdict = archive_poison(held, now)
+            elif taken.expires:
+                verdict = archive_expired(held, now)
+            if verdict is None:
+                fit.append(held)
+            else:
+                self._outcomes([(held, verdict)])
+        return fit
 
     def _outcomes(self, items: list[tuple[Held, frames.Outcome]]) -> None:
         assert self._acker is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -154,22 +153,6 @@ def test_a_key_of_another_kind_takes_its_name_from_one_task_only(q: Queue) -> No
     assert q.call("LRANGE", q.keys.pending, 0, -1) == [b"last", b"first"]
 
 
-def test_a_delay_rounds_up_to_whole_seconds_of_the_server(q: Queue) -> None:
-    seconds, micros = (int(part) for part in q.call("TIME"))
-    now = seconds + micros / 1e6
-    tasks = [
-        NewTask(q.message("soon"), delay=0.3),
-        NewTask(q.message("at"), process_at=now + 7.5),
-        NewTask(q.message("past"), process_at=now - 1),
-    ]
-    q.run(enqueue(q.name, tasks))
-    soon = float(q.call("ZSCORE", q.keys.scheduled, "soon"))
-    assert soon == int(soon)
-    assert math.ceil(now + 0.3) <= soon <= math.ceil(now + 2.3)
-    assert float(q.call("ZSCORE", q.keys.scheduled, "at")) == math.ceil(now + 7.5)
-    assert q.state("past") == "pending"
-
-
 def test_a_group_gathers_its_tasks(q: Queue) -> None:
     q.run(enqueue(q.name, [NewTask(q.message("g1", group_key="mail"))]))
     assert q.call("SMEMBERS", q.keys.groups) == [b"mail"]
@@ -183,7 +166,7 @@ def test_dequeue_leases_to_the_owner(q: Queue) -> None:
     assert [one.id for one in taken] == ["a", "b"]
     assert q.state("a") == "active"
     fields = q.hash("a")
-    assert fields.keys() == {b"msg", b"state", b"owner", b"receipt"}
+    assert fields.keys() == {b"msg", b"state", b"owner", b"receipt", b"pending_since"}
     assert fields[b"owner"] == b"me"
     lease = float(q.call("ZSCORE", q.keys.lease, "a"))
     assert lease == int(lease)
@@ -276,10 +259,11 @@ def test_retry_and_archive_count_as_failures_and_a_snooze_does_not(q: Queue) -> 
 
 def test_requeue_goes_to_the_front_and_counts_nothing(q: Queue) -> None:
     q.add("a", "b")
+    before = q.hash("a")
     (a,) = q.take(1)
     assert q.finish(Verb.REQUEUE, a) is Written.WRITTEN
     assert q.call("LRANGE", q.keys.pending, 0, -1) == [b"b", b"a"]
-    assert q.hash("a").keys() == {b"msg", b"state"}
+    assert q.hash("a") == before, "it has waited since it came"
     (again,) = q.take(1, token="t2")
     assert q.finish(Verb.REQUEUE_CRASHED, again) is Written.WRITTEN
     (third,) = q.take(1, token="t3")
@@ -352,7 +336,7 @@ def test_forward_moves_what_is_due_and_says_what_comes_next(q: Queue) -> None:
     now = int(time.time())
     q.add("a", "b", "c", "d")
     for taken in q.take():
-        q.finish(Verb.SNOOZE, taken, message=taken.message, at=100)
+        q.finish(Verb.SNOOZE, taken, message=taken.message, at=9000)
     for task_id, score in (("a", now - 5), ("b", now - 4), ("c", now + 500)):
         q.call("ZADD", q.keys.retry, score, task_id)
     q.call("ZREM", q.keys.retry, "d")

@@ -100,6 +100,14 @@ def later(tag: str) -> int:
 
 
 @app.task
+def soon_again(tag: str) -> int:
+    note("start", tag)
+    if current_task().retried == 0:
+        raise Retry("not yet", delay=0.3)
+    return current_task().retried
+
+
+@app.task
 def secretive(token: str) -> str:
     raise ValueError(f"cannot use {token}")
 

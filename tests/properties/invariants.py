@@ -72,8 +72,6 @@ def _of_task(fields: dict[str, Any] | None, places: list[str], owned: bool) -> l
         found.append(f"its state is {state!r}, and it stands in {places}")
     if "owner" in fields and state != "active" and not owned:
         found.append(f"it is {state} and has an owner")
-    if state == "active" and "pending_since" in fields:
-        found.append("it runs and still waits")
     return found
 
 

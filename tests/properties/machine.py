@@ -427,7 +427,7 @@ class Queue(RuleBasedStateMachine):
     def _timed(self) -> list[str]:
         """What waits for a time."""
         keys = self.keys
-        timed = (keys.lease, keys.scheduled, keys.retry, keys.completed, keys.aggregation_sets)
+        timed = (keys.lease, keys.scheduled, keys.retry, keys.due, keys.completed, keys.aggregation_sets)
         locks = sorted(key for key in self.model.store.keys if key.startswith(keys.unique_prefix))
         return [key for key in timed if self.model.store.has(key)] + locks
 

@@ -6,6 +6,7 @@ Each method changes the store and returns the reply that the command must give.
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -27,6 +28,8 @@ T = TypeVar("T")
 NINETY_DAYS = 90 * 86400
 NOTED_SECONDS = 60
 """How long the server remembers what a dequeue brought, and what an order by hand replied."""
+DUE_SECONDS = 7200
+"""How long the exact times of tasks that are due within an hour are kept after the last one was written."""
 LONG_AGO = b"1"
 STATE_AFTER = {
     Verb.COMPLETE: "completed",
@@ -125,6 +128,12 @@ class Model:
         self.store.run("LREM", self.keys.active, -1, task_id)
         self.store.run("ZREM", self.keys.lease, task_id)
 
+    def _later(self, key: str, at: float, task_id: str) -> None:
+        """Among what waits for its time: at the whole second for Go, at the exact time for us."""
+        self.store.zadd(key, About(at), task_id)
+        self.store.zadd(self.keys.due, About(at), task_id)
+        self.store.expireat(self.keys.due, time.time() + DUE_SECONDS)
+
     def _wait_at_the_end(self, ids: Sequence[str]) -> None:
         if ids:
             self.store.lpush(self.keys.pending, *ids)
@@ -190,7 +199,7 @@ class Model:
             self._mark(task_id, "unique_key", message.unique_key)
         if later:
             self._mark(task_id, "state", "scheduled")
-            self.store.zadd(self.keys.scheduled, About(due), task_id)
+            self._later(self.keys.scheduled, due, task_id)
         elif message.group_key:
             self._mark(task_id, "state", "aggregating", "group", message.group_key)
             self.store.zadd(self.keys.group(message.group_key), seconds(), task_id)
@@ -218,9 +227,7 @@ class Model:
             self.store.lpush(self.keys.pending, *aside)
         for task_id in ids:
             receipt = token + digest(self.task(task_id)["msg"])
-            self._mark(
-                task_id, "state", "active", "owner", owner, "receipt", receipt, without=["pending_since"]
-            )
+            self._mark(task_id, "state", "active", "owner", owner, "receipt", receipt)
             self.store.zadd(self.keys.lease, About(time.time() + LEASE_SECONDS), task_id)
         if ids:
             self.store.lpush(self.keys.active, *ids)
@@ -287,7 +294,9 @@ class Model:
         if verb is Verb.DONE:
             self._delete(task_id)
             return Written.WRITTEN
-        self._mark(task_id, "state", STATE_AFTER[verb], without=["owner", "receipt"])
+        kept = {"pending_since"} if verb in (Verb.REQUEUE, Verb.REQUEUE_CRASHED) else set()
+        without = sorted({"owner", "receipt", "pending_since"} - kept)
+        self._mark(task_id, "state", STATE_AFTER[verb], without=without)
         if verdict.message:
             self._mark(task_id, "msg", verdict.message)
         if verdict.result:
@@ -297,12 +306,12 @@ class Model:
 
     def _settle(self, verdict: Verdict) -> None:
         task_id, task = verdict.id, self.keys.task(verdict.id)
-        at = About(time.time() + verdict.at)
+        at = time.time() + verdict.at
         match verdict.verb:
             case Verb.COMPLETE:
-                self.store.zadd(self.keys.completed, at, task_id)
+                self.store.zadd(self.keys.completed, About(at), task_id)
             case Verb.RETRY | Verb.SNOOZE:
-                self.store.zadd(self.keys.retry, at, task_id)
+                self._later(self.keys.retry, at, task_id)
                 if verdict.verb is Verb.RETRY:
                     self.store.hsetnx(task, "first_failed_at", seconds())
             case Verb.ARCHIVE | Verb.ARCHIVE_RAW:
@@ -310,9 +319,10 @@ class Model:
                 if verdict.error:
                     self._mark(task_id, "error", verdict.error)
             case Verb.PUT_BACK:
-                self.store.zadd(self.keys.scheduled, at, task_id)
+                self._later(self.keys.scheduled, at, task_id)
                 self.store.hincrby(task, "unknown", 1)
             case _:
+                self.store.hsetnx(task, "pending_since", nanoseconds())
                 self.store.rpush(self.keys.pending, task_id)
                 if verdict.verb is Verb.REQUEUE_CRASHED:
                     self.store.hincrby(task, "crashes", 1)
@@ -331,23 +341,36 @@ class Model:
     def forward(self) -> int:
         now = time.time()
         waiting: list[str] = []
-        moved = 0
-        for source in (self.keys.scheduled, self.keys.retry):
-            for task_id in [
-                one for one in self.store.ranked(source) if self.store.scores(source)[one] <= now
-            ]:
-                group = self.task(task_id).get("group", b"").decode()
-                if group:
-                    self._mark(task_id, "state", "aggregating")
-                    self.store.zadd(self.keys.group(group), seconds(), task_id)
-                    self.store.sadd(self.keys.groups, group)
-                else:
-                    self._mark(task_id, "state", "pending", "pending_since", nanoseconds())
-                    waiting.append(task_id)
-                self.store.run("ZREM", source, task_id)
-                moved += 1
+        looked_at = 0
+        sources = {"scheduled": self.keys.scheduled, "retry": self.keys.retry}
+        for task_id in self._due(self.keys.due, now):
+            source = sources.get(self.state(task_id), "")
+            second = math.ceil(float(self.store.scores(self.keys.due)[task_id]))
+            if source and float(self.store.scores(source).get(task_id, 0)) == second:
+                self._forward(source, task_id, waiting)
+            self.store.run("ZREM", self.keys.due, task_id)
+            looked_at += 1
+        for source in sources.values():
+            for task_id in self._due(source, now):
+                self._forward(source, task_id, waiting)
+                looked_at += 1
         self._wait_at_the_end(waiting)
-        return moved
+        return looked_at
+
+    def _due(self, key: str, now: float) -> list[str]:
+        scores = self.store.scores(key)
+        return [one for one in self.store.ranked(key) if float(scores[one]) <= now]
+
+    def _forward(self, source: str, task_id: str, waiting: list[str]) -> None:
+        group = self.task(task_id).get("group", b"").decode()
+        if group:
+            self._mark(task_id, "state", "aggregating")
+            self.store.zadd(self.keys.group(group), seconds(), task_id)
+            self.store.sadd(self.keys.groups, group)
+        else:
+            self._mark(task_id, "state", "pending", "pending_since", nanoseconds())
+            waiting.append(task_id)
+        self.store.run("ZREM", source, task_id)
 
     def recover(self) -> list[str]:
         now = time.time()
@@ -355,6 +378,7 @@ class Model:
         for task_id in self.store.ranked(self.keys.lease):
             grace = 0 if self.is_taken(task_id) else FOREIGN_GRACE
             if self.store.scores(self.keys.lease)[task_id] + grace <= now:
+                self.store.hsetnx(self.keys.task(task_id), "pending_since", nanoseconds())
                 self.store.rpush(self.keys.pending, task_id)
                 self.store.hincrby(self.keys.task(task_id), "recoveries", 1)
                 self._mark(task_id, "state", "pending", without=["owner", "receipt"])

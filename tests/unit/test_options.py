@@ -14,11 +14,9 @@ from taskflow.message.task_message import TaskMessage
 from taskflow.options import HARD_TIMEOUT_HEADER, Options, Schedule, TaskOptions, build_message, merge
 from taskflow.options.values import PARSERS
 
-NOW = 1_700_000_000.25
-
 
 def build(payload: bytes | None = b"{}", **options: Any) -> tuple[TaskMessage, Schedule]:
-    return build_message("t", payload, TaskOptions.of(options), new_id=lambda: "new", now=NOW)
+    return build_message("t", payload, TaskOptions.of(options), new_id=lambda: "new")
 
 
 def message(**options: Any) -> TaskMessage:
@@ -44,7 +42,7 @@ def message(**options: Any) -> TaskMessage:
         ({"hard_timeout": 0.5}, "hard_timeout", 0.5),
         ({"time_limit": timedelta(seconds=9)}, "hard_timeout", 9.0),
         ({"deadline": datetime(2024, 1, 1, 0, 0, 0, 1, tzinfo=UTC)}, "deadline", 1704067201),
-        ({"expires": datetime(2024, 1, 1, tzinfo=UTC)}, "deadline", 1704067200),
+        ({"expires": datetime(2024, 1, 1, 0, 0, 0, 500000, tzinfo=UTC)}, "expires_at", 1704067200.5),
         ({"expires": 5}, "expires", 5.0),
         ({"max_retries": 0}, "max_retries", 0),
         ({"retention": 0.1}, "retention", 1),
@@ -94,7 +92,6 @@ def test_none_is_as_if_the_option_was_not_given(name: str) -> None:
         ({"delay": 1, "eta": datetime(2024, 1, 1, tzinfo=UTC)}, "`delay` and `eta` contradict"),
         ({"countdown": 1, "delay": 1}, "`countdown` and `delay` contradict"),
         ({"id": "a", "task_id": "a"}, "`id` and `task_id` contradict"),
-        ({"expires": 1, "deadline": datetime(2024, 1, 1, tzinfo=UTC)}, "`expires` and `deadline` contradict"),
     ],
 )
 def test_a_bad_value_is_refused_with_the_options_name(options: dict[str, Any], problem: str) -> None:
@@ -157,11 +154,19 @@ def test_later_layers_win_and_leave_the_rest() -> None:
     assert merge() == TaskOptions()
 
 
-def test_delay_and_eta_share_a_slot_and_so_do_deadline_and_expires() -> None:
+def test_delay_and_eta_share_a_slot_and_so_do_both_forms_of_expires() -> None:
     assert merge(TaskOptions(delay=1.0), TaskOptions(eta=2.0)) == TaskOptions(eta=2.0)
     assert merge(TaskOptions(eta=2.0), TaskOptions(delay=0.0)) == TaskOptions(delay=0.0)
-    assert merge(TaskOptions(deadline=1), TaskOptions(expires=2.0)) == TaskOptions(expires=2.0)
-    assert merge(TaskOptions(expires=2.0), TaskOptions(deadline=1)) == TaskOptions(deadline=1)
+    assert merge(TaskOptions(expires_at=1.0), TaskOptions(expires=2.0)) == TaskOptions(expires=2.0)
+    assert merge(TaskOptions(expires=2.0), TaskOptions(expires_at=1.0)) == TaskOptions(expires_at=1.0)
+    both = merge(TaskOptions(expires=2.0), TaskOptions(deadline=1))
+    assert both == TaskOptions(expires=2.0, deadline=1), "until when it may start, and until when it may run"
+
+
+def test_a_task_of_a_group_has_no_time_to_start_by() -> None:
+    """It is never started: what starts is the task that the group is joined into."""
+    with pytest.raises(InvalidOption, match="`group` and `expires` contradict"):
+        merge(TaskOptions(group="g"), TaskOptions(expires=2.0))
 
 
 def test_headers_add_up() -> None:
@@ -195,11 +200,11 @@ def test_without_options_asynqs_defaults_hold() -> None:
         ({"timeout": 30}, 30, 0),
         ({"deadline": datetime(2024, 1, 1, tzinfo=UTC)}, 0, 1704067200),
         ({"deadline": datetime(2024, 1, 1, tzinfo=UTC), "timeout": 30}, 30, 1704067200),
-        ({"expires": 10}, 0, 1_700_000_011),
+        ({"expires": 10}, 1800, 0),
         ({"hard_timeout": 7200}, 7200, 0),
         ({"hard_timeout": 0.5}, 1, 0),
         ({"hard_timeout": 60, "timeout": 30}, 30, 0),
-        ({"hard_timeout": 60, "expires": 10}, 0, 1_700_000_011),
+        ({"hard_timeout": 60, "expires": 10}, 60, 0),
     ],
 )
 def test_a_message_always_has_a_timeout_or_a_deadline(
@@ -229,9 +234,13 @@ def test_a_hard_limit_travels_in_a_header() -> None:
 def test_when_it_may_run_is_told_apart_from_the_message() -> None:
     assert build(delay=5)[1] == Schedule(5.0, None)
     assert build(eta=datetime(2024, 1, 1, tzinfo=UTC))[1] == Schedule(None, 1704067200.0)
+    assert build(expires=0)[1] == Schedule(expires=0.0)
+    assert build(expires=datetime(2024, 1, 1, tzinfo=UTC), delay=5)[1] == Schedule(
+        5.0, None, None, 1704067200.0
+    )
 
 
 def test_headers_of_a_message_are_its_own() -> None:
     options = TaskOptions(headers={"a": "b"})
-    built, _ = build_message("t", None, options, new_id=lambda: "x", now=NOW)
+    built, _ = build_message("t", None, options, new_id=lambda: "x")
     assert built.headers is not options.headers

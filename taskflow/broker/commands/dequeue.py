@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,8 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     """A task that was taken: its id and its message's bytes, and what its hash remembers of earlier attempts.
 
     `receipt` names this taking of it: with it the worker proves that it still holds the task. `crashes` and `recoveries`
-    say how often it has cost a process or a lease; `first_failed_at` is in Unix seconds, 0: never.
+    say how often it has cost a process or a lease; `first_failed_at` is in Unix seconds, 0: never. `expires` too: if it has not
+    started by then it is not to be run; 0: no matter when.
     """
 
     id: str
@@ -35,6 +37,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     crashes: int = 0
     recoveries: int = 0
     first_failed_at: int = 0
+    expires: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +90,25 @@ def _taken(reply: list[Any], start: int) -> list[Taken]:
             task_id.decode("utf-8", "surrogateescape"),
             message,
             receipt.decode("latin-1"),
-            0 if crashes == b"0" else _count(crashes),
-            0 if recoveries == b"0" else _count(recoveries),
-            0 if first_failed_at == b"0" else _count(first_failed_at),
+            *(_history(history) if history else ()),
         )
-        for task_id, message, receipt, crashes, recoveries, first_failed_at in zip(*[fields] * 6, strict=True)
+        for task_id, message, receipt, history in zip(*[fields] * 4, strict=True)
     ]
 
 
+def _history(stored: bytes) -> tuple[int, int, int, float]:
+    """Numbers as the script read them. What is none counts as 0: one bad field must not keep back a batch."""
+    crashes, recoveries, first_failed_at, expires = stored.split()
+    seconds = float(expires)
+    return (
+        _count(crashes),
+        _count(recoveries),
+        _count(first_failed_at),
+        seconds if math.isfinite(seconds) else 0.0,
+    )
+
+
 def _count(stored: bytes) -> int:
-    """A number as it is stored. What is none counts as 0: one bad field must not keep back a batch."""
     text = stored[:17]
     return int(text) if text.isdigit() else 0
 

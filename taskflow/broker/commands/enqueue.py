@@ -40,6 +40,8 @@ class Terms:
         process_at: Unix seconds from which it may run; both None: now.
         lock_seconds: the time to live of the lock that each call names; 0: no lock.
         durable: whether enqueueing waits until a replica has it too; "strict" counts a node without replicas as a failure.
+        expires: seconds from now by the server's clock in which it must have started, or None.
+        expires_at: the same in Unix seconds; both None: it may start at any time.
     """
 
     __slots__ = (
@@ -47,6 +49,8 @@ class Terms:
         "_template",
         "delay",
         "durable",
+        "expires",
+        "expires_at",
         "group",
         "lock_seconds",
         "message",
@@ -62,6 +66,8 @@ class Terms:
         process_at: float | None = None,
         lock_seconds: int = 0,
         durable: bool | str = False,
+        expires: float | None = None,
+        expires_at: float | None = None,
     ) -> None:
         self.message = message
         self.queue = message.queue
@@ -76,6 +82,12 @@ class Terms:
             self.when = ("d", f"{delay:.6f}")
         elif process_at is not None:
             self.when = ("a", f"{process_at:.6f}")
+        self.expires = expires
+        self.expires_at = expires_at
+        if expires is not None:
+            self.when = (self.when[0] + "x", f"{self.when[1]} +{expires:.6f}")
+        elif expires_at is not None:
+            self.when = (self.when[0] + "x", f"{self.when[1]} {expires_at:.6f}")
         self._template: MessageTemplate | None = None
         self._elsewhere: dict[str, Terms] = {}
 
@@ -83,10 +95,14 @@ class Terms:
         """The same in another queue; kept, so that many calls share it."""
         terms = self._elsewhere.get(queue)
         if terms is None:
-            message = replace(self.message, queue=queue)
-            terms = Terms(message, self.delay, self.process_at, self.lock_seconds, self.durable)
+            terms = Terms(replace(self.message, queue=queue), *self.rest)
             self._elsewhere[queue] = terms
         return terms
+
+    @property
+    def rest(self) -> tuple[Any, ...]:
+        """What follows the message in the arguments of `Terms`, and of `NewTask`."""
+        return (self.delay, self.process_at, self.lock_seconds, self.durable, self.expires, self.expires_at)
 
     def call(self, id: str, payload: bytes, lock: str = "") -> NewTask:
         """One call: its id, its encoded arguments, and the whole key of its lock ("" for none)."""
@@ -131,8 +147,10 @@ class NewTask:
         process_at: float | None = None,
         lock_seconds: int = 0,
         durable: bool | str = False,
+        expires: float | None = None,
+        expires_at: float | None = None,
     ) -> None:
-        self.terms = Terms(message, delay, process_at, lock_seconds, durable)
+        self.terms = Terms(message, delay, process_at, lock_seconds, durable, expires, expires_at)
         self.id = message.id
         self.lock = message.unique_key
         self.named = False
@@ -142,8 +160,7 @@ class NewTask:
 
     def with_message(self, message: TaskMessage) -> NewTask:
         """The same task with another message."""
-        terms = self.terms
-        new = NewTask(message, terms.delay, terms.process_at, terms.lock_seconds, terms.durable)
+        new = NewTask(message, *self.terms.rest)
         new.named = self.named
         return new
 
@@ -192,7 +209,7 @@ def enqueue(
         movable: whether they can go elsewhere while nothing of them has reached a node.
     """
     keys = queue_keys(queue)
-    names = [keys.pending, keys.scheduled, keys.groups]
+    names = [keys.pending, keys.scheduled, keys.due, keys.groups]
     args: list[Any] = [1 if resent else 0]
     task_prefix = keys.task_prefix
     durable = False

@@ -40,7 +40,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
         verb: what to write.
         receipt: what the dequeue gave with the task; proves that it is still held.
         message: the message to store instead; empty: as it is.
-        at: seconds: retention, or the delay until the next attempt.
+        at: seconds: retention, or the delay until the next attempt; 1 for a task that is handed back and had started.
         result: the return value as JSON; empty: none.
         error: why it was archived, where the message cannot say it.
         lock: the key of its unique lock; empty: none.
@@ -75,6 +75,7 @@ def finish(queue: str, verdicts: Sequence[Verdict], now: float) -> Command[list[
         keys.pending,
         keys.scheduled,
         keys.retry,
+        keys.due,
         keys.archived,
         keys.completed,
         keys.processed,

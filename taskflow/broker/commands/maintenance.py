@@ -28,7 +28,7 @@ FOREIGN_GRACE = 30
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """How many tasks were moved, when the next is due (Unix seconds, or None), and the server's time."""
+    """How many tasks were looked at and moved, when the next is due (Unix seconds, or None), and the server's time."""
 
     moved: int
     next_due: float | None
@@ -40,7 +40,7 @@ def forward(queue: str) -> Command[Forwarded]:
     keys = queue_keys(queue)
     return Command(
         load("forward"),
-        (keys.scheduled, keys.retry, keys.pending, keys.groups, keys.orphans),
+        (keys.scheduled, keys.retry, keys.due, keys.pending, keys.groups, keys.orphans),
         (BATCH, keys.task_prefix, keys.prefix + "g:"),
         _forwarded,
         keys.slot,
@@ -49,7 +49,7 @@ def forward(queue: str) -> Command[Forwarded]:
 
 def _forwarded(reply: list[Any]) -> Forwarded:
     moved, next_due, time = reply
-    return Forwarded(moved, float(next_due) if next_due >= 0 else None, float(time))
+    return Forwarded(moved, float(next_due) if next_due else None, float(time))
 
 
 def recover(queue: str) -> Command[list[str]]:

@@ -4,11 +4,14 @@
 -- args:    resent, owner, token, count, lease_seconds, task_prefix, unknown_grace
 -- derives: the hash of each id found in pending
 -- flags:   allow-oom
--- returns: the server's time; 1 if the queue is paused, 2 if there is no record of a repeated call, 3 if all that waits is left to others; the number of ids without a hash; then id, message, receipt, crashes, recoveries, first failure (Unix seconds) of each task
+-- returns: the server's time; 1 if the queue is paused, 2 if there is no record of a repeated call, 3 if all that waits is left to others; the number of ids without a hash; then id, message, receipt, history of each task
 --
 -- The receipt of a task is the call's token and the SHA-1 of the message: one taking of it, by whoever calls with it. Whatever
 -- Go does that takes a task out of our hands rewrites its message or lets somebody of ours take it anew, so who has the receipt
 -- can tell, and prove, whether that taking still holds.
+--
+-- The history is empty, or: crashes, recoveries, first failure (Unix seconds), end of its time to start (Unix seconds); 0 is none.
+-- `pending_since` stays until the attempt has ended: a task that is handed back has waited since it came, not since then.
 --
 -- What nobody here knew the name of, and was put back, is left for `unknown_grace` seconds to others who may wait for it: at the
 -- far end, or a worker of ours that waits would always be faster than one of Go's, which asks once a second.
@@ -20,6 +23,7 @@
 -- active stands twice in the list; it stays with who runs it, if anybody does: a script of Go's that failed half-way leaves
 -- such a state, too.
 -- @include read_task
+-- @include history
 -- @include orphan
 local time = redis.call('TIME')
 local answer = {time[1] .. '.' .. string.format('%06d', time[2]), 0, 0}
@@ -30,14 +34,12 @@ if resent == '1' then
     if readable and type(record) == 'table' and record[1] == token then
       for index = 2, #record do
         local id = record[index]
-        local fields = read_task(task_prefix .. id, 'msg', 'state', 'receipt', 'crashes', 'recoveries', 'first_failed_at')
+        local fields = read_task(task_prefix .. id, 'msg', 'state', 'receipt', 'crashes', 'recoveries', 'first_failed_at', 'expires')
         if fields[1] and fields[2] == 'active' and fields[3] == token .. redis.sha1hex(fields[1]) then
           answer[#answer + 1] = id
           answer[#answer + 1] = fields[1]
           answer[#answer + 1] = fields[3]
-          answer[#answer + 1] = fields[4] or '0'
-          answer[#answer + 1] = fields[5] or '0'
-          answer[#answer + 1] = fields[6] or '0'
+          answer[#answer + 1] = history(fields[4], fields[5], fields[6], fields[7])
         end
       end
       return answer
@@ -55,17 +57,16 @@ if not ids then return answer end
 local now, record, leases, held, taking, aside = tonumber(time[1]), {token}, {}, {}, {}, {}
 for _, id in ipairs(ids) do
   local task = task_prefix .. id
-  local fields = read_task(task, 'msg', 'state', 'crashes', 'recoveries', 'first_failed_at', 'unknown', 'pending_since')
+  local fields = read_task(task, 'msg', 'state', 'crashes', 'recoveries', 'first_failed_at', 'expires', 'unknown', 'pending_since')
   if not fields[1] then
     orphan(id, task)
     answer[3] = answer[3] + 1
-  elseif fields[6] and (tonumber(fields[7]) or 0) / 1000000000 > now - tonumber(unknown_grace) then
+  elseif fields[7] and (tonumber(fields[8]) or 0) / 1000000000 > now - tonumber(unknown_grace) then
     aside[#aside + 1] = id
   elseif fields[2] ~= 'active' or not (taking[id] or redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
     local receipt = token .. redis.sha1hex(fields[1])
     taking[id] = true
     redis.call('HSET', task, 'state', 'active', 'owner', owner, 'receipt', receipt)
-    redis.call('HDEL', task, 'pending_since')
     held[#held + 1] = id
     record[#record + 1] = id
     leases[#leases + 1] = now + tonumber(lease_seconds)
@@ -73,9 +74,7 @@ for _, id in ipairs(ids) do
     answer[#answer + 1] = id
     answer[#answer + 1] = fields[1]
     answer[#answer + 1] = receipt
-    answer[#answer + 1] = fields[3] or '0'
-    answer[#answer + 1] = fields[4] or '0'
-    answer[#answer + 1] = fields[5] or '0'
+    answer[#answer + 1] = history(fields[3], fields[4], fields[5], fields[6])
   end
 end
 if #aside > 0 then redis.call('LPUSH', pending, unpack(aside)) end

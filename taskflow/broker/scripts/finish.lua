@@ -1,6 +1,6 @@
 -- Write down how attempts ended: done, completed, retried, archived, or handed back.
 -- moves:   active -> gone, active -> completed, active -> retry, active -> archived, active -> pending, active -> scheduled
--- keys:    active, lease, pending, scheduled, retry, archived, completed, processed, processed_day, failed, failed_day, key...
+-- keys:    active, lease, pending, scheduled, retry, due, archived, completed, processed, processed_day, failed, failed_day, key...
 -- args:    resent, task_prefix, channel_prefix, archive_seconds, archive_size, item...
 -- derives: the hashes of archived tasks that are trimmed
 -- flags:   allow-oom
@@ -12,12 +12,16 @@
 -- s retry in `at` seconds (no failure);
 -- a archived; x archived as it is (its bytes cannot be read); q handed back; k handed back after a crash; u put back for
 -- `at` seconds (nobody here knows its name).
+-- What is handed back with `at` 1 had started: then it does not matter any more until when it may start. What had not has waited
+-- since it came, and goes on saying so.
 -- `receipt` is what dequeue.lua gave for this taking; receipt and message together tell whether the task is still ours.
 -- @include read_task
 -- @include is_about
 local time = redis.call('TIME')
 local seconds = tonumber(time[1])
 local now = seconds + tonumber(time[2]) / 1000000
+local since = time[1] .. string.format('%06d', time[2]) .. '000'
+-- @include later
 local replies, processed_count, failed_count, trim = {}, 0, 0, false
 local settled = {c = 'completed', r = 'retry', s = 'retry', a = 'archived', x = 'archived', q = 'pending', k = 'pending', u = 'scheduled'}
 local ended, gone, is_gone = {}, {}, {}
@@ -55,7 +59,15 @@ while arg <= #ARGV do
       is_gone[task] = true
       processed_count = processed_count + 1
     else
-      redis.call('HDEL', task, 'owner', 'receipt')
+      if verb == 'q' and at == 0 then
+        redis.call('HDEL', task, 'owner', 'receipt')
+      elseif verb == 'q' or verb == 'k' then
+        redis.call('HDEL', task, 'owner', 'receipt', 'expires')
+      elseif verb == 'u' then
+        redis.call('HDEL', task, 'owner', 'receipt', 'pending_since')
+      else
+        redis.call('HDEL', task, 'owner', 'receipt', 'pending_since', 'expires')
+      end
       if message ~= '' then redis.call('HSET', task, 'msg', message) end
       if result ~= '' then redis.call('HSET', task, 'result', result) end
       redis.call('HSET', task, 'state', settled[verb])
@@ -63,7 +75,7 @@ while arg <= #ARGV do
         redis.call('ZADD', completed, seconds + at, id)
         processed_count = processed_count + 1
       elseif verb == 'r' or verb == 's' then
-        redis.call('ZADD', retry, math.ceil(now + at), id)
+        enter_later(retry, id, now + at)
         if verb == 'r' then
           redis.call('HSETNX', task, 'first_failed_at', time[1])
           processed_count = processed_count + 1
@@ -76,10 +88,11 @@ while arg <= #ARGV do
         failed_count = failed_count + 1
         trim = true
       elseif verb == 'u' then
-        redis.call('ZADD', scheduled, math.ceil(now + at), id)
+        enter_later(scheduled, id, now + at)
         redis.call('HINCRBY', task, 'unknown', 1)
       else
         if verb == 'k' then redis.call('HINCRBY', task, 'crashes', 1) end
+        redis.call('HSETNX', task, 'pending_since', since)
         redis.call('RPUSH', pending, id)
       end
     end
@@ -92,6 +105,7 @@ while arg <= #ARGV do
   end
   replies[#replies + 1] = reply
 end
+tell_soonest()
 -- A call for each would cost the server more than the work in it.
 if #ended > 0 then redis.call('ZREM', lease, unpack(ended)) end
 if #gone > 0 then redis.call('DEL', unpack(gone)) end

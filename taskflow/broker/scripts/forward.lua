@@ -1,37 +1,60 @@
 -- Move the tasks that are due from scheduled and retry to pending, or to their aggregation group.
 -- moves:   scheduled -> pending, retry -> pending, scheduled -> aggregating, retry -> aggregating
--- keys:    scheduled, retry, pending, groups, orphans
+-- keys:    scheduled, retry, due, pending, groups, orphans
 -- args:    limit, task_prefix, group_prefix
 -- derives: the hash of each due id, and its group
 -- flags:   allow-oom
--- returns: how many were moved, the earliest score that is left or -1, the server's time
+-- returns: how many were looked at, the earliest time that is left (Unix seconds) or nothing, the server's time
 --
+-- Go's programs move what is due at the whole seconds in `scheduled` and `retry`; we move it at the exact time in `due`, where it has
+-- one. What stands there and does not wait for that very second (any more) is out of date: it was run by hand, deleted, or put off.
 -- Also registers the group in `groups`, which Go's forwarder forgets: there such tasks are invisible.
 -- @include read_task
 -- @include orphan
 local time = redis.call('TIME')
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
-local moved, next_due, waiting = 0, -1, {}
+local moved, next_due, waiting = 0, false, {}
+local sources = {scheduled = scheduled, retry = retry}
+local function move(source, id, task, group)
+  if group and group ~= '' then
+    redis.call('ZADD', group_prefix .. group, time[1], id)
+    redis.call('SADD', groups, group)
+    redis.call('HSET', task, 'state', 'aggregating')
+  else
+    redis.call('HSET', task, 'state', 'pending', 'pending_since', since)
+    waiting[#waiting + 1] = id
+  end
+  redis.call('ZREM', source, id)
+end
+local exact = redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0, tonumber(limit), 'WITHSCORES')
+for index = 1, #exact, 2 do
+  local id, task = exact[index], task_prefix .. exact[index]
+  local fields = read_task(task, 'msg', 'group', 'state')
+  local source = fields[1] and sources[fields[3]]
+  if source and tonumber(redis.call('ZSCORE', source, id)) == math.ceil(tonumber(exact[index + 1])) then
+    move(source, id, task, fields[2])
+  end
+  redis.call('ZREM', due, id)
+  moved = moved + 1
+end
 for _, source in ipairs({scheduled, retry}) do
   local ids = redis.call('ZRANGE', source, '-inf', time[1], 'BYSCORE', 'LIMIT', 0, tonumber(limit))
   for _, id in ipairs(ids) do
     local task = task_prefix .. id
     local fields = read_task(task, 'msg', 'group')
-    if not fields[1] then
-      orphan(id, task)
-    elseif fields[2] and fields[2] ~= '' then
-      redis.call('ZADD', group_prefix .. fields[2], time[1], id)
-      redis.call('SADD', groups, fields[2])
-      redis.call('HSET', task, 'state', 'aggregating')
+    if fields[1] then
+      move(source, id, task, fields[2])
     else
-      redis.call('HSET', task, 'state', 'pending', 'pending_since', since)
-      waiting[#waiting + 1] = id
+      orphan(id, task)
+      redis.call('ZREM', source, id)
     end
-    redis.call('ZREM', source, id)
   end
   moved = moved + #ids
-  local left = redis.call('ZRANGE', source, 0, 0, 'WITHSCORES')
-  if left[2] and (next_due < 0 or tonumber(left[2]) < next_due) then next_due = math.floor(tonumber(left[2])) end
+end
+for _, key in ipairs({due, scheduled, retry}) do
+  local left = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
+  if left and not (next_due and next_due <= left) then next_due = left end
 end
 -- @include push_waiting
-return {moved, next_due, time[1] .. '.' .. string.format('%06d', time[2])}
+return {moved, next_due and string.format('%.6f', next_due) or '', time[1] .. '.' .. string.format('%06d', time[2])}

@@ -4,21 +4,20 @@
 -- args:    owner, limit, task_prefix
 -- derives: the hash of each id in active
 -- flags:   allow-oom
--- returns: id, message, receipt, crashes, recoveries, first failure (Unix seconds) of each task
+-- returns: id, message, receipt, history (as dequeue.lua gives it) of each task
 --
 -- Where the message is not the receipt's, Go has recovered the task (which leaves our fields), and may run it.
 -- @include read_task
 -- @include is_about
+-- @include history
 local answer = {}
 for _, id in ipairs(redis.call('LRANGE', active, 0, tonumber(limit) - 1)) do
-  local fields = read_task(task_prefix .. id, 'msg', 'state', 'owner', 'receipt', 'crashes', 'recoveries', 'first_failed_at')
+  local fields = read_task(task_prefix .. id, 'msg', 'state', 'owner', 'receipt', 'crashes', 'recoveries', 'first_failed_at', 'expires')
   if fields[2] == 'active' and fields[3] == owner and is_about(fields[4], fields[1]) then
     answer[#answer + 1] = id
     answer[#answer + 1] = fields[1]
     answer[#answer + 1] = fields[4]
-    answer[#answer + 1] = fields[5] or '0'
-    answer[#answer + 1] = fields[6] or '0'
-    answer[#answer + 1] = fields[7] or '0'
+    answer[#answer + 1] = history(fields[5], fields[6], fields[7], fields[8])
   end
 end
 return answer

@@ -15,6 +15,7 @@
 -- @include orphan
 local time = redis.call('TIME')
 local now = tonumber(time[1])
+local since = time[1] .. string.format('%06d', time[2]) .. '000'
 local recovered, effort = {}, 0
 local function leave(id)
   -- From the tail, where the oldest are. How far it had to look decides how many are done in this call.
@@ -32,6 +33,7 @@ for _, id in ipairs(redis.call('ZRANGE', lease, '-inf', now, 'BYSCORE', 'LIMIT',
     orphan(id, task)
     leave(id)
   elseif fields[3] == 'active' and (ours or tonumber(redis.call('ZSCORE', lease, id)) <= now - tonumber(foreign_grace)) then
+    redis.call('HSETNX', task, 'pending_since', since)
     redis.call('RPUSH', pending, id)
     redis.call('HINCRBY', task, 'recoveries', 1)
     redis.call('HSET', task, 'state', 'pending')

@@ -174,6 +174,7 @@ local function settle(id, task, where, seen, expiry)
     local fingerprint = redis.sha1hex(redis.call('HGET', task, 'msg'))
     if seen ~= fingerprint then return 'suspect', fingerprint end
     if not waiting then write('RPUSH', pending, id) end
+    write('HSETNX', task, 'pending_since', since)
     write('HINCRBY', task, 'recoveries', 1)
     write('HSET', task, 'state', 'pending')
     leave('pending')

@@ -1,8 +1,10 @@
-"""Moves what is due from scheduled and retry to pending: one look just after each second of the server's
-clock.
+"""Moves what is due from scheduled and retry to pending: just after each second of the server's clock, and when the next task
+that it knows of is due.
 """
 
 from __future__ import annotations
+
+import asyncio
 
 from ...broker.aio import AsyncBroker
 from ...broker.commands.maintenance import BATCH, forward
@@ -11,7 +13,12 @@ from ..crowd import Crowd
 from ..service import TIMEOUT, Service
 
 AFTER_TICK = 0.02
-"""Scores are whole seconds, so looking more often than once a second is waste."""
+"""Go's programs write whole seconds, so what they and others have written since is found by a look at each. What comes due
+before the next one is told (see `Forwarder.tell`).
+"""
+
+LEAST = 0.005
+"""Seconds between two looks at least, for a lone worker; in a crowd, more."""
 
 
 class Forwarder(Service):
@@ -31,18 +38,51 @@ class Forwarder(Service):
         self._broker = broker
         self._clock = clock
         self._crowd = crowd
+        self._due: float | None = None
+        """When the next task is due, as far as is known."""
+        self._told = asyncio.Event()
 
     async def tick(self) -> float:
-        """Move everything that is due; the time to just after the next second."""
+        """Move everything that is due; wait for the next task, or for the time just after the next second."""
         if self._crowd.helps():
             await self.forward()
-        now = self._clock.now()
-        return 1.0 - now % 1.0 + AFTER_TICK
+        while await self._rest():
+            if not await self.forward() and not self._crowd.helps():
+                # Another one was faster, and knows what comes next.
+                self._due = None
+        return 0.0
 
-    async def forward(self) -> None:
-        """Move everything that is due."""
+    def tell(self, due: float) -> None:
+        """A task has come that is due at this time, before all others: from whoever has written it, by way of the server."""
+        if (self._due is None or due < self._due) and self._crowd.helps():
+            self._due = due
+            self._told.set()
+
+    async def forward(self) -> bool:
+        """Move everything that is due; whether there was anything."""
+        moved = False
         while True:
             reply = await self._broker.run(forward(self._queue), TIMEOUT)
             self._clock.observe(reply.server_time)
+            self._due = reply.next_due
+            self.progressed()
+            moved = moved or reply.moved > 0
             if reply.moved < BATCH:
-                return
+                return moved
+
+    async def _rest(self) -> bool:
+        """Wait; whether a task is due, and not only another second over."""
+        now = self._clock.now()
+        earliest = now + LEAST * self._crowd.stretch(8)
+        second = now - now % 1.0 + 1.0 + AFTER_TICK
+        while True:
+            self._told.clear()
+            due = self._due
+            until = second if due is None or due >= second else max(due, earliest)
+            pause = until - self._clock.now()
+            if pause <= 0:
+                return until < second
+            try:
+                await asyncio.wait_for(self._told.wait(), pause)
+            except TimeoutError:
+                return until < second
