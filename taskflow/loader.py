@@ -19,7 +19,7 @@ def load_app(spec: str) -> TaskFlow:
     """Import an app.
 
     Args:
-        spec: `module`, `module:attribute` or `module:factory()`. The current directory is looked at first.
+        spec: `module`, `module:attribute` or `module:factory()`. The current directory is looked at before what is installed.
             Without an attribute it is `app` or `taskflow`, or the module's only `TaskFlow`. A path such as
             `shop/jobs.py` works too.
 
@@ -38,8 +38,7 @@ def load_app(spec: str) -> TaskFlow:
         raise AppNotFound(
             f"-A {spec!r} names no module; write module or module:attribute, as in -A shop.tasks:app"
         )
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    _look_in(os.getcwd(), module_name, spec)
     module = _import(module_name, spec)
     app = _attribute(module, attribute, spec) if attribute else _find(module, spec)
     if not isinstance(app, TaskFlow):
@@ -53,6 +52,22 @@ def load_app(spec: str) -> TaskFlow:
             f"-A {spec!r}: looking for tasks (autodiscover_tasks) failed: {type(error).__name__}: {error}"
         ) from error
     return app
+
+
+def _look_in(directory: str, module_name: str, spec: str) -> None:
+    """Find modules in this directory: after the standard library's, which a project's own `queue.py` must not replace, and before
+    those that are installed.
+    """
+    if directory not in sys.path:
+        installed = (
+            at for at, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))
+        )
+        sys.path.insert(next(installed, len(sys.path)), directory)
+    top = module_name.partition(".")[0]
+    if top in sys.stdlib_module_names:
+        raise AppNotFound(
+            f"-A {spec!r}: {top!r} is a module of Python's standard library; rename yours, as {top}_tasks for instance"
+        )
 
 
 def _import(name: str, spec: str) -> ModuleType:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 ROOT = Path(__file__).parents[1]
 
@@ -46,6 +46,7 @@ class WorkerProcess:
         app: `module[:attribute]`, as for `-A`.
         directory: its current directory, where the app's module is looked up; the repository's root if not given.
         environment: more environment variables.
+        stdout: where what it prints goes; its log, on standard error, is read here.
         ready: wait in `with` until it takes tasks; not for a worker that is meant to fail, or logs no banner.
         **options: of the command, as keywords: broker="…", queues={"q": 1}, concurrency=4, pool="processes", processes=2,
             strict=True, grace=5, burst=True, log_level="debug", log_format="json".
@@ -58,13 +59,15 @@ class WorkerProcess:
         directory: Path = ROOT,
         environment: Mapping[str, str] | None = None,
         ready: bool = True,
+        stdout: IO[bytes] | int = subprocess.DEVNULL,
         **options: object,
     ) -> None:
-        self._command = [sys.executable, "-c", _START, "worker", f"--app={app}", *_flags(options)]
+        self._command = [sys.executable, "-P", "-c", _START, "worker", f"--app={app}", *_flags(options)]
         self._directory = directory
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._environment = {**os.environ, "PYTHONPATH": path, **(environment or {})}
         self._ready = ready
+        self._stdout = stdout
         self._lines: list[str] = []
         self._changed = threading.Condition()
         self._finished = False  # no further line will come: the worker and its children are gone
@@ -75,7 +78,7 @@ class WorkerProcess:
             cwd=self._directory,
             env=self._environment,
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
+            stdout=self._stdout,
             stderr=subprocess.PIPE,
             text=True,
             errors="replace",

@@ -135,8 +135,12 @@ class DumpStacks(msgspec.Struct, tag="stacks", frozen=True):
     """Write the stacks of all threads to the log."""
 
 
+class End(msgspec.Struct, tag="end", frozen=True):
+    """The last frame to a child: the worker closes the socket now. If it closes without this, the worker has died."""
+
+
 FromChild = Hello | ImportFailed | Outcomes | Returned | Pong
-FromWorker = Jobs | Cancel | Ping | DumpStacks
+FromWorker = Jobs | Cancel | Ping | DumpStacks | End
 
 
 class BadFrame(ValueError):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import socket
 import sys
 
 from ..pipe.page import Page
 from ..telemetry.logs import setup
 from .child import main
+from .process import leave_signals_to_the_worker, write_output_at_once
 
 
 def run() -> int:
@@ -24,10 +24,8 @@ def run() -> int:
     parser.add_argument("--log-format", default="text")
     parser.add_argument("--log-errors", action="store_true")
     options = parser.parse_args()
-    # Terminals and service managers send their signals to the whole group; the worker alone decides when a
-    # child ends.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTSTP, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    leave_signals_to_the_worker()
+    write_output_at_once()
     os.environ["TASKFLOW_WORKER"] = "1"
     setup(options.log_level, options.log_format, errors=options.log_errors)
     for descriptor in (options.socket, options.page):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import faulthandler
 import importlib
-import logging
 import os
 import socket
-import sys
 import threading
 import traceback
 from collections import deque
@@ -19,6 +17,8 @@ from ..errors import ConfigurationError
 from ..loader import load_app
 from ..pipe import frames
 from ..pipe.page import Page
+from ..telemetry.safe import SafeLogger
+from . import process
 from .attempt import Attempt
 from .executor import Executor
 from .pool.slots import Slots
@@ -28,7 +28,7 @@ from .progress import Progress
 if TYPE_CHECKING:
     from .pool.loop import LoopPool
 
-logger = logging.getLogger("taskflow.child")
+logger = SafeLogger("taskflow.child")
 
 OUTCOMES_PER_FRAME = 500
 
@@ -85,9 +85,8 @@ class Outbox:
                     self._pong = False
                     self._connection.sendall(frames.frame(frames.Pong()))
         except OSError:
-            # The worker is gone, and what it held will be recovered by others: nothing here can be told to
-            # anybody.
-            os._exit(1)
+            # The worker has closed the socket: nothing here can be told to anybody. The reader sees it too, and ends.
+            return
 
     def _send_outcomes(self) -> None:
         outcomes = self._outcomes
@@ -115,6 +114,8 @@ class Child:
         self._shared = shared
         self._loop: LoopPool | None = None
         self._progress = Progress(page, self._threads, lambda: self._loop)
+        self.told_to_end = False
+        """Whether the worker has said that this is the end. If not, and the socket closes, the worker has died."""
 
     def run(self, *, here: bool = False) -> None:
         """Run until the worker closes the socket. `here`: tasks run in the calling thread (`-P solo`)."""
@@ -146,6 +147,8 @@ class Child:
             case frames.Ping(number):
                 self._progress.answer(number)
                 self._outbox.pong()
+            case frames.End():
+                self.told_to_end = True
             case frames.DumpStacks():
                 faulthandler.dump_traceback(all_threads=True)
 
@@ -226,16 +229,14 @@ def main(spec: str, connection: socket.socket, page: Page, slots: int, *, here: 
     if any(task.is_async for task in app.tasks.values()):
         # While its file is there: a deployment may remove the folder from under a worker that runs.
         importlib.import_module(f"{__package__}.pool.loop")
+    process.keep_from_forks(connection)
+    child = Child(app, connection, page, slots)
     try:
-        Child(app, connection, page, slots).run(here=here)
+        child.run(here=here)
     except ConnectionError:
-        # The worker went away while the app was being imported.
-        return 1
+        pass  # the worker went away, perhaps while the app was being imported
     except frames.BadFrame as error:
         logger.error("The worker wrote what is no frame (%s); this child ends", error)
-        return 1
-    # Ends at once, whatever its threads are doing: the worker has closed the socket and given back what they
-    # hold.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    if child.told_to_end:
+        process.end()
+    return process.end_with_everything()

@@ -278,6 +278,7 @@ class Child:
         if not self.closed:
             self.closed = True
             if self._writer is not None:
+                self._writer.write(frames.frame(frames.End()))
                 self._writer.close()
             else:
                 self._connection.close()

@@ -46,6 +46,7 @@ def launch(config: WorkerConfig, slots: int | None = None) -> Launched:
         process = subprocess.Popen(
             [
                 sys.executable,
+                "-P",  # or the current directory came before the standard library: a project may have a queue.py
                 "-m",
                 "taskflow.runner",
                 f"--app={config.app}",
@@ -59,6 +60,9 @@ def launch(config: WorkerConfig, slots: int | None = None) -> Launched:
             env=_environment(config.broker),
             pass_fds=(theirs.fileno(), memory),
             stdin=subprocess.DEVNULL,
+            # A group of its own, so that what its tasks start can be ended with it; and a session of its own, since a group in
+            # the background of a terminal may be stopped when it writes to it.
+            start_new_session=True,
         )
         undo.pop_all()
     return Launched(ours, memory, process)

@@ -51,8 +51,19 @@ class ChildProcess:
         return await asyncio.shield(self._ended)
 
     def kill(self) -> None:
-        """End it at once; nothing happens if it has ended."""
+        """End it at once, with every process that its tasks have started: they are in its group, unless they have left it."""
+        if self._process.returncode is None:  # else its number may be somebody else's
+            self._end_group()
         self._process.kill()
+
+    def _end_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _forget(self, code: int) -> None:
+        """It has ended. After a crash, what its tasks had started might wait for it for ever."""
+        if code:
+            self._end_group()
 
     def is_stopped(self) -> bool:
         """Whether it was stopped and has not been continued since: the kernel tells each change once."""
@@ -76,6 +87,7 @@ class ChildProcess:
             code = self._process.poll()
             if code is None:
                 return
+            self._forget(code)
             loop.remove_reader(descriptor)
             os.close(descriptor)
             if not ended.done():
@@ -93,6 +105,7 @@ class ChildProcess:
 
         def watch() -> None:
             code = self._process.wait()
+            self._forget(code)
             with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
                 loop.call_soon_threadsafe(settle, code)
 

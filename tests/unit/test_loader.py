@@ -166,3 +166,19 @@ class TestRefuses:
         error = self.refuses("m:create()", "calling create() failed", "RuntimeError: no settings")
 
         assert isinstance(error.__cause__, RuntimeError)
+
+
+def test_an_app_in_a_module_named_like_one_of_the_standard_library_is_refused(project: Path) -> None:
+    """The standard library's is found first, and has no app."""
+    (project / "queue.py").write_text("from taskflow import TaskFlow\napp = TaskFlow()\n")
+    with pytest.raises(AppNotFound, match="'queue' is a module of Python's standard library; rename yours"):
+        load_app("queue:app")
+
+
+def test_the_current_directory_comes_before_what_is_installed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", ["/usr/lib/python3", "/usr/lib/python3/site-packages", *sys.path])
+    (project / "a_project_of_ours.py").write_text("from taskflow import TaskFlow\napp = TaskFlow()\n")
+    load_app("a_project_of_ours")
+    assert sys.path[:3] == ["/usr/lib/python3", str(project), "/usr/lib/python3/site-packages"]

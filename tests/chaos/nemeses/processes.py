@@ -59,13 +59,20 @@ class WorkerPause(Nemesis):
         # Nobody else may end it meanwhile: its place in the fleet is ours.
         with self.world.fleet.lock:
             assert member.process is not None
-            group = member.process.pid
-            os.killpg(group, signal.SIGSTOP)
+            # Each child is the leader of a group of its own.
+            groups = [member.process.pid, *self.world.fleet.children(member)]
+            self._tell(groups, signal.SIGSTOP)
             try:
                 # Over the lease by more than the time between two looks for leases that have ended.
                 self.wait(self.world.lease + 7 + self.rng.uniform(0, 3))
             finally:
-                os.killpg(group, signal.SIGCONT)
+                self._tell(groups, signal.SIGCONT)
+
+    @staticmethod
+    def _tell(groups: list[int], number: signal.Signals) -> None:
+        for group in groups:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, number)
 
 
 class WorkerTerm(Nemesis):
