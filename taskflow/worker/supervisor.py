@@ -252,7 +252,9 @@ class Supervisor:
         left = child.left()
         if self._stopping:
             for started in (False, True):
-                self.hand_back([held for held, had_started in left if had_started == started], started=started)
+                self.hand_back(
+                    [held for held, had_started in left if had_started == started], started=started
+                )
             return
         crashed = [held for held, started in left if started and not held.failure]
         if left or not child.retiring:
