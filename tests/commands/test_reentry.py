@@ -33,12 +33,13 @@ again = []
 
 def enqueue_again(*_):
     again.append(noop.delay(-1).id)
+    signal.setitimer(signal.ITIMER_REAL, 0.0007)  # not sooner: on a slow machine handlers would interrupt one another
 """
 
 SIGNALS = """
 # A fresh app: what its first call does is interrupted too.
 signal.signal(signal.SIGALRM, enqueue_again)
-signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+signal.setitimer(signal.ITIMER_REAL, 0.001)
 stop = threading.Event()
 
 def others():
@@ -63,7 +64,7 @@ assert numbers.count(-1) == len(again)
 
 BATCHES = """
 signal.signal(signal.SIGALRM, enqueue_again)
-signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+signal.setitimer(signal.ITIMER_REAL, 0.001)
 until, handles = time.monotonic() + 1.0, {}
 while time.monotonic() < until or len(again) < 20:
     with app.batch():
