@@ -37,6 +37,8 @@ R = TypeVar("R")
 _FIRST_LOOK = 0.05
 _LONGEST_LOOK = 1.0
 _READ_TIMEOUT = 30.0
+_LEAST = 0.5
+"""Seconds that a look may take however little time is left: with `timeout=0` there is one, too."""
 
 _PENDING: Any = object()
 _STATES = frozenset(State)
@@ -149,16 +151,16 @@ class AsyncResult(Generic[R]):
             ResultMissing: the queue does not know it.
             ResultUnreadable: the result is encrypted, with a key that this app does not have.
             ResultTimeout: no verdict in time.
-            BrokerUnavailable: the broker did not answer for 30 s.
+            BrokerUnavailable: the broker did not answer for 30 s, or until the timeout.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         look = _FIRST_LOOK
         listener: Listener | None = None
         try:
-            while not self._settled(self._read(_READ_TIMEOUT)):
+            while not self._settled(self._read(_within(deadline, _READ_TIMEOUT))):
                 pause = self._pause(deadline, look)
                 if listener is None:
-                    listener = self._listen(pause)
+                    listener = self._listen(pause, _within(deadline, max(pause, 1.0)))
                 elif not _heard(listener, pause):
                     listener = None
                 look = min(look * 1.5, _LONGEST_LOOK)
@@ -175,11 +177,11 @@ class AsyncResult(Generic[R]):
         look = _FIRST_LOOK
         listener: AsyncListener | None = None
         try:
-            while not self._settled(await self._aread(_READ_TIMEOUT)):
+            while not self._settled(await self._aread(_within(deadline, _READ_TIMEOUT))):
                 pause = self._pause(deadline, look)
                 try:
                     if listener is None:
-                        listener = await self._alisten(pause)
+                        listener = await self._alisten(_within(deadline, max(pause, 1.0)))
                     else:
                         await listener.wait(pause)
                 except BrokerUnavailable:
@@ -280,25 +282,23 @@ class AsyncResult(Generic[R]):
             raise ResultTimeout(f"task {self.id} had no verdict in time", task_id=self.id)
         return min(look, left)
 
-    def _listen(self, pause: float) -> Listener | None:
+    def _listen(self, pause: float, timeout: float) -> Listener | None:
         """Subscribe. The caller looks once more afterwards, so that nothing falls between the two."""
         from .connection.waiting import Listener
 
         keys = queue_keys(self.queue)
         try:
-            return Listener(
-                self._client.broker.driver, keys.slot, keys.verdict_channel(self.id), max(pause, 1.0)
-            )
+            return Listener(self._client.broker.driver, keys.slot, keys.verdict_channel(self.id), timeout)
         except BrokerUnavailable:
             time.sleep(pause)
             return None
 
-    async def _alisten(self, pause: float) -> AsyncListener:
+    async def _alisten(self, timeout: float) -> AsyncListener:
         from .connection.waiting import AsyncListener
 
         keys = queue_keys(self.queue)
         driver = self._client.async_broker.driver
-        return await AsyncListener.open(driver, keys.slot, keys.verdict_channel(self.id), max(pause, 1.0))
+        return await AsyncListener.open(driver, keys.slot, keys.verdict_channel(self.id), timeout)
 
     def _info(self, snapshot: Snapshot) -> ResultInfo:
         message, state = snapshot.message, _state(snapshot.state)
@@ -316,6 +316,11 @@ class AsyncResult(Generic[R]):
             completed_at=_moment(message.completed_at),
             retention=message.retention,
         )
+
+
+def _within(deadline: float | None, seconds: float) -> float:
+    """So many seconds, but no more than are left."""
+    return seconds if deadline is None else min(seconds, max(deadline - time.monotonic(), _LEAST))
 
 
 def _answered(value: object) -> bool:

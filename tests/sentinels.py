@@ -82,8 +82,10 @@ def sentinels(
             server.stop()
 
 
-def start_sentinel(directory: Path, master: int, quorum: int, password: str = "") -> Server:
-    """Start a Sentinel that watches the master on this port, and wait until it answers."""
+def start_sentinel(
+    directory: Path, master: int, quorum: int, password: str = "", *, epoch: int = 0
+) -> Server:
+    """Start a Sentinel that watches the master on this port, and wait until it answers; `epoch`: of the last fail-over."""
     port = free_port()
     lines = [
         f"port {port}",
@@ -91,6 +93,7 @@ def start_sentinel(directory: Path, master: int, quorum: int, password: str = ""
         "protected-mode no",
         f"dir {directory}",
         *configuration("127.0.0.1", master, quorum),
+        *([f"sentinel config-epoch {SERVICE} {epoch}"] if epoch else []),
         *([f"requirepass {password}"] if password else []),
     ]
     file = directory / "sentinel.conf"

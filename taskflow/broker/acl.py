@@ -23,7 +23,7 @@ _EVERYTHING = ("asynq:*", "taskflow:*")
 _VERDICTS = "taskflow:{*}:verdict:*"
 _DUE = "taskflow:{*}:due"
 """A key, and the channel on which it is said that its first entry has changed."""
-_CONNECTING = ("ping", "select", "cluster|slots", "asking")
+_CONNECTING = ("ping", "select", "role", "cluster|slots", "cluster|info", "cluster|myid", "asking")
 _SCRIPTS = ("eval", "evalsha")
 
 

@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis import exceptions as redis_errors
-from redis.asyncio import connection as redis_connection
 
 from ..errors import BrokerUnavailable
-from .channel import AsyncChannel, ask
-from .discovery import learn, question, raise_if_unknown, refused, services_of, services_question
+from .asking import ainquire
 from .exchange import Exchange
+from .greeting import greeting
+from .inquiry import Inquiry
+from .nodes import async_node
 from .refusals import refusal
-from .settings import IDLE_CONNECTIONS, IDLE_SECONDS, arguments, pack, resolve, topology_of
+from .settings import IDLE_CONNECTIONS, IDLE_SECONDS, pack, resolve, topology_of
 from .steps import Answer, Broken, Pause, Refresh, Request, Trip, Trips, is_plain, lone
 from .topology import Address, Topology
 from .url import BrokerURL
 
-_CONNECTION_ERRORS = (
-    redis_errors.ConnectionError,
-    redis_errors.TimeoutError,
-    redis_errors.InvalidResponse,  # something else than a Redis server answers on this port
-    OSError,
-    EOFError,
-)
-_CONNECTING_ERRORS = (redis_errors.RedisError, OSError, EOFError)
-"""Also what the server says to the login and to the choice of a database."""
+_ERRORS = (redis_errors.RedisError, OSError, EOFError)
+"""What a connection raises; among them what the server says to the login and to the choice of a database."""
 
 
 class AsyncDriver:
@@ -45,13 +38,14 @@ class AsyncDriver:
         self._url: BrokerURL | None = None
         self._topology: Topology | None = None
         self._pools: dict[Address, deque[Any]] = {}
-        self._refreshing: asyncio.Lock = asyncio.Lock()
+        self._look: asyncio.Task[None] | None = None
 
     async def open(self) -> Topology:
         """Resolve the URL; an embedded server is started in a thread if it does not run yet."""
         if self._topology is None:
             url = await asyncio.to_thread(resolve, self._given)
-            self._url, self._topology = url, topology_of(url)
+            if self._topology is None:
+                self._url, self._topology = url, topology_of(url)
         return self._topology
 
     @property
@@ -67,7 +61,7 @@ class AsyncDriver:
         topology = self._topology or await self.open()
         deadline = time.monotonic() + timeout
         if not topology.known:
-            await self._refresh(topology.generation, deadline)
+            await self._refresh(topology.generation, deadline, doubt=False)
         first: tuple[Address, Answer] | None = None
         if len(requests) == 1 and (trip := lone(requests[0], topology)) is not None:
             answer = (await self._travel([trip], deadline, meanwhile))[0]
@@ -98,21 +92,26 @@ class AsyncDriver:
         """A connection of the caller's own to the owner of `slot`, for blocking and subscribing; the caller
         closes it.
         """
+        deadline = time.monotonic() + timeout
         topology = await self.open()
-        if topology.owner(slot) is None:
-            await self._refresh(topology.generation, time.monotonic() + timeout)
         address = topology.owner(slot)
+        if address is None or topology.may_have_changed((slot,), time.monotonic()):
+            await self._refresh(topology.generation, deadline, doubt=topology.known)
+            address = topology.owner(slot)
         if address is None:
             raise BrokerUnavailable(f"no node of {self.url} is known to own key slot {slot}")
         connection = self._new(address)
+        now = time.monotonic()
         try:
-            await connection.connect()
-        except _CONNECTING_ERRORS as error:
-            await connection.disconnect(nowait=True)
-            if (refused_us := refusal(self.url, address, error)) is not None:
-                raise refused_us from error
-            await self._refresh(topology.generation, time.monotonic() + timeout)
+            await connection.open(topology.open_deadline(address, deadline, now))
+        except _ERRORS as error:
+            topology.missed(address, now)
+            generation = topology.generation
+            await self._refresh(generation, deadline)
+            if topology.owner(slot) == address and (said := refusal(self.url, address, error)) is not None:
+                raise said from error
             raise BrokerUnavailable(f"{self.url}: {error}") from error
+        topology.heard(address)
         return connection
 
     async def refresh(self, timeout: float) -> None:
@@ -126,6 +125,8 @@ class AsyncDriver:
         for pool in pools.values():
             for connection in pool:
                 await connection.disconnect(nowait=True)
+        if self._look is not None:
+            self._look.cancel()
 
     def abandon(self) -> None:
         """Close the idle connections of an event loop that is closed, and so cannot do it."""
@@ -159,24 +160,25 @@ class AsyncDriver:
         replies: list[Any] = []
         data = pack(trip.wires)
         connection = self._take(trip.address)
+        topology = self._topology
+        assert topology is not None
         if connection.is_connected and connection.channel.was_closed():
-            await connection.disconnect(nowait=True)
+            await connection.drop()
         try:
             if not connection.is_connected:
-                await connection.connect()
+                await connection.open(topology.open_deadline(trip.address, deadline, time.monotonic()))
             sent = True
             connection.channel.send(data)
-            assert self._topology is not None
-            until = self._topology.trip_deadline(trip.address, deadline, time.monotonic())
+            until = topology.trip_deadline(trip.address, deadline, time.monotonic())
             await connection.channel.replies(replies, len(trip.wires), until, connection.socket_timeout)
-        except _CONNECTING_ERRORS as error:
-            await connection.disconnect(nowait=True)
+        except _ERRORS as error:
+            await connection.drop()
             await self._forget(trip.address)
             return Broken(error, sent=sent, replies=replies)
         except BaseException:
             # Cancelled in mid-exchange: the reply is still to come, so nobody may use this connection again
             # (redis-py's CVE-2023-28858).
-            await connection.disconnect(nowait=True)
+            await connection.drop()
             raise
         await self._give_back(trip.address, connection)
         return replies
@@ -186,12 +188,8 @@ class AsyncDriver:
         return pool.pop() if pool else self._new(address)
 
     def _new(self, address: Address) -> Any:
-        kind: Any = redis_connection.Connection
-        if self.url.kind == "unix":
-            kind = redis_connection.UnixDomainSocketConnection
-        elif self.url.tls:
-            kind = redis_connection.SSLConnection
-        return kind(**arguments(self.url, address), parser_class=AsyncChannel)
+        assert self._topology is not None
+        return async_node(self.url, address, greeting(self.url, self._topology, address))
 
     async def _give_back(self, address: Address, connection: Any) -> None:
         pool = self._pools.setdefault(address, deque())
@@ -204,44 +202,31 @@ class AsyncDriver:
     async def _forget(self, address: Address) -> None:
         """A broken connection: the idle ones to the same node are most likely dead too."""
         for connection in self._pools.pop(address, ()):
-            await connection.disconnect(nowait=True)
+            await connection.drop()
 
     # --- topology -------------------------------------------------------------------------------------------
 
-    async def _refresh(self, generation: int, deadline: float) -> None:
-        """Learn the owners anew: one coroutine at a time, and only if nobody has since `generation`."""
+    async def _refresh(self, generation: int, deadline: float, *, doubt: bool = True) -> None:
+        """Learn the owners anew: one look at a time, and only if nobody has looked since `generation`. As in `SyncDriver`."""
         topology = await self.open()
         if self.url.kind in ("single", "unix"):
             await self.close()
             return
-        async with self._refreshing:
-            if topology.generation != generation:
-                return
-            topology.strangers.clear()
-            for address in list(topology.candidates()):
-                if time.monotonic() >= deadline or await self._ask_owners(topology, address, deadline):
-                    return
-            raise_if_unknown(topology)
+        if topology.generation != generation:
+            return
+        look = self._look
+        if look is None or look.done():
+            now = time.monotonic()
+            inquiry = Inquiry(topology, self.url, doubt=doubt, now=now, deadline=deadline)
+            # A task of its own: whoever has less time than the others, or is cancelled, does not end it for them.
+            self._look = look = asyncio.create_task(ainquire(inquiry, self.url))
+            look.add_done_callback(_heard)
+        await asyncio.wait([look], timeout=max(deadline - time.monotonic(), 0.0))
+        if look.done() and not look.cancelled():
+            look.result()
 
-    async def _ask_owners(self, topology: Topology, address: Address, deadline: float) -> bool:
-        sentinel = self.url.kind == "sentinel"
-        if sentinel and address not in topology.seeds:
-            return False
-        kind: Any = redis_connection.SSLConnection if self.url.tls else redis_connection.Connection
-        connection = kind(**arguments(self.url, address, sentinel=sentinel), parser_class=AsyncChannel)
-        try:
-            await connection.connect()
-            reply = await ask(connection, min(1.0, deadline - time.monotonic()), pack([question(self.url)]))
-            if sentinel and not reply:
-                topology.strangers[address] = None
-                with contextlib.suppress(redis_errors.ResponseError):
-                    names = await ask(connection, 1.0, pack([services_question()]))
-                    topology.strangers[address] = services_of(names)
-        except _CONNECTING_ERRORS as error:
-            if (refused_us := refused(self.url, address, error)) is not None:
-                raise refused_us from error
-            topology.problem = f"{address[0]}:{address[1]}: {error}"
-            return False
-        finally:
-            await connection.disconnect(nowait=True)
-        return learn(topology, reply, address, sentinel=sentinel)
+
+def _heard(look: asyncio.Task[None]) -> None:
+    """Its error is nobody's, when nobody waits for it any more."""
+    if not look.cancelled():
+        look.exception()

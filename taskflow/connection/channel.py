@@ -18,6 +18,9 @@ from redis.asyncio import connection as async_redis_connection
 SLACK = 0.02
 """The part of a socket's timeout by which a reply may outlast its deadline: below it nothing is set for one reply."""
 
+AT_ONCE = 16384
+"""Bytes that the kernel takes without waiting for the node, on a connection where everything has been answered."""
+
 
 class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
     """The parser of a connection (`parser_class=Channel`), which trips also use directly.
@@ -51,13 +54,34 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
         """
         return self._sock is None or (self._watch is not None and bool(self._watch.poll(0)))
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, deadline: float) -> None:
         """Send a pipeline.
 
+        Args:
+            data: its bytes.
+            deadline: on the monotonic clock; each part of it also has to be taken within the socket's own timeout.
+
         Raises:
-            OSError: the connection broke, or the node has not taken it within the socket's timeout.
+            redis.TimeoutError: the node has not taken it in time.
+            OSError: the connection broke.
         """
-        self._sock.sendall(data)
+        if len(data) <= AT_ONCE:
+            self._sock.sendall(data)
+            return
+        short = False
+        rest = memoryview(data)
+        try:
+            while rest:
+                left = deadline - time.monotonic()
+                if left < self._patience * (1 - SLACK):
+                    short = True
+                    self._wait_no_longer_than(max(left, 0.001), socket.SO_SNDTIMEO)
+                rest = rest[self._sock.send(rest) :]
+        except (TimeoutError, BlockingIOError):
+            raise redis_errors.TimeoutError("the node has not taken the request in time") from None
+        finally:
+            if short:
+                self._wait_no_longer_than(self._patience, socket.SO_SNDTIMEO)
 
     def replies(self, replies: list[Any], count: int, deadline: float) -> None:
         """Read replies; those of the server that are errors come as exceptions among them.
@@ -107,9 +131,9 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
         self._sock.settimeout(None)
         return True
 
-    def _wait_no_longer_than(self, seconds: float) -> None:
+    def _wait_no_longer_than(self, seconds: float, option: int = socket.SO_RCVTIMEO) -> None:
         if self._in_kernel:
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(seconds))
+            self._sock.setsockopt(socket.SOL_SOCKET, option, _timeval(seconds))
         else:
             self._sock.settimeout(seconds)
 

@@ -2,44 +2,77 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ..errors import BrokerAuthError, BrokerRefused
+from ..errors import BrokerAuthError, BrokerMismatch, BrokerRefused
 from .faults import Remedy, understand
 from .refusals import refusal, unknown_service
-from .topology import Address, Topology, parse_slots
+from .steps import Wire
+from .topology import Address, Range, Topology, parse_slots
 from .url import BrokerURL
 
 
-def question(url: BrokerURL) -> tuple[str, ...]:
-    """The command that asks a Sentinel for the master, or a node for the owners of the slots."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How one node sees who owns what.
+
+    Attributes:
+        by: who says it.
+        view: the owners of all ranges of slots; of a Sentinel, the master as the owner of them all; empty: it knows of none.
+        sound: whether it is together with the most of its cluster, as far as it can tell.
+        epoch: grows with every fail-over.
+        known: the services that a Sentinel knows, where it says that.
+    """
+
+    by: Address
+    view: tuple[Range, ...]
+    sound: bool = True
+    epoch: int = 0
+    known: list[str] | None = None
+
+
+def questions(url: BrokerURL) -> list[Wire]:
+    """The commands that ask a Sentinel for the master, or a node for the owners of the slots; and how much its word counts.
+
+    An answer to the second is welcome, and not needed: a user may lack the right.
+    """
     if url.kind == "sentinel":
-        return ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", url.service)
-    return ("CLUSTER", "SLOTS")
+        return [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", url.service), ("SENTINEL", "MASTERS")]
+    return [("CLUSTER", "SLOTS"), ("CLUSTER", "INFO")]
 
 
-def learn(topology: Topology, reply: Any, asked: Address, *, sentinel: bool) -> bool:
-    """Take a Sentinel's or a node's answer over into the topology; False when it says nothing."""
-    if sentinel:
-        if not reply:
-            return False
-        topology.set_single((reply[0].decode(), int(reply[1])))
-        return True
-    ranges = parse_slots(reply, asked)
-    if ranges:
-        topology.set_slots(ranges)
-    return bool(ranges)
+def understood(url: BrokerURL, replies: Sequence[Any], asked: Address) -> Said:
+    """What the answers to the `questions` mean.
+
+    Raises:
+        redis.exceptions.ResponseError: the node does not answer the first.
+    """
+    first, second = replies
+    if isinstance(first, Exception):
+        raise first
+    if url.kind == "sentinel":
+        services = {} if isinstance(second, Exception) else {one.get(b"name"): one for one in _facts(second)}
+        if not first:
+            names = (
+                None if isinstance(second, Exception) else sorted(_text(name) for name in services if name)
+            )
+            return Said(asked, (), known=names)
+        epoch = int(services.get(url.service.encode(), {}).get(b"config-epoch", 0))
+        return Said(asked, ((0, 0, (_text(first[0]), int(first[1])), ""),), epoch=epoch)
+    info = {} if isinstance(second, Exception) else _lines(second)
+    epoch = int(info.get("cluster_current_epoch", 0))
+    return Said(asked, tuple(parse_slots(first, asked)), info.get("cluster_state", "ok") == "ok", epoch)
 
 
-def services_question() -> tuple[str, ...]:
-    """The command that asks a Sentinel which services it knows."""
-    return ("SENTINEL", "MASTERS")
-
-
-def services_of(reply: Any) -> list[str]:
-    """The names in the answer to `services_question`."""
-    facts = (dict(zip(one[::2], one[1::2], strict=False)) for one in reply)
-    return sorted(one[b"name"].decode("utf-8", "replace") for one in facts if b"name" in one)
+def learn(topology: Topology, said: Said) -> None:
+    """Take an answer over into the topology."""
+    topology.epoch = said.epoch
+    if topology.cluster:
+        topology.set_slots(said.view)
+    else:
+        topology.set_single(said.view[0][2])
 
 
 def refused(url: BrokerURL, address: Address, error: Exception) -> BrokerRefused | None:
@@ -50,22 +83,27 @@ def refused(url: BrokerURL, address: Address, error: Exception) -> BrokerRefused
     if understand(error).remedy is not Remedy.AUTH:
         return None
     who = "Sentinel" if sentinel else "server"
-    right = " ".join(question(url)[:2]).lower().replace(" ", "|")
+    right = " ".join(str(word) for word in questions(url)[0][:2]).lower().replace(" ", "|")
     return BrokerAuthError(
         f"{url}: the {who} at {address[0]}:{address[1]} does not say who the master is: {understand(error).text}; "
         f"give the user +{right}"
     )
 
 
-def raise_if_unknown(topology: Topology) -> None:
-    """Nobody has named the master.
+def no_such_service(url: BrokerURL, known: Sequence[list[str] | None]) -> BrokerMismatch:
+    """The error for a service of which no Sentinel has heard; `known`: what each says that it knows."""
+    names = [one for one in known if one is not None]
+    return unknown_service(url, sorted({name for some in names for name in some}) if names else None)
 
-    Raises:
-        BrokerMismatch: every Sentinel has answered, and knows no such service. While one is silent, it may know.
-    """
-    strangers = topology.strangers
-    if topology.url is not None and strangers and all(address in strangers for address in topology.seeds):
-        known = [names for names in strangers.values() if names is not None]
-        raise unknown_service(
-            topology.url, sorted({name for names in known for name in names}) if known else None
-        )
+
+def _facts(reply: Any) -> list[dict[bytes, bytes]]:
+    return [dict(zip(one[::2], one[1::2], strict=False)) for one in reply]
+
+
+def _lines(info: bytes) -> dict[str, str]:
+    pairs = (line.partition(":") for line in info.decode("utf-8", "replace").splitlines())
+    return {name: value.strip() for name, separator, value in pairs if separator}
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")

@@ -14,10 +14,10 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from ..errors import BrokerAuthError, BrokerError, BrokerUnavailable, ScriptError
-from .confirming import FIRST_WAIT, confirmation, replicas_said
+from .confirming import FIRST_WAIT, Replicas
 from .faults import Fault, Remedy, is_timeout, understand
 from .refusals import is_a_cluster, refusal
-from .steps import Answer, Broken, Confirmed, NotSent, Pause, Refresh, Request, Step, Trip, Trips, Wire
+from .steps import Answer, Broken, Confirmed, NotSent, Pause, Refresh, Request, Step, Trip, Trips, no_answer
 from .topology import Address, Topology
 
 FIRST_PAUSE = 0.02
@@ -26,7 +26,7 @@ REDIRECTS_AT_ONCE = 5
 
 
 class _Attempt:
-    __slots__ = ("asking", "full", "misses", "redirects", "resent")
+    __slots__ = ("asking", "full", "misses", "redirects", "refused", "resent")
 
     def __init__(self) -> None:
         self.misses = 0
@@ -34,6 +34,7 @@ class _Attempt:
         self.resent = False
         self.asking: Address | None = None
         self.redirects = 0
+        self.refused = False
 
 
 class Exchange:
@@ -50,7 +51,7 @@ class Exchange:
         self._open: dict[int, _Attempt] = {index: _Attempt() for index in range(len(requests))}
         self._trouble: Fault | None = None
         self._calm = True
-        self._unconfirmed = 0
+        self._replicas = Replicas(topology)
 
     def run(self, first: tuple[Address, Answer] | None = None) -> Generator[Step, Any, list[Any]]:
         """Yield steps until every request has a value or a `BrokerError`; return them in the order of the
@@ -63,6 +64,10 @@ class Exchange:
         while self._open:
             generation = self._topology.generation
             if first is None:
+                asked = [one.slot for one in self._requests if one.node is None]
+                if self._calm and self._topology.may_have_changed(asked, self._clock()):
+                    yield Refresh(generation)
+                    generation = self._topology.generation
                 yield from self._round()
             else:
                 self._take(first[0], [0], first[1])
@@ -94,7 +99,7 @@ class Exchange:
     def _take(self, address: Address, indexes: list[int], answer: Answer) -> None:
         if isinstance(answer, Broken):
             self._topology.alone.discard(address)
-            self._topology.silent[address] = self._clock()
+            self._topology.missed(address, self._clock())
             if is_timeout(answer.error) and answer.sent and not answer.replies:
                 self._topology.suspect(address, self._clock())
             self._broken(address, self._unanswered(address, indexes, answer.replies), answer)
@@ -115,20 +120,15 @@ class Exchange:
         return routes
 
     def _trip(self, address: Address, indexes: list[int]) -> Trip:
-        wires: list[Wire] = []
+        wires: list[tuple[Any, ...]] = []
         for index in indexes:
             attempt = self._open[index]
             if attempt.asking is not None:
                 wires.append(("ASKING",))
             wires.append(self._requests[index].wire(full=attempt.full, resent=attempt.resent))
         if any(self._requests[index].durable for index in indexes):
-            wires += self._confirmation(address)
+            wires += self._replicas.question(address, self._clock(), self._deadline, calm=self._calm)
         return Trip(address, wires, any(self._requests[index].movable for index in indexes))
-
-    def _confirmation(self, address: Address) -> list[Wire]:
-        alone = address in self._topology.alone
-        hasty = self._unconfirmed < 2 or self._topology.is_suspected(address, self._clock())
-        return confirmation(alone, hasty, self._calm, self._deadline - self._clock())
 
     def _unanswered(self, address: Address, indexes: list[int], replies: Sequence[Any]) -> list[int]:
         """Take what came before the break: a pipeline of hundreds must not begin anew each time.
@@ -154,15 +154,12 @@ class Exchange:
             attempt = self._open[index]
             attempt.asking = None
             attempt.resent = attempt.resent or broken.sent
-            if refused is not None:
-                self._settle(index, refused)
-            elif fault.remedy is Remedy.AUTH or broken.fatal:
-                self._settle(
-                    index,
-                    BrokerAuthError(
-                        f"the server refused the login: {fault.text}; set user and password in the URL"
-                    ),
+            if refused is None and (fault.remedy is Remedy.AUTH or broken.fatal):
+                refused = BrokerAuthError(
+                    f"the server refused the login: {fault.text}; set user and password in the URL"
                 )
+            if refused is not None:
+                self._refuse(address, index, refused)
         self._trouble = Fault(Remedy.WAIT, fault.text)
         for index in indexes:
             self._miss(index)
@@ -184,7 +181,7 @@ class Exchange:
             position += self._open[index].asking is not None
             values.append(replies[position])
             position += 1
-        replicas = self._replicas(address, replies[position:])
+        replicas = self._replicas.heard(address, replies[position:])
         for index, value in zip(indexes, values, strict=True):
             if self._requests[index].durable and not isinstance(value, Exception):
                 self._settle_durable(address, index, value, replicas)
@@ -192,20 +189,8 @@ class Exchange:
                 self._settle_reply(address, index, value)
 
     def _refusal(self, address: Address, error: Exception) -> BrokerError | None:
-        """The error for a server that will not serve us whatever we try, where it is one."""
         url = self._topology.url
         return None if url is None else refusal(url, address, error)
-
-    def _replicas(self, address: Address, replies: Sequence[Any]) -> int | Exception | None:
-        """How many replicas have what was written, as `replicas_said`; what it says of the node is remembered."""
-        replicas = replicas_said(replies)
-        if replicas is None:
-            self._unconfirmed += 1
-        if replies and replicas == 0:
-            self._topology.alone.add(address)
-        elif replies:
-            self._topology.alone.discard(address)
-        return replicas
 
     def _settle_durable(
         self, address: Address, index: int, reply: Any, replicas: int | Exception | None
@@ -234,16 +219,15 @@ class Exchange:
             fault.remedy in (Remedy.AUTH, Remedy.FATAL)
             and (refused := self._refusal(address, reply)) is not None
         ):
-            self._settle(index, refused)
+            self._refuse(address, index, refused)
             return
         match fault.remedy:
             case Remedy.LOAD:
                 attempt.full = True
-            case Remedy.MOVED | Remedy.ASK if self._is_one_server():
-                assert self._topology.url is not None
-                self._settle(index, is_a_cluster(self._topology.url, address))
+            case Remedy.MOVED | Remedy.ASK if (url := self._topology.url) and not self._topology.cluster:
+                self._refuse(address, index, is_a_cluster(url, address))
             case Remedy.MOVED | Remedy.ASK:
-                self._redirect(index, attempt, fault)
+                self._redirect(address, index, attempt, fault)
             case Remedy.AUTH:
                 self._settle(
                     index, BrokerAuthError(f"{self._requests[index].name}: the server refused: {fault.text}")
@@ -251,47 +235,58 @@ class Exchange:
             case Remedy.FATAL:
                 self._settle(index, ScriptError(self._requests[index].name, fault.text))
             case _ if fault.refused and self._requests[index].movable:
+                self._topology.doubt(address, self._clock())
                 self._trouble = fault
                 self._miss(index)
             case _:
+                if fault.refused or "READONLY" in fault.text:
+                    self._topology.doubt(address, self._clock())
                 # A script that failed half-way may have written: what it wrote is found again under the
                 # re-send flag.
                 attempt.resent = True
                 self._trouble = fault
 
-    def _is_one_server(self) -> bool:
-        """Whether the URL is that of one server, which sends nobody anywhere else."""
-        return not self._topology.cluster and self._topology.url is not None
+    def _refuse(self, address: Address, index: int, error: BrokerError) -> None:
+        """A node will not serve us. Where its slots may have another owner by now, or its address another server, others are
+        asked first.
+        """
+        attempt = self._open[index]
+        if attempt.refused or self._requests[index].node is not None or not self._topology.replaceable:
+            self._settle(index, error)
+            return
+        attempt.refused = True
+        self._topology.doubt(address, self._clock())
+        self._trouble = Fault(Remedy.WAIT, str(error))
 
-    def _redirect(self, index: int, attempt: _Attempt, fault: Fault) -> None:
+    def _redirect(self, address: Address, index: int, attempt: _Attempt, fault: Fault) -> None:
         attempt.redirects += 1
+        target = fault.address
+        if target is not None and not target[0]:
+            target = address[0], target[1]  # the host that was asked
         if (
-            fault.address is None
+            target is None
+            or target == address
             or attempt.redirects > REDIRECTS_AT_ONCE
             or self._requests[index].node is not None
         ):
+            # In a circle, or to itself: it does not know.
             attempt.redirects = 0
+            self._topology.doubt(address, self._clock())
             self._trouble = fault
         elif fault.remedy is Remedy.ASK:
-            attempt.asking = self._reachable(fault.address)
+            attempt.asking = target
         else:
-            self._topology.moved(fault.slot, self._reachable(fault.address))
-
-    def _reachable(self, address: Address) -> Address:
-        """A redirection with an empty host means the host that was asked."""
-        host = address[0] or next(self._topology.candidates())[0]
-        return host, address[1]
+            self._topology.moved(fault.slot, target)
 
     def _settle(self, index: int, value: Any) -> None:
         self._results[index] = value
         del self._open[index]
 
     def _give_up(self) -> None:
-        for index in list(self._open):
-            self._settle(index, BrokerUnavailable(self._verdict()))
+        refusal = self._topology.refusal
+        for index, attempt in list(self._open.items()):
+            known = refusal if not attempt.resent else None
+            self._settle(index, known or BrokerUnavailable(self._verdict()))
 
     def _verdict(self) -> str:
-        detail = self._trouble.text if self._trouble else "no answer"
-        seeds = ", ".join(f"{host}:{port}" if port else host for host, port in self._topology.seeds)
-        hint = "is the server running, and is the URL right?"
-        return f"no answer from the broker ({seeds}) in time: {detail}; {hint}"
+        return no_answer(self._topology, self._trouble.text if self._trouble else "no answer")

@@ -103,7 +103,7 @@ def is_timeout(error: Exception) -> bool:
     """Whether no reply came in time, on a connection that did not break."""
     from redis import exceptions as redis_errors
 
-    return isinstance(error, redis_errors.TimeoutError)
+    return isinstance(error, redis_errors.TimeoutError | TimeoutError)
 
 
 def _is_plain(text: str) -> bool:

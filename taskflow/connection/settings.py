@@ -83,6 +83,7 @@ def topology_of(url: BrokerURL) -> Topology:
     """What the URL alone says about who owns the slots."""
     seeds = [(url.path, 0)] if url.kind == "unix" else list(url.hosts)
     topology = Topology(seeds, cluster=url.kind == "cluster", url=url)
+    topology.replaceable = url.kind in ("cluster", "sentinel")
     if url.kind in ("single", "unix"):
         topology.set_single(seeds[0])
     return topology

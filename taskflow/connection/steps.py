@@ -103,9 +103,11 @@ Step = Trips | Refresh | Pause
 
 def lone(request: Request, topology: Topology) -> Trip | None:
     """The first trip of a request that is alone, as its exchange would make it; None: it takes more than one command, or
-    nobody is known to ask.
+    nobody is known to ask, or who is did not answer the last time.
     """
     address = None if request.durable else request.node or topology.owner(request.slot)
+    if topology.silent and address in topology.silent:
+        return None
     return (
         None if address is None else Trip(address, [request.wire(full=False, resent=False)], request.movable)
     )
@@ -121,3 +123,10 @@ def value_or_raise(result: Any) -> Any:
     if isinstance(result, BrokerError):
         raise result
     return result
+
+
+def no_answer(topology: Topology, detail: str) -> str:
+    """What to say where there was no answer in time."""
+    seeds = ", ".join(f"{host}:{port}" if port else host for host, port in topology.seeds)
+    hint = "is the server running, and is the URL right?"
+    return f"no answer from the broker ({seeds}) in time: {detail}; {hint}"

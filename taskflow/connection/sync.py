@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
 import time
@@ -11,15 +10,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from redis import connection as redis_connection
 from redis import exceptions as redis_errors
 
 from ..errors import BrokerUnavailable
-from .channel import Channel
-from .discovery import learn, question, raise_if_unknown, refused, services_of, services_question
+from .asking import inquire
 from .exchange import Exchange
+from .greeting import greeting
+from .inquiry import Inquiry
+from .nodes import node
 from .refusals import refusal
-from .settings import IDLE_CONNECTIONS, arguments, pack, resolve, topology_of
+from .settings import IDLE_CONNECTIONS, pack, resolve, topology_of
 from .steps import Answer, Broken, Pause, Refresh, Request, Trip, Trips, is_plain, lone
 from .topology import Address, Topology
 from .url import BrokerURL, parse
@@ -57,7 +57,7 @@ class SyncDriver:
         # A signal handler may come in here on the thread that holds it.
         self._lock = threading.RLock()
         self._starts = False
-        self._refreshed_at = 0.0
+        self._looked_at = 0.0
 
     @property
     def url(self) -> BrokerURL:
@@ -71,19 +71,16 @@ class SyncDriver:
 
     def _resolve(self) -> None:
         given = parse(self._given) if isinstance(self._given, str) else self._given
-        if given.kind != "embedded":
-            url = given
-        elif self._starts:
+        if given.kind == "embedded" and self._starts:
             raise BrokerUnavailable(
                 "the embedded server is being started by the very code that this call has interrupted (from a signal handler "
                 "or a finalizer): start it before, with `taskflow server start` or a first call"
             )
-        else:
-            self._starts = True
-            try:
-                url = resolve(given)
-            finally:
-                self._starts = False
+        self._starts = True
+        try:
+            url = resolve(given)
+        finally:
+            self._starts = False
         self._topology = topology_of(url)
         self._url = url
 
@@ -110,7 +107,7 @@ class SyncDriver:
         topology = self._topology or self.topology
         deadline = time.monotonic() + timeout
         if not topology.known:
-            self._refresh(topology.generation, deadline)
+            self._refresh(topology.generation, deadline, doubt=False)
         first: tuple[Address, Answer] | None = None
         if len(requests) == 1 and (trip := lone(requests[0], topology)) is not None:
             answer = self._travel([trip], deadline, meanwhile)[0]
@@ -141,7 +138,7 @@ class SyncDriver:
         """The masters of the cluster, or the one server."""
         topology = self.topology
         if topology.cluster or not topology.known:
-            self._refresh(topology.generation, time.monotonic() + timeout, force=True)
+            self._refresh(topology.generation, time.monotonic() + timeout, doubt=False, force=True)
         if not topology.masters():
             raise BrokerUnavailable(f"no node of {self.url} answers")
         return topology.masters()
@@ -150,20 +147,25 @@ class SyncDriver:
         """A connection of the caller's own to the owner of `slot`, for blocking and subscribing; the caller
         closes it.
         """
-        topology = self.topology
-        if topology.owner(slot) is None:
-            self._refresh(topology.generation, time.monotonic() + timeout)
+        topology, deadline = self.topology, time.monotonic() + timeout
         address = topology.owner(slot)
+        if address is None or topology.may_have_changed((slot,), time.monotonic()):
+            self._refresh(topology.generation, deadline, doubt=topology.known)
+            address = topology.owner(slot)
         if address is None:
             raise BrokerUnavailable(f"no node of {self.url} is known to own key slot {slot}")
         connection = self._new(address)
+        now = time.monotonic()
         try:
-            connection.connect()
+            connection.open(topology.open_deadline(address, deadline, now))
         except _CONNECTING_ERRORS as error:
-            if (refused_us := refusal(self.url, address, error)) is not None:
-                raise refused_us from error
-            self._refresh(topology.generation, time.monotonic() + timeout)
+            topology.missed(address, now)
+            generation = topology.generation
+            self._refresh(generation, deadline)
+            if topology.owner(slot) == address and (said := refusal(self.url, address, error)) is not None:
+                raise said from error
             raise BrokerUnavailable(f"{self.url}: {error}") from error
+        topology.heard(address)
         return connection
 
     def close(self) -> None:
@@ -178,7 +180,7 @@ class SyncDriver:
     def _travel(
         self, trips: Sequence[Trip], deadline: float, meanwhile: Callable[[], None] | None = None
     ) -> list[Answer]:
-        departed = [self._depart(trip) for trip in trips]
+        departed = [self._depart(trip, deadline) for trip in trips]
         if meanwhile is not None:
             try:
                 meanwhile()
@@ -192,7 +194,7 @@ class SyncDriver:
             for trip, connection in zip(trips, departed, strict=True)
         ]
 
-    def _depart(self, trip: Trip) -> Any:
+    def _depart(self, trip: Trip, deadline: float) -> Any:
         """Send the pipeline; the connection on which its replies will come, or what went wrong."""
         address = trip.address
         data = pack(trip.wires)
@@ -210,13 +212,14 @@ class SyncDriver:
                 self._forget(address)
                 connection.disconnect()
             connection = self._new(address)
+            until = self.topology.open_deadline(address, deadline, time.monotonic())
             try:
-                connection.connect()
+                connection.open(until)
             except _CONNECTING_ERRORS as error:
                 self._forget(address)
                 return Broken(error, sent=False)
         try:
-            connection.channel.send(data)
+            connection.channel.send(data, deadline)
         except _CONNECTION_ERRORS as error:
             connection.disconnect()
             self._forget(address)
@@ -247,12 +250,7 @@ class SyncDriver:
         return replies
 
     def _new(self, address: Address) -> Any:
-        kind: Any = redis_connection.Connection
-        if self.url.kind == "unix":
-            kind = redis_connection.UnixDomainSocketConnection
-        elif self.url.tls:
-            kind = redis_connection.SSLConnection
-        return kind(**arguments(self.url, address), parser_class=Channel)
+        return node(self.url, address, greeting(self.url, self.topology, address))
 
     def _give_back(self, address: Address, connection: Any) -> None:
         pool = self._pools.get(address)
@@ -270,50 +268,25 @@ class SyncDriver:
 
     # --- topology -------------------------------------------------------------------------------------------
 
-    def _refresh(self, generation: int, deadline: float, *, force: bool = False) -> None:
-        """Learn the owners anew: one thread at a time, and only if nobody has since `generation`."""
+    def _refresh(self, generation: int, deadline: float, *, doubt: bool = True, force: bool = False) -> None:
+        """Learn the owners anew: one thread at a time, and only if nobody has since `generation`.
+
+        `doubt`: what was known has proved wrong, so no single node is believed.
+        """
         topology = self.topology
         if self.url.kind in ("single", "unix"):
             self.close()
             return
-        if not self._lock.acquire(timeout=max(deadline - time.monotonic(), 0)):
+        began = time.monotonic()
+        if not self._lock.acquire(timeout=max(deadline - began, 0)):
             return
         try:
-            if topology.generation != generation and not force:
+            if not force and (topology.generation != generation or self._looked_at > began):
                 return
-            topology.strangers.clear()
-            for address in list(topology.candidates()):
-                if time.monotonic() >= deadline or self._ask_owners(topology, address, deadline):
-                    return
-            raise_if_unknown(topology)
+            inquire(Inquiry(topology, self.url, doubt=doubt, now=began, deadline=deadline), self.url)
         finally:
+            self._looked_at = time.monotonic()
             self._lock.release()
-
-    def _ask_owners(self, topology: Topology, address: Address, deadline: float) -> bool:
-        sentinel = self.url.kind == "sentinel"
-        if sentinel and address not in topology.seeds:
-            return False
-        kind: Any = redis_connection.SSLConnection if self.url.tls else redis_connection.Connection
-        connection = kind(**arguments(self.url, address, sentinel=sentinel))
-        try:
-            connection.send_command(*question(self.url))
-            reply = connection.read_response(
-                disable_decoding=True, timeout=min(1.0, max(deadline - time.monotonic(), 0.001))
-            )
-            if sentinel and not reply:
-                topology.strangers[address] = None
-                with contextlib.suppress(redis_errors.ResponseError):
-                    connection.send_command(*services_question())
-                    names = connection.read_response(disable_decoding=True, timeout=1.0)
-                    topology.strangers[address] = services_of(names)
-        except _CONNECTING_ERRORS as error:
-            if (refused_us := refused(self.url, address, error)) is not None:
-                raise refused_us from error
-            topology.problem = f"{address[0]}:{address[1]}: {error}"
-            return False
-        finally:
-            connection.disconnect()
-        return learn(topology, reply, address, sentinel=sentinel)
 
 
 _drivers: weakref.WeakSet[SyncDriver] = weakref.WeakSet()

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..errors import BrokerRefused
 from .url import BrokerURL
 
 Address = tuple[str, int]
 """Host and port; a unix socket is its path and port 0."""
+
+Range = tuple[int, int, Address, str]
+"""First slot, last slot, and their master's address and name."""
 
 SLOTS = 16384
 
@@ -40,6 +44,15 @@ SUSPECTED = 10.0
 SUSPECTS_TIME = 0.5
 """Seconds that such a node gets for a whole trip: a replica that took over should not be found late."""
 
+LAST_TRY = 1.5
+"""Seconds before a deadline from which on even such a node gets all that is left: it may be far away and nothing else."""
+
+REMEMBERED = 60.0
+"""Seconds for which a node that did not answer, or knew nothing, is asked last."""
+
+FRESH = 0.1
+"""Seconds for which nobody looks again whether the owner of a slot has been replaced."""
+
 
 class Topology:
     """The owners of the slots, as far as known, and the nodes to ask about them.
@@ -54,15 +67,24 @@ class Topology:
         """What the user has written, for errors that say what to change in it."""
         self.seeds = list(seeds)
         self.generation = 0
+        self.replaceable = cluster
+        """Whether another node takes over when an owner is gone."""
+        self.epoch = 0
+        """Of the view that is believed: the newer has the higher one."""
+        self.ids: dict[Address, str] = {}
+        """The names that the nodes of a cluster have among themselves. They stay when an address gets another node."""
+        self.looked_at = float("-inf")
+        """When somebody was last asked about the topology and answered, in monotonic seconds."""
         self.problem = ""
         """Why the last node that was asked about the topology did not answer."""
-        self.strangers: dict[Address, list[str] | None] = {}
-        """The Sentinels that knew no such service when they were last asked, and which they know, where they say it."""
+        self.refusal: BrokerRefused | None = None
+        """What those said that could be asked, where all of them refused to answer, while others could not be reached."""
         self.alone: set[Address] = set()
         """Nodes that had no replica online when they were last asked."""
         self.silent: dict[Address, float] = {}
         """The nodes that could not be reached, or did not answer, the last time: since when, in monotonic seconds."""
         self._suspected: dict[Address, float] = {}
+        self._doubted: dict[Address, float] = {}
         self._owners: list[Address | None] = [None] * SLOTS
         self._masters: list[Address] = []
 
@@ -77,8 +99,9 @@ class Topology:
         if not self.cluster:
             return masters[0] if masters else None
         if slot is None:
-            # Any: not always the same one, which may be dead.
-            return random.choice(masters) if masters else None
+            # Any: not always the same one, and none that is known to be gone, if there are others.
+            here = [one for one in masters if one not in self.silent] if self.silent else masters
+            return random.choice(here or masters) if masters else None
         return self._owners[slot]
 
     def is_avoided(self, slot: int) -> bool:
@@ -103,10 +126,35 @@ class Topology:
             self.silent.pop(address, None)
         if self._suspected:
             self._suspected.pop(address, None)
+        if self._doubted:
+            self._doubted.pop(address, None)
+
+    def missed(self, address: Address, now: float) -> None:
+        """A node could not be reached, or did not answer."""
+        self.silent[address] = now
+        self.doubt(address, now)
+
+    def doubt(self, address: Address, now: float) -> None:
+        """A node did not answer, or is no authority on who owns what: it is asked last for a while."""
+        for known in (self.silent, self._doubted):
+            if len(known) > 100:  # addresses that came and went
+                for old in [one for one, since in known.items() if now - since > REMEMBERED]:
+                    del known[old]
+        self._doubted[address] = now
+
+    def trust(self, address: Address) -> None:
+        """A node has turned out to know who owns what."""
+        self._doubted.pop(address, None)
+
+    def may_have_changed(self, slots: Iterable[int | None], now: float) -> bool:
+        """Whether an owner of these slots did not answer the last time: others are asked who it is before it is tried again."""
+        if not self.silent or not self.replaceable or now - self.looked_at <= FRESH:
+            return False
+        return any(self.owner(slot) in self.silent for slot in slots)
 
     def suspect(self, address: Address, now: float) -> None:
         """A node let the time for its reply pass, on a connection that did not break."""
-        if self.cluster and now - self._suspected.get(address, float("-inf")) > 2 * SUSPECTED:
+        if self.replaceable and now - self._suspected.get(address, float("-inf")) > 2 * SUSPECTED:
             self._suspected[address] = now
 
     def is_suspected(self, address: Address, now: float) -> bool:
@@ -122,27 +170,44 @@ class Topology:
         """Until when the replies of one trip to a node are waited for, of what has to be done by `deadline`."""
         return min(deadline, now + SUSPECTS_TIME) if self.is_suspected(address, now) else deadline
 
+    def open_deadline(self, address: Address, deadline: float, now: float) -> float:
+        """Until when a connection to a node is waited for, of what has to be done by `deadline`.
+
+        Where another node may have taken over, somebody else has to be asked before all the time is gone.
+        """
+        left = deadline - now
+        if not self.replaceable:
+            return deadline
+        if address in self.silent:
+            return deadline if left <= LAST_TRY else now + SUSPECTS_TIME
+        return now + left / 2
+
     def masters(self) -> list[Address]:
         """The masters that own slots."""
         return list(self._masters)
 
-    def candidates(self) -> Iterator[Address]:
-        """Whom to ask about the topology: the known masters, then the addresses of the URL; suspects last."""
-        known = dict.fromkeys([*self._masters, *self.seeds])
-        yield from sorted(known, key=lambda address: address in self._suspected)
+    def candidates(self, now: float) -> list[Address]:
+        """Whom to ask about the topology: the known masters, then the addresses of the URL.
+
+        Last come those that did not answer or knew nothing, the one that has had the longest time to come back first.
+        """
+        known = dict.fromkeys([*(self._masters if self.cluster else ()), *self.seeds])
+        doubted = {one: since for one, since in self._doubted.items() if now - since < REMEMBERED}
+        return sorted(known, key=lambda address: doubted.get(address, float("-inf")))
 
     def set_single(self, address: Address) -> None:
         """One server owns everything."""
         self._masters = [address]
         self.generation += 1
 
-    def set_slots(self, ranges: Sequence[tuple[int, int, Address]]) -> None:
+    def set_slots(self, ranges: Sequence[Range]) -> None:
         """Take over what `CLUSTER SLOTS` said."""
         owners: list[Address | None] = [None] * SLOTS
-        for start, end, address in ranges:
+        for start, end, address, _ in ranges:
             owners[start : end + 1] = [address] * (end + 1 - start)
         self._owners = owners
-        self._masters = list(dict.fromkeys(address for _, _, address in ranges))
+        self._masters = list(dict.fromkeys(one[2] for one in ranges))
+        self.ids = {address: name for _, _, address, name in ranges}
         self.generation += 1
 
     def moved(self, slot: int, address: Address) -> None:
@@ -152,8 +217,8 @@ class Topology:
             self._masters = [*self._masters, address]
 
 
-def parse_slots(reply: Any, asked: Address) -> list[tuple[int, int, Address]]:
-    """Read the reply of `CLUSTER SLOTS`: (first slot, last slot, master's address).
+def parse_slots(reply: Any, asked: Address) -> list[Range]:
+    """Read the reply of `CLUSTER SLOTS`.
 
     A node that does not know its own address answers an empty host: it is the one that was asked.
     """
@@ -161,5 +226,6 @@ def parse_slots(reply: Any, asked: Address) -> list[tuple[int, int, Address]]:
     for entry in reply or ():
         start, end, master = int(entry[0]), int(entry[1]), entry[2]
         host = master[0].decode() if master[0] else asked[0]
-        ranges.append((start, end, (host or asked[0], int(master[1]))))
+        name = bytes(master[2]).decode() if len(master) > 2 else ""
+        ranges.append((start, end, (host or asked[0], int(master[1])), name))
     return ranges

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,9 @@ from .sync import SyncDriver
 
 _ERRORS = (redis_errors.RedisError, OSError, EOFError)
 
+REST = 1.0
+"""Seconds that a message may take to come whole, once its first bytes are here."""
+
 
 class Listener:
     """Hears one sharded channel, on a blocking socket.
@@ -25,21 +29,31 @@ class Listener:
     """
 
     def __init__(self, driver: SyncDriver, slot: int, channel: str, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
         self._connection = driver.connect(slot, timeout)
         try:
-            self._connection.send_command("SSUBSCRIBE", channel)
-            self._connection.read_response(disable_decoding=True)
+            self._connection.channel.send(pack([("SSUBSCRIBE", channel)]), deadline)
+            self._read(deadline)
         except _ERRORS as error:
             self.close()
             raise BrokerUnavailable(str(error)) from error
+        except BaseException:
+            self.close()
+            raise
 
     def wait(self, timeout: float) -> None:
         """Return when there was a message, or after `timeout` seconds."""
         try:
             if self._connection.can_read(timeout):
-                self._connection.read_response(disable_decoding=True)
+                self._read(time.monotonic() + REST)
         except _ERRORS as error:
             raise BrokerUnavailable(str(error)) from error
+
+    def _read(self, deadline: float) -> None:
+        replies: list[Any] = []
+        self._connection.channel.replies(replies, 1, deadline)
+        if isinstance(replies[0], Exception):
+            raise replies[0]
 
     def close(self) -> None:
         """Close the connection."""
@@ -56,13 +70,14 @@ class AsyncListener:
     async def open(
         cls, driver: AsyncDriver, slot: int | None, channel: str, timeout: float, *, sharded: bool = True
     ) -> AsyncListener:
-        """Connect and subscribe."""
+        """Connect and subscribe, within `timeout` seconds."""
+        deadline = time.monotonic() + timeout
         connection = await driver.connect(slot, timeout)
         try:
-            await connection.send_command("SSUBSCRIBE" if sharded else "SUBSCRIBE", channel)
-            await connection.read_response(disable_decoding=True)
+            command = pack([("SSUBSCRIBE" if sharded else "SUBSCRIBE", channel)])
+            await ask(connection, deadline - time.monotonic(), command)
         except BaseException as error:
-            await connection.disconnect(nowait=True)
+            await connection.drop()
             if isinstance(error, _ERRORS):
                 raise BrokerUnavailable(str(error)) from error
             raise
@@ -108,7 +123,7 @@ class AsyncListener:
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._connection.disconnect(nowait=True)
+        await self._connection.drop()
 
 
 class Watch:
@@ -169,4 +184,4 @@ class Watch:
         """Close the connection."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            await connection.disconnect(nowait=True)
+            await connection.drop()

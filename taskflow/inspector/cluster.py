@@ -52,7 +52,7 @@ def read_shards(broker: Broker) -> list[Shard]:
         )
     trouble: BrokerError | None = None
     deadline = time.monotonic() + TIMEOUT
-    for address in topology.candidates():
+    for address in topology.candidates(time.monotonic()):
         question = Plain(("CLUSTER", "SHARDS"), partial(parse_shards, asked=address), node=address)
         try:
             return broker.run(question, min(_ONE_NODE, deadline - time.monotonic()))

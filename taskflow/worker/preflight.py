@@ -53,10 +53,7 @@ async def _check_kind(broker: AsyncBroker, url: BrokerURL, address: Address, inf
         return
     # A cluster of one node serves every queue: it can be used by either URL.
     (ranges,) = await broker.run_many([Plain(("CLUSTER", "SLOTS"), _same, node=address)], _SECONDS)
-    if (
-        not isinstance(ranges, BrokerError)
-        and len({owner for _, _, owner in parse_slots(ranges, address)}) > 1
-    ):
+    if not isinstance(ranges, BrokerError) and len({one[2] for one in parse_slots(ranges, address)}) > 1:
         raise is_a_cluster(url, address)
 
 

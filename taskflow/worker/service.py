@@ -17,7 +17,10 @@ TIMEOUT = 10.0
 
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
-"""Seconds between two rounds while they fail."""
+"""Seconds between the beginnings of two rounds while the broker is away."""
+
+LEAST_PAUSE = 0.1
+"""Seconds after a round that failed."""
 
 
 _TELLINGS = 6
@@ -112,6 +115,7 @@ class Service(ABC):
     async def _run(self) -> None:
         failures = 0
         while True:
+            began = time.monotonic()
             try:
                 pause = await self.tick()
                 failures = 0
@@ -124,6 +128,9 @@ class Service(ABC):
                     self._progress_at = time.monotonic()
                 failures += 1
                 pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+                # From the beginning of the round: one that has waited long for an answer has spared the broker enough, and a
+                # replica may have taken over meanwhile.
+                pause = max(pause - (time.monotonic() - began), LEAST_PAUSE)
                 self._is_failing = True
                 self.troubles.failed(self.name, error)
             await asyncio.sleep(pause)

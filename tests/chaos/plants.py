@@ -157,7 +157,7 @@ def _wait_elsewhere() -> None:
             return replies
         # The first went back to the pool: taken out again, so that this one is another.
         first = self._pools[trip.address].pop()
-        more = collect(self, waits, depart(self, waits), *rest)
+        more = collect(self, waits, depart(self, waits, *rest), *rest)
         self._give_back(trip.address, first)
         return [*replies, *more] if isinstance(more, list) else more
 

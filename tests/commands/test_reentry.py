@@ -186,18 +186,17 @@ def test_the_first_call_of_all_can_be_interrupted(
 def test_a_look_at_the_cluster_can_be_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The inner call waited for the outer one's look until its time was over."""
     driver = SyncDriver("redis+cluster://127.0.0.1:1")
-    asked: list[float] = []
+    asked: list[Any] = []
 
-    def ask(topology: Any, address: Any, deadline: float) -> bool:
-        asked.append(deadline)
+    def ask(inquiry: Any, url: Any) -> None:
+        asked.append(inquiry)
         if len(asked) == 1:
             began = time.monotonic()
             with pytest.raises(BrokerUnavailable):
                 driver.masters(30)
             assert time.monotonic() - began < 5
-        return False
 
-    monkeypatch.setattr(driver, "_ask_owners", ask)
+    monkeypatch.setattr(sync, "inquire", ask)
 
     with pytest.raises(BrokerUnavailable):
         driver.masters(30)

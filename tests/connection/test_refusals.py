@@ -221,6 +221,8 @@ def locked(cluster: Cluster) -> Iterator[Cluster]:
     yield cluster
     for node in nodes:
         node.config_set("requirepass", "")
+    for node in nodes:
+        node.config_set("masterauth", "")  # with one, a replica could not log in where none is asked for
         node.close()
 
 

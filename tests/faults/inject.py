@@ -148,6 +148,7 @@ class _Connection:
         self._connection = connection
         self._faults = faults
         self._lost = ""
+        self.channel: Any = _Channel(self, connection.channel)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -164,22 +165,15 @@ class _Connection:
             raise redis_errors.ConnectionError(f"fault: the reply of {name} is lost")
         return reply
 
-    def send_command(self, *words: Any, **options: Any) -> None:
-        self._decide(str(words[0]))
-        self._connection.send_command(*words, **options)
-
-    def read_response(self, *args: Any, **options: Any) -> Any:
-        return self._deliver(self._connection.read_response(*args, **options))
-
 
 class _AsyncConnection(_Connection):
-    """The same in a coroutine, also where a request is sent past redis-py: on its `channel`."""
+    """The same in a coroutine, where redis-py's own way is used too."""
 
     def __init__(self, connection: Any, faults: Faults) -> None:
         super().__init__(connection, faults)
         self.channel = _AsyncChannel(self, connection.channel)
 
-    async def send_command(self, *words: Any, **options: Any) -> None:  # type: ignore[override]
+    async def send_command(self, *words: Any, **options: Any) -> None:
         self._decide(str(words[0]))
         await self._connection.send_command(*words, **options)
 
@@ -187,19 +181,27 @@ class _AsyncConnection(_Connection):
         return self._deliver(await self._connection.read_response(*args, **options))
 
 
-class _AsyncChannel:
-    """The `AsyncChannel` of such a connection, with one command at a time."""
+class _Channel:
+    """The `Channel` of such a connection, with one command at a time."""
 
-    def __init__(self, connection: _AsyncConnection, channel: Any) -> None:
+    def __init__(self, connection: _Connection, channel: Any) -> None:
         self._connection = connection
         self._channel = channel
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, *args: Any) -> None:
         reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
         reader.feed(data)
         self._connection._decide(name_of(reader.gets()))
-        self._channel.send(data)
+        self._channel.send(data, *args)
 
-    async def replies(self, replies: list[Any], *args: Any) -> None:
+    def replies(self, replies: list[Any], *args: Any) -> None:
+        self._channel.replies(replies, *args)
+        self._connection._deliver(replies)
+
+
+class _AsyncChannel(_Channel):
+    """The same in a coroutine."""
+
+    async def replies(self, replies: list[Any], *args: Any) -> None:  # type: ignore[override]
         await self._channel.replies(replies, *args)
         self._connection._deliver(replies)

@@ -71,7 +71,7 @@ class Play:
 
 def cluster() -> Topology:
     topology = Topology([A, B], cluster=True)
-    topology.set_slots([(0, 99, A), (100, 16383, B)])
+    topology.set_slots([(0, 99, A, ""), (100, 16383, B, "")])
     return topology
 
 
@@ -281,7 +281,7 @@ def test_a_node_that_took_over_is_asked_at_once_whether_it_has_a_replica() -> No
 
     def answer(trip: Any, turn: int) -> Any:
         if turn == 0:
-            topology.set_slots([(0, 16383, B)])
+            topology.set_slots([(0, 16383, B, "")])
             return Broken(redis_errors.ConnectionError("refused"), sent=False)
         words = [wire[0] for wire in trip.wires]
         done = "done" if trip.wires[0][1] else error("NOSCRIPT No matching script.")
@@ -357,7 +357,7 @@ def test_a_script_that_failed_half_way_does_not_go_elsewhere() -> None:
 
 def test_a_slot_that_nobody_owns_can_be_left() -> None:
     topology = Topology([A], cluster=True)
-    topology.set_slots([(100, 16383, A)])
+    topology.set_slots([(100, 16383, A, "")])
     play = Play(topology, lambda trip, _: ["fine"] * len(trip.wires))
     moved, there = play.run(Ask(movable=True), Ask(slot=200))
     assert isinstance(moved, NotSent)
@@ -384,7 +384,7 @@ def test_a_silent_node_is_avoided_for_a_second_then_one_caller_tries_it(
 def test_what_nobody_owns_is_avoided_once_the_owners_are_known() -> None:
     topology = Topology([A], cluster=True)
     assert not topology.is_avoided(5)
-    topology.set_slots([(100, 16383, A)])
+    topology.set_slots([(100, 16383, A, "")])
     assert topology.is_avoided(5)
 
 
@@ -396,10 +396,11 @@ def test_a_node_that_was_silent_gets_little_time_until_it_is_heard_or_has_long_b
     )
     topology = play.topology
     assert topology.trip_deadline(A, 30.0, now=0.0) == 30.0
+    topology.missed(A, 0.0)
     topology.suspect(A, 0.0)
     assert topology.trip_deadline(A, 30.0, now=5.0) == 5.5
     assert topology.trip_deadline(A, 5.2, now=5.0) == 5.2
-    assert list(topology.candidates()) == [B, A], "others are asked first who owns what"
+    assert topology.candidates(play.now) == [B, A], "others are asked first who owns what"
     topology.suspect(A, 9.0)
     assert topology.trip_deadline(A, 30.0, now=11.0) == 30.0, "slow, and nothing else"
     topology.suspect(A, 21.0)

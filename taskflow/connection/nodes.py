@@ -1,0 +1,189 @@
+"""redis-py's connections, opened under a deadline: looking up the name, every address of it, TLS, login and database together.
+
+redis-py's own way there has a timeout for each part, none for the resolver, and with asyncio tries one address only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from typing import Any
+
+from redis import connection as redis_connection
+from redis import exceptions as redis_errors
+from redis.asyncio import connection as async_redis_connection
+
+from .channel import AsyncChannel, Channel
+from .dialing import adial, dial
+from .greeting import Greeting
+from .settings import arguments, pack
+from .topology import Address
+from .url import BrokerURL
+
+_NO_GREETING = Greeting()
+
+
+class _Opened:
+    """Opens a connection."""
+
+    greeting: Greeting = _NO_GREETING
+    used_at = 0.0
+    channel: Channel
+
+    def open(self: Any, until: float) -> None:
+        """Connect and log in.
+
+        Args:
+            until: on the monotonic clock, for everything together.
+
+        Raises:
+            redis.exceptions.RedisError: that failed, or took too long; nothing is left open.
+        """
+        try:
+            self._sock = self._dialled(min(until, time.monotonic() + self.socket_connect_timeout))
+        except TimeoutError as error:
+            raise _late(self, error) from None
+        except OSError as error:
+            raise redis_errors.ConnectionError(self._error_message(error)) from error
+        try:
+            self._sock.settimeout(self.socket_timeout)
+            self._parser.on_connect(self)
+            if wires := list(self.greeting.wires):
+                replies: list[Any] = []
+                self.channel.send(pack(wires), until)
+                self.channel.replies(replies, len(wires), until)
+                self.greeting.check(replies, self._host_error())
+        except OSError as error:
+            self.disconnect()
+            raise redis_errors.ConnectionError(self._error_message(error)) from error
+        except BaseException:
+            self.disconnect()
+            raise
+
+    def peer(self: Any) -> Any:
+        """The address behind the name that has answered."""
+        return self._sock.getpeername()
+
+
+class _Plain(_Opened, redis_connection.Connection):
+    def _dialled(self, until: float) -> socket.socket:
+        return dial(self.host, self.port, until, self.socket_keepalive_options)
+
+
+class _Tls(_Opened, redis_connection.SSLConnection):
+    def _dialled(self, until: float) -> socket.socket:
+        sock = dial(self.host, self.port, until, self.socket_keepalive_options)
+        try:
+            sock.settimeout(max(until - time.monotonic(), 0.001))  # the handshake as a whole takes no longer
+            return self._wrap_socket_with_ssl(sock)  # type: ignore[no-any-return, no-untyped-call]
+        except BaseException:
+            sock.close()
+            raise
+
+
+class _Unix(_Opened, redis_connection.UnixDomainSocketConnection):
+    def _dialled(self, until: float) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(max(until - time.monotonic(), 0.001))
+            sock.connect(self.path)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+
+class _AsyncOpened:
+    """As `_Opened`, in a coroutine."""
+
+    greeting: Greeting = _NO_GREETING
+    last_used = 0.0
+    channel: AsyncChannel
+
+    async def open(self: Any, until: float) -> None:
+        """As `_Opened.open`."""
+        now = time.monotonic()
+        try:
+            by = min(until, now + self.socket_connect_timeout)
+            async with asyncio.timeout(max(by - now, 0.001)):
+                self._reader, self._writer = await self._dialled(by)
+        except TimeoutError as error:
+            raise _late(self, error) from None
+        except OSError as error:
+            raise redis_errors.ConnectionError(self._error_message(error)) from error
+        try:
+            self._parser.on_connect(self)
+            if wires := list(self.greeting.wires):
+                replies: list[Any] = []
+                self.channel.send(pack(wires))
+                await self.channel.replies(replies, len(wires), until, self.socket_timeout)
+                self.greeting.check(replies, self._host_error())
+        except OSError as error:
+            await self.drop()
+            raise redis_errors.ConnectionError(self._error_message(error)) from error
+        except BaseException:
+            await self.drop()
+            raise
+
+    async def drop(self: Any) -> None:
+        """Close at once. A transport that is closed as usual stays until the node has taken what is still to be sent."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+        await self.disconnect(nowait=True)
+
+    def peer(self: Any) -> Any:
+        """As `_Opened.peer`."""
+        return self._writer.get_extra_info("peername")
+
+
+class _AsyncPlain(_AsyncOpened, async_redis_connection.Connection):
+    socket_keepalive_options: Any
+
+    async def _dialled(self, until: float) -> Any:
+        sock = await adial(self.host, self.port, until, self.socket_keepalive_options)
+        return await _streams(sock)
+
+
+class _AsyncTls(_AsyncOpened, async_redis_connection.SSLConnection):
+    socket_keepalive_options: Any
+
+    async def _dialled(self, until: float) -> Any:
+        sock = await adial(self.host, self.port, until, self.socket_keepalive_options)
+        left = max(until - time.monotonic(), 0.001)
+        return await _streams(
+            sock, ssl=self.ssl_context.get(), server_hostname=self.host, ssl_handshake_timeout=left
+        )
+
+
+class _AsyncUnix(_AsyncOpened, async_redis_connection.UnixDomainSocketConnection):
+    async def _dialled(self, until: float) -> Any:
+        return await asyncio.open_unix_connection(path=self.path)
+
+
+async def _streams(sock: socket.socket, **options: Any) -> Any:
+    try:
+        return await asyncio.open_connection(sock=sock, **options)
+    except BaseException:
+        sock.close()
+        raise
+
+
+def node(url: BrokerURL, address: Address, greet: Greeting, *, sentinel: bool = False) -> Any:
+    """A connection to a node, not opened yet; `sentinel`: to a Sentinel."""
+    kind: Any = _Unix if url.kind == "unix" else _Tls if url.tls else _Plain
+    made = kind(**arguments(url, address, sentinel=sentinel), parser_class=Channel)
+    made.greeting = greet
+    return made
+
+
+def async_node(url: BrokerURL, address: Address, greet: Greeting, *, sentinel: bool = False) -> Any:
+    """As `node`, for coroutines."""
+    kind: Any = _AsyncUnix if url.kind == "unix" else _AsyncTls if url.tls else _AsyncPlain
+    made = kind(**arguments(url, address, sentinel=sentinel), parser_class=AsyncChannel)
+    made.greeting = greet
+    return made
+
+
+def _late(connection: Any, error: TimeoutError) -> redis_errors.TimeoutError:
+    return redis_errors.TimeoutError(str(error) or f"no connection to {connection._host_error()} in time")
