@@ -73,8 +73,9 @@ def _create_once(layout: Layout, manifest: Manifest) -> Instance:
 
 def _restart(layout: Layout, config: EmbeddedConfig, manifest: Manifest) -> Instance:
     files = [layout.node(index) for index in range(manifest.nodes)]
-    if manifest.socket is not None and not Path(manifest.socket).exists():
-        # The socket of a living server can vanish with the session that made it. The data is in its files.
+    if manifest.socket is not None and not (Path(manifest.socket).exists() and manifest.is_reachable()):
+        # The socket of a living server can vanish with the session that made it, and somebody else make a directory in
+        # its place. The data is in its files.
         process.terminate(files)
     stopped = [node for node in files if process.find(node) is None]
     if len(stopped) == len(files):

@@ -15,7 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from taskflow.embedded import process
-from taskflow.embedded.layout import Layout, NodeFiles, write_private
+from taskflow.embedded.layout import Layout, NodeFiles, read_private, write_private
 from taskflow.embedded.manifest import Manifest
 from taskflow.embedded.ports import HOST
 from taskflow.embedded.topology import ClusterNode, Probe, parse_nodes
@@ -80,15 +80,16 @@ def read_password(layout: Layout, manifest: Manifest) -> str | None:
 
     Raises:
         EmbeddedServerError: the file is gone.
+        NotPrivate: somebody else may have written it.
     """
     if not manifest.password:
         return None
-    try:
-        return layout.password.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
+    found = read_private(layout.password)
+    if found is None:
         raise EmbeddedServerError(
             f"{layout.password} is missing; `taskflow server stop`, then `start` makes a new one"
-        ) from None
+        )
+    return found.strip()
 
 
 def obtain_password(layout: Layout, manifest: Manifest) -> str | None:
@@ -103,6 +104,8 @@ def probe(instance: Instance, node: NodeFiles, client: redis.Redis) -> Probe:
     pid = process.find(node)
     if pid is None:
         return Probe(node.index, None, "silent" if process.is_starting_or_alive(node) else "down")
+    if not instance.manifest.is_reachable():
+        return Probe(node.index, pid, "silent")
     try:
         return _ask(instance, node, client, pid)
     except (redis.RedisError, OSError):

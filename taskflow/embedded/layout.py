@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from taskflow.errors import EmbeddedServerError
+from taskflow.private_files import PrivateDirectory
 
 #: A unix socket's path fits in 108 bytes with its NUL on Linux, in 104 on macOS.
 _MAX_SOCKET_PATH = 103
@@ -86,7 +86,7 @@ class Layout:
         """Return a short path for the unix socket, in the runtime directory; creates that directory.
 
         Raises:
-            EmbeddedServerError: the runtime directory belongs to somebody else.
+            NotPrivate: the runtime directory belongs to somebody else.
         """
         # The real path, so that two names of one directory have one socket.
         name = hashlib.sha256(os.fsencode(os.path.realpath(self.root))).hexdigest()[:16] + ".sock"
@@ -94,8 +94,15 @@ class Layout:
 
     @contextmanager
     def reported(self) -> Iterator[None]:
-        """Turn what the file system refuses into one line that names the directory."""
+        """Turn what the file system refuses into one line that names the directory; one of somebody else's is not entered.
+
+        Raises:
+            EmbeddedServerError: it cannot be used.
+            NotPrivate: it belongs to somebody else, or others may write to it: they would say which server we talk to.
+        """
         try:
+            if self.root.exists():
+                PrivateDirectory(self.root, tighten=False).close()
             yield
         except OSError as error:
             raise EmbeddedServerError(f"the data directory {self.root} cannot be used: {error}") from error
@@ -113,26 +120,36 @@ def write_private(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
+def read_private(path: Path) -> str | None:
+    """Read a file of a directory of ours; None: it is not there.
+
+    Raises:
+        NotPrivate: the file or the directory is a link, belongs to somebody else, or others may write to it.
+        UnicodeDecodeError: it is no text.
+    """
+    if not os.path.lexists(path):
+        return None
+    with PrivateDirectory(path.parent, tighten=False) as directory:
+        return directory.read(path.name).decode()
+
+
 def _runtime_directory(name_length: int) -> Path:
     session = os.environ.get("XDG_RUNTIME_DIR", "")
     # After `su` the variable may name the directory of another user.
-    if os.path.isabs(session) and os.path.isdir(session) and os.stat(session).st_uid == os.geteuid():
+    if os.path.isabs(session) and os.path.isdir(session) and _is_ours(os.stat(session)):
         directory = Path(session) / "taskflow"
         if len(os.fsencode(directory)) + name_length <= _MAX_SOCKET_PATH:
-            return _private_directory(directory)
+            return _private(directory)
     # Not `tempfile.gettempdir()`: TMPDIR differs between processes that must meet, and is long on macOS.
-    return _private_directory(Path("/tmp") / f"taskflow-{os.geteuid()}")
+    return _private(Path("/tmp") / f"taskflow-{os.geteuid()}")
 
 
-def _private_directory(directory: Path) -> Path:
-    directory.mkdir(mode=0o700, exist_ok=True)
-    found = directory.lstat()
+def _is_ours(found: os.stat_result) -> bool:
+    """Whether nobody else could put another directory in the place of one of ours in it."""
+    return found.st_uid == os.geteuid() and not found.st_mode & 0o022
+
+
+def _private(directory: Path) -> Path:
     # /tmp is everybody's: a directory or link that another user put there first would let him in between.
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise EmbeddedServerError(
-            f"{directory} is not a directory of this user, so no socket can be put there; "
-            "remove it, or set XDG_RUNTIME_DIR to a directory of your own"
-        )
-    if found.st_mode & 0o077:
-        directory.chmod(0o700)
+    PrivateDirectory(directory).close()
     return directory

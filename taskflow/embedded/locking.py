@@ -15,7 +15,7 @@ _POLL = 0.02
 @contextmanager
 def exclusive(path: Path, timeout: float) -> Iterator[bool]:
     """Hold the lock of a file; yields False when somebody else kept it for `timeout` seconds."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         yield acquire(descriptor, timeout)
     finally:
@@ -42,7 +42,7 @@ def acquire(descriptor: int, timeout: float) -> bool:
 def is_held(path: Path) -> bool:
     """Say whether somebody holds the lock of a file."""
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:
         return False
     try:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from taskflow.embedded.config import EmbeddedConfig
-from taskflow.embedded.layout import write_private
-from taskflow.errors import EmbeddedServerError
+from taskflow.embedded.layout import read_private, write_private
+from taskflow.errors import EmbeddedServerError, NotPrivate
+from taskflow.private_files import PrivateDirectory
 
 _VERSION = 1
 
@@ -38,6 +39,19 @@ class Manifest:
         """Whether this is a cluster."""
         return self.nodes > 1
 
+    def is_reachable(self) -> bool:
+        """Whether the socket, if there is one, is in a directory of ours: in another anybody could answer in its place."""
+        if self.socket is None:
+            return True
+        directory = Path(self.socket).parent
+        if not directory.is_dir():
+            return False
+        try:
+            PrivateDirectory(directory, tighten=False).close()
+        except NotPrivate:
+            return False
+        return True
+
     def save(self, path: Path) -> None:
         """Write the manifest, as a whole or not at all."""
         write_private(path, json.dumps({"version": _VERSION, **asdict(self)}, indent=1) + "\n")
@@ -55,13 +69,11 @@ def load(path: Path) -> Manifest | None:
 
     Raises:
         EmbeddedServerError: the file cannot be understood.
+        NotPrivate: somebody else may have written it.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    try:
-        return _parse(json.loads(text))
+        text = read_private(path)
+        return None if text is None else _parse(json.loads(text))
     except (ValueError, KeyError, TypeError):
         raise EmbeddedServerError(
             f"{path} cannot be understood, so it is not known what runs there; "

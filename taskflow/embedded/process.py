@@ -37,7 +37,7 @@ def launch(binary: Path, files: NodeFiles) -> int:
     Raises:
         EmbeddedServerError: the files belong to a living process, or the server refused its configuration.
     """
-    descriptor = os.open(files.alive, os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(files.alive, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     try:
         if not locking.acquire(descriptor, _GRACE):
             raise _unknown_process(files)
@@ -53,7 +53,8 @@ def launch(binary: Path, files: NodeFiles) -> int:
 
 def _run(binary: Path, files: NodeFiles, lock: int) -> int:
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    with open(os.open(files.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as log:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    with open(os.open(files.log, flags, 0o600), "ab") as log:
         try:
             return subprocess.run(
                 [binary, files.conf],
@@ -178,16 +179,32 @@ def _read_pid(files: NodeFiles) -> int | None:
 
 
 def _serves(pid: int, conf: Path) -> bool:
-    """Say whether a process is a server with this configuration; a dead one not yet waited for is not."""
+    """Say whether a process is a server of this user with this configuration; a dead one not yet waited for is not.
+
+    Anybody can give a process such a command line, and would be told the password.
+    """
     if _PROC.joinpath("self").exists():
         try:
             words = _PROC.joinpath(str(pid), "cmdline").read_bytes().split(b"\0")
+            if os.fsencode(conf) not in words[1:]:
+                return False
+            status = _PROC.joinpath(str(pid), "status").read_bytes()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             return False
-        return os.fsencode(conf) in words[1:]
+        return _user_of(status) == os.geteuid()
     # macOS has no /proc, and its `ps` does not separate the words; the path is the last of them.
-    answer = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)
-    return answer.stdout.strip().endswith(b" " + os.fsencode(conf))
+    words_of = ["ps", "-ww", "-o", "uid=,command=", "-p", str(pid)]
+    answer = subprocess.run(words_of, capture_output=True, check=False).stdout.strip()
+    user = answer.partition(b" ")[0]
+    return user == str(os.geteuid()).encode() and answer.endswith(b" " + os.fsencode(conf))
+
+
+def _user_of(status: bytes) -> int:
+    """The effective user of a process, from `/proc/<pid>/status`; -1: unknown."""
+    for line in status.splitlines():
+        if line.startswith(b"Uid:"):
+            return int(line.split()[2])
+    return -1
 
 
 def _scan(conf: Path) -> int | None:

@@ -13,6 +13,7 @@ from taskflow.embedded.instance import Instance, probe_all, read_password
 from taskflow.embedded.layout import Layout
 from taskflow.embedded.locking import exclusive
 from taskflow.errors import EmbeddedServerError
+from taskflow.private_files import PrivateDirectory
 
 #: Seconds to wait for another process that is starting or stopping the same servers.
 _LOCK_TIMEOUT = 120.0
@@ -35,6 +36,8 @@ def ensure(config: EmbeddedConfig) -> str:
         ServerBinaryNotFound: there is no server program.
         EmbeddedServerError: a server did not start (the end of its log is in the message), or the directory
             holds something else than what is asked for, or cannot be used.
+        NotPrivate: the directory, its files or the directory of the socket belong to somebody else, or others may
+            write to them.
 
     Example:
         >>> ensure(EmbeddedConfig(Path("/tmp/shop"), nodes=6))   # doctest: +SKIP
@@ -45,7 +48,7 @@ def ensure(config: EmbeddedConfig) -> str:
         ready = _find_ready(layout, config)
         if ready is not None:
             return ready.url
-        layout.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        PrivateDirectory(layout.root, tighten=False).close()  # made, if it is not there
         with _locked(layout):
             return bring_up(layout, config).url
 
@@ -102,7 +105,7 @@ def url(config: EmbeddedConfig) -> str:
 def _find_ready(layout: Layout, config: EmbeddedConfig) -> Instance | None:
     """Return the instance if it serves as it is: the everyday case, which takes no lock."""
     manifest = manifests.load(layout.manifest)
-    if manifest is None or not manifest.formed:
+    if manifest is None or not manifest.formed or not manifest.is_reachable():
         return None
     manifests.check(config, manifest, layout.root)
     moves = config.port is not None and config.port not in manifest.ports[:1]
@@ -114,7 +117,7 @@ def _find_ready(layout: Layout, config: EmbeddedConfig) -> Instance | None:
 
 def _load(layout: Layout) -> Instance | None:
     manifest = manifests.load(layout.manifest)
-    if manifest is None or not manifest.formed:
+    if manifest is None or not manifest.formed or not manifest.is_reachable():
         return None
     return Instance(layout, manifest, read_password(layout, manifest))
 

@@ -13,6 +13,7 @@ from taskflow.embedded.instance import Instance, probe
 from taskflow.embedded.layout import NodeFiles, write_private
 from taskflow.embedded.topology import Probe
 from taskflow.errors import EmbeddedServerError
+from taskflow.private_files import PrivateDirectory
 
 _POLL = 0.05
 #: Seconds until all must serve, loading data not counted. When a master was called dead and no replica could
@@ -67,7 +68,7 @@ def _launch(instance: Instance, nodes: Sequence[NodeFiles]) -> dict[NodeFiles, i
     binary = find_binary()
     log_starts = {}
     for node in nodes:
-        node.folder.mkdir(mode=0o700, exist_ok=True)
+        PrivateDirectory(node.folder, tighten=False).close()  # made, if it is not there
         write_private(node.conf, serverconf.render(instance.manifest, node, instance.password))
         log_starts[node] = process.launch(binary, node)
     return log_starts

@@ -16,7 +16,7 @@ import redis
 from taskflow import embedded
 from taskflow.embedded import EmbeddedConfig, process
 from taskflow.embedded.layout import Layout
-from taskflow.errors import EmbeddedServerError, InvalidOption, PortInUse, ServerBinaryNotFound
+from taskflow.errors import EmbeddedServerError, InvalidOption, NotPrivate, PortInUse, ServerBinaryNotFound
 from tests.embedded.support import free_ports, kill, listener, pids, processes_of
 
 
@@ -170,7 +170,7 @@ def test_a_runtime_directory_of_somebody_else_is_not_trusted(
     run.mkdir()
     (run / "taskflow").symlink_to(runtime_directory)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(run))
-    with pytest.raises(EmbeddedServerError, match="not a directory of this user"):
+    with pytest.raises(NotPrivate, match="is a link or a file"):
         embedded.ensure(config)
 
 
