@@ -63,6 +63,8 @@ class TaskFlow:
             (separated by commas). Needed for `submit`. See docs/security.md.
         encryption_keys: secrets of 16 bytes or more. The first encrypts arguments and results, every one of
             them decrypts. Without it `TASKFLOW_ENCRYPTION_KEYS`. Needs the extra `crypto`.
+        accept_unsigned_results: with keys, `get()` refuses a result that nobody with these keys has written; True takes
+            one that is not signed (or, with encryption keys alone, not encrypted), as workers in Go write it.
         error_text: keep the text of a task's exceptions as its error, for `TaskFailed` and the tools; False
             keeps the exception's type only. (Logs never have the text.)
         queues: options of queues by name, as `{"images": {"partitions": 6}}`: that queue's tasks are spread over six key
@@ -76,7 +78,8 @@ class TaskFlow:
 
     Raises:
         InvalidBrokerURL: the URL cannot be understood.
-        InvalidOption: a key is too short, or given twice; or a queue cannot have so many partitions.
+        InvalidOption: a key is too short, or given twice; a variable for keys is set and holds none; or a queue cannot have
+            so many partitions.
         UnknownOption: there is no such option, or it is for one call (`id`, `eta`, `expires`, ...).
 
     Example:
@@ -102,6 +105,7 @@ class TaskFlow:
         eager_propagates: bool = False,
         signing_keys: Sequence[str | bytes] | None = None,
         encryption_keys: Sequence[str | bytes] | None = None,
+        accept_unsigned_results: bool = False,
         error_text: bool = True,
         queues: Mapping[str, QueueOptions] | None = None,
         **defaults: Unpack[Defaults],
@@ -127,6 +131,7 @@ class TaskFlow:
             encryption_keys,
             signing_environment=os.environ.get("TASKFLOW_SIGNING_KEYS"),
             encryption_environment=os.environ.get("TASKFLOW_ENCRYPTION_KEYS"),
+            accept_unsigned_results=accept_unsigned_results,
         )
         self.tasks: dict[str, BaseTask[Any, Any]] = {}
         self.aggregations: dict[str, Aggregation] = {}

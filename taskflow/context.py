@@ -17,9 +17,9 @@ class CurrentTask:
     """The attempt that is running.
 
     Args:
-        id: the task's id.
+        id: the id under which the task is stored.
         name: the task's name.
-        queue: the queue it came from.
+        queue: the queue it was taken from; of one with partitions, the partition.
         retried: how many attempts failed before this one.
         max_retries: how many retries it may have.
         deadline: when its soft time limit is (UTC).

@@ -301,6 +301,14 @@ class ResultUnreadable(ResultError):
     """The result is encrypted, and the app has no key for it, or it was tampered with."""
 
 
+class ResultNotTrusted(ResultError):
+    """The app has keys, and the result was not written by anybody who has one of them.
+
+    A worker without keys wrote it, or one in Go (`TaskFlow(accept_unsigned_results=True)` takes such results), or it is
+    forged.
+    """
+
+
 class TaskFailed(ResultError):
     """The task is archived: it failed for good. `text` is what it left as its error."""
 

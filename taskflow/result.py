@@ -20,8 +20,10 @@ from .errors import (
     MessageError,
     ResultMissing,
     ResultNotKept,
+    ResultNotTrusted,
     ResultTimeout,
     ResultUnreadable,
+    SignatureError,
     TaskFailed,
 )
 from .message.payload import decode_result
@@ -150,6 +152,7 @@ class AsyncResult(Generic[R]):
             ResultNotKept: it has no `retention`, so no result is ever kept. Raised at once.
             ResultMissing: the queue does not know it.
             ResultUnreadable: the result is encrypted, with a key that this app does not have.
+            ResultNotTrusted: the app has keys, and nobody who has one of them wrote the result.
             ResultTimeout: no verdict in time.
             BrokerUnavailable: the broker did not answer for 30 s, or until the timeout.
         """
@@ -250,7 +253,8 @@ class AsyncResult(Generic[R]):
             text = snapshot.message.error_msg if snapshot.message else ""
             raise TaskFailed(text or snapshot.error or "archived without an error", task_id=self.id)
         if snapshot.state == State.COMPLETED:
-            self._value = decode_result(self._opened(snapshot)) if snapshot.result is not None else None
+            result = self._opened(snapshot)
+            self._value = decode_result(result) if result is not None else None
             return True
         if retention == 0:
             raise ResultNotKept(
@@ -266,11 +270,15 @@ class AsyncResult(Generic[R]):
             )
         return False
 
-    def _opened(self, snapshot: Snapshot) -> bytes:
-        """The result's plain bytes."""
-        name = snapshot.message.type if snapshot.message else ""
+    def _opened(self, snapshot: Snapshot) -> bytes | None:
+        """The result's plain bytes; None: there are none."""
+        seal, id = self._client.seal, self.id.encode("utf-8", "surrogateescape")
         try:
-            return self._client.seal.open_result(name, self.queue, self.id, snapshot.result or b"")
+            return seal.open_result(snapshot.message, self.queue, id, snapshot.result)
+        except SignatureError as error:
+            raise ResultNotTrusted(
+                f"the result of task {self.id} is not trusted: {error}", task_id=self.id
+            ) from None
         except MessageError as error:
             raise ResultUnreadable(f"the result of task {self.id} {error}", task_id=self.id) from None
 

@@ -17,14 +17,18 @@ from .output import clean
 
 
 def inspects(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options for app and broker, and an `Inspector` as its first argument."""
+    """Give a command the options for app and broker, and an `Inspector` as its first argument.
+
+    A command that is told to show payloads checks results with the app's keys, if it is given one.
+    """
 
     @target_options
     @wraps(command)
     def with_inspector(*args: Any, target: Target, **kwargs: Any) -> Any:
         broker = Broker(SyncDriver(target.broker_url))
         try:
-            return command(Inspector(broker), *args, **kwargs)
+            seal = target.seal if kwargs.get("payload") else None
+            return command(Inspector(broker, seal), *args, **kwargs)
         finally:
             broker.close()
 

@@ -6,9 +6,13 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from ..app import TaskFlow
+    from ..message.seal import Seal
 
 BROKER_VARIABLE = "TASKFLOW_BROKER"
 DEFAULT_BROKER = "embedded://"
@@ -41,11 +45,24 @@ class Target:
         if self.broker is not None:
             return self.broker
         if self.app is not None:
-            # Only here, so that a command without -A starts without the user's API.
-            from taskflow.loader import load_app
-
-            return load_app(self.app).broker_url
+            return _load(self.app).broker_url
         return os.environ.get(BROKER_VARIABLE) or DEFAULT_BROKER
+
+    @property
+    def seal(self) -> Seal | None:
+        """The app's keys; None without an app, or if it has none.
+
+        Raises:
+            AppNotFound: the app cannot be loaded.
+        """
+        return _load(self.app).seal if self.app is not None else None
+
+
+def _load(app: str) -> TaskFlow:
+    # Only here, so that a command without -A starts without the user's API.
+    from taskflow.loader import load_app
+
+    return load_app(app)
 
 
 def is_debugging() -> bool:

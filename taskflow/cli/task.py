@@ -12,7 +12,7 @@ from ..states import State
 from .inspecting import for_each, inspects
 from .options import remember_target
 from .output import as_json, number, print_fields, print_json, print_table, tasks_are
-from .task_table import COLUMNS, fields, payload_text
+from .task_table import COLUMNS, CONTENTS, fields
 from .views import page_view, task_view
 
 _QUEUE = click.option("-q", "--queue", required=True, metavar="QUEUE", help="The queue.")
@@ -70,7 +70,9 @@ def list_tasks(
     if as_json:
         print_json(page_view(queue, state, found, payload=payload))
         return
-    columns = [*COLUMNS[state], *([("Payload", payload_text)] if payload else [])]
+    columns = list(COLUMNS[state])
+    if payload:
+        columns += [(name, cell) for name, cell in CONTENTS if any(map(cell, found.tasks))]
     print_table(
         [name for name, _ in columns],
         [[cell(one) for _, cell in columns] for one in found.tasks],

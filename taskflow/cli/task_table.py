@@ -16,9 +16,20 @@ def _type(found: TaskInfo) -> str:
     return f"({found.problem.value})" if found.problem is not Problem.NONE else found.type
 
 
-def payload_text(found: TaskInfo) -> str:
+def _payload(found: TaskInfo) -> str:
     """The arguments of a task as they are stored, if they are text."""
     return _shown(found.message.payload if found.message else None)
+
+
+def _headers(found: TaskInfo) -> str:
+    headers = found.message.headers if found.message else {}
+    return ", ".join(f"{name}={value}" for name, value in sorted(headers.items()))
+
+
+def _result(found: TaskInfo) -> str:
+    """The result as it is stored, and why it is not to be believed."""
+    problem = f"not trusted ({found.result_problem})" if found.result_problem else ""
+    return " ".join(filter(None, (problem, _shown(found.result))))
 
 
 def _shown(data: bytes | None) -> str:
@@ -65,6 +76,10 @@ COLUMNS: dict[State, list[tuple[str, Cell]]] = {
 """For each state the columns of its listing, each with what it shows of a task."""
 
 
+CONTENTS: list[tuple[str, Cell]] = [("Payload", _payload), ("Headers", _headers), ("Result", _result)]
+"""What a listing shows besides if it is asked for: each column if there is anything in it."""
+
+
 def fields(found: TaskInfo, *, payload: bool) -> list[tuple[str, str]]:
     """What is known of a task, as names and values; a value that is empty is not there."""
     message = found.message
@@ -99,7 +114,7 @@ def fields(found: TaskInfo, *, payload: bool) -> list[tuple[str, str]]:
         ]
     if payload:
         shown += [(f"Header {name}", value) for name, value in (message.headers.items() if message else ())]
-        shown += [("Payload", payload_text(found)), ("Result", _shown(found.result))]
+        shown += [("Payload", _payload(found)), ("Result", _result(found))]
     return shown
 
 

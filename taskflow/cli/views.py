@@ -115,7 +115,9 @@ def task_view(task: TaskInfo, *, payload: bool) -> Object:
         "crashes": task.crashes,
         "recoveries": task.recoveries,
     }
-    return {**view, **_contents(task.result, message)} if payload else view
+    if payload:
+        view |= _contents(task.result, message) | {"result_problem": task.result_problem or None}
+    return view
 
 
 def server_view(server: ServerView) -> Object:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from ..broker.command import Plain
 from ..broker.commands.queues import pause, resume
@@ -12,6 +13,7 @@ from ..broker.keys import CANCEL_CHANNEL
 from ..broker.sync import Broker
 from ..connection.steps import Request
 from ..errors import IllegalMove, TaskNotFound
+from ..message.seal import Seal
 from ..partitions import split
 from ..states import State
 from . import cluster, doctor, facts, moving, partitions, queues, removal, servers, tasks
@@ -37,6 +39,7 @@ class Inspector:
 
     Args:
         broker: where to look.
+        seal: an app's (`app.seal`), if results are to be checked with its keys; None: nobody looks.
 
     Example:
         >>> inspector = Inspector(Broker(SyncDriver("redis://localhost")))   # doctest: +SKIP
@@ -44,8 +47,9 @@ class Inspector:
         3
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, seal: Seal | None = None) -> None:
         self._broker = broker
+        self._seal = seal
 
     # --- queues ------------------------------------------------------------------------------------
 
@@ -122,7 +126,8 @@ class Inspector:
             size: tasks on a page.
             group: for `aggregating`, one group; None: all groups, and what is being aggregated right now.
         """
-        return tasks.page_of_tasks(self._broker, self._parts(queue), state, page, size, group)
+        found = tasks.page_of_tasks(self._broker, self._parts(queue), state, page, size, group)
+        return replace(found, tasks=tuple(tasks.judged(one, self._seal) for one in found.tasks))
 
     def task(self, queue: str, task_id: str) -> TaskInfo:
         """One task.
@@ -130,7 +135,8 @@ class Inspector:
         Raises:
             TaskNotFound: the queue has no such task.
         """
-        return tasks.one_task(self._broker, partitions.part_with(self._broker, queue, task_id), task_id)
+        part = partitions.part_with(self._broker, queue, task_id)
+        return tasks.judged(tasks.one_task(self._broker, part, task_id), self._seal)
 
     def run(self, queue: str, task_id: str) -> None:
         """Let a task run now: move it to pending from scheduled, retry, archived, completed or aggregating.

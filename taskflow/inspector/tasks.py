@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from ..broker.command import Command
@@ -18,7 +19,8 @@ from ..broker.commands.inspect import (
 )
 from ..broker.keys import queue_keys
 from ..broker.sync import Broker
-from ..errors import DecodeError, TaskNotFound
+from ..errors import DecodeError, MessageError, TaskNotFound
+from ..message.seal import Seal
 from ..message.task_message import TaskMessage
 from ..states import State
 from .queues import groups, require
@@ -62,6 +64,19 @@ def one_task(broker: Broker, queue: str, task_id: str) -> TaskInfo:
     if not row.exists:
         raise TaskNotFound(task_id, queue)
     return _task(queue, row, None, found.server_time)
+
+
+def judged(found: TaskInfo, seal: Seal | None) -> TaskInfo:
+    """The task, with what is wrong with its result by an app's keys; None: nobody has any."""
+    if seal is None or found.state is not State.COMPLETED:
+        return found
+    try:
+        seal.open_result(
+            found.message, found.queue, found.id.encode("utf-8", "surrogateescape"), found.result
+        )
+    except MessageError as error:
+        return replace(found, result_problem=str(error))
+    return found
 
 
 def _read(

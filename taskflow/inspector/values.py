@@ -139,6 +139,7 @@ class TaskInfo:
         error: why it was archived, where the message cannot say it.
         crashes: how many processes it has cost.
         recoveries: how many leases of it ended without a verdict.
+        result_problem: why the result is not to be believed, by the keys of the app that the inspector was given.
     """
 
     id: str
@@ -158,6 +159,7 @@ class TaskInfo:
     error: str = ""
     crashes: int = 0
     recoveries: int = 0
+    result_problem: str = ""
 
     @property
     def type(self) -> str:

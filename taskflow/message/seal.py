@@ -1,7 +1,7 @@
 """`Seal`: what an app's keys do to a message on its way out, and ask of it on its way in (pure).
 
 Out: the payload is encrypted, then the message is signed. In: the signature is checked before anything of the
-payload is looked at, then it is decrypted.
+payload is looked at, then it is decrypted. A result goes the same way, from the worker to whoever reads it.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from taskflow.errors import ContentTypeError, NotForThisWorker
+from taskflow.errors import ContentTypeError, NotForThisWorker, SignatureError
 from taskflow.message.encryption import ENCRYPTED, MAGIC, EncryptionKeys
 from taskflow.message.secret_keys import read_keys
-from taskflow.message.signing import SIGNATURE_HEADER, SigningKeys
+from taskflow.message.signing import RESULT_SIGNATURE_HEADER, SIGNATURE_HEADER, Flaw, Purpose, SigningKeys
 from taskflow.message.task_message import TaskMessage, lock_key
 
 CONTENT_TYPE_HEADER = "taskflow-content-type"
@@ -28,6 +28,7 @@ class Seal:
     Args:
         signing: what signs and verifies; None: signatures are neither made nor asked for.
         encryption: what encrypts and decrypts; None: payloads and results stay readable.
+        accept_unsigned_results: take a result that nobody with our keys has written, too.
 
     Example:
         >>> seal = Seal(SigningKeys([b"correct-horse-battery"]))
@@ -38,11 +39,18 @@ class Seal:
         taskflow.errors.SignatureError: bad signature: the message was changed, or moved here from elsewhere
     """
 
-    __slots__ = ("_encryption", "_signing")
+    __slots__ = ("_accept_unsigned_results", "_encryption", "_signing")
 
-    def __init__(self, signing: SigningKeys | None = None, encryption: EncryptionKeys | None = None) -> None:
+    def __init__(
+        self,
+        signing: SigningKeys | None = None,
+        encryption: EncryptionKeys | None = None,
+        *,
+        accept_unsigned_results: bool = False,
+    ) -> None:
         self._signing = signing
         self._encryption = encryption
+        self._accept_unsigned_results = accept_unsigned_results
 
     @classmethod
     def of(
@@ -52,6 +60,7 @@ class Seal:
         *,
         signing_environment: str | None = None,
         encryption_environment: str | None = None,
+        accept_unsigned_results: bool = False,
     ) -> Seal | None:
         """Make the seal of an app from what it was given.
 
@@ -60,6 +69,7 @@ class Seal:
             encryption_keys: as `TaskFlow` takes them.
             signing_environment: keys separated by commas, where the code gives none.
             encryption_environment: the same for encryption.
+            accept_unsigned_results: as `TaskFlow` takes it.
 
         Returns:
             The seal, or None when there is no key.
@@ -73,7 +83,9 @@ class Seal:
         if not signing and not encryption:
             return None
         return cls(
-            SigningKeys(signing) if signing else None, EncryptionKeys(encryption) if encryption else None
+            SigningKeys(signing) if signing else None,
+            EncryptionKeys(encryption) if encryption else None,
+            accept_unsigned_results=accept_unsigned_results,
         )
 
     def __repr__(self) -> str:
@@ -113,8 +125,10 @@ class Seal:
             headers[SIGNATURE_HEADER] = self._signing.sign(name, queue, id, kind.encode(), payload)
         return replace(message, payload=payload, unique_key=lock, headers=headers)
 
-    def close_result(self, message: TaskMessage, queue: str, id: bytes, result: bytes) -> bytes:
-        """Encrypt a result, where there are keys for it.
+    def close_result(
+        self, message: TaskMessage, queue: str, id: bytes, result: bytes
+    ) -> tuple[TaskMessage, bytes]:
+        """Encrypt and sign a result, where there are keys for it.
 
         Args:
             message: the task's message.
@@ -123,16 +137,24 @@ class Seal:
             result: the plain result.
 
         Returns:
-            The result to store.
+            The message to keep, which has the signature, and the result to store.
         """
-        if self._encryption is None:
-            return result
-        return self._encryption.encrypt(result, b"result", message.type.encode(), queue.encode(), id)
+        name, stored_in = message.type.encode(), queue.encode("utf-8", "surrogateescape")
+        if self._encryption is not None:
+            result = self._encryption.encrypt(result, b"result", name, stored_in, id)
+        if self._signing is not None:
+            kind = _result_kind(result)
+            signature = self._signing.sign(name, stored_in, id, kind, result, Purpose.RESULT)
+            message = replace(message, headers={**message.headers, RESULT_SIGNATURE_HEADER: signature})
+        return message, result
 
     # --- in -------------------------------------------------------------------------------------------------
 
     def check_signature(self, message: TaskMessage, queue: str, id: bytes) -> None:
-        """Check the signature, where there are keys for it. Nothing of the payload is decoded for it.
+        """Check the signature, where there are keys for it, and with any keys that the message is in its own place.
+
+        Nothing of the payload is decoded for it. What the message says of its id and queue is no part of the signature,
+        which is for the place where it was found: so it must say the same.
 
         Args:
             message: the message.
@@ -140,18 +162,24 @@ class Seal:
             id: the id under which it was stored, whatever it says itself.
 
         Raises:
-            SignatureError: it is unsigned, or the signature does not fit.
+            SignatureError: it is unsigned, the signature does not fit, or it names another id or queue.
         """
-        if self._signing is None:
-            return
-        self._signing.check(
-            message.headers.get(SIGNATURE_HEADER),
-            message.type.encode(),
-            queue.encode("utf-8", "surrogateescape"),
-            id,
-            message.headers.get(CONTENT_TYPE_HEADER, JSON).encode(),
-            message.payload or b"",
-        )
+        stored_in = queue.encode("utf-8", "surrogateescape")
+        if self._signing is not None:
+            self._signing.check(
+                message.headers.get(SIGNATURE_HEADER),
+                message.type.encode(),
+                stored_in,
+                id,
+                message.headers.get(CONTENT_TYPE_HEADER, JSON).encode(),
+                message.payload or b"",
+            )
+        if (self._signing or self._encryption) and (
+            message.id.encode() != id or message.queue.encode() != stored_in
+        ):
+            raise SignatureError(
+                "bad signature", "the message names another id or queue than it is stored under"
+            )
 
     def check_content(self, message: TaskMessage, expected: str) -> None:
         """Make sure that the payload is what the task takes, and that it can be decrypted here.
@@ -199,25 +227,52 @@ class Seal:
             kind.encode(),
         )
 
-    def open_result(self, name: str, queue: str, id: str, result: bytes) -> bytes:
-        """The plain result, where it is encrypted.
+    def open_result(
+        self, message: TaskMessage | None, queue: str, id: bytes, result: bytes | None
+    ) -> bytes | None:
+        """The plain result, if somebody with our keys has written it.
 
         Args:
-            name: the task's name.
-            queue: its queue.
-            id: its id.
-            result: what is stored.
+            message: the message of the completed task; None: it cannot be read.
+            queue: the queue that it is in, whatever it says itself.
+            id: the id under which it is stored.
+            result: what is stored; None: nothing.
 
         Raises:
-            NotForThisWorker: the key is not among ours.
+            SignatureError: there are keys, and none of them has made this result for this task.
+            NotForThisWorker: it is encrypted, and the key is not among ours.
             DecryptionError: it was changed, or moved.
         """
-        if not result.startswith(MAGIC):
+        name = message.type.encode() if message else b""
+        stored_in = queue.encode("utf-8", "surrogateescape")
+        is_encrypted = result is not None and result.startswith(MAGIC)
+        if self._signing is not None:
+            header = message.headers.get(RESULT_SIGNATURE_HEADER) if message else None
+            kind = _result_kind(result or b"")
+            flaw = self._signing.flaw(header, name, stored_in, id, kind, result or b"", Purpose.RESULT)
+            if flaw is not None and not (flaw is Flaw.MISSING and self._accept_unsigned_results):
+                raise SignatureError(*_RESULT_FLAWS[flaw])
+        elif self._encryption is not None and not is_encrypted and not self._accept_unsigned_results:
+            raise SignatureError(*_RESULT_FLAWS[Flaw.MISSING])
+        if result is None or not is_encrypted:
             return result
         if self._encryption is None:
             raise NotForThisWorker("is encrypted, and this app has no encryption keys")
-        return self._encryption.decrypt(result, b"result", name.encode(), queue.encode(), id.encode())
+        return self._encryption.decrypt(result, b"result", name, stored_in, id)
 
+
+def _result_kind(result: bytes) -> bytes:
+    return (JSON + ENCRYPTED if result.startswith(MAGIC) else JSON).encode()
+
+
+_RESULT_FLAWS = {
+    Flaw.MISSING: (
+        "unsigned",
+        "whoever wrote it had none of this app's keys; accept_unsigned_results=True takes it, for workers in Go",
+    ),
+    Flaw.UNKNOWN_KEY: ("bad signature", "it was signed with a key that this app does not have"),
+    Flaw.WRONG: ("bad signature", "it was changed, or belongs to another task"),
+}
 
 NO_KEYS = Seal()
 """The seal of an app without keys: it leaves everything as it is, and says what it cannot read."""

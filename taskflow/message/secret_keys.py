@@ -23,22 +23,31 @@ def read_keys(option: str, given: Sequence[str | bytes] | None, from_environment
     Args:
         option: what they are called, for errors.
         given: the list in the code; None: not given.
-        from_environment: keys separated by commas, where the code gives none.
+        from_environment: keys separated by commas, where the code gives none; None: the variable is not set.
 
     Returns:
         The keys; none at all when there are none.
 
     Raises:
-        InvalidOption: no list of keys, an empty one, a key that is too short, or the same key twice. The text
-            holds no key.
+        InvalidOption: no list of keys, an empty one, a variable that is set and holds none, a key that is too short, or the
+            same key twice. The text holds no key.
 
     Example:
         >>> read_keys("signing_keys", None, "correct-horse-battery, staple-0123456789")
         [b'correct-horse-battery', b'staple-0123456789']
     """
     if given is None:
-        words = [word.strip() for word in (from_environment or "").split(",")]
-        return _checked(option, [word.encode() for word in words if word])
+        if from_environment is None:
+            return []
+        words = [word.strip() for word in from_environment.split(",")]
+        found = [word.encode() for word in words if word]
+        if not found:
+            # Whoever sets the variable wants keys; without any, everything would run unsigned and readable.
+            variable = f"TASKFLOW_{option.upper()}"
+            raise InvalidOption(
+                f"{variable} is set and holds no key; unset it for none, or give it a key ({_HOW})"
+            )
+        return _checked(option, found)
     if isinstance(given, str | bytes) or not isinstance(given, Iterable):
         raise InvalidOption(f"{option} takes a list of keys, the one that is used first: [key]")
     keys = [_bytes(option, key) for key in given]

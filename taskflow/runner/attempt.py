@@ -93,8 +93,8 @@ class Attempt:
 
     @property
     def id(self) -> str:
-        """The id that the message gives itself."""
-        return self._message.id if self._message is not None else self.job.id.decode()
+        """The id under which the task is stored, whatever its message says."""
+        return stored_id(self.job)
 
     def current(self) -> context.CurrentTask:
         """The attempt as the task sees it."""
@@ -102,15 +102,20 @@ class Attempt:
             message = self.message
             began = time.time() - (time.monotonic() - self.started)
             self._current = context.CurrentTask(
-                id=message.id,
+                id=self.id,
                 name=message.type,
-                queue=message.queue,
+                queue=self.job.queue,
                 retried=message.retried,
                 max_retries=message.max_retries,
                 deadline=datetime.fromtimestamp(began + self.plan.soft, UTC),
                 headers=message.headers,
             )
         return self._current
+
+
+def stored_id(job: Job) -> str:
+    """The id under which a task is stored, as text."""
+    return job.id.decode("utf-8", "backslashreplace")
 
 
 def soft_limit(message: TaskMessage, now: float) -> float:

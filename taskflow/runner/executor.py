@@ -146,7 +146,7 @@ class Executor:
         try:
             result = encode_result(value)
             if self._sealed:
-                result = self._seal.close_result(message, attempt.job.queue, attempt.job.id, result)
+                message, result = self._seal.close_result(message, attempt.job.queue, attempt.job.id, result)
         except BaseException as error:  # noqa: BLE001 - a model's own serialiser may raise anything
             # It has run: another attempt would do the work again and fail in the same way.
             attempt.error = error

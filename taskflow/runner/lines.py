@@ -10,7 +10,7 @@ from ..pipe.frames import Job, Outcome
 from ..states import Verb
 from ..telemetry.logs import QUIET, ExcInfo, place, traceback_of
 from ..telemetry.safe import SafeLogger
-from .attempt import Attempt
+from .attempt import Attempt, stored_id
 from .outcome import kind_of
 
 logger = SafeLogger("taskflow.task")
@@ -66,7 +66,7 @@ def failed(
     else:
         text = "Task %s[%s] failed in %.4fs: %s; archived"
     trace = (type(error), error, traceback_of(error))
-    _write(level, text, message, message.id, job.queue, outcome.seconds, what, *values, trace=trace)
+    _write(level, text, message, stored_id(job), job.queue, outcome.seconds, what, *values, trace=trace)
 
 
 def expired(attempt: Attempt) -> None:
@@ -80,7 +80,7 @@ def put_back(job: Job, message: TaskMessage, why: str, outcome: Outcome) -> None
     """Nobody here can run it."""
     if logger.enabled(logging.WARNING):
         text = "Task %s[%s] %s; put back for %s, for a worker that can run it"
-        _write(logging.WARNING, text, message, message.id, job.queue, why, _rounded(outcome.at))
+        _write(logging.WARNING, text, message, stored_id(job), job.queue, why, _rounded(outcome.at))
 
 
 def refused(job: Job, error: MessageError, count: int) -> None:

@@ -91,18 +91,20 @@ class Heartbeat(Service):
         limits = [started + message.timeout] if message.timeout else []
         limits += [float(message.deadline)] if message.deadline else []
         identity = self._identity
+        # The id under which it was taken, whatever its message says; a record holds valid text only.
+        task_id = held.id.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
         record = WorkerInfo(
             host=identity.host,
             pid=identity.pid,
             server_id=identity.server_id,
-            task_id=message.id,
+            task_id=task_id,
             task_type=message.type,
             task_payload=message.payload,
             queue=held.queue,
             start_time=_timestamp(started),
             deadline=_timestamp(min(limits)) if limits else Timestamp.NEVER,
         )
-        return message.id, record.encode()
+        return task_id, record.encode()
 
 
 def _timestamp(unix_seconds: float) -> Timestamp:

@@ -62,6 +62,14 @@ def unserialisable(secret: str) -> Any:
     return {"lock": threading.Lock(), secret: secret}
 
 
+def place() -> list[str]:
+    return [current_task().id, current_task().queue]
+
+
+async def aplace() -> list[str]:
+    return [current_task().id, current_task().queue]
+
+
 def takes_model(model: Model) -> None:
     pass
 
@@ -86,8 +94,8 @@ def bad_policy(state: Any) -> bool:
 
 def make(name: str, **options: Any) -> TaskFlow:
     app = TaskFlow(name, retention=600, max_retries=0, **options)
-    functions: list[Callable[..., Any]] = [add, echo, aecho, fail, afail, unserialisable, takes_model]
-    for function in [*functions, reject]:
+    functions: list[Callable[..., Any]] = [add, echo, aecho, fail, afail, unserialisable, takes_model, place]
+    for function in [*functions, aplace, reject]:
         app.task(name=function.__name__)(function)
     app.task(name="later", max_retries=1)(later)
     app.task(name="fail_and_retry", max_retries=1, default_retry_delay=1)(fail_and_retry)

@@ -13,7 +13,7 @@ from taskflow import TaskFlow, errors
 from taskflow.message.encryption import MAGIC
 from taskflow.message.task_message import TaskMessage
 from tests.security.conftest import Stored
-from tests.security.keys import CANARY, OLD_ENCRYPTION
+from tests.security.keys import CANARY, OLD_ENCRYPTION, OLD_SIGNING
 from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess
 
@@ -85,9 +85,13 @@ def test_workers_and_producers_may_be_at_different_steps_of_a_rotation(
     with worker("rotated"):
         result = sealed.tasks["echo"].options(queue=queue).delay("a")
         wait_until(lambda: str(result.state) == "completed", description="it was run")
-        # The result is written with the worker's first key, which this producer does not have yet.
-        with pytest.raises(errors.ResultUnreadable, match="encrypted with a key that this app does not have"):
+        # The result is written with the worker's first keys, which this producer does not have yet.
+        with pytest.raises(errors.ResultNotTrusted, match="signed with a key that this app does not have"):
             result.get(5)
+        half = apps.make("half", signing_keys=[OLD_SIGNING], encryption_keys=["encryption-key-of-the-tests"])
+        with pytest.raises(errors.ResultUnreadable, match="encrypted with a key that this app does not have"):
+            half.result(result.id, queue=queue).get(5)
+        half.close()
         assert apps.rotated.result(result.id, queue=queue).get(5) == "a"
     sealed.close()
 

@@ -13,7 +13,7 @@ import pytest
 
 from taskflow import errors
 from taskflow.message.seal import CLOUDPICKLE, CONTENT_TYPE_HEADER, Seal
-from taskflow.message.signing import SIGNATURE_HEADER, SigningKeys
+from taskflow.message.signing import RESULT_SIGNATURE_HEADER, SIGNATURE_HEADER, SigningKeys
 from taskflow.message.task_message import TaskMessage
 from tests.security.conftest import Stored
 from tests.security.keys import OLD_SIGNING, OTHER_SIGNING, SIGNING
@@ -48,7 +48,7 @@ def test_runs_what_it_signed_and_what_an_older_key_signed(
         assert [result.get(20) for result in results] == ["a", "b"]
         assert apps.signed.result("older", queue=queue).get(20) == 3
     headers = stored.message(results[0].id).headers
-    assert headers.keys() == {SIGNATURE_HEADER}
+    assert headers.keys() == {SIGNATURE_HEADER, RESULT_SIGNATURE_HEADER}
 
 
 def test_a_retry_keeps_its_signature(apps: Any, worker: Worker, queue: str) -> None:
@@ -80,6 +80,14 @@ FORGERIES: dict[str, tuple[str, Callable[[str], tuple[TaskMessage, str]]]] = {
         "bad signature",
         lambda queue: (replace(OURS.close(message(queue, "first")), id="forged"), "forged"),
     ),
+    "signed for this place, and says another id": (
+        "bad signature",
+        lambda queue: (replace(OURS.close(message(queue)), id="order-18"), "forged"),
+    ),
+    "signed for this place, and says another queue": (
+        "bad signature",
+        lambda queue: (replace(OURS.close(message(queue)), queue="elsewhere"), "forged"),
+    ),
     "a name that nobody knows": (
         "unsigned",
         lambda queue: (message(queue, type="from:the:future"), "forged"),
@@ -108,6 +116,43 @@ def test_archives_unread_what_was_not_signed_for_this_place(
     assert "(1 so far in this process)" in line
     with pytest.raises(errors.TaskFailed, match=reason):
         apps.signed.result(task_id, queue=queue).get(5)
+
+
+@pytest.mark.parametrize("name", ["place", "aplace"])
+def test_a_task_is_told_under_which_id_it_is_stored_whatever_its_message_says(
+    apps: Any, worker: Worker, stored: Stored, queue: str, name: str
+) -> None:
+    """`current_task().id`, logs and the record of what runs came from the message. Who keeps a table of the ids that it has
+    done was told that order-17 is order-18. (Without keys anybody may enqueue anything, but not under another's name; the
+    second of a kind takes a shorter way through the child.)"""
+    for number in range(3):
+        forged = message(queue, f"order-{number}", type=name, payload=b"{}", timeout=1800)
+        stored.push(
+            replace(forged, id="order-18", queue="elsewhere") if number != 1 else forged, f"order-{number}"
+        )
+    with worker("plain", concurrency=1) as process:
+        for number in range(3):
+            told = apps.plain.result(f"order-{number}", queue=queue).get(20)
+            assert told == [f"order-{number}", queue]
+            process.wait_for_log(f"Task {name}[order-{number}] succeeded")
+    assert not [line for line in process.log if "order-18" in line or "elsewhere" in line]
+    kept = stored.message("order-0")
+    assert (kept.id, kept.queue) == (
+        "order-18",
+        "elsewhere",
+    )  # what was there stays for whoever looks into it
+
+
+@pytest.mark.parametrize("app", ["encrypted", "sealed"])
+def test_a_message_that_says_another_id_is_refused_where_any_key_is_set(
+    apps: Any, worker: Worker, stored: Stored, queue: str, app: str
+) -> None:
+    echo = getattr(apps, app).tasks["echo"].options(queue=queue, id="order-17")
+    result = echo.delay("a")
+    moved = replace(stored.message("order-17"), id="order-18")
+    stored.raw.hset(stored.key("order-17"), "msg", moved.encode())
+    with worker(app), pytest.raises(errors.TaskFailed, match="names another id or queue"):
+        result.get(20)
 
 
 def test_counts_what_it_refuses_in_the_log(apps: Any, worker: Worker, stored: Stored, queue: str) -> None:

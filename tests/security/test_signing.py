@@ -19,7 +19,7 @@ from taskflow import TaskFlow
 from taskflow.errors import ContentTypeError, InvalidOption, SignatureError
 from taskflow.message.seal import CLOUDPICKLE, CONTENT_TYPE_HEADER, JSON, Seal
 from taskflow.message.secret_keys import fields, key_id
-from taskflow.message.signing import SIGNATURE_HEADER, SigningKeys, signed_bytes
+from taskflow.message.signing import SIGNATURE_HEADER, Flaw, Purpose, SigningKeys, signed_bytes
 from taskflow.message.task_message import TaskMessage
 
 VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors.json").read_text())
@@ -50,6 +50,21 @@ def test_is_what_the_page_says_in_plain_python() -> None:
     mac = base64.urlsafe_b64encode(hmac.new(key, signed, hashlib.sha256).digest()).rstrip(b"=").decode()
     name = hmac.new(key, b"taskflow-key-id/1", hashlib.sha256).hexdigest()[:8]
     assert f"v1:{name}:{mac}" == vector["header"]
+
+
+def test_the_signature_of_a_result_is_what_the_page_says_in_plain_python() -> None:
+    """The same, with another text in front; one for a payload is none for a result."""
+    (vector,) = VECTORS["results"]
+    key, parts = vector["key"].encode(), [b"taskflow-result-sig/1", *five(vector)]
+    signed = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+    assert signed.hex() == vector["signed"]
+    mac = base64.urlsafe_b64encode(hmac.new(key, signed, hashlib.sha256).digest()).rstrip(b"=").decode()
+    name = hmac.new(key, b"taskflow-key-id/1", hashlib.sha256).hexdigest()[:8]
+    assert f"v1:{name}:{mac}" == vector["header"]
+    keys = SigningKeys([key])
+    assert keys.sign(*five(vector), Purpose.RESULT) == vector["header"]
+    assert keys.flaw(vector["header"], *five(vector), Purpose.RESULT) is None
+    assert keys.flaw(vector["header"], *five(vector)) is Flaw.WRONG
 
 
 def test_no_two_messages_have_the_same_signed_bytes_by_joining() -> None:
@@ -183,8 +198,19 @@ def test_keys_come_from_the_environment_where_the_code_gives_none(monkeypatch: p
     assert own is not None
     with pytest.raises(SignatureError):
         own.check(seal.close(MESSAGE), "images", b"id-1", JSON)
-    monkeypatch.setenv("TASKFLOW_SIGNING_KEYS", "")
+    monkeypatch.delenv("TASKFLOW_SIGNING_KEYS")
     assert TaskFlow().seal is None
+
+
+@pytest.mark.parametrize("variable", ["TASKFLOW_SIGNING_KEYS", "TASKFLOW_ENCRYPTION_KEYS"])
+@pytest.mark.parametrize("value", ["", " ", " , ", ",,"])
+def test_a_variable_for_keys_that_holds_none_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    """`TASKFLOW_SIGNING_KEYS="$NEW,$OLD"` with neither set meant no signing at all, without a word."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(InvalidOption, match=f"{variable} is set and holds no key; unset it for none"):
+        TaskFlow()
 
 
 def test_keys_show_nowhere_and_do_not_travel() -> None:

@@ -119,12 +119,12 @@ def test_a_message_that_is_written_in_another_way_is_not_remembered() -> None:
     assert subject._plans == {}
 
 
-def test_a_message_with_another_id_than_it_is_stored_under_is_decoded() -> None:
+def test_a_message_with_another_id_than_it_is_stored_under_runs_under_that() -> None:
     subject = Executor(app.tasks)
     run(subject, PLAIN)
     attempt = subject.prepare(frames.Job(2, "q", b"elsewhere", PLAIN.encode()))
     assert isinstance(attempt, Attempt)
-    assert attempt.id == attempt.current().id == "a"
+    assert attempt.id == attempt.current().id == "elsewhere"
 
 
 def test_plans_do_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
