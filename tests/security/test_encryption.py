@@ -100,16 +100,17 @@ def test_a_result_is_no_payload_and_the_other_way_round() -> None:
     closed = seal.close(message())
     assert closed.payload is not None
     with pytest.raises(DecryptionError):
-        seal.open_result("images:resize", "images", "id-1", closed.payload)
-    result = seal.close_result(closed, "images", b"id-1", b'"small"')
-    assert seal.open_result("images:resize", "images", "id-1", result) == b'"small"'
+        seal.open_result(closed, "images", b"id-1", closed.payload)
+    kept, result = seal.close_result(closed, "images", b"id-1", b'"small"')
+    assert kept == closed
+    assert seal.open_result(closed, "images", b"id-1", result) == b'"small"'
     for name, queue, task_id in (
-        ("x", "images", "id-1"),
-        ("images:resize", "x", "id-1"),
-        ("images:resize", "images", "x"),
+        ("x", "images", b"id-1"),
+        ("images:resize", "x", b"id-1"),
+        ("images:resize", "images", b"x"),
     ):
         with pytest.raises(DecryptionError):
-            seal.open_result(name, queue, task_id, result)
+            seal.open_result(replace(closed, type=name), queue, task_id, result)
 
 
 @given(st.binary(max_size=80))
