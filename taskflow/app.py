@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -33,6 +32,7 @@ from .options import DEFAULT_QUEUE, Defaults, TaskOptions, merge, refuse_per_cal
 from .partitions import QueueOptions, check_own_queue, check_queues, partition_name
 from .result import AsyncResult
 from .retry import RetryPolicy
+from .returned import is_coroutine_function, refuse_generators
 from .task import AsyncTask, BaseTask, Landed, Task
 from .windows import Receipt
 
@@ -236,7 +236,8 @@ class TaskFlow:
         own = merge(self._defaults, TaskOptions.of(given, also_known=("name", "bind", *POLICY)))
         name = check_task_name(name or name_of(function))
         self._refuse_second(name, function)
-        kind = AsyncTask if inspect.iscoroutinefunction(function) else Task
+        refuse_generators(function)
+        kind = AsyncTask if is_coroutine_function(function) else Task
         task: BaseTask[Any, Any] = kind(self, function, name, own, policy, bind=bind)
         self.tasks[name] = task
         return task

@@ -86,11 +86,7 @@ class ByValueTask(BaseTask[..., Any]):
 
     def call(self, kwargs: dict[str, Any]) -> Any:
         """Call the function that came."""
-        value = kwargs["function"](*kwargs["args"], **kwargs["kwargs"])
-        if not self.is_async and inspect.iscoroutine(value):
-            value.close()
-            raise InvalidArguments("the function returned a coroutine; submit the coroutine function itself")
-        return value
+        return kwargs["function"](*kwargs["args"], **kwargs["kwargs"])
 
     def sender(self, options: TaskOptions) -> Sender[..., Any]:
         """Enqueues calls with the app's defaults and these options."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any
 
 from . import context
@@ -15,6 +16,7 @@ from .errors import ResultNotKept, TaskFailed
 from .message.payload import decode_result, encode_result
 from .message.task_message import TaskMessage
 from .result import AsyncResult, ResultInfo
+from .returned import is_awaitable, refuse_lazy
 from .states import State
 from .task import BaseTask
 
@@ -101,6 +103,9 @@ async def arun(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> Ea
     token = context.enter(context.direct(message))
     try:
         value = await task.call(task.decode(message.payload))
+        while is_awaitable(value):
+            value = await value
+        refuse_lazy(value)
         return EagerResult(message, decode_result(encode_result(value)), None)
     except Exception as error:
         if propagate:
@@ -113,13 +118,36 @@ async def arun(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> Ea
 def _settle(message: TaskMessage, propagate: bool, call: Callable[[], Any]) -> EagerResult:
     token = context.enter(context.direct(message))
     try:
-        return EagerResult(message, decode_result(encode_result(call())), None)
+        return EagerResult(message, decode_result(encode_result(_finished(call()))), None)
     except Exception as error:
         if propagate:
             raise
         return EagerResult(message, None, error)
     finally:
         context.leave(token)
+
+
+def _finished(value: Any) -> Any:
+    """What a function has returned; if that is to be awaited, what comes of it."""
+    if is_awaitable(value):
+        import asyncio  # both here for the start-up: most programs need neither
+        from concurrent.futures import ThreadPoolExecutor
+
+        async def wait(found: Any) -> Any:
+            while is_awaitable(found):
+                found = await found
+            return found
+
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            value = asyncio.run(wait(value))
+        else:
+            own = copy_context()
+            with ThreadPoolExecutor(1) as thread:
+                value = thread.submit(own.run, asyncio.run, wait(value)).result()
+    refuse_lazy(value)
+    return value
 
 
 def _in_thread(task: BaseTask[Any, Any], new: NewTask, propagate: bool) -> EagerResult:

@@ -321,6 +321,10 @@ class ResultNotSerializable(TaskFlowError, TypeError):
     """What a task returned cannot be written as JSON, so it cannot be kept as its result."""
 
 
+class LazyResult(ResultNotSerializable):
+    """A task returned a generator, or another object of which nothing has run; it is archived."""
+
+
 # --- inside a running task ----------------------------------------------------------------------------------
 
 

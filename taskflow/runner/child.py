@@ -17,6 +17,7 @@ from ..errors import ConfigurationError
 from ..loader import load_app
 from ..pipe import frames
 from ..pipe.page import Page
+from ..returned import may_return_coroutine
 from ..telemetry.safe import SafeLogger
 from . import process
 from .attempt import Attempt
@@ -111,6 +112,8 @@ class Child:
         self._executor = Executor(app.tasks, app.seal, error_text=app.error_text)
         shared = Slots(page, slots)
         self._threads = ThreadPool(slots, self._executor, shared, self._outbox.outcome, self._outbox.returned)
+        self._threads.finish = lambda attempt, awaitable: self._coroutines().finish(attempt, awaitable)
+        self._making = threading.Lock()
         self._shared = shared
         self._loop: LoopPool | None = None
         self._progress = Progress(page, self._threads, lambda: self._loop)
@@ -170,7 +173,10 @@ class Child:
         if self._loop is None:
             from .pool.loop import LoopPool
 
-            self._loop = LoopPool(self._executor, self._shared, self._outbox.outcome, self._outbox.returned)
+            with self._making:
+                if self._loop is None:
+                    done, dropped = self._outbox.outcome, self._outbox.returned
+                    self._loop = LoopPool(self._executor, self._shared, done, dropped)
         return self._loop
 
 
@@ -226,7 +232,7 @@ def main(spec: str, connection: socket.socket, page: Page, slots: int, *, here: 
     app = load(spec, lambda value: connection.sendall(frames.frame(value)))
     if app is None:
         return 2
-    if any(task.is_async for task in app.tasks.values()):
+    if any(task.is_async or may_return_coroutine(task.function) for task in app.tasks.values()):
         # While its file is there: a deployment may remove the folder from under a worker that runs.
         importlib.import_module(f"{__package__}.pool.loop")
     process.keep_from_forks(connection)

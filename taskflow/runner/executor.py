@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from .. import returned
 from ..errors import DecodeError, MessageError, NotForThisWorker, TaskCancelled, TaskTimeout
 from ..message.payload import encode_result
 from ..message.seal import CONTENT_TYPE_HEADER, NO_KEYS, Seal
@@ -140,10 +141,13 @@ class Executor:
         seconds = time.monotonic() - attempt.started
         kind, number = attempt.plan.message, attempt.job.number
         attempt.returned = True
-        if kind.retention <= 0:
+        if kind.retention <= 0 and type(value) in returned.PLAIN:
             return outcome.done(number, kind.unique_key, seconds)
         message = attempt.message
         try:
+            returned.refuse_lazy(value)
+            if kind.retention <= 0:
+                return outcome.done(number, kind.unique_key, seconds)
             result = encode_result(value)
             if self._sealed:
                 message, result = self._seal.close_result(message, attempt.job.queue, attempt.job.id, result)

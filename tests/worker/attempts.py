@@ -38,6 +38,7 @@ class Attempts:
         parts = (self.executor, self.slots, self._done, lambda number: None)
         self.threads = ThreadPool(slots, *parts)
         self.loop = LoopPool(*parts)
+        self.threads.finish = self.loop.finish
         self._number = 0
 
     def start(self, name: str, payload: bytes | None = None, **fields: Any) -> int:

@@ -8,17 +8,22 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextvars import Context
+from contextvars import Context, copy_context
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 from ... import context, errors
 from ...pipe.frames import Outcome
+from ...returned import PLAIN, is_awaitable
 from .. import lines
 from ..attempt import Attempt
 from ..executor import Executor
 from .driven import Driven, TaskCancelled, TaskTimeout
 from .slots import Slots
+
+Answer = Callable[[tuple[Any, BaseException | None]], None]
+"""Takes a value, or an exception."""
 
 
 class LoopPool:
@@ -48,6 +53,7 @@ class LoopPool:
         self.answered = 0
         """The last question that the loop has answered."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting = threading.Lock()
         self._closed = False
         slots.on_free = self._wake
         slots.on_handed = self._handed
@@ -83,9 +89,13 @@ class LoopPool:
                 self._loop.call_soon_threadsafe(tick)
 
     def _start(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._loop.set_exception_handler(_report)
-        threading.Thread(target=self._turn, args=(self._loop,), name="taskflow-loop", daemon=True).start()
+        with self._starting:
+            if self._loop is not None:
+                return
+            loop = asyncio.new_event_loop()
+            loop.set_exception_handler(_report)
+            threading.Thread(target=self._turn, args=(loop,), name="taskflow-loop", daemon=True).start()
+            self._loop = loop
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run the loop for ever: what a task has left behind on it may stop it, or raise `SystemExit` out of it."""
@@ -172,11 +182,59 @@ class LoopPool:
         limit = self._loop.call_later(plan.soft, self._expire, attempt)
         try:
             value = await plan.task.call(attempt.kwargs)
+            while type(value) not in PLAIN and is_awaitable(value):
+                value = await value
         except BaseException as error:  # noqa: BLE001 - whatever user code raises, SystemExit too, is a verdict
             return executor.fail(attempt, error)
         finally:
             limit.cancel()
         return executor.succeed(attempt, value)
+
+    # --- what a function in a thread has returned -------------------------------------------------------------
+
+    def finish(self, attempt: Attempt, awaitable: Any) -> Any:
+        """Await this on the loop, for the thread that runs the attempt: in its context, within its soft limit. The slot stays the
+        thread's.
+
+        Returns:
+            What comes of it; or what it raises is raised here.
+        """
+        self._start()
+        assert self._loop is not None, "it has just been started"
+        answer: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+        self._loop.call_soon_threadsafe(self._finish, attempt, awaitable, copy_context(), answer.put)
+        value, error = answer.get()
+        if error is not None:
+            raise error
+        return value
+
+    def _finish(self, attempt: Attempt, awaitable: Any, own: Context, answer: Answer) -> None:
+        driven = Driven(self._settle(attempt, awaitable, answer))
+        task = driven.task = asyncio.Task(driven, loop=self._loop, context=own)
+        self._running[attempt.job.id] = attempt, driven
+        task.add_done_callback(lambda task: self._settled(attempt, answer))
+
+    async def _settle(self, attempt: Attempt, awaitable: Any, answer: Answer) -> None:
+        assert self._loop is not None, "it runs on it"
+        left = attempt.started + attempt.plan.soft - time.monotonic()
+        limit = self._loop.call_later(left, self._expire, attempt)
+        value = awaitable
+        try:
+            while is_awaitable(value):
+                value = await value
+        except BaseException as error:  # noqa: BLE001 - the thread decides
+            answer((None, error))
+        else:
+            answer((value, None))
+        finally:
+            limit.cancel()
+
+    def _settled(self, attempt: Attempt, answer: Answer) -> None:
+        self._running.pop(attempt.job.id, None)
+        # Counts only if there has been none: it was cancelled before its first step.
+        answer((None, TaskCancelled("cancelled")))
+
+    # --- from outside ---------------------------------------------------------------------------------------
 
     def _expire(self, attempt: Attempt) -> None:
         text = f"time limit of {attempt.plan.soft:g} s exceeded"

@@ -8,10 +8,12 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from queue import SimpleQueue
+from typing import Any
 
 from ... import context
-from ...errors import TaskCancelled, TaskTimeout
+from ...errors import LazyResult, TaskCancelled, TaskTimeout
 from ...pipe.frames import Outcome
+from ...returned import PLAIN, is_awaitable
 from .. import lines
 from ..attempt import Attempt
 from ..executor import Executor
@@ -53,6 +55,8 @@ class ThreadPool:
         self._lock = threading.Lock()
         self._idle = 0
         self._bell: SimpleQueue[None] = SimpleQueue()
+        self.finish: Callable[[Attempt, Any], Any] = _nobody_awaits
+        """Awaits on the event loop what a function has returned, within the attempt's limits, and gives the value."""
         self._called = False
         """Whether a thread has been called that has not come yet. It looks into the queue after it has cleared this."""
 
@@ -145,12 +149,20 @@ class ThreadPool:
             limit.open(attempt.job.id, attempt.started + plan.soft)
             value = plan.task.call(attempt.kwargs)
             limit.close()
+            if type(value) not in PLAIN and is_awaitable(value):
+                value = self.finish(attempt, value)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises, SystemExit too, is a verdict
             # Also when the exception came as the limit was being closed: it must not be left open.
-            attempt.asked = limit.close()
+            attempt.asked = limit.close() or attempt.asked
             _say_why(error, attempt)
             return executor.fail(attempt, error)
         return executor.succeed(attempt, value)
+
+
+def _nobody_awaits(attempt: Attempt, awaitable: Any) -> Any:
+    raise LazyResult(
+        f"the task returned a {type(awaitable).__name__}, and there is no event loop to await it"
+    )
 
 
 def _say_why(error: BaseException, attempt: Attempt) -> None:
