@@ -99,8 +99,8 @@ def worker(
 ) -> None:
     """Run the tasks of an app.
 
-    SIGTERM and SIGINT stop gracefully (a second one at once), SIGTSTP takes no more tasks, SIGCONT takes them again, SIGHUP
-    restarts the child processes, SIGUSR1 writes their stacks to the log.
+    SIGTERM and SIGINT stop gracefully (a second one, and SIGQUIT, at once), SIGTSTP takes no more tasks, SIGCONT takes them
+    again, SIGHUP restarts the child processes, SIGUSR1 and SIGTTIN write their stacks to the log.
     """
     if check:
         sys.exit(_check(target))

@@ -110,6 +110,12 @@ class Pong(msgspec.Struct, tag="pong", frozen=True):
     """The answer to a `Ping`: the child reads its socket, so it can be given work."""
 
 
+class Stacks(msgspec.Struct, tag="texts", frozen=True):
+    """The answer to `DumpStacks`: one text, so that the blocks of several children do not mix."""
+
+    text: str
+
+
 class Jobs(msgspec.Struct, tag="jobs", frozen=True):
     """Work for the child."""
 
@@ -132,14 +138,14 @@ class Ping(msgspec.Struct, tag="ping", frozen=True):
 
 
 class DumpStacks(msgspec.Struct, tag="stacks", frozen=True):
-    """Write the stacks of all threads to the log."""
+    """Say where all threads and coroutines stand."""
 
 
 class End(msgspec.Struct, tag="end", frozen=True):
     """The last frame to a child: the worker closes the socket now. If it closes without this, the worker has died."""
 
 
-FromChild = Hello | ImportFailed | Outcomes | Returned | Pong
+FromChild = Hello | ImportFailed | Outcomes | Returned | Pong | Stacks
 FromWorker = Jobs | Cancel | Ping | DumpStacks | End
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import importlib
 import os
 import socket
@@ -25,6 +24,7 @@ from .executor import Executor
 from .pool.slots import Slots
 from .pool.threads import ThreadPool
 from .progress import Progress
+from .stacks import register, stacks
 
 if TYPE_CHECKING:
     from .pool.loop import LoopPool
@@ -46,6 +46,7 @@ class Outbox:
         self._outcomes: deque[frames.Outcome] = deque()
         self._returned: deque[int] = deque()
         self._pong = False
+        self._stacks = ""
         self._filled = threading.Event()
 
     def start(self) -> None:
@@ -68,6 +69,11 @@ class Outbox:
         self._pong = True
         self._filled.set()
 
+    def stacks(self, text: str) -> None:
+        """The worker has asked where everything stands."""
+        self._stacks = text
+        self._filled.set()
+
     def send(self, value: Any) -> None:
         """Send a frame now; only before `start`."""
         self._connection.sendall(frames.frame(value))
@@ -85,6 +91,9 @@ class Outbox:
                 if self._pong:
                     self._pong = False
                     self._connection.sendall(frames.frame(frames.Pong()))
+                if self._stacks:
+                    text, self._stacks = self._stacks, ""
+                    self._connection.sendall(frames.frame(frames.Stacks(text)))
         except OSError:
             # The worker has closed the socket: nothing here can be told to anybody. The reader sees it too, and ends.
             return
@@ -153,7 +162,7 @@ class Child:
             case frames.End():
                 self.told_to_end = True
             case frames.DumpStacks():
-                faulthandler.dump_traceback(all_threads=True)
+                self._outbox.stacks(stacks(self._loop.loop if self._loop is not None else None))
 
     def _admit(self, job: frames.Job) -> None:
         attempt: Attempt | frames.Outcome
@@ -235,6 +244,8 @@ def main(spec: str, connection: socket.socket, page: Page, slots: int, *, here: 
     if any(task.is_async or may_return_coroutine(task.function) for task in app.tasks.values()):
         # While its file is there: a deployment may remove the folder from under a worker that runs.
         importlib.import_module(f"{__package__}.pool.loop")
+    if not here:
+        register()
     process.keep_from_forks(connection)
     child = Child(app, connection, page, slots)
     try:

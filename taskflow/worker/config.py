@@ -78,6 +78,8 @@ class WorkerConfig:
     @property
     def children(self) -> int:
         """How many children run."""
+        if self.pool == "solo":
+            return 1
         return self.concurrency * self.processes if self.pool == "processes" else self.processes
 
     @property

@@ -52,6 +52,11 @@ class Heartbeat(Service):
         self._started = clock.now()
         self.status = "active"
 
+    def serve(self, queues: Mapping[str, int], published: Sequence[str]) -> None:
+        """What is served from now on."""
+        self._queues = dict(queues)
+        self._published = published
+
     async def tick(self) -> float:
         """Write the record once."""
         running = self._running()

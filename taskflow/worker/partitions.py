@@ -70,6 +70,20 @@ class Partitions(Service):
         """The names of all partitions that the app declares."""
         return [name for names in self._declared.values() for name in names]
 
+    def declare(self, queue: str, count: int) -> bool:
+        """Serve a queue too, or more partitions of it, from the next look on; the queue itself at once. Whether anything is new.
+
+        What is declared no more is served all the same, as long as it is there.
+        """
+        names = partition_names(queue, count)
+        if len(names) <= len(self._declared.get(queue, ())):
+            return False
+        self._declared[queue] = names
+        self._others[queue] = partition_names(queue)[len(names) :]
+        if self.looks:
+            self._start(queue, queue)
+        return True
+
     async def tick(self) -> float:
         """One look at every queue."""
         if not self.looks:

@@ -24,6 +24,9 @@ class Process(Protocol):
     def kill(self) -> None:
         """End it at once."""
 
+    def dump_stacks(self) -> None:
+        """Make it write the stacks of its threads to standard error, whatever holds its interpreter."""
+
     def is_stopped(self) -> bool:
         """Whether a signal has stopped it (SIGSTOP), so that none of its threads runs."""
 
@@ -64,6 +67,10 @@ class ChildProcess:
         """It has ended. After a crash, what its tasks had started might wait for it for ever."""
         if code:
             self._end_group()
+
+    def dump_stacks(self) -> None:
+        """By the signal that `runner.stacks` has registered."""
+        self._process.send_signal(signal.SIGUSR2)
 
     def is_stopped(self) -> bool:
         """Whether it was stopped and has not been continued since: the kernel tells each change once."""
@@ -128,6 +135,9 @@ class ThreadProcess:
 
     def kill(self) -> None:
         """Cannot be done: the code runs in the worker's own process."""
+
+    def dump_stacks(self) -> None:
+        """It has no interpreter of its own."""
 
     def is_stopped(self) -> bool:
         """Then nobody could ask."""

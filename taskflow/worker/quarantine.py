@@ -20,7 +20,7 @@ from .holdings import Held
 
 logger = logging.getLogger("taskflow.worker")
 
-FEW_GROUPS, MOST_GROUPS = 4, 8
+FEW_GROUPS, MOST_GROUPS = 3, 8
 """Processes that suspects of one crash are spread over: few, unless a group would get more than `GROUP` tasks then."""
 
 GROUP = 8
@@ -31,7 +31,7 @@ MOST_CELLS = 16
 IDLE_SECONDS = 5.0
 """So long a process waits for another suspect."""
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 10.0
 """So long suspects wait for their process to start. Then they are for other workers."""
 
 BACK_SECONDS = 1.0

@@ -72,6 +72,10 @@ class Shares:
         self._most = most
         self._clock = 0.0
 
+    def declare(self, queue: str, weight: int) -> None:
+        """There is one queue more, the last in order."""
+        self._queues.setdefault(queue, _Queue(weight, len(self._queues)))
+
     def add(self, name: str, queue: str) -> None:
         """A partition of a queue is served from now on, at the cost of the queue's share."""
         self._parts.setdefault(name, _Part(self._queues[queue]))

@@ -18,6 +18,7 @@ from .launch import Launched
 from .poison import MOST_CRASHES
 from .process import signal_name
 from .quarantine import Quarantine
+from .stacks import StackQuestions
 from .starter import Start, Starter
 from .watch import Watch
 
@@ -72,6 +73,9 @@ class Supervisor:
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._judging: list[Held] = []
+        self._overdue: set[Held] = set()
+        self._stacks = StackQuestions()
+        self._restarting = asyncio.Lock()
         self.children: list[Child] = []
 
     async def start(self) -> frames.Hello:
@@ -146,6 +150,8 @@ class Supervisor:
             return []
         running, wanted = sum(child.takes_work for child in list(self.children)), self._config.children
         found = self._watch.complaints()
+        held = [held for child in self.children for held in child.jobs.values() if held in self._overdue]
+        found += [f"task {one.id} is over its hard time limit, and -P solo cannot end it" for one in held]
         if running < wanted:
             count = f"only {running} of {wanted} child processes run" if running else "no child process runs"
             found.append(f"{count} ({self._starter.failure or 'a new one is being started'})")
@@ -156,11 +162,15 @@ class Supervisor:
         for child in self.children:
             child.send(value)
 
+    async def ask_for_stacks(self) -> None:
+        """Let every child say where its threads and coroutines stand."""
+        await self._stacks.ask(list(self.children))
+
     async def restart(self) -> None:
         """Replace every child by a new one; the old ones finish what they run."""
-        for child in [child for child in self.children if child.takes_work]:
-            await self._start_one()
-            self._retire(child)
+        async with self._restarting:
+            for _ in range(sum(child.takes_work for child in self.children)):
+                await self._start_one()
         self._on_room()
 
     async def drain(self, grace: Callable[[], float]) -> None:
@@ -190,6 +200,9 @@ class Supervisor:
     def _adopt(self, child: Child) -> None:
         self.children.append(child)
         child.life = self._background(self._live(child))
+        # The oldest go: those that a restart replaces, or one whose place was taken twice.
+        for old in [one for one in self.children if one.takes_work][: -self._config.children]:
+            self._retire(old)
         if child.takes_work:
             for held in self._judging:
                 child.send_jobs([held])
@@ -239,6 +252,8 @@ class Supervisor:
                 child.liveness.got_on()
                 known = [(child.jobs.pop(item.number, None), item) for item in items]
                 self._on_outcomes([(held, item) for held, item in known if held is not None])
+            case frames.Stacks(text):
+                self._stacks.answered(child, text)
             case frames.Returned(numbers):
                 self.hand_back(
                     [held for number in numbers if (held := child.jobs.pop(number, None)) is not None]
@@ -280,6 +295,9 @@ class Supervisor:
         """Jobs are over their hard limit: no more work for this child, its replacement starts, others get
         their grace.
         """
+        if not child.process.separate:
+            self._say_overdue(child, over)
+            return
         for held in over:
             if not held.failure:
                 held.failure = "hard time limit exceeded; its process was killed"
@@ -294,6 +312,16 @@ class Supervisor:
         asyncio.get_running_loop().call_later(self._config.grace, child.kill)
         if not child.quarantined:
             self._background(self._start_one())
+
+    def _say_overdue(self, child: Child, over: list[Held]) -> None:
+        """In `-P solo` nothing can end a task but itself; then the next one has the slot."""
+        for held in set(over) - self._overdue:
+            logger.error(
+                "Task %s in queue %s is over its hard time limit, and -P solo cannot end it: nothing else runs meanwhile",
+                held.id,
+                held.queue,
+            )
+        self._overdue = set(over)
 
     def replace_stuck(self, child: Child, why: str) -> None:
         """It does not get on: it takes nothing more, another takes its place, and its tasks keep their limits."""

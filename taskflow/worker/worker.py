@@ -76,13 +76,21 @@ class Worker:
         self._clock = ServerClock()
         self._holdings = Holdings()
         self._supervisor = Supervisor(
-            config, self._outcomes, self._room, start_process, launched, backlog=self._has_backlog
+            config,
+            self._outcomes,
+            self._room,
+            start_process,
+            launched,
+            backlog=self._has_backlog,
+            on_hello=self._learn,
         )
         self._broker: AsyncBroker | None = None
         self._shares: Shares | None = None
         self._acker: Acker | None = None
         self._fetchers: list[Fetcher] = []
         self._services: list[Service] = []
+        self._queues: dict[str, int] = {}
+        self._rules: dict[str, frames.Aggregation] = {}
         self._loops: dict[str, list[Service]] = {}
         """Those of each queue that is served, and of each partition."""
         self._partitions: Partitions | None = None
@@ -115,7 +123,7 @@ class Worker:
         self._broker = broker
         queues = self._config.queues or queues_of(hello)
         self._wire(broker, queues, hello)
-        self._open_health(broker, hello, queues)
+        self._open_health(broker, hello)
         logger.info(banner(self._config, hello, str(broker.driver.url), queues))
         try:
             for service in self._services:
@@ -139,6 +147,13 @@ class Worker:
             )
         self._stop.set()
 
+    def stop_at_once(self) -> None:
+        """Stop and hand back at once what runs."""
+        if not self._stop.is_set():
+            logger.info("Stopping at once: running tasks are handed back")
+        self._grace = 0.0
+        self._stop.set()
+
     def quiet(self) -> None:
         """Take nothing more; go on with what runs."""
         if self._taking and self._heartbeat is not None:
@@ -159,12 +174,17 @@ class Worker:
 
     def reload(self) -> None:
         """Replace the children: new ones import the app anew, the old ones finish what they run."""
+        if self._config.pool == "solo":
+            logger.warning(
+                "With -P solo your code is part of this process: stop it and start it again for new code"
+            )
+            return
         logger.info("Restarting the child processes")
         self._errand("the restart of the child processes", self._supervisor.restart())
 
     def dump_stacks(self) -> None:
-        """Let every child write the stacks of its threads to standard error."""
-        self._supervisor.broadcast(frames.DumpStacks())
+        """Ask every child for the stacks of its threads and coroutines; each is one block in the log."""
+        self._errand("the question for stacks", self._supervisor.ask_for_stacks())
 
     # --- wiring ---------------------------------------------------------------------------------------------
 
@@ -191,7 +211,9 @@ class Worker:
         self._subscriber = subscriber = Subscriber(
             broker, lambda task_id: self._supervisor.broadcast(frames.Cancel(task_id))
         )
-        rules = {rule.queue: rule for rule in hello.aggregations}
+        self._queues.update(queues)
+        self._rules.update({rule.queue: rule for rule in hello.aggregations})
+        rules = self._rules
 
         def begin(name: str, queue: str) -> None:
             """Serve a queue, or a partition of it."""
@@ -255,6 +277,21 @@ class Worker:
         looked = self._partitions is not None and self._partitions.looks
         return list(self._loops) if looked else None
 
+    def _learn(self, hello: frames.Hello) -> None:
+        """A new child may know queues that those before it did not: a deployment, then SIGHUP."""
+        if self._partitions is None or self._shares is None or self._heartbeat is None or self._stop.is_set():
+            return
+        self._rules.update({rule.queue: rule for rule in hello.aggregations})
+        fresh = False
+        for queue, weight in (self._config.queues or queues_of(hello)).items():
+            self._shares.declare(queue, weight)
+            self._queues.setdefault(queue, weight)
+            if self._partitions.declare(queue, hello.partitions.get(queue, 1)):
+                logger.info("Serving queue %s as the new code names it", queue)
+                fresh = True
+        if fresh:
+            self._heartbeat.serve(self._queues, self._partitions.declared)
+
     async def _leave(self, name: str) -> None:
         """Serve a partition no more."""
         loops = self._loops.pop(name)
@@ -266,14 +303,14 @@ class Worker:
         if self._subscriber is not None:
             self._subscriber.remove(name)
 
-    def _open_health(self, broker: AsyncBroker, hello: frames.Hello, queues: Mapping[str, int]) -> None:
+    def _open_health(self, broker: AsyncBroker, hello: frames.Hello) -> None:
         config, identity = self._config, self._identity
         given = parse(config.broker or hello.broker)
         facts = {
             "app": config.app,
             "name": hello.app,
             "brokers": list(dict.fromkeys([str(broker.driver.url), str(given)])),
-            "queues": list(queues),
+            "queues": self._queues,
             "host": identity.host,
         }
         self._health = Health(

@@ -132,7 +132,7 @@ class Fleet:
             process.wait(timeout)
         except subprocess.TimeoutExpired:
             state = _state(process.pid)
-            process.send_signal(signal.SIGUSR2)
+            process.send_signal(signal.SIGXCPU)
             time.sleep(1.0)  # it writes its stacks
             tail = member.logs[-1].read_text(errors="replace")[-3000:]
             self.problems.append(

@@ -20,7 +20,7 @@ def run() -> None:
     """Start the command line."""
     tuning.apply()
     # A worker that does not end is asked where it stands: the answer is in its log.
-    faulthandler.register(signal.SIGUSR2, all_threads=True)
+    faulthandler.register(signal.SIGXCPU, all_threads=True)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     from taskflow.cli.main import main
 

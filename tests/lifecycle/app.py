@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import json
 import os
@@ -11,6 +12,7 @@ import socket
 import time
 
 from taskflow import Reject, Retry, TaskFlow, current_task
+from taskflow.errors import TaskTimeout
 
 # For the queues that a test names: {"q": {"partitions": 6}}
 app = TaskFlow("lifecycle", retention=600, queues=json.loads(os.environ.get("TASKFLOW_TEST_QUEUES", "{}")))
@@ -29,6 +31,17 @@ def work(tag: str, seconds: float = 0.0) -> str:
     note("start", tag)
     time.sleep(seconds)
     note("end", tag)
+    return tag
+
+
+@app.task(max_retries=0)
+def swallow(tag: str, seconds: float) -> str:
+    """Goes on for its time, whatever is raised in it."""
+    note("start", tag)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with contextlib.suppress(TimeoutError, TaskTimeout):
+            time.sleep(0.01)
     return tag
 
 

@@ -70,6 +70,11 @@ class LoopPool:
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._cancel, task_id)
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop, once there has been a coroutine."""
+        return self._loop
+
     def head(self) -> Attempt | None:
         """What has waited longest."""
         try:

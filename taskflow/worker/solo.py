@@ -1,0 +1,135 @@
+"""`-P solo`: the user's code in the main thread of this process, where debuggers want it; the worker's loop in another."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from ..pipe.page import Page
+from .config import WorkerConfig
+from .process import ThreadProcess
+from .worker import Worker
+
+WAKE = signal.SIGUSR2
+"""Brings the main thread back from wherever it waits."""
+
+LEAVE_SECONDS = 2.0
+"""So long the main thread has to leave, once the worker has ended. One inside a C call does not hear that."""
+
+
+class _Ended(BaseException):
+    """Brings the main thread out of waiting for a task."""
+
+
+def run_solo(
+    config: WorkerConfig, actions: Callable[[Worker], Mapping[signal.Signals, Callable[[], None]]]
+) -> None:
+    """Run a worker whose only child is this thread.
+
+    Args:
+        config: how it runs.
+        actions: what signals do with a worker.
+
+    Raises:
+        AppNotFound: the app cannot be imported.
+        BrokerUnavailable: the broker cannot be reached at the start.
+    """
+    _Solo(config, actions).run()
+
+
+class _Solo:
+    def __init__(
+        self, config: WorkerConfig, actions: Callable[[Worker], Mapping[signal.Signals, Callable[[], None]]]
+    ) -> None:
+        self._config = config
+        self._actions = actions
+        self._acts: dict[int, Callable[[], object]] = {}
+        self._started = threading.Event()
+        self._ready: list[tuple[socket.socket, Page]] = []
+        self._failed: list[BaseException] = []
+        self._ended = threading.Event()
+        self._leaving = False
+
+    def run(self) -> None:
+        # Only here: the app's modules have no business in any other worker.
+        from ..runner import child as runner
+
+        handled = self._actions(Worker(self._config))
+        for number in handled:
+            signal.signal(number, self._on_signal)
+        thread = threading.Thread(target=self._run_worker, name="taskflow-worker", daemon=True)
+        thread.start()
+        try:
+            while not self._started.wait(0.1) and not self._ended.is_set():
+                pass
+            if self._ready:
+                connection, page = self._ready[0]
+                runner.main(self._config.app, connection, page, self._config.slots, here=True)
+            while not self._ended.wait(0.1):
+                pass
+        except _Ended:
+            pass
+        self._leaving = True
+        thread.join(LEAVE_SECONDS)
+        if self._failed:
+            raise self._failed[0]
+
+    # --- the worker's thread --------------------------------------------------------------------------------
+
+    def _run_worker(self) -> None:
+        try:
+            asyncio.run(self._work())
+        except BaseException as error:  # noqa: BLE001 - it is raised where the command was called
+            self._failed.append(error)
+        self._ended.set()
+        deadline = time.monotonic() + LEAVE_SECONDS
+        # The main thread may be inside a task or waiting for one: only a signal brings it back, and one that
+        # comes just before it begins to wait does not.
+        while not self._leaving:
+            if time.monotonic() > deadline:
+                self._leave_at_once()
+            os.kill(os.getpid(), WAKE)
+            time.sleep(0.05)
+
+    async def _work(self) -> None:
+        worker = Worker(self._config, self._start)
+        loop = asyncio.get_running_loop()
+        for number, act in self._actions(worker).items():
+            self._acts[number] = partial(loop.call_soon_threadsafe, act)
+        await worker.run()
+
+    async def _start(self, connection: int, memory: int) -> ThreadProcess:
+        self._ready.append((socket.socket(fileno=connection), Page(os.dup(memory), self._config.slots)))
+        self._started.set()
+        return ThreadProcess()
+
+    # --- the main thread ------------------------------------------------------------------------------------
+
+    def _on_signal(self, number: int, _frame: object) -> None:
+        if not self._ended.is_set():
+            if number in self._acts:
+                self._acts[number]()
+        elif not self._leaving:
+            if self._failed or not self._is_running():
+                raise _Ended
+            self._leave_at_once()
+
+    def _is_running(self) -> bool:
+        """Whether a task still runs here, which was handed back: it must neither go on nor have a verdict."""
+        return any(True for _, page in self._ready for _ in page.running())
+
+    def _leave_at_once(self) -> None:
+        """End this process from inside a task, as a child is ended whose grace is over."""
+        self._leaving = True
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1 if self._failed else 0)

@@ -1,0 +1,133 @@
+"""Signals that Celery's, Sidekiq's and service managers' users send: none of them ends or stops a worker that holds tasks."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+from taskflow import TaskFlow
+from taskflow.states import State
+from tests.lifecycle.conftest import Ledger
+from tests.servers import Server
+from tests.workers import WorkerProcess
+
+
+def test_quit_hands_back_at_once_and_ends_cleanly(tasks: Any, worker: Any, ledger: Ledger) -> None:
+    """Celery's cold shutdown. It used to kill the worker, and its tasks waited for the end of their leases."""
+    with worker(concurrency=2, grace=100) as process:
+        slow = tasks.work.delay("slow", 60.0)
+        ledger.wait_for("start", "slow")
+        process.signal(signal.SIGQUIT)
+        assert process.wait(15) == 0
+    assert slow.state is State.PENDING
+    assert slow.info().retried == 0
+
+
+def test_signals_that_mean_nothing_here_end_nothing(tasks: Any, worker: Any, ledger: Ledger) -> None:
+    """USR2 and ALRM ended the worker with its tasks leased, TTIN and TTOU stopped it until they ran out."""
+    with worker(concurrency=2) as process:
+        running = tasks.work.delay("running", 3.0)
+        ledger.wait_for("start", "running")
+        for number in (signal.SIGUSR2, signal.SIGTTOU, signal.SIGALRM):
+            process.signal(number)
+            process.wait_for_log(f"{number.name} does nothing here")
+        process.signal(signal.SIGTTIN)
+        process.wait_for_log("Stacks of child")
+        assert running.get(15) == "running"
+    assert ledger.count("start", "running") == 1
+
+
+def test_hup_serves_a_queue_that_a_new_task_names(
+    valkey: Server, queue: str, project: Path, ledger: Ledger
+) -> None:
+    """The children were replaced and knew the task; nobody took anything from its queue until the worker was restarted."""
+
+    def write(*queues: str) -> None:
+        tasks = "".join(
+            f"@app.task(name='at{n}', queue={name!r})\ndef at{n}() -> str:\n    return 'at{n}'\n"
+            for n, name in enumerate(queues)
+        )
+        (project / "shop.py").write_text(
+            f"from taskflow import TaskFlow\napp = TaskFlow('shop', retention=60)\n{tasks}"
+        )
+
+    client = TaskFlow("client", broker=valkey.url, retention=60)
+    client.task(name="at1", queue=f"{queue}-new")(lambda: "")
+    write(queue)
+    with WorkerProcess("shop", directory=project, broker=valkey.url, concurrency=2) as process:
+        result = client.tasks["at1"].delay()
+        write(queue, f"{queue}-new")
+        process.signal(signal.SIGHUP)
+        process.wait_for_log(f"Serving queue {queue}-new")
+        assert result.get(15) == "at1"
+        # Twice in a row: as many children as before.
+        for _ in range(2):
+            process.signal(signal.SIGHUP)
+        assert client.tasks["at1"].delay().get(15) == "at1"
+    client.close()
+
+
+def test_stacks_are_a_block_of_each_child_with_its_coroutines(
+    tasks: Any, worker: Any, ledger: Ledger
+) -> None:
+    """The children wrote at the same time, line by line between each other's, and of threads only."""
+    with worker(concurrency=2, processes=2) as process:
+        results = [tasks.work.delay("t0", 3.0), tasks.async_work.delay("c0", 3.0)]
+        ledger.wait_for("start", "t0", "c0")
+        process.signal(signal.SIGUSR1)
+        process.wait_for_log(lambda line: line.endswith("in async_work"))
+        process.wait_for_log(lambda line: line.endswith("in work"))
+        for result in results:
+            result.get(15)
+        lines = process.log
+    heads = [number for number, line in enumerate(lines) if "Stacks of child" in line]
+    assert len(heads) == 2
+    for head in heads:
+        block = lines[
+            head + 1 : next((n for n in range(head + 1, len(lines)) if " worker[" in lines[n]), None)
+        ]
+        assert "Thread MainThread" in block
+
+
+def test_stacks_of_a_child_that_holds_the_interpreter_are_written_too(
+    hurt: Any, hurt_worker: Any, ledger: Ledger
+) -> None:
+    """That is when somebody wants to see them."""
+    with hurt_worker(concurrency=1) as process:
+        holder = hurt.hold_gil.delay("holder", 4.0)
+        ledger.wait_for("start", "holder")
+        process.signal(signal.SIGUSR1)
+        process.wait_for_log("does not say where it stands")
+        process.wait_for_log(lambda line: line.endswith("in hold_gil"))
+        assert holder.get(15) == "holder"
+
+
+def test_a_second_term_in_solo_hands_back_and_ends_as_any_worker(
+    tasks: Any, worker: Any, ledger: Ledger
+) -> None:
+    """The task in the main thread got an exception that was ours, its failure was logged, and the worker ended with 1."""
+    with worker(concurrency=1, pool="solo", grace=100) as process:
+        slow = tasks.work.delay("slow", 60.0)
+        ledger.wait_for("start", "slow")
+        process.signal(signal.SIGTERM)
+        process.wait_for_log("Stopping: running tasks have 100 s")
+        process.signal(signal.SIGTERM)
+        assert process.wait(15) == 0
+        assert not [line for line in process.log if " failed " in line]
+    assert slow.state is State.PENDING
+
+
+def test_solo_goes_on_after_a_task_over_its_hard_limit(tasks: Any, worker: Any, ledger: Ledger) -> None:
+    """A long breakpoint is one. Nothing can end the task, and nothing was taken any more when it had ended by itself. HUP ended
+    the process.
+    """
+    with worker(concurrency=1, pool="solo") as process:
+        process.signal(signal.SIGHUP)
+        process.wait_for_log("your code is part of this process")
+        long = tasks.swallow.options(timeout=1, hard_timeout=2).delay("long", 4.0)
+        after = tasks.work.delay("after")
+        process.wait_for_log("is over its hard time limit, and -P solo cannot end it")
+        assert after.get(15) == "after"
+        assert long.get(5) == "long"
+    assert ledger.count("start", "long") == 1
