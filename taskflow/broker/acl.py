@@ -110,10 +110,17 @@ def _password(password: str | None) -> list[str]:
     return [f">{password}"] if password else []
 
 
-def _wide(name: str, purpose: str, scripts: Sequence[str], plain: Sequence[str], *channels: str) -> Role:
-    """A role whose commands all go with all keys."""
+def _wide(
+    name: str,
+    purpose: str,
+    scripts: Sequence[str],
+    plain: Sequence[str],
+    *channels: str,
+    selectors: tuple[Rule, ...] = (),
+) -> Role:
+    """A role whose commands all go with all keys, and some more with keys of their own."""
     commands = sorted({*_CONNECTING, *_SCRIPTS, *commands_of(scripts), *plain})
-    return Role(name, purpose, tuple(scripts), Rule(tuple(commands), _EVERYTHING), channels)
+    return Role(name, purpose, tuple(scripts), Rule(tuple(commands), _EVERYTHING), channels, selectors)
 
 
 _PRODUCER = Role(
@@ -212,6 +219,40 @@ _OPERATOR_SCRIPTS = (
     "survey",
 )
 
+_GO_SERVER = (
+    "expire",
+    "incr",
+    "rpoplpush",
+    "srem",
+    "setex",
+    "zcard",
+    "zrangebyscore",
+    "zremrangebyrank",
+    "zremrangebyscore",
+    "zrevrange",
+    "zscore",
+)
+"""What Asynq's server and scheduler in Go send and run besides what ours do (v0.26). Its client needs nothing besides."""
+
+_GO_VIEWER = (
+    "exists",
+    "hget",
+    "cluster|keyslot",
+    "cluster|nodes",
+    "memory|usage",
+    "zrangebyscore",
+    "zrevrange",
+)
+"""The same for what Asynq's Inspector in Go, its command and its dashboard read."""
+
+_GO_LISTS = Rule(("zremrangebyscore",), ("asynq:servers", "asynq:workers", "asynq:schedulers"))
+"""Whoever lists servers or schedulers in Go removes the dead ones from these lists first. The living put themselves there again
+with their next heartbeat, so this is all that a viewer could spoil.
+"""
+
+_GO_OPERATOR = ("hset", "lpush", "lrem", "setnx", "zrem", "zremrangebyrank", "zremrangebyscore")
+"""What they write."""
+
 ROLES: tuple[Role, ...] = (
     _PRODUCER,
     _wide(
@@ -234,19 +275,27 @@ ROLES: tuple[Role, ...] = (
             "wait",
             "zadd",
             "zrem",
+            *_GO_SERVER,
         ),
         CANCEL_CHANNEL,
         _VERDICTS,
         _DUE,
     ),
-    _wide("viewer", "looks at everything and changes nothing", _VIEWER_SCRIPTS, _VIEWER_PLAIN, _VERDICTS),
+    _wide(
+        "viewer",
+        "looks at everything and changes nothing",
+        _VIEWER_SCRIPTS,
+        (*_VIEWER_PLAIN, *_GO_VIEWER),
+        _VERDICTS,
+        selectors=(_GO_LISTS,),
+    ),
     _wide(
         "operator",
         "looks at everything, and puts queues and tasks right by hand",
         _OPERATOR_SCRIPTS,
-        (*_VIEWER_PLAIN, "del", "expire", "publish", "sadd", "srem", "zadd"),
+        (*_VIEWER_PLAIN, *_GO_VIEWER, *_GO_OPERATOR, "del", "expire", "publish", "sadd", "srem", "zadd"),
         CANCEL_CHANNEL,
         _VERDICTS,
     ),
 )
-"""Everybody who has to do with the server. A dashboard is a viewer, or an operator where it may write."""
+"""Everybody who has to do with the server, in Python or in Go. A dashboard is a viewer, or an operator where it may write."""

@@ -133,11 +133,13 @@ class Peer:
         binary: What `build_peer` returned.
         redis: `host:port`, `cluster:host:port,host:port`, `/path/to/socket` or a `redis://` URI.
         password: Of the server or the cluster.
+        username: Who logs in there, if not the default user.
     """
 
     binary: Path
     redis: str
     password: str | None = None
+    username: str | None = None
 
     def enqueue(self, tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Enqueue in this order by one client; return an answer for each, refusals included.
@@ -176,7 +178,8 @@ class Peer:
 
     def _command(self, name: str) -> list[str]:
         password = [] if self.password is None else [f"--password={self.password}"]
-        return [str(self.binary), name, f"--redis={self.redis}", *password]
+        username = [] if self.username is None else [f"--username={self.username}"]
+        return [str(self.binary), name, f"--redis={self.redis}", *username, *password]
 
     def _call(
         self,

@@ -18,6 +18,7 @@ import (
 // connection holds the flags that every sub-command has.
 type connection struct {
 	redis    string
+	username string
 	password string
 }
 
@@ -26,6 +27,7 @@ func newFlags(name string) (*flag.FlagSet, *connection) {
 	flags := flag.NewFlagSet(name, flag.ExitOnError)
 	conn := &connection{}
 	flags.StringVar(&conn.redis, "redis", "127.0.0.1:6379", "host:port, cluster:a,b,c, /path/to/socket or a redis:// URI")
+	flags.StringVar(&conn.username, "username", "", "user of the server or of the cluster")
 	flags.StringVar(&conn.password, "password", "", "password of the server or of the cluster")
 	return flags, conn
 }
@@ -35,16 +37,16 @@ func (c *connection) option() (asynq.RedisConnOpt, error) {
 	switch {
 	case strings.HasPrefix(c.redis, "cluster:"):
 		addresses := strings.Split(strings.TrimPrefix(c.redis, "cluster:"), ",")
-		return asynq.RedisClusterClientOpt{Addrs: addresses, Password: c.password}, nil
+		return asynq.RedisClusterClientOpt{Addrs: addresses, Username: c.username, Password: c.password}, nil
 	case strings.HasPrefix(c.redis, "/"):
-		return asynq.RedisClientOpt{Network: "unix", Addr: c.redis, Password: c.password}, nil
+		return asynq.RedisClientOpt{Network: "unix", Addr: c.redis, Username: c.username, Password: c.password}, nil
 	case strings.Contains(c.redis, "://"):
 		if c.password != "" {
 			return nil, errors.New("give the password in the URI, not by --password")
 		}
 		return asynq.ParseRedisURI(c.redis)
 	default:
-		return asynq.RedisClientOpt{Addr: c.redis, Password: c.password}, nil
+		return asynq.RedisClientOpt{Addr: c.redis, Username: c.username, Password: c.password}, nil
 	}
 }
 
