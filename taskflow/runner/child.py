@@ -17,6 +17,7 @@ from ..loader import load_app
 from ..pipe import frames
 from ..pipe.page import Page
 from ..returned import may_return_coroutine
+from ..telemetry.logs import also_debug, restore
 from ..telemetry.safe import SafeLogger
 from . import process
 from .attempt import Attempt
@@ -212,6 +213,8 @@ def load(spec: str, say: Callable[[Any], None]) -> TaskFlow | None:
         app = load_app(spec)
         if broker := os.environ.get(frames.BROKER_VARIABLE):
             app.use_broker(broker)
+        also_debug([spec.partition(":")[0], *(task.__module__ for task in app.tasks.values())])
+        restore()
         return app
     except ConfigurationError as error:
         text = ""

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import TracebackType
@@ -27,6 +28,9 @@ QUIET = "quiet"
 """An attribute of records whose exception is for whoever else listens (an error tracker, say): a line here names its type and
 place already, and shows the traceback only where that was asked for.
 """
+
+LONGEST_WORD = 1000
+"""Characters of a name or another word in a line."""
 
 OURS = "taskflow"
 """The loggers that are held to this. What tasks log themselves is theirs, and shown as it is."""
@@ -67,7 +71,7 @@ class TextFormatter(_Formatter):
 
 
 class JSONFormatter(_Formatter):
-    """One JSON object per line: ts, level, logger, pid, message, and the event's own facts."""
+    """One JSON object per line: ts, level, logger, pid, message, the event's own facts, and what a line was given as `extra=`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
@@ -76,13 +80,33 @@ class JSONFormatter(_Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "pid": record.process,
-            "message": record.getMessage(),
-            **getattr(record, "facts", {}),
+            "message": _message(record, _cut) if _is_ours(record) else record.getMessage(),
         }
+        for name, fact in getattr(record, "facts", {}).items():
+            value[name] = _cut(fact)
+        for name in vars(record).keys() - _USUAL:
+            value.setdefault(name, _plain(vars(record)[name]))
         trace = self.traceback(record)
         if trace:
             value["traceback"] = trace
         return printable_json(json.dumps(value, ensure_ascii=False, default=str))
+
+
+_USUAL = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "taskName", "facts", QUIET}
+"""The attributes of every record; any other was given to the line."""
+
+
+def _plain(value: object) -> Any:
+    """A value that a line was given as JSON has it; else its text."""
+    if value is None or isinstance(value, str | int):
+        return value
+    try:
+        return json.loads(json.dumps(value, allow_nan=False, default=str))
+    except Exception:  # noqa: BLE001 - a line is not lost for a value that cannot be written
+        try:
+            return str(value)
+        except Exception:  # noqa: BLE001
+            return f"<{type(value).__name__}>"
 
 
 def setup(level: str, log_format: str, *, errors: bool = False) -> None:
@@ -94,12 +118,43 @@ def setup(level: str, log_format: str, *, errors: bool = False) -> None:
         errors: show the texts of exceptions too, which may hold arguments and secrets.
     """
     handler = logging.StreamHandler(sys.stderr)
+    _HANDLERS[:] = [handler]
     kind = JSONFormatter if log_format == "json" else TextFormatter
     handler.setFormatter(kind(errors=errors, traces=level == "debug"))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING if level == "debug" else level.upper())
+    # With "debug", what others say at that level (drivers, asyncio) would bury the rest: see `also_debug`.
+    root.setLevel(logging.INFO if level == "debug" else level.upper())
     logging.getLogger(OURS).setLevel(level.upper())
+
+
+_HANDLERS: list[logging.Handler] = []
+"""What `setup` has made."""
+
+
+def also_debug(modules: Iterable[str]) -> None:
+    """With the level "debug", the loggers of these packages say everything, too, unless they have a level of their own.
+
+    Args:
+        modules: names of modules; of each, its top package counts.
+    """
+    if logging.getLogger(OURS).getEffectiveLevel() > logging.DEBUG:
+        return
+    for name in {module.partition(".")[0] for module in modules}:
+        logger = logging.getLogger(name)
+        if logger.level == logging.NOTSET:
+            logger.setLevel(logging.DEBUG)
+
+
+def restore() -> None:
+    """Undo what an app's own `dictConfig` does to our log, mostly without meaning to: it switches off every logger that it does
+    not name, and takes the handlers of the root logger away. Where it has handlers of its own, our lines go there.
+    """
+    for name, logger in logging.Logger.manager.loggerDict.items():
+        if isinstance(logger, logging.Logger) and (name == OURS or name.startswith(OURS + ".")):
+            logger.disabled = False
+    if not logging.getLogger(OURS).hasHandlers():
+        logging.getLogger().handlers += _HANDLERS
 
 
 def place(error: BaseException, prefer: str = "") -> str:
@@ -107,16 +162,27 @@ def place(error: BaseException, prefer: str = "") -> str:
 
     Args:
         error: the exception.
-        prefer: a file: its last line that the exception passed through, if there is one; else where it was
-            raised.
+        prefer: a file: its last line that the exception passed through, if there is one; else the last in a file that
+            belongs to no library; else where it was raised.
 
     Returns:
         `file:line`, or "" for one that was never raised.
     """
     frames = list(_frames(traceback_of(error)))
-    own = [(file, line) for file, line, _ in frames if file == prefer]
-    places = own or [(file, line) for file, line, _ in frames]
-    return f"{places[-1][0]}:{places[-1][1]}" if places else ""
+    for wanted in (lambda file: file == prefer, _is_users, lambda file: True):
+        places = [f"{file}:{line}" for file, line, _ in frames if wanted(file)]
+        if places:
+            return places[-1]
+    return ""
+
+
+_LIBRARY = os.path.dirname(os.__file__)
+_PACKAGE = os.path.dirname(os.path.dirname(__file__))
+
+
+def _is_users(file: str) -> bool:
+    """Whether a file is neither the standard library's, nor installed, nor ours."""
+    return not (file.startswith((_LIBRARY, _PACKAGE, "<frozen")) or "site-packages" in file)
 
 
 def traceback_of(error: BaseException) -> TracebackType | None:
@@ -158,19 +224,28 @@ def _is_ours(record: logging.LogRecord) -> bool:
     return record.name == OURS or record.name.startswith(OURS + ".")
 
 
-def _message(record: logging.LogRecord) -> str:
+def _message(record: logging.LogRecord, shown: Callable[[object], object] | None = None) -> str:
     """The message. Names and ids in ours are foreign text: none of them begins a line of its own, or moves a
     cursor.
     """
     if isinstance(record.args, tuple) and _is_ours(record):
-        words = tuple(map(_word, record.args))
+        words = tuple(map(shown or _word, record.args))
         return str(record.msg) % words if words else str(record.msg)
     return record.getMessage()
 
 
 def _word(value: object) -> object:
     """A value for a line; an exception's text may quote a name, too."""
-    return printable(str(value)) if isinstance(value, str | BaseException) else value
+    return printable(str(_cut(value))) if isinstance(value, str | BaseException) else value
+
+
+def _cut(value: object) -> object:
+    """Names that others have stored may be a megabyte long."""
+    if isinstance(value, BaseException):
+        value = str(value)
+    if isinstance(value, str) and len(value) > LONGEST_WORD:
+        return f"{value[:LONGEST_WORD]}… ({len(value):,} characters)"
+    return value
 
 
 def _time(record: logging.LogRecord) -> str:
