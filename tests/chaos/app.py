@@ -13,10 +13,11 @@ from typing import Any
 
 from taskflow import TaskFlow, current_task
 
-from . import tuning
+from . import saboteur, tuning
 from .ledger import Ledger
 
 tuning.apply()
+saboteur.start()
 
 RETENTION = 120
 """Over the longest enqueue timeout, so that no re-sent enqueue can run a task twice (design, section 3, rule 4)."""
@@ -57,6 +58,8 @@ def work(tag: str, seconds: float = 0.0, padding: str = "") -> None:
 
 @app.task(name="chaos:async-work")
 async def async_work(tag: str, seconds: float = 0.0) -> None:
+    if not saboteur.loops:
+        saboteur.loops.append(asyncio.get_running_loop())
     with _Attempt(tag):
         await asyncio.sleep(seconds)
 

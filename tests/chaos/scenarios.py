@@ -135,7 +135,7 @@ def alone_cluster(directory: Path, settings: Settings) -> Iterator[Report]:
     """Each nemesis of a cluster by itself, on one cluster."""
     with _cluster(directory) as target:
         for name in ALL:
-            if name in PROXY or name in ("worker-pause", "child-kill", "worker-term", "worker-kill"):
+            if name in PROXY or name.startswith(("worker-", "child-")):
                 continue
             plan = Plan(
                 f"alone-cluster-{name}",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from . import deploy
 from .fleet import WorkerOptions
+from .ledger import read
 from .memory import fill_and_drain
 from .report import summary, wrong
 from .run import Plan, carry_out, run
@@ -38,6 +40,31 @@ def test_replies_are_lost_and_children_killed(tmp_path: Path) -> None:
     assert not spared, summary(report)
     assert report.strikes["child-kill"], summary(report)
     assert not report.failures, summary(report)
+
+
+CHILDREN = ("child-heir", "child-log", "child-loop", "child-stop", "child-threads", "child-deaths")
+
+
+def test_a_child_goes_wrong_in_every_way(tmp_path: Path) -> None:
+    """One worker with one child at a time: whatever happens to the child, its tasks go on within seconds, and none is lost or
+    stranded.
+    """
+    plan = Plan("short-children", rate=40, workers=WorkerOptions(count=1, concurrency=8, processes=1))
+    with run(plan, tmp_path) as running:
+        running.begin()
+        running.await_work()
+        for blow in CHILDREN:
+            running.hit(blow)
+            running.idle(7.0 if blow == "child-loop" else 2.0)
+        report = running.end()
+        log = "".join(path.read_text() for member in running.fleet.members for path in member.logs)
+    assert not wrong(report), summary(report)
+    assert not report.failures, summary(report)
+    assert "is replaced: its event loop has not answered" in log
+    assert "is replaced: it has read nothing" in log
+    ends = sorted(entry.at for entry in read(tmp_path) if entry.kind == "end")
+    # 10 s, and what a machine with more to do than it can takes to start a child.
+    assert max(after - before for before, after in pairwise(ends)) < 20, summary(report)
 
 
 @pytest.mark.xdist_group("cluster")

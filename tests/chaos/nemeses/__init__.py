@@ -16,7 +16,18 @@ from .masters import (
     ScriptFlush,
 )
 from .network import Cut, Delay, DropReplies, Hole, Refuse
-from .processes import ChildKill, WorkerKill, WorkerPause, WorkerTerm
+from .processes import (
+    ChildDeaths,
+    ChildHeir,
+    ChildKill,
+    ChildLog,
+    ChildLoop,
+    ChildStop,
+    ChildThreads,
+    WorkerKill,
+    WorkerPause,
+    WorkerTerm,
+)
 from .slots import AtomicMigration, SlotMigration
 
 ALL: dict[str, type[Nemesis]] = {
@@ -24,6 +35,12 @@ ALL: dict[str, type[Nemesis]] = {
     for kind in (
         WorkerKill,
         ChildKill,
+        ChildHeir,
+        ChildStop,
+        ChildLoop,
+        ChildThreads,
+        ChildLog,
+        ChildDeaths,
         WorkerPause,
         WorkerTerm,
         MasterKill,

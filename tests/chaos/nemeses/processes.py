@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from pathlib import Path
 
+from tests.servers import wait_until
+
+from ..saboteur import DEADLY
 from .base import Nemesis
 
 
@@ -23,7 +27,39 @@ class WorkerKill(Nemesis):
         self.world.fleet.replace(member, signal.SIGKILL, 10)
 
 
-class ChildKill(Nemesis):
+class _Child(Nemesis):
+    """Something goes wrong inside a child. What goes wrong with one child keeps nothing else waiting for long."""
+
+    pause = (6.0, 10.0)
+
+    def child(self) -> int:
+        """One that runs tasks: not one that waits for suspects, nor one that has not said hello, whose worker would give up."""
+        fleet = self.world.fleet
+        with fleet.lock:
+            pids = [pid for member in fleet.members for pid in fleet.children(member)]
+        worked = {pid: self._worked_at(pid) for pid in pids}
+        newest = max(worked.values(), default=0.0)
+        if not newest:
+            raise LookupError("no worker has a child yet")
+        return self.rng.choice(sorted(pid for pid, at in worked.items() if at > newest - 1.0))
+
+    def order(self, what: str) -> None:
+        """Let the saboteur of a child do something; see `tests.chaos.saboteur`."""
+        pid = self.child()
+        path = self.world.directory / f"order-{pid}"
+        path.write_text(what)
+        wait_until(
+            lambda: not path.exists() or not Path(f"/proc/{pid}").exists(), description=f"order {what}"
+        )
+
+    def _worked_at(self, pid: int) -> float:
+        try:
+            return (self.world.directory / f"handler-{pid}.ledger").stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+
+
+class ChildKill(_Child):
     """The worker knows what the child held."""
 
     name = "child-kill"
@@ -32,17 +68,87 @@ class ChildKill(Nemesis):
     kills_attempts = True
 
     def strike(self) -> None:
-        fleet = self.world.fleet
-        with fleet.lock:
-            # Of those that have run something: a worker whose first child dies before it has said hello gives up.
-            pids = [pid for m in fleet.members for pid in fleet.children(m) if self._has_worked(pid)]
-            if not pids:
-                raise LookupError("no worker has a child yet")
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.rng.choice(sorted(pids)), signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.child(), signal.SIGKILL)
 
-    def _has_worked(self, pid: int) -> bool:
-        return (self.world.directory / f"handler-{pid}.ledger").exists()
+
+class ChildHeir(_Child):
+    """The socket stays open: what a child has forked holds a copy of it."""
+
+    name = "child-heir"
+    description = (
+        "`kill -9` of a worker's child while a process that it has forked lives on, with all that was open"
+    )
+    kills_attempts = True
+
+    def strike(self) -> None:
+        self.order("heir")
+
+
+class ChildStop(_Child):
+    """It is there, its socket is open, and it reads nothing."""
+
+    name = "child-stop"
+    description = "SIGSTOP of a worker's child for 7 s, then SIGCONT"
+    delays_verdicts = True
+
+    def strike(self) -> None:
+        pid = self.child()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                self.wait(7.0)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+
+
+class ChildLoop(_Child):
+    """Functions run as before; coroutines do not start, and those that run stand still."""
+
+    name = "child-loop"
+    description = "the event loop of a worker's child is blocked for 12 s"
+    delays_verdicts = True
+
+    def strike(self) -> None:
+        self.order("loop")
+
+
+class ChildThreads(_Child):
+    """The next function that is to run finds nobody."""
+
+    name = "child-threads"
+    description = "every thread of a child that waits for a task ends"
+    kills_attempts = True
+
+    def strike(self) -> None:
+        self.order("threads")
+
+
+class ChildLog(_Child):
+    """No line can be logged; verdicts can be sent."""
+
+    name = "child-log"
+    description = "a filter in a child's log raises for every record"
+
+    def strike(self) -> None:
+        self.order("log")
+
+
+class ChildDeaths(_Child):
+    """A library that crashes at its start."""
+
+    name = "child-deaths"
+    description = "a worker's child is killed, and those after it die at once, for 3 s"
+    kills_attempts = True
+    pause = (15.0, 20.0)
+
+    def strike(self) -> None:
+        mark = self.world.directory / DEADLY
+        mark.touch()
+        try:
+            self.wait(3.0)
+        finally:
+            mark.unlink()
 
 
 class WorkerPause(Nemesis):
