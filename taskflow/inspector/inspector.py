@@ -6,6 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from ..broker.command import Plain
 from ..broker.commands.queues import pause, resume
@@ -82,7 +83,7 @@ class Inspector:
 
     def pause(self, name: str) -> bool:
         """Let no worker take from a queue until it is resumed; False: it was paused already."""
-        return self._on_all(name, pause)
+        return self._on_all(name, partial(pause, whole=not split(name)[1]))
 
     def resume(self, name: str) -> bool:
         """Let workers take from a queue again; False: it was not paused."""

@@ -1,16 +1,15 @@
-"""Finds the partitions of the queues that a worker serves: those that its app declares, and all others that hold tasks."""
+"""Finds the partitions of the queues that a worker serves: those that its app declares, and all others while they hold tasks."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from ..broker.aio import AsyncBroker
 from ..broker.commands.enqueue import publish_queues
-from ..broker.commands.partitions import are_listed, has_tasks, is_paused
+from ..broker.commands.partitions import Pause, are_listed, has_tasks, pause_of
 from ..broker.commands.queues import pause
-from ..connection.steps import Request
 from ..errors import BrokerError
 from ..partitions import partition_names
 from .service import Service
@@ -25,15 +24,18 @@ THOROUGH = 30
 first.
 """
 
+LINGER = 3
+"""For so many looks without a task a partition that is not declared is still served: clients that know of it fill it again."""
+
 TIMEOUT = 2.0
-"""Seconds of one look. A node that is away keeps the worker from no partition on the others."""
+"""Seconds of one request. A node that is away keeps the worker from no partition on the others."""
 
 
 class Partitions(Service):
     """Tells the worker what to serve.
 
     An app may be told of fewer partitions than there are: it was shrunk, or another program was grown first. Workers serve
-    what is there until it is removed (`taskflow queue rm images~5rm`), so nothing waits for a configuration.
+    what holds tasks, declared or not, so nothing waits for a configuration.
 
     Args:
         queues: what the worker serves.
@@ -62,6 +64,10 @@ class Partitions(Service):
         self._begin = begin
         self._end = end
         self._served: set[str] = set()
+        self._filled_at: dict[str, int] = {}
+        """By partition that is not declared: the look that last found a task in it."""
+        self._paused: dict[str, list[str]] = {}
+        """By queue: the partitions that were last found paused."""
         self.looks = 0
         """How many are done."""
 
@@ -100,34 +106,67 @@ class Partitions(Service):
 
     async def _look(self, queue: str, asked: list[str]) -> None:
         others = self._others[queue]
-        commands: list[Request] = [is_paused(queue), are_listed(others), *map(has_tasks, asked)]
-        paused, listed, *filled = await self._broker.run_many(commands, TIMEOUT)
-        wanted = list(self._declared[queue])
-        if not isinstance(listed, BrokerError):
-            wanted += [name for name, is_there in zip(others, listed, strict=True) if is_there]
-        if found := [name for name, has in zip(asked, filled, strict=True) if has is True]:
+        (listed,) = await self._broker.run_many([are_listed(others)], TIMEOUT)
+        known = not isinstance(listed, BrokerError)
+        there = [name for name, is_there in zip(others, listed, strict=True) if is_there] if known else []
+        filled = await self._filled(queue, dict.fromkeys([*there, *asked]))
+        if found := [name for name in filled if name not in there and name in asked]:
             # Where the tools look, and the other workers.
             await self._broker.run_many([publish_queues(found)], TIMEOUT)
-            wanted += found
-        await self._serve(queue, dict.fromkeys(wanted), is_queue_paused=paused is True)
-        if not isinstance(listed, BrokerError):
-            for name in self._served.intersection(others).difference(wanted):
-                self._served.discard(name)
-                logger.info("Partition %s of queue %s was removed", name, queue)
-                await self._end(name)
-
-    async def _serve(self, queue: str, wanted: Iterable[str], *, is_queue_paused: bool) -> None:
+        wanted = dict.fromkeys([*self._declared[queue], *filled])
+        if len(wanted) > 1:
+            await self._heed_pauses(queue, list(wanted))
         for name in wanted:
-            if name in self._served:
-                continue
-            if is_queue_paused and name != queue:
-                # A partition that came after the pause does not go on without the others.
-                await self._broker.run_many([pause(name)], TIMEOUT)
-            if name in self._others[queue]:
+            if name in others and name not in self._served:
                 logger.info("Serving partition %s of queue %s too", name, queue)
             self._start(name, queue)
+        for name in self._served.intersection(others).difference(wanted):
+            if known and name not in there:
+                await self._leave(name, queue, "was removed")
+            elif name in there:
+                await self._leave(name, queue, "holds no tasks: it is not served until it does")
+
+    async def _filled(self, queue: str, names: Iterable[str]) -> list[str]:
+        """Those that hold tasks, or did a moment ago. What the app does not declare is served for its tasks only: anybody who
+        may enqueue may also enter 63 names in the index, and would make each worker open connections for all of them.
+        """
+        names = list(names)
+        replies = await self._broker.run_many([has_tasks(name) for name in names], TIMEOUT) if names else []
+        for name, reply in zip(names, replies, strict=True):
+            # A node that is away may hold tasks, and then nobody else is to find them first.
+            if reply is True or (name in self._served and isinstance(reply, BrokerError)):
+                self._filled_at[name] = self.looks
+        return [name for name in names if self.looks - self._filled_at.get(name, -LINGER) < LINGER]
+
+    async def _heed_pauses(self, queue: str, names: Sequence[str]) -> None:
+        """A partition that comes after a pause of the whole queue does not go on without the others. What Go's tools pause is one
+        partition: the others go on, and that is said, since hardly anybody wants it.
+        """
+        replies = await self._broker.run_many([pause_of(name) for name in names], TIMEOUT)
+        pauses = dict(zip(names, replies, strict=True))
+        if pauses[queue] is Pause.WHOLE:
+            late = [name for name in names if name not in self._served and pauses[name] is Pause.NONE]
+            await self._broker.run_many([pause(name, whole=True) for name in late], TIMEOUT)
+            pauses |= dict.fromkeys(late, Pause.WHOLE)
+        paused = [name for name in names if pauses[name] in (Pause.ALONE, Pause.WHOLE)]
+        if any(isinstance(reply, BrokerError) for reply in replies) or paused == self._paused.get(queue, []):
+            return
+        self._paused[queue] = paused
+        if 0 < len(paused) < len(names):
+            logger.warning(
+                "Queue %s is partly paused: %s; its other %d partitions go on, and tasks still go to all of them. Tools of Go's "
+                "pause and resume one partition only; `taskflow queue resume` and `taskflow queue pause` do all",
+                queue,
+                ", ".join(paused[:5]) + (", ..." if len(paused) > 5 else ""),
+                len(names) - len(paused),
+            )
 
     def _start(self, name: str, queue: str) -> None:
         if name not in self._served:
             self._served.add(name)
             self._begin(name, queue)
+
+    async def _leave(self, name: str, queue: str, why: str) -> None:
+        self._served.discard(name)
+        logger.info("Partition %s of queue %s %s", name, queue, why)
+        await self._end(name)

@@ -231,7 +231,7 @@ class Worker:
                 forwarder,
                 Recoverer(name, broker, crowd),
                 Janitor(name, broker, crowd),
-                Sweeper(name, broker, crowd),
+                Sweeper(name, broker, crowd, joins=queue in rules),
                 *([Aggregator(name, rules[queue], broker)] if queue in rules else []),
                 fetcher,
             ]

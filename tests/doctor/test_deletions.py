@@ -22,7 +22,7 @@ from tests.inspector.stored import OWNER, PAYLOAD, Stored
 
 FIELDS = {
     State.PENDING: ("msg", "state", "pending_since", "unique_key"),
-    State.ACTIVE: ("msg", "state", "owner", "receipt", "unique_key"),
+    State.ACTIVE: ("msg", "state", "pending_since", "owner", "receipt", "unique_key"),
     State.SCHEDULED: ("msg", "state", "unique_key"),
     State.RETRY: ("msg", "state", "unique_key", "first_failed_at"),
     State.ARCHIVED: ("msg", "state", "unique_key"),
@@ -33,8 +33,8 @@ TASK, LOCK = "the task", "its lock"
 KEYS = {
     State.PENDING: ("pending",),
     State.ACTIVE: ("active", "lease", "taken"),
-    State.SCHEDULED: ("scheduled",),
-    State.RETRY: ("retry", "taken", "processed", "failed"),
+    State.SCHEDULED: ("scheduled", "due"),
+    State.RETRY: ("retry", "due", "taken", "processed", "failed"),
     State.ARCHIVED: ("archived", "taken", "processed", "failed"),
     State.COMPLETED: ("completed", "taken", "processed"),
     State.AGGREGATING: ("g:g1", "groups"),
@@ -54,7 +54,7 @@ def put(stored: Stored, state: State, task_id: str) -> None:
     lock = unique_key(stored.queue, "shop:pay", payload)
     group = {"group_key": "g1"} if state is State.AGGREGATING else {}
     message = stored.message(task_id, payload=payload, unique_key=lock, **group)
-    delay = 3600 if state is State.SCHEDULED else None
+    delay = 600 if state is State.SCHEDULED else None
     stored.broker.run(enqueue(stored.queue, [NewTask(message, delay=delay, lock_seconds=600)]))
     if state in (State.PENDING, State.SCHEDULED, State.AGGREGATING):
         return

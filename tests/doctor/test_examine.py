@@ -220,7 +220,7 @@ def test_a_go_queue_in_order_has_no_findings(stored: Stored, broker: Broker) -> 
     stored.raw.set(lock, "x", ex=60)
     stored.raw.zadd(stored.keys.archived, {"x": int(time.time())})
     stored.go_hash("g", "aggregating", group="mail")
-    stored.raw.zadd(stored.keys.group("mail"), {"g": 5})
+    stored.raw.zadd(stored.keys.group("mail"), {"g": int(time.time())})
     stored.raw.sadd(stored.keys.groups, "mail")
     assert of_queue(examine(broker, [stored.queue])) == {}
     assert check_queue(broker, stored.queue) == []

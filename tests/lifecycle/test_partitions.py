@@ -124,6 +124,26 @@ def test_a_partition_that_comes_after_a_pause_is_paused_too(
     assert not [line for line in ledger.lines() if line[0] == "start"]
 
 
+def test_a_partition_that_gos_tools_have_paused_is_paused_alone_and_the_worker_says_so(
+    worker: StartWorker, queue: str, ledger: Ledger, put: Any, broker: Broker, raw: redis.Redis
+) -> None:
+    """A worker that started took the first partition's pause for the whole queue's and paused the others as well; Go's resume
+    then undid only the first, and nothing said why five sixths of the queue stood still.
+    """
+    first, second, third = partition_names(queue, 3)
+    raw.set(queue_keys(first).paused, int(time.time()))  # as Go's inspector does
+    with worker(environment=declared(queue, 3)) as process:
+        for name in (first, second, third):
+            put(name, name)
+        ledger.wait_for("end", second, third)
+        line = process.wait_for_log(f"Queue {queue} is partly paused: {first}")
+        assert "taskflow queue resume" in line
+        assert not ledger.count("start", first)
+        assert not raw.exists(queue_keys(second).paused)
+        raw.delete(queue_keys(first).paused)  # as Go's resume does
+        ledger.wait_for("end", first)
+
+
 @pytest.fixture
 def spread(valkey: Server, queue: str) -> Iterator[Callable[..., TaskFlow]]:
     """Makes apps that spread the test's queue over so many partitions."""

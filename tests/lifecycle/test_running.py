@@ -186,3 +186,16 @@ def test_a_task_enqueues_where_its_worker_takes(tasks: Any, worker: Any, queue: 
     with worker(concurrency=2, environment={"TASKFLOW_BROKER": "redis://127.0.0.1:1"}):
         passed = tasks.pass_on.delay("on", queue).get(15)
         assert tasks.app.result(passed, queue=queue).get(15) == "on"
+
+
+def test_a_group_that_nobody_here_joins_is_said_once(
+    tasks: Any, worker: Any, queue: str, raw: redis.Redis
+) -> None:
+    """`group=` on a queue without a rule waits for ever. Another program may have the rule, so it is a warning and no error."""
+    tasks.single.options(group="sums").delay(1)
+    with worker(concurrency=1) as process:
+        line = process.wait_for_log("tasks wait in aggregation group 'sums'")
+        assert f"app.aggregate(..., queue='{queue}')" in line
+        tasks.single.options(group="others").delay(2)
+        assert tasks.work.delay("w").get(15) == "w"
+    assert sum("aggregation group" in line for line in process.log) == 1

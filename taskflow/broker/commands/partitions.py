@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 from ...connection.topology import key_slot
@@ -21,10 +22,20 @@ def are_listed(names: Sequence[str]) -> Plain[list[bool]]:
     )
 
 
-def is_paused(queue: str) -> Plain[bool]:
-    """Whether a queue is paused; of one with partitions, whether the whole of it is."""
+class Pause(Enum):
+    """Whether a queue, or a partition of one, is paused."""
+
+    NONE = 0
+    ALONE = 1
+    """By its own name, as Go's tools do."""
+    WHOLE = 2
+    """With all partitions of its queue, those included that are to come."""
+
+
+def pause_of(queue: str) -> Plain[Pause]:
+    """Whether a queue, or a partition of one, is paused."""
     keys = queue_keys(queue)
-    return Plain(("EXISTS", keys.paused), bool, keys.slot)
+    return Plain(("GET", keys.paused), _pause, keys.slot)
 
 
 def has_tasks(queue: str) -> Plain[bool]:
@@ -53,6 +64,12 @@ def knows_task(queue: str, task_id: str) -> Plain[bool]:
     """Whether a queue has a task of this id."""
     keys = queue_keys(queue)
     return Plain(("EXISTS", keys.task(task_id)), bool, keys.slot)
+
+
+def _pause(reply: bytes | None) -> Pause:
+    if reply is None:
+        return Pause.NONE
+    return Pause.WHOLE if reply.endswith(b" all") else Pause.ALONE
 
 
 def _ages(reply: list[Any]) -> dict[int, int]:

@@ -47,10 +47,10 @@ class Scanned:
     keys: list[bytes]
 
 
-def pause(queue: str) -> Command[bool]:
-    """Let no worker take from the queue; False: it was paused already."""
+def pause(queue: str, *, whole: bool = False) -> Command[bool]:
+    """Let no worker take from the queue; False: it was paused already. `whole`: as one of all its partitions."""
     keys = queue_keys(queue)
-    return once(load("pause"), keys, (keys.paused,), (), bool)
+    return once(load("pause"), keys, (keys.paused,), (int(whole),), bool)
 
 
 def resume(queue: str) -> Command[bool]:

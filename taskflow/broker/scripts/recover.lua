@@ -26,17 +26,16 @@ local function leave(id)
 end
 for _, id in ipairs(redis.call('ZRANGE', lease, '-inf', now, 'BYSCORE', 'LIMIT', 0, tonumber(limit))) do
   local task = task_prefix .. id
-  local fields = read_task(task, 'msg', 'receipt', 'state')
+  local fields = read_task(task, 'msg', 'receipt', 'state', 'pending_since')
   -- Go's recoverer leaves the receipt, and its worker may run the task now: then it is not the message that ours took.
   local ours = is_about(fields[2], fields[1])
   if not fields[1] then
     orphan(id, task)
     leave(id)
   elseif fields[3] == 'active' and (ours or tonumber(redis.call('ZSCORE', lease, id)) <= now - tonumber(foreign_grace)) then
-    redis.call('HSETNX', task, 'pending_since', since)
     redis.call('RPUSH', pending, id)
     redis.call('HINCRBY', task, 'recoveries', 1)
-    redis.call('HSET', task, 'state', 'pending')
+    redis.call('HSET', task, 'state', 'pending', 'pending_since', fields[4] or since)
     redis.call('HDEL', task, 'owner', 'receipt')
     leave(id)
     recovered[#recovered + 1] = id

@@ -24,6 +24,7 @@ from .advice import judge
 from .image import Fault, QueueImage, empty_groups, endless_keys, faults, stale_sets, unlisted_groups
 from .nodes import read_servers
 from .reading import Keyspace, Names, read_facts, read_groups, read_image, read_lists, scan_node, scan_queue
+from .standstill import standing_still
 from .values import Diagnosis, Finding, Fix, Severity
 
 MOST_EXAMPLES = 5
@@ -93,6 +94,9 @@ def examine(broker: Broker, queues: Sequence[str] = (), *, fix: bool = False) ->
         else:
             looked += _one_queue(broker, queue, names[queue], fixes, fix=fix)
     looked += _index(broker, keyspace, names, fixes, fix=fix)
+    looked += standing_still(
+        broker, [queue for queue in sorted(names) if _node_of(broker, queue) not in away]
+    )
     return Diagnosis((*findings, *looked), tuple(fixes), tuple(sorted(names)), nodes)
 
 

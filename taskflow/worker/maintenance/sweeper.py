@@ -28,9 +28,12 @@ class Sweeper(Service):
     """The loop of one queue; every worker runs it, at its own moments. One command a round if all is well.
 
     Its arguments are those of `Recoverer`.
+
+    Args:
+        joins: whether this worker's app has a rule for the queue's aggregation groups.
     """
 
-    def __init__(self, queue: str, broker: AsyncBroker, crowd: Crowd) -> None:
+    def __init__(self, queue: str, broker: AsyncBroker, crowd: Crowd, *, joins: bool = True) -> None:
         super().__init__()
         self._crowd = crowd
         self.name = f"sweeper of queue {queue}"
@@ -39,6 +42,7 @@ class Sweeper(Service):
         self._walk = Walk(queue)
         self._first_looks = FirstLooks()
         self._reported: set[str] = set()
+        self._joins = joins
 
     async def tick(self) -> float:
         """Look at everything that runs, and at a part of what waits."""
@@ -49,6 +53,7 @@ class Sweeper(Service):
             await self._settle(found)
             await self._reclaim(found)
             self._report_broken(found.broken)
+            self._report_groups(found.groups)
             if not self._walk.is_amid_active:
                 break
         return random.uniform(4.5, 5.5) * self._crowd.stretch(3)
@@ -102,6 +107,17 @@ class Sweeper(Service):
                 logger.error(
                     "Queue %s: key %a is of a wrong type; `taskflow doctor` says which", self._queue, key
                 )
+
+    def _report_groups(self, groups: list[str]) -> None:
+        # Another program's worker, or a server of Go's, may join them: that cannot be seen from here, so it is said once.
+        if groups and not self._joins and self._is_news("groups"):
+            logger.warning(
+                "Queue %s: tasks wait in aggregation group %a, and this app has no app.aggregate(..., queue=%r): unless another "
+                "program joins them they wait for ever",
+                self._queue,
+                groups[0],
+                self._queue,
+            )
 
     def _is_news(self, text: str) -> bool:
         if text in self._reported:

@@ -1,0 +1,84 @@
+"""What stands still although nothing is broken: partitions that are paused alone, and groups that nobody joins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ...broker.command import Plain, same
+from ...broker.commands.inspect import list_groups, server_time
+from ...broker.commands.partitions import Pause, pause_of
+from ...broker.keys import queue_keys
+from ...broker.sync import Broker
+from ...errors import BrokerError
+from ...partitions import split
+from .values import Finding, Severity
+
+FORGOTTEN_SECONDS = 900
+"""A group to which nothing was added for so long should have been joined, by any rule that one would write."""
+
+_EXAMPLES = 5
+
+
+def standing_still(broker: Broker, queues: Iterable[str]) -> Iterator[Finding]:
+    """The findings about queues whose tasks wait for something that does not come. What cannot be read has findings of its own.
+
+    Args:
+        broker: where.
+        queues: all that there are, partitions by their own names.
+    """
+    parts: dict[str, list[str]] = {}
+    for name in queues:
+        parts.setdefault(split(name)[0], []).append(name)
+        yield from _forgotten_groups(broker, name)
+    for queue, names in parts.items():
+        if len(names) > 1:
+            yield from _partly_paused(broker, queue, names)
+
+
+def _partly_paused(broker: Broker, queue: str, names: list[str]) -> Iterator[Finding]:
+    pauses = broker.run_many([pause_of(name) for name in names])
+    paused = [name for name, pause in zip(names, pauses, strict=True) if pause in (Pause.ALONE, Pause.WHOLE)]
+    if paused and Pause.NONE in pauses:
+        yield Finding(
+            Severity.WARNING,
+            "partly-paused",
+            f"{len(paused)} of its {len(names)} partitions are paused, and tasks still go to all of them",
+            f"queue {queue!r}",
+            f"`taskflow queue resume {queue}`, or `pause`, for all; tools of Go's pause and resume one partition",
+            len(paused),
+            tuple(paused[:_EXAMPLES]),
+        )
+
+
+def _forgotten_groups(broker: Broker, queue: str) -> Iterator[Finding]:
+    keys = queue_keys(queue)
+    try:
+        # Some of many are enough: whoever joins, joins all.
+        sizes = broker.run(list_groups(queue)).sizes
+        if not sizes:
+            return
+        now = broker.run(server_time(queue))
+        newest = broker.run_many(
+            [
+                Plain(("ZRANGE", keys.group(group), -1, -1, "WITHSCORES"), same, keys.slot)
+                for group, _ in sizes
+            ]
+        )
+    except BrokerError:
+        return
+    forgotten = [
+        group
+        for (group, _), last in zip(sizes, newest, strict=True)
+        if isinstance(last, list) and len(last) > 1 and float(last[1]) < now - FORGOTTEN_SECONDS
+    ]
+    if forgotten:
+        yield Finding(
+            Severity.WARNING,
+            "forgotten-group",
+            "tasks wait in aggregation groups that nobody joins",
+            f"queue {queue!r}",
+            "serve the queue by an app with `app.aggregate(..., queue=...)`, or a Go server with a GroupAggregator; "
+            f"`taskflow task runall -q {queue} -s aggregating` runs them one by one",
+            len(forgotten),
+            tuple(forgotten[:_EXAMPLES]),
+        )
