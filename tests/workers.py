@@ -35,6 +35,11 @@ from taskflow.cli.main import main
 main(prog_name="taskflow")
 """
 
+_LIMIT = """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, ({0}, {0}))
+"""
+
 Predicate = str | Callable[[str], object]
 """A part of a line, or a function of the line."""
 
@@ -47,6 +52,7 @@ class WorkerProcess:
         directory: its current directory, where the app's module is looked up; the repository's root if not given.
         environment: more environment variables.
         stdout: where what it prints goes; its log, on standard error, is read here.
+        open_files: how many files it may have open, and can give itself no more.
         ready: wait in `with` until it takes tasks; not for a worker that is meant to fail, or logs no banner.
         **options: of the command, as keywords: broker="…", queues={"q": 1}, concurrency=4, pool="processes", processes=2,
             strict=True, grace=5, burst=True, log_level="debug", log_format="json".
@@ -58,11 +64,14 @@ class WorkerProcess:
         *,
         directory: Path = ROOT,
         environment: Mapping[str, str] | None = None,
+        open_files: int | None = None,
         ready: bool = True,
         stdout: IO[bytes] | int = subprocess.DEVNULL,
         **options: object,
     ) -> None:
-        self._command = [sys.executable, "-P", "-c", _START, "worker", f"--app={app}", *_flags(options)]
+        limit = "" if open_files is None else _LIMIT.format(open_files)
+        start = [sys.executable, "-P", "-c", limit + _START]
+        self._command = [*start, "worker", f"--app={app}", *_flags(options)]
         self._directory = directory
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         self._environment = {**os.environ, "PYTHONPATH": path, **(environment or {})}

@@ -17,8 +17,9 @@ from ..broker.keys import queue_keys
 from ..clock import ServerClock
 from ..connection.settings import pack
 from ..connection.waiting import Watch
-from ..errors import BrokerError
+from ..errors import BrokerError, BrokerUnavailable
 from .crowd import Crowd
+from .places import Places, RollCall
 from .service import TIMEOUT, Service
 from .shares import Shares
 
@@ -45,6 +46,8 @@ class Fetcher(Service):
         known: the receipts of what is held of this queue.
         clock: is told the server's time.
         crowd: what is known of the other workers on the queue; it learns here.
+        places: who may wait on a connection; None: this queue may.
+        roll_call: who tells it of tasks where it may not.
     """
 
     def __init__(
@@ -57,9 +60,12 @@ class Fetcher(Service):
         known: Callable[[str], set[str]],
         clock: ServerClock,
         crowd: Crowd,
+        places: Places | None = None,
+        roll_call: RollCall | None = None,
     ) -> None:
         super().__init__()
         self.name = f"fetcher of queue {queue}"
+        self._waiting = f"the wait for queue {queue}"
         self._queue = queue
         self._owner = owner
         self._broker = broker
@@ -70,6 +76,8 @@ class Fetcher(Service):
         keys = queue_keys(queue)
         self._watch = Watch(broker.driver, keys.slot, keys.pending)
         self._crowd = crowd
+        self._places = places or Places()
+        self._roll_call = roll_call or RollCall(broker)
         self._woken = False
         self._unsure = False
         self._ends = False
@@ -101,6 +109,8 @@ class Fetcher(Service):
             await asyncio.wait_for(self._answered.wait(), STOP_SECONDS)
         await super().stop()
         await self._watch.close()
+        self._places.left(self._queue)
+        self.troubles.worked(self._waiting)
 
     def _next(self, reply: Dequeued, count: int) -> float | None:
         """The pause after a fetch; None: there is nothing more, so wait."""
@@ -152,6 +162,7 @@ class Fetcher(Service):
             used, more = len(reply.tasks), len(reply.tasks) >= count
             if reply.tasks:
                 self._take(self._queue, reply.tasks)
+                self._places.busy(self._queue)
             self._unsure = False
             self._clock.observe(reply.server_time)
             self.progressed()
@@ -199,13 +210,14 @@ class Fetcher(Service):
         the pause before the next fetch; None: wait on.
         """
         try:
-            while self._crowd.waits():
+            while (may := self._places.has(self._queue)) and self._crowd.waits():
                 # While there is nothing to do: then nothing but sending is left.
                 count = self._shares.free()
                 command = self._command(count)
                 data = pack([command.wire(full=False, resent=False)])
                 came = await self._watch.wait(WAIT_SECONDS)
                 self.progressed()
+                self.troubles.worked(self._waiting)
                 if came:
                     self._woken = True
                     if not self._shares.grant_at_once(self._queue, count):
@@ -214,7 +226,15 @@ class Fetcher(Service):
                     return 0.0 if reply is None else self._next(reply, count)
         except BrokerError as error:
             logger.debug("%s: cannot wait (%s); asking once a second", self.name, error)
+            if not isinstance(error, BrokerUnavailable):
+                self.troubles.failed(self._waiting, error, note="it is asked once a second")
             return random.uniform(0.5, 1.0)
+        if not may:
+            await self._watch.close()
+            self._places.left(self._queue)
+            with self.resting():
+                await self._roll_call.wait(self._queue)
+            return 0.0
         await asyncio.sleep(self._crowd.pause())
         self.progressed()
         # Not the script: most looks of a crowd find nothing.

@@ -15,6 +15,7 @@ from typing import Protocol
 from ..errors import NotPrivate
 from .health_file import HealthFile
 from .service import Service
+from .troubles import SHOWN
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -107,7 +108,9 @@ class Health(Service):
             for service in self._services
             if (seconds := service.still_for(now)) > STILL_SECONDS
         }
-        why = [f"{name} has stood still for {seconds:.0f} s" for name, seconds in still.items()]
+        why = [f"{name} has stood still for {seconds:.0f} s" for name, seconds in list(still.items())[:SHOWN]]
+        if len(still) > SHOWN:
+            why.append(f"{len(still) - SHOWN} more loops stand still")
         state: dict[str, object] = {"still": still}
         if self._children is not None:
             alive, wanted = self._children()

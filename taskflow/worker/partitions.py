@@ -31,6 +31,10 @@ TIMEOUT = 2.0
 """Seconds of one request. A node that is away keeps the worker from no partition on the others."""
 
 
+AT_ONCE = 8
+"""Queues that are looked at together: each has connections of its own meanwhile."""
+
+
 class Partitions(Service):
     """Tells the worker what to serve.
 
@@ -96,7 +100,11 @@ class Partitions(Service):
             # All at the same moment, and before anybody is asked: in strict order no queue may have a start.
             for queue in self._declared:
                 self._start(queue, queue)
-        await asyncio.gather(*(self._look(queue, self._unlisted(queue)) for queue in self._declared))
+        queues = list(self._declared)
+        for start in range(0, len(queues), AT_ONCE):
+            part = queues[start : start + AT_ONCE]
+            await asyncio.gather(*(self._look(queue, self._unlisted(queue)) for queue in part))
+            self.progressed()
         self.looks += 1
         return PERIOD
 

@@ -6,7 +6,10 @@ whom the same befalls are one line: a worker with a hundred queues has six hundr
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
+import re
 import time
 from dataclasses import dataclass, field
 
@@ -19,6 +22,9 @@ SAY_SECONDS = 60.0
 
 MOST_TEXTS = 100
 """So many different ones are told apart; a text that holds a number must not make a line of each."""
+
+_SECONDS = re.compile(r"-?\d+\.\d+ s\b")
+"""What differs from one time to the next in what is the same."""
 
 SHOWN = 20
 """Complaints that health lists."""
@@ -55,7 +61,7 @@ class Troubles:
             grave: whether that makes health red; None: unless the broker is only away.
             note: what it means, put behind the error.
         """
-        text = describe(error) + (f"; {note}" if note else "")
+        text = _SECONDS.sub("some seconds", describe(error)) + (f"; {note}" if note else "")
         if text not in self._matters and len(self._matters) >= MOST_TEXTS:
             text = f"{type(error).__name__}, as others before"
         now = time.monotonic()
@@ -63,7 +69,7 @@ class Troubles:
         since = now
         if before is not None and before != text:
             since = self._matters[before].sufferers.pop(who, now)
-        is_grave = not isinstance(error, BrokerUnavailable) if grave is None else grave
+        is_grave = _is_grave(error) if grave is None else grave
         matter = self._matters.setdefault(text, _Matter(is_grave))
         self._sufferers[who] = text
         matter.sufferers.setdefault(who, since)
@@ -115,6 +121,11 @@ def describe(error: BaseException) -> str:
         # The first line is the server's own words; below, a script's error may quote its input.
         return f"{type(error).__name__}: {str(error).partition(chr(10))[0][:200]}"
     return f"unexpected {type(error).__name__}"
+
+
+def _is_grave(error: BaseException) -> bool:
+    """Whether it is more than a broker that is away. Who has no descriptor left for a connection cannot reach it either."""
+    return not isinstance(error, BrokerUnavailable) or os.strerror(errno.EMFILE) in str(error)
 
 
 def _is_past(matter: _Matter, now: float) -> bool:

@@ -21,6 +21,7 @@ from .acker import Acker
 from .banner import banner
 from .config import Identity, WorkerConfig, check_doubtful
 from .crowd import Crowd
+from .descriptors import places as waiting_connections
 from .expiry import archive_expired
 from .fetcher import Fetcher
 from .health import Health
@@ -34,7 +35,9 @@ from .maintenance.aggregator import Aggregator
 from .maintenance.forwarder import Forwarder
 from .maintenance.recoverer import Janitor, Recoverer
 from .maintenance.sweeper import Sweeper
+from .narrow import NarrowBroker
 from .partitions import Partitions
+from .places import Places, RollCall
 from .poison import MOST_CRASHES, archive_poison
 from .service import Service
 from .shares import Shares
@@ -122,7 +125,8 @@ class Worker:
             raise
         self._broker = broker
         queues = self._config.queues or queues_of(hello)
-        self._wire(broker, queues, hello)
+        masters = (await broker.driver.open()).masters()
+        self._wire(broker, queues, hello, len(masters))
         self._open_health(broker, hello)
         logger.info(banner(self._config, hello, str(broker.driver.url), queues))
         try:
@@ -202,9 +206,14 @@ class Worker:
             raise
         return broker
 
-    def _wire(self, broker: AsyncBroker, queues: Mapping[str, int], hello: frames.Hello) -> None:
+    def _wire(self, broker: AsyncBroker, queues: Mapping[str, int], hello: frames.Hello, nodes: int) -> None:
         owner = self._identity.owner
-        self._acker = Acker(broker, self._holdings, self._clock)
+        parts = sum(hello.partitions.get(queue, 1) for queue in queues)
+        places = Places(waiting_connections(parts, nodes, self._config.children))
+        roll_call = RollCall(broker)
+        many = NarrowBroker(broker.driver)
+        # Verdicts wait for no loop that only looks.
+        self._acker = Acker(NarrowBroker(broker.driver), self._holdings, self._clock)
         self._shares = shares = Shares(
             queues, strict=self._config.strict, room=self._supervisor.room, most=BATCH
         )
@@ -222,17 +231,26 @@ class Worker:
             shares.add(name, queue)
             crowd = Crowd()
             fetcher = Fetcher(
-                name, owner, broker, shares, self._take, self._holdings.receipts, self._clock, crowd
+                name,
+                owner,
+                many,
+                shares,
+                self._take,
+                self._holdings.receipts,
+                self._clock,
+                crowd,
+                places,
+                roll_call,
             )
             self._fetchers.append(fetcher)
-            forwarder = Forwarder(name, broker, self._clock, crowd)
+            forwarder = Forwarder(name, many, self._clock, crowd)
             subscriber.add(name, forwarder.tell)
             self._loops[name] = loops = [
                 forwarder,
-                Recoverer(name, broker, crowd),
-                Janitor(name, broker, crowd),
-                Sweeper(name, broker, crowd, joins=queue in rules),
-                *([Aggregator(name, rules[queue], broker)] if queue in rules else []),
+                Recoverer(name, many, crowd),
+                Janitor(name, many, crowd),
+                Sweeper(name, many, crowd, joins=queue in rules),
+                *([Aggregator(name, rules[queue], many)] if queue in rules else []),
                 fetcher,
             ]
             self._watch(loops)
@@ -254,6 +272,7 @@ class Worker:
         self._watch(
             [
                 self._acker,
+                roll_call,
                 Limits(self._supervisor.watch_limits),
                 Leases(broker, self._holdings),
                 self._heartbeat,
@@ -337,9 +356,9 @@ class Worker:
         if self._stop.is_set() or not self._taking:
             self._outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])
             return
-        if any(taken.crashes or taken.expires for taken in tasks):
-            items = self._fit(items)
         try:
+            if any(taken.crashes or taken.expires for taken in tasks):
+                items = self._fit(items)
             self._supervisor.give(items)
         except Exception as error:
             # What a child was given comes back as a verdict that is refused; nobody else would ever end the others.

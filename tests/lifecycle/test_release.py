@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from taskflow.message.ids import new_id
 from taskflow.message.task_message import TaskMessage
 from tests.lifecycle import app as module
 from tests.servers import Server, wait_until
-from tests.workers import WorkerProcess
+from tests.workers import ROOT, WorkerProcess
 
 
 @pytest.mark.parametrize("pool", ["threads", "solo"])
@@ -48,7 +49,8 @@ def test_a_worker_goes_on_when_the_folder_of_its_release_is_gone(
         message = TaskMessage(type=f"released.{task}", payload=payload, id=new_id(), queue="q", timeout=60)
         broker.run(enqueue("q", [NewTask(message, delay=delay)]))
 
-    with WorkerProcess("released", environment={"PYTHONDONTWRITEBYTECODE": "1"}, **options) as worker:
+    environment = {"PYTHONPATH": f"{release}{os.pathsep}{ROOT}"}
+    with WorkerProcess("released", environment=environment, **options) as worker:
         shutil.rmtree(release)
         with redis.Redis(host="127.0.0.1", port=own_server.port) as client:
             client.script_flush()
