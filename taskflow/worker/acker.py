@@ -71,6 +71,8 @@ class _Queue:
         self.failed: deque[_Batch] = deque()
         self.writer: asyncio.Task[None] | None = None
         self.moved_at = time.monotonic()
+        self.is_at_fault = False
+        """Something in here is not taken by a broker that takes everything else."""
 
     def __len__(self) -> int:
         return len(self.fresh) + sum(len(batch.items) for batch in self.failed)
@@ -236,6 +238,7 @@ class Acker(Service):
         queue.settled(batch)
         self._holdings.remove(name, [held for held, _ in items])
         if not queue.failed:
+            queue.is_at_fault = False
             self.troubles.worked(_who(name))
         refused = replies.count(Written.REFUSED)
         self.counts.refused += refused
@@ -254,10 +257,12 @@ class Acker(Service):
         self, name: str, queue: _Queue, batch: _Batch, error: BaseException, pause: float
     ) -> None:
         who = _who(name)
-        self.troubles.failed(who, error, note="they are held, and tried again")
+        if not queue.is_at_fault:
+            self.troubles.failed(who, error, note="they are held, and tried again")
         if batch not in queue.failed:
             return  # it was answered; what failed came after that
-        if not await self._takes_others(name):
+        queue.is_at_fault = await self._takes_others(name)
+        if not queue.is_at_fault:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))
             return
         self.troubles.failed(
