@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from .mapping import MapItem, MapResult
     from .options import Options
     from .partitions import QueueOptions
-    from .result import AsyncResult, ResultInfo
+    from .result import AsyncResult
+    from .result_info import ResultInfo
     from .states import State
     from .task import AsyncTask, Task
 
@@ -60,7 +61,7 @@ _HOMES = {
     "Options": "options",
     "QueueOptions": "partitions",
     "Reject": "errors",
-    "ResultInfo": "result",
+    "ResultInfo": "result_info",
     "Retry": "errors",
     "State": "states",
     "Task": "task",

@@ -30,6 +30,7 @@ from .message.ids import check_queue_name, check_task_id, check_task_name
 from .message.seal import Seal
 from .options import DEFAULT_QUEUE, Defaults, TaskOptions, merge, refuse_per_call
 from .partitions import QueueOptions, check_own_queue, check_queues, partition_name
+from .registry import register
 from .result import AsyncResult
 from .retry import RetryPolicy
 from .returned import is_coroutine_function, refuse_generators
@@ -138,6 +139,7 @@ class TaskFlow:
         self._discoveries: list[Discovery] = []
         self._broker = broker
         self._client: Client | None = None
+        register(self)
         self._defaults = merge(
             TaskOptions(queue=DEFAULT_QUEUE, enqueue_timeout=DEFAULT_ENQUEUE_TIMEOUT),
             TaskOptions.of(defaults),
@@ -184,7 +186,7 @@ class TaskFlow:
                     "the first call was made by code that has interrupted the import of the client (a signal handler or a "
                     "finalizer); make a call, or read app.client, before signals come"
                 ) from error
-            self._client = Client(self.broker_url, self.seal, self.partitions)
+            self._client = Client(self.broker_url, self.seal, self.partitions, app=self.name)
         return self._client
 
     # --- tasks ----------------------------------------------------------------------------------------------
@@ -351,7 +353,8 @@ class TaskFlow:
             self._discoveries.pop(0).run()
 
     def result(self, task_id: str, *, queue: str | None = None) -> AsyncResult[Any]:
-        """A handle on a task that was enqueued elsewhere, by Python or by Go.
+        """A handle on a task that was enqueued elsewhere, by Python or by Go. Its result is what its JSON holds: whose it is
+        is not known here.
 
         Args:
             task_id: its id.
@@ -401,17 +404,17 @@ class TaskFlow:
         """Enqueue one prepared call; used by `task.delay`."""
         if self.eager:
             return eager.run(task, new, propagate=self.eager_propagates)
-        if (gathered := gather(self, new, timeout)) is not None:
+        if (gathered := gather(self, task, new, timeout)) is not None:
             return gathered
-        return self._handle(new, self.client.enqueue(new, timeout))
+        return self._handle(task, new, self.client.enqueue(new, timeout))
 
     async def aenqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """As `enqueue`, from a coroutine."""
         if self.eager:
             return await eager.arun(task, new, propagate=self.eager_propagates)
-        if (gathered := gather(self, new, timeout)) is not None:
+        if (gathered := gather(self, task, new, timeout)) is not None:
             return gathered
-        return self._handle(new, await self.client.aenqueue(new, timeout))
+        return self._handle(task, new, await self.client.aenqueue(new, timeout))
 
     def enqueue_many(
         self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
@@ -421,7 +424,9 @@ class TaskFlow:
             for one in new:
                 landed([eager.run(task, one, propagate=self.eager_propagates)])
             return
-        self.client.enqueue_many(new, timeout, lambda tasks, receipts: landed(self._handles(tasks, receipts)))
+        self.client.enqueue_many(
+            new, timeout, lambda tasks, receipts: landed(self._handles(task, tasks, receipts))
+        )
 
     async def aenqueue_many(
         self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
@@ -432,19 +437,25 @@ class TaskFlow:
                 landed([await eager.arun(task, one, propagate=self.eager_propagates)])
             return
         await self.client.aenqueue_many(
-            new, timeout, lambda tasks, receipts: landed(self._handles(tasks, receipts))
+            new, timeout, lambda tasks, receipts: landed(self._handles(task, tasks, receipts))
         )
 
-    def _handle(self, new: NewTask, receipt: Receipt) -> AsyncResult[Any]:
+    def _handle(self, task: BaseTask[Any, Any], new: NewTask, receipt: Receipt) -> AsyncResult[Any]:
         new = receipt.task or new
         message = new.terms.message
         return AsyncResult(
-            self.client, new.id, message.queue, retention=message.retention, durable=receipt.durable
+            self.client,
+            new.id,
+            message.queue,
+            retention=message.retention,
+            durable=receipt.durable,
+            task=task,
         )
 
     def _handles(
-        self, new: Sequence[NewTask], receipts: Sequence[Receipt]
+        self, task: BaseTask[Any, Any], new: Sequence[NewTask], receipts: Sequence[Receipt]
     ) -> list[AsyncResult[Any] | TaskFlowError]:
         return [
-            receipt.error or self._handle(one, receipt) for one, receipt in zip(new, receipts, strict=True)
+            receipt.error or self._handle(task, one, receipt)
+            for one, receipt in zip(new, receipts, strict=True)
         ]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from .broker.commands.enqueue import NewTask
 from .errors import ConfigurationError
 from .mapping import MapItem, MapResult, Progress
-from .result import AsyncResult
+from .result import AsyncResult, ResultOf
 from .windows import Receipt
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class Batch:
             raise ConfigurationError("the batch has not been sent: its outcomes are there after its block")
         return self._outcomes
 
-    def add(self, new: NewTask, timeout: float) -> AsyncResult[Any] | None:
+    def add(self, task: ResultOf, new: NewTask, timeout: float) -> AsyncResult[Any] | None:
         """Take a call; None when the block has ended: it has to be sent by itself."""
         with self._lock:
             if not self._open:
@@ -86,7 +86,7 @@ class Batch:
             new.named = True  # its id is given away now: with partitions it would get another one later
             terms = new.terms.message
             handle: AsyncResult[Any] = AsyncResult(
-                self._app.client, new.id, terms.queue, retention=terms.retention
+                self._app.client, new.id, terms.queue, retention=terms.retention, task=task
             )
             # In one step: a signal handler may add its own call at any moment.
             self._calls.append((new, handle))
@@ -167,14 +167,14 @@ class Batch:
 _current: ContextVar[Batch | None] = ContextVar("taskflow_batch", default=None)
 
 
-def gather(app: object, new: NewTask, timeout: float) -> AsyncResult[Any] | None:
+def gather(app: object, task: ResultOf, new: NewTask, timeout: float) -> AsyncResult[Any] | None:
     """The handle of a call that is made in the block of a batch of this app; None: it is not, so send it.
 
     A coroutine may outlive the block that it was started in: the call then belongs to the block around that one, if any.
     """
     batch = _current.get()
     while batch is not None:
-        if batch._app is app and (handle := batch.add(new, timeout)) is not None:
+        if batch._app is app and (handle := batch.add(task, new, timeout)) is not None:
             return handle
         batch = batch._outer
     return None

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 from .broker.commands.enqueue import NewTask, Terms
 from .errors import ConfigurationError, InvalidArguments, InvalidOption, NotForThisWorker
 from .message import by_value
+from .message.returns import Returns
 from .message.seal import CLOUDPICKLE, CONTENT_TYPE_HEADER
 from .options import Options, TaskOptions, merge
 from .result import AsyncResult
@@ -161,7 +162,8 @@ class Submit:
             PayloadTooLarge: it is over the app's limit.
             BrokerUnavailable: as for `.delay()`.
         """
-        return _sender(self._tasks, function, self._options).delay(function, *args, **kwargs)
+        handle = _sender(self._tasks, function, self._options).delay(function, *args, **kwargs)
+        return handle.typed(_Function(function))
 
 
 class AsyncSubmit:
@@ -185,7 +187,16 @@ class AsyncSubmit:
     ) -> AsyncResult[R]: ...
     async def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
         """Enqueue a call; see `Submit.__call__`."""
-        return await _sender(self._tasks, function, self._options).adelay(function, *args, **kwargs)
+        handle = await _sender(self._tasks, function, self._options).adelay(function, *args, **kwargs)
+        return handle.typed(_Function(function))
+
+
+class _Function:
+    """What a handle has to know of a function that was submitted, to convert its result."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.name = getattr(function, "__qualname__", type(function).__name__)
+        self.returns = Returns(function.function if isinstance(function, BaseTask) else function)
 
 
 def _sender(

@@ -62,12 +62,19 @@ class Client:
         url: the broker.
         seal: signs and encrypts what is enqueued, and decrypts results; None: neither.
         partitions: over how many partitions queues are spread, by name.
+        app: the name of the app, by which a handle that was pickled finds it again.
     """
 
     def __init__(
-        self, url: str, seal: Seal | None = None, partitions: Mapping[str, int] | None = None
+        self,
+        url: str,
+        seal: Seal | None = None,
+        partitions: Mapping[str, int] | None = None,
+        *,
+        app: str = "",
     ) -> None:
         self.url = url
+        self.app = app
         self.seal = seal or NO_KEYS
         self._closes = seal is not None
         self._broker: Broker | None = None

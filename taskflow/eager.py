@@ -6,16 +6,15 @@ Arguments and results still go through JSON.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
 from . import context
 from .broker.commands.enqueue import NewTask
 from .errors import ResultNotKept, TaskFailed
-from .message.payload import decode_result, encode_result
 from .message.task_message import TaskMessage
-from .result import AsyncResult, ResultInfo
+from .result import AsyncResult, ResultOf
+from .result_info import ResultInfo
 from .returned import is_awaitable, refuse_lazy
 from .states import State
 from .task import BaseTask
@@ -28,13 +27,20 @@ class EagerResult(AsyncResult[Any]):
     `retention` there is no result. There is one attempt: retries are for workers.
     """
 
-    def __init__(self, message: TaskMessage, value: Any, error: BaseException | None) -> None:
+    def __init__(
+        self, message: TaskMessage, data: bytes, error: BaseException | None, task: ResultOf | None = None
+    ) -> None:
         from .client import Client
 
-        super().__init__(Client("embedded://"), message.id, message.queue, retention=message.retention)
+        super().__init__(
+            Client("embedded://"), message.id, message.queue, retention=message.retention, task=task
+        )
         self._message = message
-        self._result = value
+        self._data = data
         self._error = error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EagerResult, (self._message, self._data, self._error)
 
     @property
     def state(self) -> State | None:
@@ -51,7 +57,7 @@ class EagerResult(AsyncResult[Any]):
             raise ResultNotKept(
                 f"task {self.id} keeps no result; give it one with retention=<seconds>", task_id=self.id
             )
-        return self._result
+        return self._converted(self._data)
 
     async def aget(self, timeout: float | None = None) -> Any:
         """As `get`."""
@@ -85,7 +91,7 @@ def run(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResu
     """
     if not task.is_async:
         message = new.message
-        return _settle(message, propagate, lambda: task.call(task.decode(message.payload)))
+        return _settle(task, message, propagate)
     import asyncio
 
     try:
@@ -106,23 +112,24 @@ async def arun(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> Ea
         while is_awaitable(value):
             value = await value
         refuse_lazy(value)
-        return EagerResult(message, decode_result(encode_result(value)), None)
+        return EagerResult(message, task.returns.encode(value), None, task)
     except Exception as error:
         if propagate:
             raise
-        return EagerResult(message, None, error)
+        return EagerResult(message, b"", error)
     finally:
         context.leave(token)
 
 
-def _settle(message: TaskMessage, propagate: bool, call: Callable[[], Any]) -> EagerResult:
+def _settle(task: BaseTask[Any, Any], message: TaskMessage, propagate: bool) -> EagerResult:
     token = context.enter(context.direct(message))
     try:
-        return EagerResult(message, decode_result(encode_result(_finished(call()))), None)
+        value = _finished(task.call(task.decode(message.payload)))
+        return EagerResult(message, task.returns.encode(value), None, task)
     except Exception as error:
         if propagate:
             raise
-        return EagerResult(message, None, error)
+        return EagerResult(message, b"", error)
     finally:
         context.leave(token)
 

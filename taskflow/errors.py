@@ -309,6 +309,13 @@ class ResultNotTrusted(ResultError):
     """
 
 
+class ResultMismatch(ResultError):
+    """The result does not fit the annotation of the task's function.
+
+    The task has succeeded: `app.result(id, queue=...)`, which knows no annotation, gives what it returned.
+    """
+
+
 class TaskFailed(ResultError):
     """The task is archived: it failed for good. `text` is what it left as its error."""
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from .broker.command import TIMEOUT
 from .broker.commands.partitions import are_listed
@@ -18,6 +16,7 @@ from .errors import (
     BrokerError,
     BrokerUnavailable,
     MessageError,
+    ResultMismatch,
     ResultMissing,
     ResultNotKept,
     ResultNotTrusted,
@@ -27,7 +26,10 @@ from .errors import (
     TaskFailed,
 )
 from .message.payload import decode_result
+from .message.returns import Returns, Unfit
 from .partitions import partition_names, split
+from .registry import ClientOf, TaskOf
+from .result_info import ResultInfo, info_of, state_of
 from .states import State
 
 if TYPE_CHECKING:
@@ -43,43 +45,27 @@ _LEAST = 0.5
 """Seconds that a look may take however little time is left: with `timeout=0` there is one, too."""
 
 _PENDING: Any = object()
-_STATES = frozenset(State)
 
 
-@dataclass(frozen=True, slots=True)
-class ResultInfo:
-    """What the queue knows of a task, without its arguments.
+class ResultOf(Protocol):
+    """What a handle has to know of its task to convert the result."""
 
-    Args:
-        id: the task's id.
-        queue: its queue.
-        name: the task's name.
-        state: one of Asynq's seven states.
-        retried: failed attempts so far.
-        max_retries: how many it may have.
-        last_error: the text of the last failure.
-        last_failed_at: when that was (UTC), or None.
-        completed_at: when it succeeded (UTC), or None.
-        retention: seconds that it is kept after success.
-    """
+    @property
+    def name(self) -> str:
+        """The task's name."""
 
-    id: str
-    queue: str
-    name: str
-    state: State
-    retried: int
-    max_retries: int
-    last_error: str
-    last_failed_at: datetime | None
-    completed_at: datetime | None
-    retention: int
+    @property
+    def returns(self) -> Returns:
+        """How its results are read."""
 
 
 class AsyncResult(Generic[R]):
     """A handle on one task.
 
-    `get()` waits for the verdict; in a coroutine `await result.aget()`, or just `await result`. Another
-    process gets the same handle by `app.result(id, queue=...)`.
+    `get()` waits for the verdict; in a coroutine `await result.aget()`, or just `await result`. What the task
+    returned is converted by its function's annotation, as arguments are; without one it is what its JSON holds
+    (docs/values.md). Another process gets a handle by `app.result(id, queue=...)`, which knows no annotation, or
+    by a pickle of this one.
 
     Example:
         >>> result = resize.options(retention=600).delay("a.png")   # doctest: +SKIP
@@ -96,6 +82,7 @@ class AsyncResult(Generic[R]):
         retention: int | None = None,
         durable: bool | None = None,
         partitions: int = 0,
+        task: ResultOf | None = None,
     ) -> None:
         self.id = task_id
         self.queue = queue
@@ -105,6 +92,7 @@ class AsyncResult(Generic[R]):
         """With `durable`: whether a replica has the task too; False: its node had none. None: that was not asked."""
         self._client = client
         self._retention = retention
+        self._task = task
         self._value: Any = _PENDING
 
     def __repr__(self) -> str:
@@ -118,13 +106,32 @@ class AsyncResult(Generic[R]):
     def __hash__(self) -> int:
         return hash((self.id, split(self.queue)[0]))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Neither connections nor keys: whoever unpickles it has an app of the same name.
+        name = self._task.name if self._task is not None else ""
+        facts = (self.id, self.queue, self._retention, self.durable, self._partitions)
+        return restored, (self._client.app, name, *facts)
+
+    def __copy__(self) -> AsyncResult[R]:
+        copy = type(self).__new__(type(self))
+        copy.__dict__.update(self.__dict__)
+        return copy
+
+    def __deepcopy__(self, memo: Any) -> AsyncResult[R]:
+        return self.__copy__()
+
     def __await__(self) -> Generator[Any, None, R]:
         return self.aget().__await__()
+
+    def typed(self, task: ResultOf) -> AsyncResult[R]:
+        """Convert the result as that of this task; gives itself."""
+        self._task = task
+        return self
 
     @property
     def state(self) -> State | None:
         """Where the task is now, or None when the queue does not know it (any more)."""
-        return _state(self._read().state)
+        return state_of(self._read().state)
 
     def info(self) -> ResultInfo:
         """What the queue knows of the task.
@@ -132,11 +139,11 @@ class AsyncResult(Generic[R]):
         Raises:
             ResultMissing: it does not know the task: it was not retained, was deleted, or never existed.
         """
-        return self._info(self._read())
+        return info_of(self._read(), self.id, self.queue)
 
     async def ainfo(self) -> ResultInfo:
         """As `info`, from a coroutine."""
-        return self._info(await self._aread())
+        return info_of(await self._aread(), self.id, self.queue)
 
     def get(self, timeout: float | None = None) -> R:
         """Wait for the verdict and return what the task returned.
@@ -153,6 +160,7 @@ class AsyncResult(Generic[R]):
             ResultMissing: the queue does not know it.
             ResultUnreadable: the result is encrypted, with a key that this app does not have.
             ResultNotTrusted: the app has keys, and nobody who has one of them wrote the result.
+            ResultMismatch: the result does not fit the annotation of the task's function.
             ResultTimeout: no verdict in time.
             BrokerUnavailable: the broker did not answer for 30 s, or until the timeout.
         """
@@ -254,7 +262,7 @@ class AsyncResult(Generic[R]):
             raise TaskFailed(text or snapshot.error or "archived without an error", task_id=self.id)
         if snapshot.state == State.COMPLETED:
             result = self._opened(snapshot)
-            self._value = decode_result(result) if result is not None else None
+            self._value = self._converted(result) if result is not None else None
             return True
         if retention == 0:
             raise ResultNotKept(
@@ -269,6 +277,19 @@ class AsyncResult(Generic[R]):
                 task_id=self.id,
             )
         return False
+
+    def _converted(self, data: bytes) -> Any:
+        """The result as the task's function returned it; as its JSON where the function is not known."""
+        if self._task is None:
+            return decode_result(data)
+        try:
+            return self._task.returns.read(data)
+        except Unfit as error:
+            raise ResultMismatch(
+                f"the result of task {self.id} does not fit what {self._task.name!r} is annotated to return: {error}; "
+                "app.result(id, queue=...).get() gives it as it is",
+                task_id=self.id,
+            ) from None
 
     def _opened(self, snapshot: Snapshot) -> bytes | None:
         """The result's plain bytes; None: there are none."""
@@ -308,22 +329,27 @@ class AsyncResult(Generic[R]):
         driver = self._client.async_broker.driver
         return await AsyncListener.open(driver, keys.slot, keys.verdict_channel(self.id), timeout)
 
-    def _info(self, snapshot: Snapshot) -> ResultInfo:
-        message, state = snapshot.message, _state(snapshot.state)
-        if state is None or message is None:
-            raise ResultMissing(f"queue {self.queue!r} does not know task {self.id}", task_id=self.id)
-        return ResultInfo(
-            id=self.id,
-            queue=self.queue,
-            name=message.type,
-            state=state,
-            retried=message.retried,
-            max_retries=message.max_retries,
-            last_error=message.error_msg,
-            last_failed_at=_moment(message.last_failed_at),
-            completed_at=_moment(message.completed_at),
-            retention=message.retention,
-        )
+
+def restored(
+    app: str,
+    name: str,
+    task_id: str,
+    queue: str,
+    retention: int | None,
+    durable: bool | None,
+    partitions: int,
+) -> AsyncResult[Any]:
+    """A handle out of a pickle. Its app is looked for when it is first asked for something."""
+    client: Any = ClientOf(app)
+    return AsyncResult(
+        client,
+        task_id,
+        queue,
+        retention=retention,
+        durable=durable,
+        partitions=partitions,
+        task=TaskOf(app, name) if name else None,
+    )
 
 
 def _within(deadline: float | None, seconds: float) -> float:
@@ -343,16 +369,3 @@ def _heard(listener: Listener, pause: float) -> bool:
     listener.close()
     time.sleep(pause)
     return False
-
-
-def _state(text: str | None) -> State | None:
-    """A state as it is stored; None for none, and for what is no state."""
-    return State(text) if text in _STATES else None
-
-
-def _moment(unix_seconds: int) -> datetime | None:
-    """A moment as it is stored; None for none, and for what no calendar has."""
-    try:
-        return datetime.fromtimestamp(unix_seconds, UTC) if unix_seconds else None
-    except (ValueError, OverflowError, OSError):
-        return None

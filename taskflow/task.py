@@ -13,6 +13,7 @@ from .broker.commands.enqueue import NewTask, Terms
 from .errors import InvalidArguments, TaskFlowError
 from .mapping import Mapped, MapResult, Progress
 from .message.ids import new_id
+from .message.returns import Returns
 from .message.seal import JSON
 from .message.signature import Signature
 from .message.task_message import TaskMessage, unique_key
@@ -201,6 +202,7 @@ class BaseTask(Sender[P, R]):
         bind: whether its first parameter is the running task.
         content_type: what its payload is.
         source: the file that its function is in; "" when that is not known.
+        returns: how its results are written and read.
     """
 
     is_async = False
@@ -224,6 +226,7 @@ class BaseTask(Sender[P, R]):
         self.bind = bind
         self.source: str = getattr(getattr(unwrap(function), "__code__", None), "co_filename", "")
         self._signature = Signature.of(function, skip_first=bind)
+        self.returns = Returns(function)
         self.__name__ = getattr(function, "__name__", name)
         self.__qualname__ = getattr(function, "__qualname__", name)
         self.__module__ = getattr(function, "__module__", __name__)

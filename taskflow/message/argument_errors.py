@@ -26,13 +26,16 @@ _HARMLESS = re.compile(
 _FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
 
 
-def decoding_problem(error: Exception, names: Mapping[str, str], *, inside: str = "") -> str:
+def decoding_problem(
+    error: Exception, names: Mapping[str, str], *, inside: str = "", noun: str = "argument"
+) -> str:
     """Say why JSON does not fit a task.
 
     Args:
         error: one of `payload.DECODING_ERRORS`.
         names: what to call an argument, by its name in JSON.
         inside: the argument's name, when it was decoded alone.
+        noun: what the parts are called.
 
     Returns:
         Which argument, and why.
@@ -48,19 +51,19 @@ def decoding_problem(error: Exception, names: Mapping[str, str], *, inside: str 
         # The first until msgspec 0.22, a DecodeError that says so from 0.23 on.
         return "the payload is not valid UTF-8"
     if not isinstance(error, msgspec.ValidationError):
-        return f"the payload is not JSON ({error})"
+        return f"{'the payload' if noun == 'argument' else 'it'} is not JSON ({error})"
     text, place = _split(str(error))
     what = _what(text, error.__cause__)
     if isinstance(error.__cause__, Refused):
         place += error.__cause__.where
     if inside:
-        return f"argument `{_shown(inside)}{place}`: {what}"
+        return f"{noun} `{_shown(inside)}{place}`: {what}"
     if place:
-        return f"argument `{_argument(place, names)}`: {what}"
+        return f"{noun} `{_argument(place, names)}`: {what}"
     if match := _FIELD.fullmatch(text):
         problem = "missing" if match[1].startswith("missing") else "unexpected"
-        return f"{problem} argument `{_shown(match[2])}`"
-    if text.startswith("Expected `object`"):
+        return f"{problem} {noun} `{_shown(match[2])}`"
+    if text.startswith("Expected `object`") and noun == "argument":
         return f"the payload must be a JSON object: {what}"
     return what
 

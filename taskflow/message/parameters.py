@@ -7,6 +7,7 @@ import keyword
 import typing
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import PurePath
 from types import SimpleNamespace
 from typing import Any
 
@@ -91,7 +92,7 @@ def read_parameters(function: Callable[..., Any], *, skip_first: bool) -> Parame
         else:
             named.append(_parameter(parameter))
     _refuse_same_wire_name(named, owner)
-    return Parameters(owner, tuple(named), extra, given, _scope(function))
+    return Parameters(owner, tuple(named), extra, given, scope_of(function))
 
 
 def _take_first(declared: list[inspect.Parameter], owner: str) -> str:
@@ -141,7 +142,7 @@ def _parameter(parameter: inspect.Parameter) -> Parameter:
     )
 
 
-def _scope(function: Callable[..., Any]) -> SimpleNamespace:
+def scope_of(function: Callable[..., Any]) -> SimpleNamespace:
     """Make the object that `typing.get_type_hints` takes for a function with one annotation at a time."""
     inner: Any = inspect.unwrap(function)
     while hasattr(inner, "func"):  # functools.partial
@@ -172,12 +173,11 @@ def resolve_type(parameter: Parameter, parameters: Parameters) -> Any:
     if parameter.annotation is Any:
         return Any
     where = f"{parameters.owner}: parameter `{parameter.name}`"
-    scope = SimpleNamespace(**vars(parameters.scope), __annotations__={parameter.name: parameter.annotation})
     try:
-        type_ = typing.get_type_hints(scope, include_extras=True)[parameter.name]
+        type_ = look_up(parameter.annotation, parameters.scope)
         if parameter.may_be_none:
             type_ = typing.Optional[type_]  # noqa: UP045 - `|` is not defined for every form of a type
-        problem = _type_problem(type_)
+        problem = type_problem(type_)
     except (NameError, AttributeError) as error:
         raise Unresolved(f"{where} has an annotation that cannot be resolved: {error}") from error
     except (SyntaxError, TypeError) as error:
@@ -187,21 +187,61 @@ def resolve_type(parameter: Parameter, parameters: Parameters) -> Any:
     return type_
 
 
-def _type_problem(type_: Any) -> str | None:
+def look_up(annotation: object, scope: SimpleNamespace) -> Any:
+    """The type that an annotation stands for, perhaps as text.
+
+    Raises:
+        NameError: it names what does not exist, or not yet; so does AttributeError.
+        TypeError: it is no type; so does SyntaxError.
+    """
+    where = SimpleNamespace(**vars(scope), __annotations__={"it": annotation})
+    return typing.get_type_hints(where, include_extras=True)["it"]
+
+
+def type_problem(type_: Any) -> str | None:
     """Say what in a type is not for JSON; None when it is fine.
 
-    msgspec takes any class and asks a hook for it when it decodes. The hook knows models only, so every other
+    msgspec takes any class and asks a hook for it when it decodes. The hook knows models and paths only, so every other
     class is found here, when the task is declared.
     """
     try:
         described = msgspec.inspect.type_info(type_)
         msgspec.json.Decoder(type_)
     except TypeError as error:
-        return str(error)
-    for part in _walk(described):
-        if isinstance(part, msgspec.inspect.CustomType) and not (part.cls is object or is_model(part.cls)):
+        return f"{error}{_way_out(str(error))}"
+    for part in walk(described):
+        if isinstance(part, msgspec.inspect.CustomType) and not (part.cls is object or _is_known(part.cls)):
             return f"{part.cls.__module__}.{part.cls.__qualname__}; {_remedy(part.cls)}"
     return None
+
+
+def holds_anything(type_: Any) -> bool:
+    """Whether there is a place in a type where any value may be."""
+    for part in walk(msgspec.inspect.type_info(type_)):
+        if isinstance(part, msgspec.inspect.AnyType) or (
+            isinstance(part, msgspec.inspect.CustomType) and part.cls is object
+        ):
+            return True
+    return False
+
+
+def _is_known(cls: type) -> bool:
+    return is_model(cls) or issubclass(cls, PurePath)
+
+
+def _way_out(problem: str) -> str:
+    """What to write in place of a union whose members cannot be told apart."""
+    if not problem.startswith("Type unions"):
+        return ""
+    if "str-like" in problem:
+        return "; in JSON all of these are text, and nobody could tell which was sent: annotate it with one of them (str)"
+    if "custom type" in problem:
+        return "; annotate it with one of them (a path with str), or put the union into a pydantic RootModel"
+    if "array-like" in problem:
+        return "; in JSON all of these are lists: annotate it with one of them"
+    return (
+        "; make them Structs with tags (class A(msgspec.Struct, tag=True)), or fields of one pydantic model"
+    )
 
 
 def _remedy(cls: type) -> str:
@@ -210,8 +250,8 @@ def _remedy(cls: type) -> str:
     return "use a dataclass, a msgspec.Struct, a pydantic model or plain types"
 
 
-def _walk(described: Any) -> Iterator[Any]:
-    """Visit a type and the types in it, once each: types may hold themselves."""
+def walk(described: Any) -> Iterator[Any]:
+    """Visit a type, as msgspec describes it, and the types in it, once each: types may hold themselves."""
     waiting, seen = [described], set()
     while waiting:
         item = waiting.pop()

@@ -7,8 +7,11 @@ null.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
+from functools import cache, partial
 from math import isfinite
+from pathlib import PurePath
 from typing import Any, get_args
 
 import msgspec
@@ -48,11 +51,12 @@ def is_model(type_: object) -> bool:
     return hasattr(type_, "model_validate_json") and hasattr(type_, "model_dump")
 
 
-def to_plain(value: Any) -> Any:
+def to_plain(value: Any, *, exact: bool = False) -> Any:
     """Give msgspec a plain value for one that it does not know (its `enc_hook`).
 
     Args:
         value: the value.
+        exact: of a model only what it is made of, so that it can be made again: no computed fields.
 
     Returns:
         A value that msgspec can write.
@@ -67,30 +71,44 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, float):
         return float.__float__(value)
     if is_model(type(value)):
-        return value.model_dump(mode="json", by_alias=True)
+        return value.model_dump(mode="json", by_alias=True, round_trip=exact)
+    if isinstance(value, PurePath):
+        return str(value)
     raise NotJSON(f"{type(value).__name__} cannot travel as JSON")
 
 
 def from_plain(type_: type[Any], value: Any) -> Any:
-    """Make a model from plain JSON data (msgspec's `dec_hook`, which it asks for `object`, too).
+    """Make a model or a path from plain JSON data (msgspec's `dec_hook`, which it asks for `object`, too).
 
     Args:
-        type_: the model's class, or object.
+        type_: the model's or the path's class, or object.
         value: what the JSON held.
 
     Returns:
-        The model, or the value as it is.
+        The model, the path, or the value as it is.
 
     Raises:
         Refused: the model does not accept it.
     """
     if type_ is object:
         return value
+    if issubclass(type_, PurePath):
+        if not isinstance(value, str):
+            raise Refused("", "a path is text")
+        return type_(value)
+    model: Any = type_
     try:
         # As JSON and not as Python values: a strict model takes a date as text only from JSON.
-        return type_.model_validate_json(ENCODER.encode(value))
+        return model.model_validate_json(ENCODER.encode(value), **_by_name(model))
     except ValueError as error:
         raise _refused(type_, error) from None
+
+
+@cache
+def _by_name(model: Any) -> dict[str, bool]:
+    """Let a model take its fields by name, too: one that has an alias for input only writes the name. (From pydantic 2.11 on.)"""
+    accepted = inspect.signature(model.model_validate_json).parameters
+    return {"by_alias": True, "by_name": True} if {"by_alias", "by_name"} <= accepted.keys() else {}
 
 
 def _refused(model: type[Any], error: ValueError) -> Refused:
@@ -122,10 +140,13 @@ def _model_within(annotation: Any) -> Any:
 
 
 ENCODER = msgspec.json.Encoder(enc_hook=to_plain)
-"""The encoder of everything but arguments of tasks with a lock."""
+"""The encoder of results that nothing says the type of."""
 
-GO_ENCODER = GoEncoder(enc_hook=to_plain)
-"""The encoder of arguments of tasks with a lock."""
+EXACT_ENCODER = msgspec.json.Encoder(enc_hook=partial(to_plain, exact=True))
+"""The encoder of what is made again on the other side."""
+
+GO_ENCODER = GoEncoder(enc_hook=partial(to_plain, exact=True))
+"""The same for arguments of tasks with a lock."""
 
 _ANY_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
@@ -174,11 +195,12 @@ def encoding_problem(error: Exception) -> str:
     return f"it cannot be written as JSON ({type(error).__name__})"
 
 
-def encode_result(value: object) -> bytes:
+def encode_result(value: object, *, exact: bool = False) -> bytes:
     """Write what a task returned: the plain JSON of the value, so that Go can read it.
 
     Args:
         value: anything that JSON can hold: also dataclasses, models, datetimes, UUIDs and so on.
+        exact: whoever reads it makes the value again, by the function's annotation.
 
     Returns:
         The bytes for the field `result`.
@@ -190,8 +212,9 @@ def encode_result(value: object) -> bytes:
         >>> encode_result({"width": 800})
         b'{"width":800}'
     """
+    encoder = EXACT_ENCODER if exact else ENCODER
     try:
-        data = ENCODER.encode(value)
+        data = encoder.encode(value)
     except ENCODING_ERRORS as error:
         raise ResultNotSerializable(_result_problem(value, encoding_problem(error))) from None
     if b"null" in data and holds_non_finite(value):

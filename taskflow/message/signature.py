@@ -16,11 +16,19 @@ from msgspec import UNSET
 
 from taskflow.errors import InvalidArguments, InvalidSignature, PayloadTooLarge
 from taskflow.message.argument_errors import binding_problem, decoding_problem
-from taskflow.message.parameters import Parameter, Parameters, Unresolved, read_parameters, resolve_type
+from taskflow.message.fidelity import CHECKED_ENCODER, CHECKED_GO_ENCODER, EQUALITY_ERRORS, loss
+from taskflow.message.parameters import (
+    Parameter,
+    Parameters,
+    Unresolved,
+    holds_anything,
+    read_parameters,
+    resolve_type,
+)
 from taskflow.message.payload import (
     DECODING_ERRORS,
-    ENCODER,
     ENCODING_ERRORS,
+    EXACT_ENCODER,
     GO_ENCODER,
     encoding_problem,
     from_plain,
@@ -47,8 +55,12 @@ class Signature:
     """
 
     __slots__ = (
+        "_compared",
         "_decode_extra",
         "_decode_struct",
+        "_encoder",
+        "_extra_compared",
+        "_go_encoder",
         "_nothing_to_give",
         "_python_names",
         "_struct",
@@ -107,8 +119,9 @@ class Signature:
             The payload.
 
         Raises:
-            InvalidArguments: one is missing, unknown or given twice, does not fit its annotation, or is not
-                for JSON. The text names the task and the argument, never its value.
+            InvalidArguments: one is missing, unknown or given twice, does not fit its annotation, is not for
+                JSON, or would not arrive as it is sent. The text names the task and the argument, never its
+                value.
             PayloadTooLarge: the payload is over the limit.
             InvalidSignature: an annotation cannot be resolved.
         """
@@ -116,7 +129,7 @@ class Signature:
             self._prepare_now()
         if not args and not kwargs and self._nothing_to_give:
             return b"{}"
-        encoder = GO_ENCODER if canonical else ENCODER
+        encoder = self._go_encoder if canonical else self._encoder
         extra = self._split_extra(args, kwargs, name) if self.parameters.extra else None
         try:
             bound = self._bind(args, kwargs, extra)
@@ -134,16 +147,29 @@ class Signature:
         if limit is not None and len(data) > limit:
             raise PayloadTooLarge(name, len(data), limit)
         if self._typed:  # decode as the worker will: what does not fit fails here, at the caller
-            self._check(data, name)
+            self._check(data, bound, extra, name)
         return data
 
-    def _check(self, data: bytes, name: str) -> None:
+    def _check(self, data: bytes, bound: Any, extra: _Extra, name: str) -> None:
         try:
-            self._decode_struct(data)
+            arrived = self._decode_struct(data)
         except DECODING_ERRORS as error:
             raise InvalidArguments(f"task {name!r}: {decoding_problem(error, self._python_names)}") from None
-        if self.parameters.extra:
-            self._read_extra(data, name)
+        if not self.parameters.extra:
+            try:
+                if arrived == bound:  # nearly always
+                    return
+            except EQUALITY_ERRORS:
+                pass  # looked at one by one
+        others = self._read_extra(data, name) if self.parameters.extra else {}
+        given = self._given(bound, extra)
+        values = {**_without_unset(msgspec.structs.asdict(arrived)), **others}
+        for argument, value in given:
+            untyped = self._compared.get(argument, self._extra_compared if argument in others else None)
+            if untyped is not None:
+                found = loss(value, values[argument], untyped=untyped)
+                if found is not None:
+                    raise InvalidArguments(f"task {name!r}: argument `{argument}{found.where}`: {found.why}")
 
     def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any], extra: _Extra) -> Any:
         assert self._struct is not None
@@ -166,7 +192,7 @@ class Signature:
         """Find the argument that cannot be encoded."""
         for argument, value in self._given(bound, extra):
             try:
-                GO_ENCODER.encode(value)  # refuses all that the other one refuses
+                CHECKED_GO_ENCODER.encode(value)  # refuses all that the other one refuses
             except ENCODING_ERRORS as cause:
                 problem = f"argument `{argument}`: {encoding_problem(cause)}"
                 raise InvalidArguments(f"task {name!r}: {problem}") from None
@@ -246,6 +272,13 @@ class Signature:
         self._decode_struct = msgspec.json.Decoder(struct, dec_hook=from_plain).decode
         self._decode_extra = msgspec.json.Decoder(extra_type, dec_hook=from_plain).decode
         self._typed = extra_type is not Any or any(type_ is not Any for type_ in types.values())
+        self._compared = {name: holds_anything(type_) for name, type_ in types.items() if type_ is not Any}
+        self._extra_compared = None if extra_type is Any else holds_anything(extra_type)
+        all_typed = len(self._compared) == len(types) and not any(self._compared.values())
+        if parameters.extra:
+            all_typed = all_typed and self._extra_compared is False
+        self._encoder = EXACT_ENCODER if all_typed else CHECKED_ENCODER
+        self._go_encoder = GO_ENCODER if all_typed else CHECKED_GO_ENCODER
         self._struct = struct  # last: another thread takes it for "all is ready"
 
     def __repr__(self) -> str:

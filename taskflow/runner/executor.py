@@ -11,7 +11,6 @@ from typing import Any
 
 from .. import returned
 from ..errors import DecodeError, MessageError, NotForThisWorker, TaskCancelled, TaskTimeout
-from ..message.payload import encode_result
 from ..message.seal import CONTENT_TYPE_HEADER, NO_KEYS, Seal
 from ..message.split import split
 from ..message.task_message import TaskMessage
@@ -148,7 +147,7 @@ class Executor:
             returned.refuse_lazy(value)
             if kind.retention <= 0:
                 return outcome.done(number, kind.unique_key, seconds)
-            result = encode_result(value)
+            result = attempt.plan.task.returns.encode(value)
             if self._sealed:
                 message, result = self._seal.close_result(message, attempt.job.queue, attempt.job.id, result)
         except BaseException as error:  # noqa: BLE001 - a model's own serialiser may raise anything

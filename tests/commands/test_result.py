@@ -59,7 +59,7 @@ def app(valkey: Server, queue: str) -> Iterator[TaskFlow]:
     app = TaskFlow("results", broker=valkey.url, queue=queue, retention=600, max_retries=3)
 
     @app.task(name="work")
-    def work(number: int = 0) -> str:
+    def work(number: int = 0) -> Any:
         return str(number)
 
     yield app

@@ -81,7 +81,7 @@ def test_arguments_and_results_go_through_json(app: TaskFlow) -> None:
     result = take.delay(Order(1, datetime(2026, 1, 1, tzinfo=UTC)), [1], (1, 2))
 
     assert seen == [Order(1, datetime(2026, 1, 1, tzinfo=UTC)), [1], [1, 2]]
-    assert result.get() == [1, 2]
+    assert result.get() == (1, 2)
 
 
 def test_wrong_arguments_fail_as_with_a_broker(app: TaskFlow) -> None:
