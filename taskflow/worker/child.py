@@ -245,12 +245,13 @@ class Child:
     def look(self, now: float, runs: Sequence[page.Running]) -> None:
         """One look at how it gets on, with what it runs now."""
         jobs = self.jobs
-        unsaid = {run.number for run in runs if run.number not in jobs}
+        kept = {run.number for run in runs if run.number not in jobs}
+        unsaid: set[int] = set()
         quiet = now - self.heard_at > liveness.ASK_SECONDS
         if quiet and jobs:
             running = {run.number for run in runs}
-            unsaid |= {n for n in jobs if n not in running and self.page.has_started(n)}
-        self.liveness.look(now, busy=len(runs) >= self.slots, unsaid=unsaid)
+            unsaid = {n for n in jobs if n not in running and self.page.has_started(n)}
+        self.liveness.look(now, busy=len(runs) >= self.slots, unsaid=unsaid, kept=kept)
         if self.liveness.is_due(now) and ((quiet and jobs) or self.liveness.wrong(0.0, work_waits=True)):
             self.ask(now)
 

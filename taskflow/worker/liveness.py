@@ -21,6 +21,9 @@ STUCK_SECONDS = 5.0
 AGAIN_SECONDS = 1.0
 """A child that gives back work, all it was given, twice within this time has done so all the time between."""
 
+SLOT_SECONDS = 60.0
+"""So long a task whose verdict is here may keep its slot: its thread is in the user's log handler, which may wait long."""
+
 LONGEST_STEP = 0.25
 """Seconds that one look can add: a worker that was itself stopped for a minute has not seen anybody stand still."""
 
@@ -62,10 +65,12 @@ class Liveness:
         self._looked_at = 0.0
         self._gave_back_at = 0.0
         self._unsaid: set[int] = set()
+        self._kept: set[int] = set()
         self._reader = Stillness()
         self._threads = _Part()
         self._loop = _Part()
-        self._silence = Stillness()
+        self._verdict = Stillness()
+        self._slot = Stillness()
         self._fruitless = Stillness()
         self._has_late = False
 
@@ -80,7 +85,9 @@ class Liveness:
     def is_settled(self, now: float) -> bool:
         """Whether there is nothing to find out: it has answered all, and nothing that it said was a reason to ask more."""
         marks = self._page.marks()
-        answered = marks.reader >= self._asked and not (marks.threads or marks.loop or self._unsaid)
+        answered = marks.reader >= self._asked and not (
+            marks.threads or marks.loop or self._unsaid or self._kept
+        )
         return answered and now - self._gave_back_at > AGAIN_SECONDS
 
     def is_due(self, now: float) -> bool:
@@ -103,13 +110,14 @@ class Liveness:
         self._has_late = False
         self._gave_back_at = 0.0
 
-    def look(self, now: float, *, busy: bool, unsaid: set[int]) -> None:
+    def look(self, now: float, *, busy: bool, unsaid: set[int], kept: set[int]) -> None:
         """One look at the marks.
 
         Args:
             now: monotonic seconds.
             busy: whether every slot has a task, so that nothing new can start.
-            unsaid: the jobs that have ended according to one mark and not according to another.
+            unsaid: the jobs that have started and run no more, without a verdict.
+            kept: the jobs whose verdict is here, and that still have a slot.
         """
         step = min(now - self._looked_at, LONGEST_STEP)
         self._looked_at = now
@@ -117,9 +125,10 @@ class Liveness:
         self._reader.look(marks.reader < self._asked, step)
         self._threads.look(marks.threads, step, busy=busy)
         self._loop.look(marks.loop, step)
-        same = self._unsaid & unsaid
-        self._unsaid = same or unsaid
-        self._silence.look(bool(same), step)
+        self._verdict.look(bool(self._unsaid & unsaid), step)
+        self._unsaid = self._unsaid & unsaid or unsaid
+        self._slot.look(bool(self._kept & kept), step)
+        self._kept = self._kept & kept or kept
         self._fruitless.look(now - self._gave_back_at < AGAIN_SECONDS, step)
 
     def wrong(self, seconds: float, *, work_waits: bool) -> str:
@@ -137,8 +146,10 @@ class Liveness:
             return (
                 f"none of its threads has taken what waits for them for {self._threads.still.seconds:.0f} s"
             )
-        if self._silence.seconds > seconds:
-            return f"a task in it ended {self._silence.seconds:.0f} s ago, and its slot or its verdict did not come"
+        if self._verdict.seconds > seconds and not self._reader.seconds:
+            return f"a task in it ended {self._verdict.seconds:.0f} s ago, and its verdict did not come"
+        if self._slot.seconds > SLOT_SECONDS:
+            return f"a task in it ended {self._slot.seconds:.0f} s ago, and its slot is not free"
         if (
             self._fruitless.seconds > seconds + AGAIN_SECONDS
         ):  # whatever else is known says more, and is known by then
@@ -147,4 +158,4 @@ class Liveness:
 
     def is_stranded(self) -> bool:
         """Whether it holds a task that has ended and will not say how."""
-        return self._silence.seconds > STUCK_SECONDS
+        return self._verdict.seconds > STUCK_SECONDS

@@ -90,6 +90,7 @@ class Quarantine:
     """The processes for suspects.
 
     Args:
+        widest: tasks that one process may run at once: 1 where each has to have a process to itself (`-P processes`).
         start: starts a child with so many slots that takes no other work; None: it could not.
         return_items: takes outcomes with the tasks they belong to.
         on_room: called when there is room for suspects that are on their way.
@@ -98,11 +99,13 @@ class Quarantine:
 
     def __init__(
         self,
+        widest: int,
         start: Callable[[int], Awaitable[Child | None]],
         return_items: Callable[[list[tuple[Held, Outcome]]], None],
         on_room: Callable[[], None],
         background: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
+        self._widest = widest
         self._start = start
         self._return = return_items
         self._on_room = on_room
@@ -121,8 +124,8 @@ class Quarantine:
 
     def expect(self, crashes: Sequence[int]) -> None:
         """Suspects are going back to their queues, with so many crashes each: get ready for them."""
-        self._open_groups(sum(not must_be_alone(count) for count in crashes))
         lonely = sum(must_be_alone(count) for count in crashes)
+        self._open_groups(len(crashes) - lonely - self._room())
         for _ in range(min(lonely - sum(cell.is_empty() for cell in self._cells), self._left())):
             self._open(1)
         asyncio.get_running_loop().call_later(WRITE_SECONDS, self._keep_room, len(crashes))
@@ -161,9 +164,7 @@ class Quarantine:
 
     def _place_in_groups(self, items: list[Held]) -> list[Held]:
         """The suspects that there is no room for."""
-        missing = len(items) - sum(max(cell.room(), 0) for cell in self._cells)
-        if missing > 0:
-            self._open_groups(missing)
+        self._open_groups(len(items) - self._room())
         for cell in sorted(self._cells, key=Cell.room, reverse=True):
             room = max(cell.room(), 0)
             if items and room:
@@ -171,11 +172,17 @@ class Quarantine:
                 items = items[room:]
         return items
 
+    def _room(self) -> int:
+        """For how many that may share a process."""
+        return sum(max(cell.room(), 0) for cell in self._cells)
+
     def _open_groups(self, count: int) -> None:
-        groups = min(groups_for(count), self._left())
+        if count <= 0:
+            return
+        groups = min(max(groups_for(count), -(-count // self._widest)), self._left())
         for number in range(groups):
-            # 20 over 3: 7, 7, 6.
-            self._open((count + number) // groups)
+            # 20 over 3: 6, 7, 7.
+            self._open(min((count + number) // groups, self._widest))
 
     def _open(self, slots: int) -> Cell:
         cell = Cell(slots)

@@ -69,7 +69,9 @@ class Supervisor:
         self._starter = Starter(config, start_process, launched)
         self._is_solo = start_process is not None
         self._watch = Watch(self, backlog)
-        self._quarantine = Quarantine(self._start_quarantined, on_outcomes, on_room, self._background)
+        self._quarantine = Quarantine(
+            config.slots, self._start_quarantined, on_outcomes, on_room, self._background
+        )
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._judging: list[Held] = []

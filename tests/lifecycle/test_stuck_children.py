@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import urllib.error
+import urllib.request
 from typing import Any
 
 import pytest
 
 from tests.lifecycle.conftest import Ledger
-from tests.servers import wait_until
+from tests.servers import free_port, wait_until
 
 
 @pytest.mark.parametrize("how", ["end_the_loop", "block_the_loop"])
@@ -19,11 +22,15 @@ def test_coroutines_go_on_when_something_left_behind_has_the_loop(
     """A task left an asyncio task behind that called `sys.exit()` (or that blocked): no coroutine of this child ran again. Each
     was taken and handed back five times a second, without an error and with green health. (procrastinate-org/procrastinate#493)
     """
-    with hurt_worker(concurrency=4) as process:
+    port = free_port()
+    with hurt_worker(concurrency=4, health_port=port) as process:
         getattr(hurt, how).delay().get(10)
         ledger.wait_for("gone", "loop")
         result = hurt.async_work.delay("next")
+        if how == "block_the_loop":
+            wait_until(lambda: "its event loop has not answered" in _why(port), description="health is red")
         assert result.get(25) == "next"
+        wait_until(lambda: not _why(port), description="health is green again")
         said = [line for line in process.log if " is replaced: " in line]
     # What ended can be run again; what is blocked needs another process.
     assert len(said) == (1 if how == "block_the_loop" else 0)
@@ -88,6 +95,16 @@ def test_a_child_that_is_busy_in_all_its_slots_is_left_alone(
         assert waiting.get(10) == "waiting"
         assert not [line for line in process.log if " is replaced: " in line]
     assert ledger.pids("waiting") == ledger.pids("holder")
+
+
+def _why(port: int) -> str:
+    """What health says is wrong."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5):
+            return ""
+    except urllib.error.HTTPError as error:
+        with error:
+            return str(json.load(error)["why"])
 
 
 def _exists(pid: int) -> bool:
