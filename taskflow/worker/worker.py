@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 
+from ..broker import scripts
 from ..broker.aio import AsyncBroker
 from ..broker.command import Plain
 from ..broker.commands.dequeue import BATCH, Taken, backlog
@@ -193,6 +194,8 @@ class Worker:
     # --- wiring ---------------------------------------------------------------------------------------------
 
     async def _reach(self, url: str) -> AsyncBroker:
+        # Before the first task: later their folder may be gone.
+        scripts.texts()
         broker = AsyncBroker(AsyncDriver(url))
         try:
             await broker.driver.open()
