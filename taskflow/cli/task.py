@@ -48,7 +48,7 @@ def task() -> None:
 @_QUEUE
 @_state(*State)
 @_GROUP
-@click.option("--page", type=click.IntRange(1), default=1, show_default=True, help="Which page.")
+@click.option("--page", type=click.IntRange(1, 10**9), default=1, show_default=True, help="Which page.")
 @click.option(
     "--size", type=click.IntRange(1, 10_000), default=30, show_default=True, help="Tasks on a page."
 )

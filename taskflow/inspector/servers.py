@@ -9,7 +9,7 @@ from ..broker.commands.inspect import read_record, read_workers, server_index
 from ..broker.keys import ALL_SERVERS, ALL_WORKERS
 from ..broker.sync import Broker
 from ..connection.steps import value_or_raise
-from ..errors import DecodeError
+from ..errors import DecodeError, ScriptError
 from ..message.records import ServerInfo, WorkerInfo
 from .values import RunningTask, ServerView
 
@@ -24,19 +24,23 @@ def all_servers(broker: Broker) -> list[ServerView]:
     keys = [key for key in broker.run(server_index()) if key.startswith(prefix)]
     running = [f"{ALL_WORKERS}:".encode() + key.removeprefix(prefix) for key in keys]
     commands: list[Any] = [*map(read_record, keys), *map(read_workers, running)]
-    replies = [value_or_raise(reply) for reply in broker.run_many(commands)]
+    # Anybody may enter a name in the index, of a key that is something else.
+    replies = [
+        None if isinstance(reply, ScriptError) else value_or_raise(reply)
+        for reply in broker.run_many(commands)
+    ]
     views = map(_view, replies[: len(keys)], replies[len(keys) :])
     return sorted((view for view in views if view is not None), key=lambda view: (view.host, view.pid))
 
 
-def _view(record: bytes | None, running: Iterable[bytes]) -> ServerView | None:
+def _view(record: bytes | None, running: Iterable[bytes] | None) -> ServerView | None:
     if record is None:
         return None
     try:
         info = ServerInfo.decode(record)
     except DecodeError:
         return None
-    tasks = [task for task in map(_running, running) if task is not None]
+    tasks = [task for task in map(_running, running or ()) if task is not None]
     return ServerView(
         id=info.server_id,
         host=info.host,

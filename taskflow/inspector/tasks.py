@@ -36,7 +36,8 @@ def page_of_tasks(
     broker: Broker, parts: Sequence[str], state: State, page: int, size: int, group: str | None = None
 ) -> TaskPage:
     """A page of the tasks in a state, in the order in which they come up in a queue, or in each of its partitions."""
-    offset = (page - 1) * size
+    # No queue is longer than the numbers that a script can count with.
+    offset = min((page - 1) * size, 2**52)
     total = 0
     tasks: list[TaskInfo] = []
     for part in parts:

@@ -61,7 +61,7 @@ def check_queue_name(name: str) -> str:
     """Check the name of a queue: it is the hash tag in every key of the queue, and a word on command lines.
 
     Args:
-        name: 1 to 255 characters without whitespace, braces and control characters.
+        name: 1 to 255 characters, not only spaces, without braces and control characters.
 
     Returns:
         The same name.
@@ -73,7 +73,7 @@ def check_queue_name(name: str) -> str:
         >>> check_queue_name("images")
         'images'
     """
-    if problem := _name_problem(name, spaces=False):
+    if problem := _name_problem(name):
         raise InvalidQueueName(f"queue name {_quote(name)} {problem}")
     return name
 
@@ -161,7 +161,7 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return dict(headers)
 
 
-def _name_problem(name: object, *, spaces: bool = True) -> str | None:
+def _name_problem(name: object) -> str | None:
     """Say what is wrong with a name, as the end of a sentence; None when it is good."""
     if not isinstance(name, str):
         return f"must be a str, not {_type_name(name)}"
@@ -171,17 +171,11 @@ def _name_problem(name: object, *, spaces: bool = True) -> str | None:
         return f"has {len(name)} characters, over the limit of {MAX_NAME_LENGTH}; shorten it"
     if "{" in name or "}" in name:
         return "holds a brace; braces mark the cluster's hash tag in keys, so use another character"
-    if name.isprintable():  # nearly every name; of what the loop below looks for, only the space is printable
-        return "holds a space; use a dash or an underscore" if not spaces and " " in name else None
-    return _character_problem(name, spaces=spaces)
-
-
-def _character_problem(name: str, *, spaces: bool) -> str | None:
+    if name.isprintable():  # nearly every name
+        return None
     for character in name:
         if category(character) in _REFUSED_CATEGORIES:
             return f"holds the control character U+{ord(character):04X}; leave it out"
-        if not spaces and character.isspace():
-            return f"holds the whitespace U+{ord(character):04X}; use a dash or an underscore"
     return None
 
 

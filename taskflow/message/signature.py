@@ -213,7 +213,7 @@ class Signature:
         """Read the arguments that Python or Go wrote. What is absent and has a default stays absent.
 
         Args:
-            payload: one JSON object; None or empty is no arguments.
+            payload: one JSON object; None, empty or `null`, as Go writes nil, is no arguments.
             name: the task's name, for errors; the function's own name when None.
 
         Returns:
@@ -226,7 +226,9 @@ class Signature:
         """
         if self._struct is None:
             self._prepare_now()
-        return self._read(payload or b"{}", {}, name or self.parameters.owner)
+        if not payload or (len(payload) < 8 and payload.strip() == b"null"):
+            payload = b"{}"
+        return self._read(payload, {}, name or self.parameters.owner)
 
     def _read(self, payload: bytes, names: Mapping[str, str], name: str) -> dict[str, Any]:
         try:

@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -103,7 +103,8 @@ class Identity:
 
 
 def parse_queues(values: tuple[str, ...]) -> dict[str, int] | None:
-    """Read `-Q images=6,webhooks=3,low`, which may be repeated.
+    """Read `-Q images=6,webhooks=3,low`, which may be repeated. A name with a comma stands in double quotes (`"a,b"=2`), and
+    so may any other; a quote in it is written twice.
 
     Returns:
         Weight by name (1 where none is given), in their order; None when nothing was given.
@@ -113,12 +114,7 @@ def parse_queues(values: tuple[str, ...]) -> dict[str, int] | None:
         InvalidOption: a weight is not a whole number from 1, or a queue is named twice.
     """
     queues: dict[str, int] = {}
-    for part in (part.strip() for value in values for part in value.split(",")):
-        if not part:
-            continue
-        name, equals, weight = part.rpartition("=")
-        if not equals:
-            name, weight = part, "1"
+    for name, weight in _written(values):
         check_own_queue(check_queue_name(name))
         if not (weight.isascii() and weight.isdigit() and 1 <= int(weight) <= 1_000_000):
             raise InvalidOption(
@@ -130,13 +126,43 @@ def parse_queues(values: tuple[str, ...]) -> dict[str, int] | None:
     return queues or None
 
 
+_PART = re.compile(
+    r"""\s*(?: "(?P<quoted>(?:[^"]|"")*)" \s* (?:=(?P<weight>[^,]*))? | (?P<plain>[^,]*) ) (?:,|$)""",
+    re.VERBOSE,
+)
+"""One queue of `-Q`, with the comma after it."""
+
 _WEIGHED = re.compile(r"(.+):(\d+)|\d+")
 
 
 def doubtful_queues(values: tuple[str, ...]) -> frozenset[str]:
     """The names in `-Q` that were written as other tools write weights: `images:6`, or a number after a name."""
-    parts = (part.strip() for value in values for part in value.split(","))
+    # Who puts a name in quotes means it.
+    parts = (match["plain"].strip() for match in _parts(values) if match["plain"] is not None)
     return frozenset(part for part in parts if _WEIGHED.fullmatch(part))
+
+
+def _parts(values: tuple[str, ...]) -> Iterator[re.Match[str]]:
+    for value in values:
+        at = 0
+        while at < len(value) and (match := _PART.match(value, at)) is not None:
+            at = match.end()
+            yield match
+
+
+def _written(values: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Each name with its weight, as it is written."""
+    for match in _parts(values):
+        if match["plain"] is None:
+            yield (
+                match["quoted"].replace('""', '"'),
+                "1" if match["weight"] is None else match["weight"].strip(),
+            )
+            continue
+        part = match["plain"].strip()
+        name, equals, weight = part.rpartition("=")
+        if part:
+            yield (name, weight) if equals else (part, "1")
 
 
 def check_doubtful(config: WorkerConfig, declared: Collection[str]) -> None:

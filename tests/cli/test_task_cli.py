@@ -50,6 +50,15 @@ def test_payloads_and_results_are_hidden_unless_asked_for(cli: Cli, stored: Stor
     assert 'Result:       "paid"' in cli("task", "inspect", "-q", stored.queue, "t1", "--payload").output
 
 
+@pytest.mark.parametrize("page", ["99999999999999999999", "1000000000"])
+def test_ls_of_a_page_that_no_queue_has_is_no_scripts_error(cli: Cli, stored: Stored, page: str) -> None:
+    """It showed what Lua says of a number that is none any more."""
+    stored.put(State.RETRY, "t1")
+    result = cli("task", "ls", "-q", stored.queue, "-s", "retry", "--size", "10000", "--page", page)
+    assert "script" not in result.output
+    assert result.exit_code == (2 if len(page) > 10 else 0), result.output
+
+
 def test_ls_pages(cli: Cli, cli_json: Callable[..., Any], stored: Stored) -> None:
     for number in range(5):
         stored.put(State.RETRY, f"t{number}")

@@ -73,3 +73,17 @@ def test_a_record_that_cannot_be_read_hides_no_other(
 
 def test_nobody_runs(inspector: Inspector) -> None:
     assert inspector.servers() == []
+
+
+def test_a_key_that_is_no_record_hides_no_other(
+    inspector: Inspector, broker: Broker, raw: redis.Redis
+) -> None:
+    """One key of a wrong type under a name in the index ended `taskflow server ls` with an error about it."""
+    record(broker, "a", 7)
+    raw.zadd("asynq:servers", {"asynq:servers:{wrong:1:x}": time.time() + 100})
+    raw.lpush("asynq:servers:{wrong:1:x}", "garbage")
+    raw.delete("asynq:workers:{a:7:id-7}")
+    raw.set("asynq:workers:{a:7:id-7}", "garbage", ex=10)
+    (found,) = inspector.servers()
+    assert (found.host, found.running) == ("a", ())
+    raw.delete("asynq:servers:{wrong:1:x}")

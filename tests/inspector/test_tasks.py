@@ -212,3 +212,9 @@ def test_cancel_reaches_who_listens(inspector: Inspector, stored: Stored) -> Non
     inspector.cancel("t1")
     assert listener.get_message(timeout=5)["data"] == b"t1"
     listener.close()
+
+
+def test_a_page_far_beyond_the_end_is_empty(inspector: Inspector, stored: Stored) -> None:
+    stored.put(State.PENDING, "t1")
+    found = inspector.tasks(stored.queue, State.PENDING, page=10**20, size=30)
+    assert (found.tasks, found.total) == ((), 1)

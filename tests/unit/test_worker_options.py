@@ -35,6 +35,27 @@ def test_a_queue_that_is_really_named_so_is_served(written: tuple[str, ...]) -> 
     assert parse_queues(written)
 
 
+@pytest.mark.parametrize(
+    ("written", "queues"),
+    [
+        ('"mail, urgent"=2,low', {"mail, urgent": 2, "low": 1}),
+        ('my queue=3, other queue ,"a=b"', {"my queue": 3, "other queue": 1, "a=b": 1}),
+        ('"say ""hi"""= 4 ,"6"', {'say "hi"': 4, "6": 1}),
+        ('"images:6"', {"images:6": 1}),
+        ('"half,low', {'"half': 1, "low": 1}),
+        ('x"y",""', None),
+    ],
+)
+def test_a_queue_with_any_name_can_be_served(written: str, queues: dict[str, int] | None) -> None:
+    """A queue of Go's with a space or a comma in its name could not: `-Q` is cut at commas, and spaces were refused."""
+    if queues is None:
+        with pytest.raises(InvalidOption, match="blank"):
+            parse_queues((written,))
+        return
+    check_doubtful(config((written,)), [])
+    assert parse_queues((written,)) == queues
+
+
 def config(written: tuple[str, ...]) -> WorkerConfig:
     return WorkerConfig("shop", parse_queues(written), doubtful_queues(written))
 

@@ -9,6 +9,8 @@ local page = redis.call('SSCAN', groups, cursor, 'COUNT', limit)
 local answer = {page[1]}
 for _, name in ipairs(page[2]) do
   answer[#answer + 1] = name
-  answer[#answer + 1] = redis.call('ZCARD', group_prefix .. name)
+  -- What is no group, but has the name of one, hides no other.
+  local size = redis.pcall('ZCARD', group_prefix .. name)
+  answer[#answer + 1] = type(size) == 'number' and size or 0
 end
 return answer
