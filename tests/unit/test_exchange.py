@@ -101,6 +101,31 @@ def test_follows_a_moved_slot_and_remembers_it() -> None:
     assert not [step for step in play.steps if isinstance(step, Pause)]
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [{A: "MOVED 5 a:1"}, {A: "MOVED 5 :1"}, {A: "MOVED 5 b:2", B: "MOVED 5 a:1"}],
+    ids=["to itself", "to itself, without a host", "in a circle"],
+)
+def test_nodes_that_send_us_to_themselves_or_in_a_circle_are_asked_last(answers: dict[Any, str]) -> None:
+    """A stale node names itself as the owner and refuses the slot: it is no authority on who else is."""
+    topology = cluster()
+
+    def answer(trip: Any, _: int) -> list[Any]:
+        if topology.generation > 1:
+            return ["here"]
+        return [error(answers[trip.address])]
+
+    play = Play(topology, answer)
+    steps = Exchange([Ask()], topology, 10.0, lambda: play.now).run()
+    step, trips = next(steps), 0
+    while isinstance(step, Trips):
+        trips += 1
+        step = steps.send([answer(trip, trips) for trip in step.trips])
+    assert isinstance(step, Refresh), "it was not followed for ever"
+    assert trips <= 7
+    assert topology.candidates(play.now)[-1] in answers
+
+
 def test_asks_the_other_node_once_for_a_key_on_its_way() -> None:
     def answer(trip: Any, _: int) -> list[Any]:
         if trip.address == B:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
+from taskflow.errors import BrokerUnavailable
 from taskflow.worker.service import Service
+from tests.servers import until
 
 
 class Stubborn(Service):
@@ -54,3 +57,34 @@ def test_a_loop_that_is_started_anew_does_not_run_twice() -> None:
         return ended
 
     assert asyncio.run(main())
+
+
+class Waits(Service):
+    """Waits in vain for a broker that says nothing."""
+
+    name = "waits"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began: list[float] = []
+
+    async def tick(self) -> float:
+        self.began.append(time.monotonic())
+        await asyncio.sleep(1.0)
+        raise BrokerUnavailable("no answer in time")
+
+
+def test_a_loop_that_has_waited_long_for_an_answer_does_not_pause_as_long_again() -> None:
+    """While a node's host was silent each round took ten seconds, and then paused for up to five: a replica that had taken over
+    meanwhile was found that much later.
+    """
+
+    async def main() -> list[float]:
+        service = Waits()
+        service.start()
+        await until(lambda: len(service.began) > 1)
+        await service.stop()
+        return service.began
+
+    first, second = asyncio.run(main())
+    assert second - first < 1.0 + 0.4, "the pause after a first failure is half a second to a second"
