@@ -13,6 +13,7 @@ from redis import exceptions as redis_errors
 from ..errors import BrokerUnavailable
 from .asking import ainquire
 from .exchange import Exchange
+from .faults import is_timeout
 from .greeting import greeting
 from .inquiry import Inquiry
 from .nodes import async_node
@@ -113,6 +114,15 @@ class AsyncDriver:
             raise BrokerUnavailable(f"{self.url}: {error}") from error
         topology.heard(address)
         return connection
+
+    async def lost(self, connection: Any, error: Exception, timeout: float) -> None:
+        """A connection of `connect` broke, or was silent: look at the topology anew. The idle ones to its node are given up."""
+        topology, now = await self.open(), time.monotonic()
+        topology.missed(connection.address, now)
+        if is_timeout(error):
+            topology.suspect(connection.address, now)
+        await self._forget(connection.address)
+        await self._refresh(topology.generation, now + timeout)
 
     async def refresh(self, timeout: float) -> None:
         """Look at the topology anew: for loops that wait on a connection of their own."""

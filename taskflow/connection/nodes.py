@@ -28,6 +28,7 @@ class _Opened:
     """Opens a connection."""
 
     greeting: Greeting = _NO_GREETING
+    address: Address = ("", 0)
     used_at = 0.0
     channel: Channel
 
@@ -98,6 +99,7 @@ class _AsyncOpened:
     """As `_Opened`, in a coroutine."""
 
     greeting: Greeting = _NO_GREETING
+    address: Address = ("", 0)
     last_used = 0.0
     channel: AsyncChannel
 
@@ -173,7 +175,7 @@ def node(url: BrokerURL, address: Address, greet: Greeting, *, sentinel: bool = 
     """A connection to a node, not opened yet; `sentinel`: to a Sentinel."""
     kind: Any = _Unix if url.kind == "unix" else _Tls if url.tls else _Plain
     made = kind(**arguments(url, address, sentinel=sentinel), parser_class=Channel)
-    made.greeting = greet
+    made.greeting, made.address = greet, address
     return made
 
 
@@ -181,7 +183,7 @@ def async_node(url: BrokerURL, address: Address, greet: Greeting, *, sentinel: b
     """As `node`, for coroutines."""
     kind: Any = _AsyncUnix if url.kind == "unix" else _AsyncTls if url.tls else _AsyncPlain
     made = kind(**arguments(url, address, sentinel=sentinel), parser_class=AsyncChannel)
-    made.greeting = greet
+    made.greeting, made.address = greet, address
     return made
 
 

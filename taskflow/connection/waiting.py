@@ -17,6 +17,9 @@ from .sync import SyncDriver
 
 _ERRORS = (redis_errors.RedisError, OSError, EOFError)
 
+LATE = 2.0
+"""Seconds by which the end of a wait may be late, before it is taken for one that is lost."""
+
 REST = 1.0
 """Seconds that a message may take to come whole, once its first bytes are here."""
 
@@ -148,14 +151,16 @@ class Watch:
         try:
             if self._connection is None:
                 self._connection = await self._driver.connect(self._slot, seconds)
-            # Twice the time and more: a reply that is late must not be taken for one that is lost.
             wait = pack([("BLMOVE", self._key, self._key, "RIGHT", "RIGHT", seconds)])
-            return await ask(self._connection, 2 * seconds + 1, wait) is not None
+            return await ask(self._connection, seconds + LATE, wait) is not None
         except BrokerError:
             raise
         except _ERRORS as error:
+            connection = self._connection
             await self.close()
-            if understand(error).remedy in (Remedy.MOVED, Remedy.WAIT, Remedy.ASK):
+            if connection is not None and not isinstance(error, redis_errors.ResponseError):
+                await self._driver.lost(connection, error, seconds)
+            elif understand(error).remedy in (Remedy.MOVED, Remedy.WAIT, Remedy.ASK):
                 await self._driver.refresh(seconds)
             raise BrokerUnavailable(str(error)) from error
         except BaseException:

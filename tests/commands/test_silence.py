@@ -74,6 +74,10 @@ def test_a_wait_on_a_dead_connection_is_not_taken_for_an_empty_queue(own_server:
         os.kill(own_server.process.pid, signal.SIGSTOP)
         with pytest.raises(BrokerUnavailable):
             await watch.wait(0.1)
+        topology = await driver.open()
+        assert topology.owner(0) in topology.silent, (
+            "whoever is to ask there next need not find out by himself"
+        )
         await driver.close()
 
     asyncio.run(wait())
