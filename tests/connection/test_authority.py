@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import redis
+from redis.exceptions import NoPermissionError
 
 from taskflow import TaskFlow, errors
-from taskflow.connection.discovery import Said
+from taskflow.connection.discovery import Said, understood
 from taskflow.connection.inquiry import GRACE, HEAD_START, Inquiry
 from taskflow.connection.sync import SyncDriver
 from taskflow.connection.topology import Topology
@@ -23,7 +24,7 @@ from tests.sentinels import start_sentinel
 from tests.servers import Server, start_server
 from tests.silence import BlackHole
 
-SOON = 2.0
+SOON = 3.5
 """Seconds; what believed the wrong one failed after five."""
 
 SECRET = "of-another-cluster"
@@ -289,6 +290,29 @@ def test_while_all_is_well_one_node_is_asked() -> None:
     assert topology.owner(1) == B
 
 
+def test_a_node_that_knows_itself_cut_off_is_not_enough_even_at_the_start() -> None:
+    topology, asking = inquiry(A, B, doubt=False)
+    asking.due(0.0)
+    slots = [[0, 16383, [b"node", 1, b"id-of-a"]]]
+    url = parse("redis+cluster://node:1")
+    asking.take(A, understood(url, [slots, b"cluster_state:fail\r\ncluster_current_epoch:7\r\n"], A), 0.01)
+    assert not asking.is_over(0.01)
+    assert [address for address, _ in asking.due(0.01)] == [B]
+    slots[0][2] = [b"node", 2, b"id-of-b"]
+    asking.take(B, understood(url, [slots, b"cluster_state:ok\r\ncluster_current_epoch:6\r\n"], B), 0.02)
+    asking.conclude(0.02)
+    assert (topology.owner(1), topology.epoch, topology.ids[B]) == (B, 6, "id-of-b")
+
+
+def test_a_user_who_may_not_ask_for_the_state_of_the_cluster_is_served_all_the_same() -> None:
+    topology, asking = inquiry(A, doubt=False)
+    asking.due(0.0)
+    slots = [[0, 16383, [b"", 1, b"id-of-a"]]]
+    asking.take(A, understood(parse("redis+cluster://node:1"), [slots, NoPermissionError("NOPERM")], A), 0.01)
+    asking.conclude(0.01)
+    assert topology.owner(1) == A
+
+
 def test_who_does_not_answer_at_once_is_not_waited_for() -> None:
     _, asking = inquiry(A, B, C, doubt=False)
     asking.due(0.0)
@@ -299,15 +323,16 @@ def test_who_does_not_answer_at_once_is_not_waited_for() -> None:
 
 
 def test_in_doubt_the_newest_view_counts_and_among_equals_that_of_most() -> None:
-    topology, asking = inquiry(A, B, C)
-    assert len(asking.due(0.0)) == 3
+    topology, asking = inquiry(A, B, C, D)
+    assert len(asking.due(0.0)) == 4
     asking.take(A, says(A, A, epoch=7), 0.0)
     asking.take(B, says(B, B, epoch=8), 0.0)
-    asking.take(C, says(C, A, epoch=7, sound=False), 0.0)
+    asking.take(C, says(C, A, epoch=9, sound=False), 0.0)
+    asking.take(D, says(D, B, epoch=8), 0.0)
     assert asking.is_over(0.0)
     asking.conclude(0.0)
     assert topology.owner(1) == B
-    assert topology.candidates(1.0) == [B, A, C], "whoever knew less is asked last"
+    assert topology.candidates(1.0) == [B, D, A, C], "whoever knew less is asked last"
 
     topology, asking = inquiry(A, B, C, D, E)
     asking.due(0.0)

@@ -102,11 +102,13 @@ def test_follows_a_moved_slot_and_remembers_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "answers",
-    [{A: "MOVED 5 a:1"}, {A: "MOVED 5 :1"}, {A: "MOVED 5 b:2", B: "MOVED 5 a:1"}],
+    ("answers", "most"),
+    [({A: "MOVED 5 a:1"}, 1), ({A: "MOVED 5 :1"}, 1), ({A: "MOVED 5 b:2", B: "MOVED 5 a:1"}, 7)],
     ids=["to itself", "to itself, without a host", "in a circle"],
 )
-def test_nodes_that_send_us_to_themselves_or_in_a_circle_are_asked_last(answers: dict[Any, str]) -> None:
+def test_nodes_that_send_us_to_themselves_or_in_a_circle_are_asked_last(
+    answers: dict[Any, str], most: int
+) -> None:
     """A stale node names itself as the owner and refuses the slot: it is no authority on who else is."""
     topology = cluster()
 
@@ -122,7 +124,7 @@ def test_nodes_that_send_us_to_themselves_or_in_a_circle_are_asked_last(answers:
         trips += 1
         step = steps.send([answer(trip, trips) for trip in step.trips])
     assert isinstance(step, Refresh), "it was not followed for ever"
-    assert trips <= 7
+    assert trips <= most
     assert topology.candidates(play.now)[-1] in answers
 
 
