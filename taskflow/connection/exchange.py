@@ -82,7 +82,7 @@ class Exchange:
                 self._give_up()
                 break
             yield Refresh(generation)
-            yield Pause(wait)
+            yield Pause(min(wait, max(self._deadline - self._clock(), 0.0)))
             pause = min(pause * 2, LONGEST_PAUSE)
         return self._results
 

@@ -101,6 +101,27 @@ def test_follows_a_moved_slot_and_remembers_it() -> None:
     assert not [step for step in play.steps if isinstance(step, Pause)]
 
 
+def test_a_look_that_has_taken_all_the_time_is_followed_by_no_pause() -> None:
+    """A limit of 30 s took up to 30.5 s where everybody was silent."""
+    play = Play(Topology([A, B], cluster=True), lambda *_: [])
+    steps = Exchange([Ask()], play.topology, 10.0, lambda: play.now).run()
+
+    def values() -> list[Any]:
+        step = next(steps)
+        try:
+            while True:
+                if isinstance(step, Refresh):
+                    play.now = min(play.now + 3.0, 10.0)
+                elif isinstance(step, Pause):
+                    play.now += step.seconds
+                step = steps.send(None)
+        except StopIteration as end:
+            return list(end.value)
+
+    assert isinstance(values()[0], BrokerUnavailable)
+    assert play.now == 10.0
+
+
 @pytest.mark.parametrize(
     ("answers", "most"),
     [({A: "MOVED 5 a:1"}, 1), ({A: "MOVED 5 :1"}, 1), ({A: "MOVED 5 b:2", B: "MOVED 5 a:1"}, 7)],
