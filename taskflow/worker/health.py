@@ -116,7 +116,11 @@ class Health(Service):
             alive, wanted = self._children()
             state["children"] = {"alive": alive, "wanted": wanted}
         for part in self._parts:
-            why += part.complaints()
+            try:
+                why += part.complaints()
+            except Exception:
+                logger.exception("The %s could not say how it is", type(part).__name__.lower())
+                why.append(f"the {type(part).__name__.lower()} cannot say how it is")
         self._state = {"ok": not why, "why": why, **state}
         self._write()
 

@@ -37,11 +37,16 @@ class Leases(Service):
             extend(batch[0].queue, [(held.id, held.taken.receipt) for held in batch]) for batch in batches
         ]
         replies = await self._broker.run_many(commands, PERIOD)
+        failed: BrokerError | None = None
         for batch, reply in zip(batches, replies, strict=True):
             if isinstance(reply, BrokerError):
-                logger.warning("Leases of queue %s could not be extended: %s", batch[0].queue, reply)
+                logger.debug("Leases of queue %s could not be extended: %s", batch[0].queue, reply)
+                failed = failed or reply
             elif reply:
                 self._mark_lost(batch, set(reply))
+        if failed is not None:
+            # Those of the other nodes are extended. Tried again sooner than in `PERIOD`, and said.
+            raise failed
         return PERIOD
 
     @staticmethod

@@ -72,6 +72,7 @@ class Partitions(Service):
         """By partition that is not declared: the look that last found a task in it."""
         self._paused: dict[str, list[str]] = {}
         """By queue: the partitions that were last found paused."""
+        self._failed: BrokerError | None = None
         self.looks = 0
         """How many are done."""
 
@@ -100,12 +101,15 @@ class Partitions(Service):
             # All at the same moment, and before anybody is asked: in strict order no queue may have a start.
             for queue in self._declared:
                 self._start(queue, queue)
+        self._failed = None
         queues = list(self._declared)
         for start in range(0, len(queues), AT_ONCE):
             part = queues[start : start + AT_ONCE]
             await asyncio.gather(*(self._look(queue, self._unlisted(queue)) for queue in part))
-            self.progressed()
+            self.lives()
         self.looks += 1
+        if self._failed is not None:
+            raise self._failed
         return PERIOD
 
     def _unlisted(self, queue: str) -> list[str]:
@@ -116,6 +120,8 @@ class Partitions(Service):
         others = self._others[queue]
         (listed,) = await self._broker.run_many([are_listed(others)], TIMEOUT)
         known = not isinstance(listed, BrokerError)
+        if isinstance(listed, BrokerError):
+            self._failed = listed
         there = [name for name, is_there in zip(others, listed, strict=True) if is_there] if known else []
         filled = await self._filled(queue, dict.fromkeys([*there, *asked]))
         if found := [name for name in filled if name not in there and name in asked]:

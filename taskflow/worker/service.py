@@ -51,7 +51,7 @@ class Service(ABC):
 
     def start(self) -> None:
         """Start ticking."""
-        self._progress_at = time.monotonic()
+        self.lives()
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self) -> None:
@@ -82,6 +82,10 @@ class Service(ABC):
             self._is_failing = False
             self.troubles.worked(self.name)
 
+    def lives(self) -> None:
+        """It does not stand still, whatever came of what it did."""
+        self._progress_at = time.monotonic()
+
     @contextmanager
     def resting(self) -> Iterator[None]:
         """While it waits for something that may rightly take for ever, such as a free slot."""
@@ -90,7 +94,7 @@ class Service(ABC):
             yield
         finally:
             self._resting = False
-            self._progress_at = time.monotonic()
+            self.lives()
 
     def still_for(self, now: float) -> float:
         """Seconds without progress; 0 while it rests or is stopped."""
@@ -125,7 +129,7 @@ class Service(ABC):
                     raise
                 if isinstance(error, BrokerError):
                     # The broker's trouble is not the loop's: it lives, and tries again.
-                    self._progress_at = time.monotonic()
+                    self.lives()
                 failures += 1
                 pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0)
                 # From the beginning of the round: one that has waited long for an answer has spared the broker enough, and a

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 
 from ..broker.aio import AsyncBroker
@@ -11,6 +12,8 @@ from ..broker.keys import CANCEL_CHANNEL, queue_keys
 from ..connection.waiting import AsyncListener
 from ..errors import BrokerUnavailable
 from .service import Service
+
+logger = logging.getLogger("taskflow.worker")
 
 WAIT_SECONDS = 15.0
 PING_SECONDS = 5.0
@@ -87,5 +90,7 @@ class Subscriber(Service):
 
     async def _send(self, listener: AsyncListener, channel: str, ends: bool) -> None:
         # A connection that has broken is opened anew by who waits on it, and then hears all there is to hear.
-        with contextlib.suppress(BrokerUnavailable):
+        try:
             await listener.subscribe([channel], ends=ends)
+        except Exception:
+            logger.debug("Channel %s could not be changed", channel, exc_info=True)

@@ -168,6 +168,23 @@ def test_what_a_part_complains_of_turns_it_red_and_children_are_counted() -> Non
     asyncio.run(scene())
 
 
+def test_a_part_that_cannot_say_how_it_is_keeps_nobody_from_hearing_of_the_others() -> None:
+    class Broken:
+        def complaints(self) -> list[str]:
+            raise RuntimeError("a bug")
+
+    async def scene() -> None:
+        part = Complains()
+        part.wrong = ["no child process runs"]
+        watch = Health([], None, [Broken(), part])
+        watch.start()
+        await until(lambda: not watch.state()["ok"])
+        assert watch.state()["why"] == ["the broken cannot say how it is", "no child process runs"]
+        await watch.stop()
+
+    asyncio.run(scene())
+
+
 class Failing(Loop):
     """A loop that raises what it is given."""
 
