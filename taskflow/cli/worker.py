@@ -7,6 +7,7 @@ import sys
 import click
 
 from ..errors import AppNotFound
+from ..pipe.frames import DEFAULT_MOST_MESSAGE, LARGEST_MOST_MESSAGE
 from ..telemetry.logs import FORMATS, LEVELS
 from ..worker.check import check as check_workers
 from ..worker.config import DEFAULT_CONCURRENCY, DEFAULT_GRACE, WorkerConfig, doubtful_queues, parse_queues
@@ -77,6 +78,14 @@ from .options import Target, target_options
 )
 @click.option("--log-format", type=click.Choice(FORMATS), default="text", show_default=True)
 @click.option(
+    "--max-message",
+    type=click.IntRange(1024, LARGEST_MOST_MESSAGE),
+    default=DEFAULT_MOST_MESSAGE,
+    show_default=True,
+    metavar="BYTES",
+    help="Archive unread what is larger, and tasks that return more.",
+)
+@click.option(
     "--log-errors",
     is_flag=True,
     help="Log the texts of exceptions and lines of code too: they may hold arguments and secrets.",
@@ -96,6 +105,7 @@ def worker(
     log_level: str,
     log_format: str,
     log_errors: bool,
+    max_message: int,
 ) -> None:
     """Run the tasks of an app.
 
@@ -122,6 +132,7 @@ def worker(
         log_level=log_level.lower(),
         log_format=log_format,
         log_errors=log_errors,
+        max_message=max_message,
     )
     launched = launch_all(config)
     # Imported while the children import the app.

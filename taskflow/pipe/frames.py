@@ -5,10 +5,12 @@ Frames are batches: under load nothing is sent one by one, and when idle nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
 
 LENGTH = 4
 """Bytes of the length in front of a frame, big-endian."""
@@ -18,6 +20,13 @@ BROKER_VARIABLE = "TASKFLOW_WORKER_BROKER"
 
 MOST_BYTES = 0x1FFF_FFFF
 """Of one frame. What begins with text that somebody wrote into the socket would be longer."""
+
+FULL_BYTES = 8 << 20
+"""A frame that holds so much takes nothing more: a batch of messages of a megabyte each would be longer than a frame can be."""
+
+DEFAULT_MOST_MESSAGE = 64 << 20
+LARGEST_MOST_MESSAGE = 192 << 20
+"""Bytes of a message, and of a result: two of them fit in a frame."""
 
 
 class Job(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -172,6 +181,25 @@ def decode_from_worker(body: bytes) -> FromWorker:
         return _from_worker(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadFrame(type(error).__name__) from None
+
+
+def batches(items: Sequence[T], size: Callable[[T], int], most: int) -> Iterator[Sequence[T]]:
+    """Cut what is to be sent into what fits in one frame each.
+
+    Args:
+        items: what is to be sent.
+        size: about how many bytes an item takes.
+        most: items of one frame.
+    """
+    begin = bytes_ = 0
+    for at, item in enumerate(items):
+        more = size(item)
+        if at > begin and (bytes_ + more > FULL_BYTES or at - begin >= most):
+            yield items[begin:at]
+            begin, bytes_ = at, 0
+        bytes_ += more
+    if begin < len(items):
+        yield items[begin:] if begin else items
 
 
 def body_size(header: bytes) -> int:

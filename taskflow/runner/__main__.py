@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 
+from ..pipe.frames import DEFAULT_MOST_MESSAGE
 from ..pipe.page import Page
 from ..telemetry.logs import setup
 from .child import main
@@ -20,6 +21,7 @@ def run() -> int:
     parser.add_argument("--socket", type=int, required=True)
     parser.add_argument("--page", type=int, required=True)
     parser.add_argument("--slots", type=int, required=True)
+    parser.add_argument("--max-message", type=int, default=DEFAULT_MOST_MESSAGE)
     parser.add_argument("--log-level", default="info")
     parser.add_argument("--log-format", default="text")
     parser.add_argument("--log-errors", action="store_true")
@@ -31,7 +33,8 @@ def run() -> int:
     for descriptor in (options.socket, options.page):
         os.set_inheritable(descriptor, False)  # what a task starts has no business there
     page = Page(options.page, options.slots)
-    return main(options.app, socket.socket(fileno=options.socket), page, options.slots)
+    connection = socket.socket(fileno=options.socket)
+    return main(options.app, connection, page, options.slots, most=options.max_message)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ from ..pipe.page import Page
 from ..returned import may_return_coroutine
 from ..telemetry.logs import also_debug, restore
 from ..telemetry.safe import SafeLogger
-from . import process
+from . import lines, process
 from .attempt import Attempt
 from .executor import Executor
+from .outcome import unreadable
 from .pool.slots import Slots
 from .pool.threads import ThreadPool
 from .progress import Progress
@@ -102,7 +103,24 @@ class Outbox:
     def _send_outcomes(self) -> None:
         outcomes = self._outcomes
         items = [outcomes.popleft() for _ in range(min(len(outcomes), OUTCOMES_PER_FRAME))]
-        self._connection.sendall(frames.frame(frames.Outcomes(items)))
+        for batch in frames.batches(items, _size, OUTCOMES_PER_FRAME):
+            self._connection.sendall(_frame(list(batch)))
+
+
+def _frame(items: list[frames.Outcome]) -> bytes:
+    """A frame of these outcomes; if one cannot be written, its task is archived, and the others have theirs."""
+    try:
+        return frames.frame(frames.Outcomes(items))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the tasks of a batch do not share it
+        lines.unexpected(error)
+        if len(items) > 1:
+            return b"".join([_frame([item]) for item in items])
+        reason = f"its outcome cannot be written ({type(error).__name__})"
+        return frames.frame(frames.Outcomes([unreadable(items[0].number, reason)]))
+
+
+def _size(outcome: frames.Outcome) -> int:
+    return len(outcome.message) + len(outcome.result)
 
 
 class Child:
@@ -113,13 +131,21 @@ class Child:
         connection: to the worker.
         page: shared with the worker.
         slots: how many tasks run at once.
+        most: bytes that a result may have.
     """
 
-    def __init__(self, app: TaskFlow, connection: socket.socket, page: Page, slots: int) -> None:
+    def __init__(
+        self,
+        app: TaskFlow,
+        connection: socket.socket,
+        page: Page,
+        slots: int,
+        most: int = frames.DEFAULT_MOST_MESSAGE,
+    ) -> None:
         self._app = app
         self._connection = connection
         self._outbox = Outbox(connection)
-        self._executor = Executor(app.tasks, app.seal, error_text=app.error_text)
+        self._executor = Executor(app.tasks, app.seal, error_text=app.error_text, most=most)
         shared = Slots(page, slots)
         self._threads = ThreadPool(slots, self._executor, shared, self._outbox.outcome, self._outbox.returned)
         self._threads.finish = lambda attempt, awaitable: self._coroutines().finish(attempt, awaitable)
@@ -228,7 +254,15 @@ def load(spec: str, say: Callable[[Any], None]) -> TaskFlow | None:
     return None
 
 
-def main(spec: str, connection: socket.socket, page: Page, slots: int, *, here: bool = False) -> int:
+def main(
+    spec: str,
+    connection: socket.socket,
+    page: Page,
+    slots: int,
+    *,
+    here: bool = False,
+    most: int = frames.DEFAULT_MOST_MESSAGE,
+) -> int:
     """Run a child on this socket until the worker closes it.
 
     Args:
@@ -237,6 +271,7 @@ def main(spec: str, connection: socket.socket, page: Page, slots: int, *, here: 
         page: shared with the worker.
         slots: how many tasks run at once.
         here: tasks run in the calling thread, and the process does not end with the socket (`-P solo`).
+        most: bytes that a result may have.
 
     Returns:
         2 when the app could not be imported.
@@ -250,7 +285,7 @@ def main(spec: str, connection: socket.socket, page: Page, slots: int, *, here: 
     if not here:
         register()
     process.keep_from_forks(connection)
-    child = Child(app, connection, page, slots)
+    child = Child(app, connection, page, slots, most)
     try:
         child.run(here=here)
     except ConnectionError:

@@ -10,11 +10,18 @@ import time
 from typing import Any
 
 from .. import returned
-from ..errors import DecodeError, MessageError, NotForThisWorker, TaskCancelled, TaskTimeout
+from ..errors import (
+    DecodeError,
+    MessageError,
+    NotForThisWorker,
+    ResultNotSerializable,
+    TaskCancelled,
+    TaskTimeout,
+)
 from ..message.seal import CONTENT_TYPE_HEADER, NO_KEYS, Seal
 from ..message.split import split
 from ..message.task_message import TaskMessage
-from ..pipe.frames import Job, Outcome
+from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job, Outcome
 from ..task import BaseTask
 from . import lines, outcome
 from .attempt import HARD_MARGIN, LONGEST_LIMIT, Attempt, Plan, soft_limit
@@ -31,11 +38,18 @@ class Executor:
         tasks: the app's tasks by name.
         seal: what the app's keys ask of a message; None: it has no keys.
         error_text: whether the text of an exception becomes the error of its task.
+        most: bytes that a result may have.
     """
 
     def __init__(
-        self, tasks: dict[str, BaseTask[Any, Any]], seal: Seal | None = None, *, error_text: bool = True
+        self,
+        tasks: dict[str, BaseTask[Any, Any]],
+        seal: Seal | None = None,
+        *,
+        error_text: bool = True,
+        most: int = DEFAULT_MOST_MESSAGE,
     ) -> None:
+        self._most = most
         self._tasks = tasks
         self._seal = seal or NO_KEYS
         self._sealed = seal is not None
@@ -148,6 +162,10 @@ class Executor:
             if kind.retention <= 0:
                 return outcome.done(number, kind.unique_key, seconds)
             result = attempt.plan.task.returns.encode(value)
+            if len(result) > self._most:
+                raise ResultNotSerializable(
+                    f"the task returned {len(result):,} bytes of JSON, over the worker's limit of {self._most:,} (--max-message)"
+                )
             if self._sealed:
                 message, result = self._seal.close_result(message, attempt.job.queue, attempt.job.id, result)
         except BaseException as error:  # noqa: BLE001 - a model's own serialiser may raise anything

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import faulthandler
 import os
 import signal
 import socket
@@ -55,6 +56,8 @@ def keep_from_forks(connection: socket.socket) -> None:
     def in_the_fork() -> None:
         with contextlib.suppress(OSError):
             os.close(connection.detach())
+        with contextlib.suppress(AttributeError):
+            faulthandler.unregister(signal.SIGUSR2)  # see `stacks.register`
         for number in signal.valid_signals():
             handler = signal.getsignal(number)
             if str(getattr(handler, "__module__", "")).partition(".")[0] == _OURS:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import faulthandler
 import signal
@@ -10,7 +9,10 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import CodeType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
 
 MOST_BYTES = 100_000
 """Of one text: a child may have thousands of coroutines."""
@@ -47,6 +49,8 @@ def _threads() -> Iterator[str]:
 def _coroutines(loop: asyncio.AbstractEventLoop | None) -> Iterator[str]:
     if loop is None:
         return
+    import asyncio  # here, for the start-up: it is loaded if there is a loop
+
     for task in asyncio.all_tasks(loop):
         yield f"Coroutine {task.get_name()}"
         awaited: Any = task.get_coro()

@@ -39,6 +39,13 @@ END_SECONDS = 5.0
 
 _MOST_AHEAD = page.RING // 4
 
+_MOST_JOBS = page.RING
+"""Of one frame."""
+
+
+def _size(job: frames.Job) -> int:
+    return len(job.message)
+
 
 class Child:
     """A running child.
@@ -198,7 +205,8 @@ class Child:
         if len(jobs) == len(mine):
             # It was idle: the pace is measured from now on.
             self._frame_at = time.monotonic()
-        self.send(frames.Jobs(jobs))
+        for batch in frames.batches(jobs, _size, _MOST_JOBS):
+            self.send(frames.Jobs(list(batch)))
 
     def send(self, value: Any) -> None:
         """Send a frame; a child that is gone is noticed by `live`."""

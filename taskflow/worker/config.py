@@ -13,6 +13,7 @@ from typing import Literal
 from ..errors import InvalidOption
 from ..message.ids import check_queue_name
 from ..partitions import check_own_queue
+from ..pipe.frames import DEFAULT_MOST_MESSAGE, LARGEST_MOST_MESSAGE
 
 Pool = Literal["threads", "processes", "solo"]
 
@@ -44,6 +45,7 @@ class WorkerConfig:
         log_level: as in `telemetry.logs.LEVELS`.
         log_format: `text` or `json`.
         log_errors: log the texts of exceptions too.
+        max_message: bytes; a message that is longer is archived unread, and so is a task whose result is.
     """
 
     app: str
@@ -61,8 +63,13 @@ class WorkerConfig:
     log_level: str = "info"
     log_format: str = "text"
     log_errors: bool = False
+    max_message: int = DEFAULT_MOST_MESSAGE
 
     def __post_init__(self) -> None:
+        if not 1024 <= self.max_message <= LARGEST_MOST_MESSAGE:
+            raise InvalidOption(
+                f"max_message must be from 1,024 to {LARGEST_MOST_MESSAGE:,} bytes, not {self.max_message:,}"
+            )
         if not 1 <= self.slots <= MAX_SLOTS:
             raise InvalidOption(f"concurrency must be from 1 to {MAX_SLOTS}, not {self.concurrency}")
         if self.children < 1:

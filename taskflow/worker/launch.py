@@ -55,6 +55,7 @@ def launch(config: WorkerConfig, slots: int | None = None) -> Launched:
                 f"--slots={slots or config.slots}",
                 f"--log-level={config.log_level}",
                 f"--log-format={config.log_format}",
+                f"--max-message={config.max_message}",
                 *(["--log-errors"] if config.log_errors else []),
             ],
             env=_environment(config.broker),

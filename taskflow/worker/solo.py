@@ -72,7 +72,8 @@ class _Solo:
                 pass
             if self._ready:
                 connection, page = self._ready[0]
-                runner.main(self._config.app, connection, page, self._config.slots, here=True)
+                config = self._config
+                runner.main(config.app, connection, page, config.slots, here=True, most=config.max_message)
             while not self._ended.wait(0.1):
                 pass
         except _Ended:

@@ -20,6 +20,7 @@ from .process import signal_name
 from .quarantine import Quarantine
 from .stacks import StackQuestions
 from .starter import Start, Starter
+from .verdicts import too_large
 from .watch import Watch
 
 logger = logging.getLogger("taskflow.worker")
@@ -111,6 +112,9 @@ class Supervisor:
         More than fits (a fetch that came late) goes to the emptiest: what does not start in time is taken back.
         """
         self._quarantine.arrived(len(items))
+        most = self._config.max_message
+        if any(len(held.taken.message) > most for held in items):
+            items = self._archive_large(items)
         suspects = [held for held in items if held.taken.crashes]
         if suspects and not self._is_solo:
             # Was running when a process died: it runs where it cannot hurt the others.
@@ -125,6 +129,21 @@ class Supervisor:
             count = max(child.room() // 2, 1) if others else len(items)
             part, items = items[:count], items[count:]
             child.send_jobs(part)
+
+    def _archive_large(self, items: list[Held]) -> list[Held]:
+        """Archive messages that are over the limit, as they are; those that are left."""
+        most = self._config.max_message
+        large = [held for held in items if len(held.taken.message) > most]
+        for held in large:
+            logger.error(
+                "Task %s in queue %s was archived unread: its message has %d bytes, over the limit of %d (--max-message)",
+                held.id,
+                held.queue,
+                len(held.taken.message),
+                most,
+            )
+        self._on_outcomes([(held, too_large(len(held.taken.message), most)) for held in large])
+        return [held for held in items if len(held.taken.message) <= most]
 
     def judge(self, held: Held) -> None:
         """Ask a child for the verdict on a task that was ended from outside: it knows the retry policy."""

@@ -35,6 +35,12 @@ def verdict(held: Held, outcome: Outcome) -> Verdict:
     )
 
 
+def too_large(size: int, most: int) -> Outcome:
+    """A message over the limit is archived as it is."""
+    reason = f"its message has {size:,} bytes, over the worker's limit of {most:,} (--max-message)"
+    return Outcome(0, Verb.ARCHIVE_RAW, error=json.dumps({"type": "MessageTooLarge", "text": reason}))
+
+
 def substitute(held: Held, outcome: Outcome, error: BaseException, now: float) -> Outcome | None:
     """What to write instead of an outcome that cannot be written; None: there is nothing simpler.
 

@@ -139,3 +139,13 @@ def single(number: int) -> None:
 # For the queue that the test names: a rule belongs to a queue.
 if os.environ.get("TASKFLOW_TEST_GROUPS"):
     app.aggregate(add_up, queue=os.environ["TASKFLOW_TEST_GROUPS"], grace=1, max_size=50)
+
+
+@app.task(name="large:length", max_retries=0)
+def length(text: str) -> int:
+    return len(text)
+
+
+@app.task(name="large:repeat", max_retries=0)
+def repeat(count: int) -> str:
+    return "x" * count
