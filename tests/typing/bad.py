@@ -8,6 +8,9 @@ from taskflow import AsyncResult, CurrentTask, TaskFlow
 
 app = TaskFlow("shop", quue="images")  # E: an unknown default
 
+TaskFlow("shop", id="same")  # E: an id is for one call
+TaskFlow("shop", countdown=5)  # E: a delay is for one call
+
 
 @app.task(queue="images", retention=600)
 def resize(src: str, width: int = 800) -> str:
@@ -26,6 +29,11 @@ def bound(self: CurrentTask, number: int) -> int:
 
 @app.task(retries=5)  # E: an unknown option of a task
 def misspelt(src: str) -> str:
+    return src
+
+
+@app.task(task_id="same")  # E: an id is for one call
+def identical(src: str) -> str:
     return src
 
 
@@ -61,6 +69,7 @@ resize.options(eta=60)  # E: a moment, not seconds
 resize.options(60)  # E: options have names
 resize.apply_async(("a.png",), countdwon=60)  # E: an unknown option
 resize.apply_async("a.png", {"width"}, countdown=60)  # E: arguments by name are a mapping
+resize.apply_async(1)  # E: arguments come in a tuple
 resize.map(["a.png"], queue="slow")  # E: map takes calls only
 resize.map([1, 2])  # E: a call is a tuple or a dict
 

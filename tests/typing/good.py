@@ -123,6 +123,13 @@ assert_type(resize.apply_async(("a.png",), {"width": 100}, countdown=60), AsyncR
 assert_type(resize.apply_async(["a.png"], expires=60.5, task_id="order-1"), AsyncResult[str])
 assert_type(nothing.apply_async(), AsyncResult[None])
 
+assert_type(nothing.apply_async(None, None), AsyncResult[None])
+
+# Modules with tasks.
+app.autodiscover_tasks()
+app.autodiscover_tasks(["shop", "blog.apps.BlogConfig"], related_name="jobs")
+app.autodiscover_tasks(lambda: ["shop"], None, force=True)
+
 # Many at once.
 outcomes = resize.map([("a.png",), ("b.png", 100)])
 assert_type(outcomes, MapResult[str])
