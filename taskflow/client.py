@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from .broker.aio import AsyncBroker
-from .broker.commands.enqueue import NewTask
+from .broker.commands.enqueue import NewTask, publish_queues
 from .broker.group_commit import AsyncGroupCommit, GroupCommit
 from .broker.keys import queue_keys
 from .broker.scripts import load
@@ -19,6 +19,7 @@ from .connection.aio import AsyncDriver
 from .connection.sync import SyncDriver
 from .connection.topology import Address
 from .errors import BrokerUnavailable
+from .listed import INDEX_SLOT, PATIENCE, Listed
 from .loops import LoopSide, LoopSides
 from .message.seal import NO_KEYS, Seal
 from .routing import Ask, Placed, Router, Send
@@ -82,7 +83,7 @@ class Client:
         self._commit: GroupCommit[Way, NewTask, Receipt] = GroupCommit(self._together, is_undecided)
         self._loops: LoopSides[AsyncGroupCommit[Way, NewTask, Receipt]] = LoopSides(self._loop_side)
         self._router = Router(partitions) if partitions else None
-        self._published: set[str] = set()
+        self._listed = Listed()
         self._warned_at = -WARN_SECONDS
         load("enqueue")  # now, and not from a folder that has been replaced when the first call is made
         self.undurable = 0
@@ -251,15 +252,25 @@ class Client:
 
     def _gathered(self, way: Way, tasks: list[NewTask], resent: bool) -> Window:
         # What may have run already cannot be said to have certainly not been sent.
-        return window_of(tasks, self._published, resent=resent, movable=way[2] and not resent)
+        return window_of(tasks, self._listed.names, resent=resent, movable=way[2] and not resent)
 
     def _run(self, window: Window, timeout: float, meanwhile: Meanwhile | None = None) -> list[Receipt]:
-        return self._home(window, self.broker.run_many(window.requests, timeout, meanwhile))
+        receipts = self._home(window, self.broker.run_many(window.requests, timeout, meanwhile))
+        if (queues := self._listed.again(window.tasks)) and not self.broker.driver.topology.is_avoided(
+            INDEX_SLOT
+        ):
+            self.broker.run_many([publish_queues(queues)], min(timeout, PATIENCE))
+        return receipts
 
     async def _arun(
         self, broker: AsyncBroker, window: Window, timeout: float, meanwhile: Meanwhile | None = None
     ) -> list[Receipt]:
-        return self._home(window, await broker.run_many(window.requests, timeout, meanwhile))
+        receipts = self._home(window, await broker.run_many(window.requests, timeout, meanwhile))
+        if queues := self._listed.again(window.tasks):
+            topology = await broker.driver.open()
+            if not topology.is_avoided(INDEX_SLOT):
+                await broker.run_many([publish_queues(queues)], min(timeout, PATIENCE))
+        return receipts
 
     # --------------------------------------------------------------------------------------------------------
 
@@ -272,7 +283,7 @@ class Client:
 
     def _window(self, tasks: Sequence[NewTask], *, movable: bool = False) -> Window:
         closed = [self._closed(task) for task in tasks] if self._closes else tasks
-        return window_of(closed, self._published, movable=movable)
+        return window_of(closed, self._listed.names, movable=movable)
 
     def _load(self, tasks: list[NewTask]) -> tuple[list[NewTask], Window | None]:
         """The next tasks of a bulk, and what takes them to the broker; None: the router has to look at them."""
@@ -285,7 +296,7 @@ class Client:
         if is_all_created(window, values):
             return [ENQUEUED] * len(window.tasks)
         if has_published(window, values):
-            self._published |= {task.terms.queue for task in window.tasks}
+            self._listed.add({task.terms.queue for task in window.tasks})
         if count := undurable(window, values):
             self._warn_undurable(window.tasks[0].terms.queue, count)
         return receipts_of(window, values)

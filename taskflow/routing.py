@@ -21,6 +21,7 @@ from .broker.commands.partitions import knows_task, lock_holder, note_count
 from .broker.keys import queue_keys
 from .connection.steps import NotSent, Request
 from .errors import BrokerError, BrokerUnavailable, DuplicateTask, TaskFlowError, TaskIdConflict
+from .listed import AGAIN, INDEX_SLOT
 from .message.ids import new_id
 from .partitions import completed, home, other_homes, partition_name, partition_names
 
@@ -138,7 +139,7 @@ class Router:
                 free.append(index)
             else:
                 fixed[index] = task
-        yield from self._list({task.terms.queue for task in tasks} & self._counts.keys())
+        yield from self._list({task.terms.queue for task in tasks} & self._counts.keys(), is_avoided)
         yield from self._settle_keys(fixed, placed)
         if fixed:
             outcomes = yield Send(list(fixed.values()), movable=False)
@@ -150,17 +151,20 @@ class Router:
 
     # --- the index ------------------------------------------------------------------------------------------
 
-    def _list(self, queues: set[str]) -> Generator[Ask, list[Any], None]:
-        """Enter the partitions in the index of all queues before they are used, so that every worker finds them."""
+    def _list(self, queues: set[str], is_avoided: Avoided) -> Generator[Ask, list[Any], None]:
+        """Enter the partitions in the index of all queues before they are used, so that every worker finds them; and again
+        after a while, should somebody have removed them or emptied the server.
+        """
         now = self._clock()
         new = [queue for queue in sorted(queues) if self._listed.get(queue, now) <= now]
-        if not new:
+        known = self._listed.keys() >= set(new)
+        if not new or (known and is_avoided(INDEX_SLOT)):
             return
         names = [name for queue in new for name in partition_names(queue, self._counts[queue])]
         (value,) = yield Ask([publish_queues(names)], PATIENCE)
         for queue in new:
             # If the index's node is away, the workers that know of the partitions enter them.
-            self._listed[queue] = now + FRESH if isinstance(value, BrokerError) else float("inf")
+            self._listed[queue] = now + (FRESH if isinstance(value, BrokerError) else AGAIN)
 
     # --- tasks that belong to one partition -----------------------------------------------------------------
 
