@@ -10,6 +10,7 @@ No message holds a password, an argument of a task or a result.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -225,12 +226,27 @@ class QueueNotEmpty(TaskFlowError):
 
 
 class TaskNotFound(TaskFlowError, LookupError):
-    """The queue has no task of this id."""
+    """The queue has no task of this id; or, with no `queue`, none of the queues that are listed has."""
 
-    def __init__(self, task_id: str, queue: str) -> None:
-        super().__init__(f"queue {queue!r} has no task {task_id!r}")
+    def __init__(self, task_id: str, queue: str = "") -> None:
+        super().__init__(
+            f"queue {queue!r} has no task {task_id!r}"
+            if queue
+            else f"no queue that is listed has a task {task_id!r}: it is done, was deleted, or is in a queue that -q would name"
+        )
         self.task_id = task_id
         self.queue = queue
+
+
+class AmbiguousTaskId(TaskFlowError, LookupError):
+    """Several queues have a task of this id."""
+
+    def __init__(self, task_id: str, queues: Sequence[str]) -> None:
+        super().__init__(
+            f"task {task_id!r} is in the queues {', '.join(map(repr, queues))}; name one with -q"
+        )
+        self.task_id = task_id
+        self.queues = tuple(queues)
 
 
 class IllegalMove(TaskFlowError):

@@ -26,7 +26,7 @@ from ..connection.sync import SyncDriver
 from ..errors import EmbeddedServerError, TaskFlowError
 from ..inspector import ClusterQueue, Inspector
 from ..result import AsyncResult
-from .queue import print_cluster
+from .queue_table import print_cluster
 
 T = TypeVar("T")
 

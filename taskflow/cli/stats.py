@@ -8,7 +8,7 @@ from ..inspector import Inspector, NodeFacts, Stats
 from ..states import State
 from .inspecting import inspects
 from .output import as_json, clean, number, print_fields, print_json, print_table, print_title, size, span
-from .queue import error_rate
+from .queue_table import error_rate
 from .views import stats_view
 
 

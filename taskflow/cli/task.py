@@ -16,6 +16,9 @@ from .task_table import COLUMNS, CONTENTS, fields
 from .views import page_view, task_view
 
 _QUEUE = click.option("-q", "--queue", required=True, metavar="QUEUE", help="The queue.")
+_ITS_QUEUE = click.option(
+    "-q", "--queue", metavar="QUEUE", help="Its queue.  [default: the only one that has the task]"
+)
 _IDS = click.argument("ids", nargs=-1, metavar="ID...")
 _MORE_IDS = click.option(
     "-i", "--id", "more_ids", multiple=True, metavar="ID", help="The same as an argument."
@@ -86,20 +89,20 @@ def list_tasks(
 @task.command("inspect")
 @_IDS
 @inspects
-@_QUEUE
+@_ITS_QUEUE
 @_MORE_IDS
 @_PAYLOAD
 @as_json
 def inspect_tasks(
     inspector: Inspector,
-    queue: str,
+    queue: str | None,
     ids: tuple[str, ...],
     more_ids: tuple[str, ...],
     payload: bool,
     as_json: bool,
 ) -> None:
     """Show tasks."""
-    found = [inspector.task(queue, one) for one in _required(ids, more_ids)]
+    found = [inspector.task(queue or inspector.find(one), one) for one in _required(ids, more_ids)]
     if as_json:
         views = [task_view(one, payload=payload) for one in found]
         print_json(views[0] if len(views) == 1 else views)
@@ -113,52 +116,62 @@ def inspect_tasks(
 @task.command("run")
 @_IDS
 @inspects
-@_QUEUE
+@_ITS_QUEUE
 @_MORE_IDS
-def run_tasks(inspector: Inspector, queue: str, ids: tuple[str, ...], more_ids: tuple[str, ...]) -> None:
+def run_tasks(
+    inspector: Inspector, queue: str | None, ids: tuple[str, ...], more_ids: tuple[str, ...]
+) -> None:
     """Let tasks run now that wait, were archived, or are completed."""
-    _each(_required(ids, more_ids), lambda one: inspector.run(queue, one), "is pending")
+    _each(inspector, queue, _required(ids, more_ids), inspector.run, "is pending")
 
 
 @task.command("archive")
 @_IDS
 @inspects
-@_QUEUE
+@_ITS_QUEUE
 @_MORE_IDS
-def archive_tasks(inspector: Inspector, queue: str, ids: tuple[str, ...], more_ids: tuple[str, ...]) -> None:
+def archive_tasks(
+    inspector: Inspector, queue: str | None, ids: tuple[str, ...], more_ids: tuple[str, ...]
+) -> None:
     """Archive tasks that wait: they do not run, and can be looked at and run later."""
-    _each(_required(ids, more_ids), lambda one: inspector.archive(queue, one), "is archived")
+    _each(inspector, queue, _required(ids, more_ids), inspector.archive, "is archived")
 
 
 @task.command("delete")
 @_IDS
 @inspects
-@_QUEUE
+@_ITS_QUEUE
 @_MORE_IDS
-def delete_tasks(inspector: Inspector, queue: str, ids: tuple[str, ...], more_ids: tuple[str, ...]) -> None:
+def delete_tasks(
+    inspector: Inspector, queue: str | None, ids: tuple[str, ...], more_ids: tuple[str, ...]
+) -> None:
     """Delete tasks that are not running."""
-    _each(_required(ids, more_ids), lambda one: inspector.delete(queue, one), "is deleted")
+    _each(inspector, queue, _required(ids, more_ids), inspector.delete, "is deleted")
 
 
 @task.command("cancel")
 @_IDS
 @inspects
-@click.option("-q", "--queue", metavar="QUEUE", help="Make sure first that this queue runs the task.")
+@_ITS_QUEUE
 @_MORE_IDS
 def cancel_tasks(
     inspector: Inspector, queue: str | None, ids: tuple[str, ...], more_ids: tuple[str, ...]
 ) -> None:
     """Tell the workers that run tasks to stop them.
 
-    The workers that listen are told, and none of them answers. A task that waits is not touched: archive or
-    delete it.
+    The workers that listen are told, and none of them answers. A task that waits is not touched, and that is said:
+    archive or delete it.
     """
 
     def cancel(one: str) -> str:
-        if queue is not None:
-            inspector.require_active(queue, one)
+        places = inspector.queues_with(one) if queue is None else [queue]
+        running = [place for place in places if inspector.task(place, one).state is State.ACTIVE]
+        if places and not running:
+            inspector.require_active(places[0], one)
         inspector.cancel(one)
-        return f"Workers are told to cancel task {one!r}."
+        if running:
+            return f"Workers are told to cancel task {one!r}."
+        return f"No queue that is listed has task {one!r}. Workers are told to cancel it, should one run it."
 
     for_each(_required(ids, more_ids), cancel)
 
@@ -196,9 +209,15 @@ def delete_all(inspector: Inspector, queue: str, state: State, group: str | None
     click.echo(f"{tasks_are(inspector.delete_all(queue, state, group))} deleted.")
 
 
-def _each(ids: tuple[str, ...], order: Callable[[str], None], done: str) -> None:
+def _each(
+    inspector: Inspector,
+    queue: str | None,
+    ids: tuple[str, ...],
+    order: Callable[[str, str], None],
+    done: str,
+) -> None:
     def carry_out(one: str) -> str:
-        order(one)
+        order(queue or inspector.find(one), one)
         return f"Task {one!r} {done}."
 
     for_each(ids, carry_out)

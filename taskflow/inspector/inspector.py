@@ -9,15 +9,16 @@ from dataclasses import replace
 from functools import partial
 
 from ..broker.command import Plain
+from ..broker.commands.enqueue import publish_queues
 from ..broker.commands.queues import pause, resume
 from ..broker.keys import CANCEL_CHANNEL
 from ..broker.sync import Broker
 from ..connection.steps import Request
-from ..errors import IllegalMove, TaskNotFound
+from ..errors import IllegalMove, QueueNotFound, TaskNotFound
 from ..message.seal import Seal
 from ..partitions import split
 from ..states import State
-from . import cluster, doctor, facts, moving, partitions, queues, removal, servers, tasks
+from . import cluster, doctor, facts, moving, partitions, queues, removal, search, servers, tasks
 from .values import (
     ClusterQueue,
     DayCounts,
@@ -81,9 +82,21 @@ class Inspector:
             sizes.update({group.name: group.size for group in queues.groups(self._broker, part)})
         return [GroupInfo(group, size) for group, size in sorted(sizes.items())]
 
-    def pause(self, name: str) -> bool:
-        """Let no worker take from a queue until it is resumed; False: it was paused already."""
-        return self._on_all(name, partial(pause, whole=not split(name)[1]))
+    def pause(self, name: str, *, must_exist: bool = True) -> bool:
+        """Let no worker take from a queue until it is resumed; False: it was paused already.
+
+        Args:
+            name: the queue.
+            must_exist: False: also one that nobody has used yet. It is listed from then on.
+        """
+        order = partial(pause, whole=not split(name)[1])
+        try:
+            return self._on_all(name, order)
+        except QueueNotFound:
+            if must_exist:
+                raise
+        self._broker.run(publish_queues([name]))
+        return self._on_all(name, order)
 
     def resume(self, name: str) -> bool:
         """Let workers take from a queue again; False: it was not paused."""
@@ -138,6 +151,19 @@ class Inspector:
         """
         part = partitions.part_with(self._broker, queue, task_id)
         return tasks.judged(tasks.one_task(self._broker, part, task_id), self._seal)
+
+    def find(self, task_id: str) -> str:
+        """The queue that has a task of this id, among those that are listed; of one with partitions, the partition.
+
+        Raises:
+            TaskNotFound: none has.
+            AmbiguousTaskId: several have.
+        """
+        return search.queue_with(self._broker, task_id)
+
+    def queues_with(self, task_id: str) -> list[str]:
+        """The listed queues that have a task of this id."""
+        return search.queues_with(self._broker, task_id)
 
     def run(self, queue: str, task_id: str) -> None:
         """Let a task run now: move it to pending from scheduled, retry, archived, completed or aggregating.

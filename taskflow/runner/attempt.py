@@ -96,6 +96,15 @@ class Attempt:
         """The id under which the task is stored, whatever its message says."""
         return stored_id(self.job)
 
+    @property
+    def limit(self) -> str:
+        """Which limit has passed when its time is up, in words."""
+        message, soft = self.plan.message, self.plan.soft
+        if message.deadline > 0 and not 0 < message.timeout <= soft:
+            passed = datetime.fromtimestamp(message.deadline, UTC)
+            return f"the deadline {passed:%Y-%m-%d %H:%M:%S} UTC passed while the task ran"
+        return f"time limit of {soft:g} s exceeded"
+
     def current(self) -> context.CurrentTask:
         """The attempt as the task sees it."""
         if self._current is None:

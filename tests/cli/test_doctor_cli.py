@@ -29,7 +29,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture
 def mail(server: Server) -> Iterator[Stored]:
     raw, broker = redis.Redis(port=server.port), Broker(SyncDriver(server.url))
-    yield Stored(broker, raw, "mail")
+    stored = Stored(broker, raw, "mail")
+    stored.served()
+    yield stored
     broker.close()
     raw.close()
 
@@ -68,6 +70,19 @@ def test_fix_says_what_it_did_and_ends_well(server: Server, mail: Stored) -> Non
         "All is well: 1 queue on 1 node.\n"
     )
     assert mail.ids(State.PENDING) == ["lost"]
+
+
+def test_a_queue_that_nobody_serves_is_not_well(server: Server, mail: Stored) -> None:
+    """ "All is well", it said, beside tasks that nobody would ever take."""
+    mail.served("another")
+    mail.put(State.PENDING, "t")
+    result = doctor(server)
+    assert result.exit_code == 1
+    assert (
+        "error    workers: queues hold tasks that wait, and no running worker serves them: 1 (mail)  [unserved-queue]"
+        in (result.stdout)
+    )
+    assert "All is well" not in result.stdout
 
 
 def test_what_cannot_be_fixed_stays_a_finding(server: Server, mail: Stored) -> None:

@@ -116,11 +116,26 @@ def test_pause_and_resume(cli: Cli, stored: Stored) -> None:
     assert cli("queue", "resume", name).stdout == f"Queue '{name}' is not paused.\n"
 
 
+def test_a_queue_that_nobody_has_used_can_be_paused(cli: Cli, stored: Stored, raw: redis.Redis) -> None:
+    """Before a release: the queue is new, and its tasks shall wait. It "did not exist". (Go's tools pause it, too.)"""
+    name = f"{stored.queue}-new"
+    result = cli("queue", "pause", name)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == f"Queue '{name}' is paused. Nobody has used it yet: is the name right?\n"
+    assert raw.exists(f"asynq:{{{name}}}:paused")
+    assert row_of(cli("queue", "ls").stdout, name)[1] == "paused"
+    assert cli("queue", "pause", name).stdout == f"Queue '{name}' is paused already.\n"
+    assert cli("queue", "resume", name).stdout == f"Queue '{name}' is resumed.\n"
+    assert cli("queue", "rm", name).exit_code == 0
+    assert "holds a brace" in cli("queue", "pause", "{a}").stderr
+
+
 def test_one_unknown_queue_does_not_stop_the_others(cli: Cli, stored: Stored) -> None:
-    result = cli("queue", "pause", "no-such-queue", stored.queue)
+    assert cli("queue", "pause", stored.queue).exit_code == 0
+    result = cli("queue", "resume", "no-such-queue", stored.queue)
     assert result.exit_code == 2
     assert result.stderr.startswith("Error: queue 'no-such-queue' does not exist")
-    assert "is paused" in result.stdout
+    assert "is resumed" in result.stdout
     assert "Traceback" not in result.output
 
 
@@ -129,7 +144,6 @@ def test_one_unknown_queue_does_not_stop_the_others(cli: Cli, stored: Stored) ->
     [
         ("queue", "inspect"),
         ("queue", "history"),
-        ("queue", "pause"),
         ("queue", "resume"),
         ("queue", "rm"),
         ("queue", "purge", "--yes"),

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import redis
 from click.testing import Result
 
+from taskflow.broker.sync import Broker
 from taskflow.states import State
 from tests.inspector.stored import Stored
 
@@ -164,17 +166,73 @@ def test_an_order_needs_an_id(cli: Cli, stored: Stored) -> None:
 
 
 def test_cancel_tells_the_workers(cli: Cli, stored: Stored) -> None:
-    stored.put(State.ACTIVE, "t1")
-    stored.put(State.PENDING, "t2")
+    """Of a task that waits it said "Workers are told", and nothing happened: now it says what is so, and what to do."""
+    stored.put(State.ACTIVE, "cancel-t1")
+    stored.put(State.PENDING, "cancel-t2")
     listener = stored.raw.pubsub()
     listener.subscribe("asynq:cancel")
     listener.get_message(timeout=5)
-    assert cli("task", "cancel", "t1").stdout == "Workers are told to cancel task 't1'.\n"
-    assert listener.get_message(timeout=5)["data"] == b"t1"
-    refused = cli("task", "cancel", "-q", stored.queue, "t2")
-    assert refused.exit_code == 2
-    assert "is pending, so there is nothing to cancel" in refused.stderr
+    for words in ((), ("-q", stored.queue)):
+        assert (
+            cli("task", "cancel", *words, "cancel-t1").stdout
+            == "Workers are told to cancel task 'cancel-t1'.\n"
+        )
+        assert listener.get_message(timeout=5)["data"] == b"cancel-t1"
+        refused = cli("task", "cancel", *words, "cancel-t2")
+        assert refused.exit_code == 2
+        assert (
+            "is pending, so there is nothing to cancel; `taskflow task archive` or `delete`" in refused.stderr
+        )
+    # Go's clients may leave a queue out of the index.
+    unseen = cli("task", "cancel", "cancel-t3")
+    assert unseen.exit_code == 0
+    assert unseen.stdout == (
+        "No queue that is listed has task 'cancel-t3'. Workers are told to cancel it, should one run it.\n"
+    )
+    assert listener.get_message(timeout=5)["data"] == b"cancel-t3"
     listener.close()
+
+
+def test_a_task_is_found_by_its_id_alone(cli: Cli, stored: Stored, broker: Broker, raw: redis.Redis) -> None:
+    """The log and an error name the id; which of forty queues it is in, one had to know."""
+    other = Stored(broker, raw, f"{stored.queue}-other")
+    for task_id in ("one", "two", "three", "twice"):
+        stored.put(State.RETRY, task_id)
+    other.put(State.RETRY, "twice")
+    other.put(State.RETRY, "four")
+    shown = cli("task", "inspect", "one", "four")
+    assert shown.exit_code == 0
+    assert f"Queue:             {stored.queue}\n" in shown.stdout
+    assert f"Queue:             {other.queue}\n" in shown.stdout
+    assert cli("task", "run", "one").stdout == "Task 'one' is pending.\n"
+    assert cli("task", "archive", "two").stdout == "Task 'two' is archived.\n"
+    assert (
+        cli("task", "delete", "three", "four").stdout == "Task 'three' is deleted.\nTask 'four' is deleted.\n"
+    )
+    ambiguous = cli("task", "delete", "twice")
+    assert ambiguous.exit_code == 2
+    assert ambiguous.stderr == (
+        f"Error: task 'twice' is in the queues '{stored.queue}', '{other.queue}'; name one with -q\n"
+    )
+    assert cli("task", "inspect", "-q", other.queue, "twice").exit_code == 0
+    missing = cli("task", "inspect", "three")
+    assert missing.exit_code == 2
+    assert missing.stderr.startswith("Error: no queue that is listed has a task 'three'")
+
+
+def test_ls_shows_headers_and_results_if_they_are_asked_for(cli: Cli, stored: Stored) -> None:
+    """`--payload` promised arguments, headers and results, and showed arguments."""
+    stored.put(State.COMPLETED, "t1")
+    stored.raw.hset(
+        stored.keys.task("t1"),
+        "msg",
+        stored.message("t1", headers={"trace": "abc", "user": "7"}, retention=600).encode(),
+    )
+    words = ("task", "ls", "-q", stored.queue, "-s", "completed")
+    header, row = cli(*words, "--payload").stdout.splitlines()
+    assert header.split()[-3:] == ["Payload", "Headers", "Result"]
+    assert row.endswith('{"card":"4111-secret"}  trace=abc, user=7  "paid"')
+    assert "abc" not in cli(*words).stdout
 
 
 def test_orders_for_a_state(cli: Cli, stored: Stored) -> None:

@@ -193,6 +193,7 @@ def test_what_somebody_else_wrote_is_named_and_left_alone(stored: Stored, broker
 def test_the_index_and_the_records(own_server: Server) -> None:
     raw, broker = redis.Redis(port=own_server.port), Broker(SyncDriver(own_server.url))
     stored = Stored(broker, raw, "mail", listed=False)
+    stored.served()
     stored.put(State.PENDING, "t")
     raw.set("asynq:servers:{h:1:a}", "x")
     raw.set("asynq:workers:{h:1:a}", "x", ex=10)
@@ -298,6 +299,7 @@ def test_a_viewer_may_look(own_server: Server, viewer: str) -> None:
     raw = redis.Redis(port=own_server.port)
     full = Broker(SyncDriver(own_server.url))
     stored = Stored(full, raw, "mail")
+    stored.served()
     stored.put(State.PENDING, "sound", lock=True)
     for spoil in (without_lease, dangling_lock, stale_set):
         spoil(stored)

@@ -9,8 +9,9 @@ import redis
 
 from taskflow.broker.commands.enqueue import NewTask, enqueue, publish_queues
 from taskflow.broker.commands.finish import Verdict, Written, finish
-from taskflow.broker.keys import queue_keys
+from taskflow.broker.keys import ALL_SERVERS, queue_keys
 from taskflow.broker.sync import Broker
+from taskflow.message.records import ServerInfo
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.states import State, Verb
 from tests.taking import take_one
@@ -27,6 +28,12 @@ class Stored:
         self.keys = queue_keys(queue)
         if listed:
             broker.run(publish_queues([queue]))
+
+    def served(self, *names: str) -> None:
+        """A worker says that it serves the queue (or queues of these names), for a minute."""
+        record = ServerInfo("host", 1, "test", 1, dict.fromkeys(names or [self.queue], 1))
+        self.raw.set(f"{ALL_SERVERS}:{{host:1:test}}", record.encode(), ex=60)
+        self.raw.zadd(ALL_SERVERS, {f"{ALL_SERVERS}:{{host:1:test}}": time.time() + 60})
 
     def put(self, state: State, task_id: str, **fields: object) -> str:
         """A task in a state; the id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -37,6 +38,17 @@ def test_ends_a_coroutine_at_its_soft_limit(tasks: Any, worker: Any) -> None:
         result = tasks.async_stuck.delay()
         with pytest.raises(errors.TaskFailed, match="time limit of 1 s exceeded"):
             result.get(15)
+
+
+@pytest.mark.parametrize("name", ["stuck", "async_stuck"])
+def test_a_task_that_meets_its_deadline_says_so(tasks: Any, worker: Any, name: str) -> None:
+    """It said "time limit of 2.675 s exceeded", a number that nobody had written anywhere."""
+    with worker(concurrency=1):
+        deadline = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=3)
+        task = getattr(tasks, name).options(deadline=deadline, timeout=30, hard_timeout=40, max_retries=0)
+        result = task.delay("loop") if name == "stuck" else task.delay()
+        with pytest.raises(errors.TaskFailed, match=f"the deadline {deadline:%Y-%m-%d %H:%M:%S} UTC passed"):
+            result.get(20)
 
 
 def test_neighbours_of_a_task_over_its_hard_limit_get_their_grace(

@@ -6,9 +6,8 @@ right, which decides in one step. So what is reported was wrong at one moment.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 from ...broker.command import TIMEOUT
 from ...broker.commands.enqueue import publish_queues
@@ -21,51 +20,13 @@ from ...message.ids import check_queue_name
 from ..queues import all_names, is_placed
 from . import healing
 from .advice import judge
+from .findings import FIX, FIX_ONLY, PROBLEMS, Case, by_outcome, finding, key_findings, task_findings, unread
 from .image import Fault, QueueImage, empty_groups, endless_keys, faults, stale_sets, unlisted_groups
 from .nodes import read_servers
 from .reading import Keyspace, Names, read_facts, read_groups, read_image, read_lists, scan_node, scan_queue
+from .serving import examine_serving
 from .standstill import standing_still
 from .values import Diagnosis, Finding, Fix, Severity
-
-MOST_EXAMPLES = 5
-
-_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
-
-_PROBLEMS: dict[Outcome, tuple[Severity, str, str]] = {
-    Outcome.ORPHANED: (_WARNING, "id-without-task", "ids stand where there is no task"),
-    Outcome.RESTORED: (_ERROR, "task-without-id", "tasks stand in no place, so nobody will ever run them"),
-    Outcome.SUSPECT: (
-        _ERROR,
-        "active-without-lease",
-        "tasks are active without a lease, so nobody takes them over",
-    ),
-    Outcome.LEASED: (
-        _ERROR,
-        "active-without-lease",
-        "tasks are active without a lease, so nobody takes them over",
-    ),
-    Outcome.LISTED: (_WARNING, "lease-without-active", "tasks have a lease and are not listed as active"),
-    Outcome.MENDED: (
-        _WARNING,
-        "wrong-place",
-        "tasks have a state that does not name the one place where they stand",
-    ),
-}
-
-_FIX = "`taskflow doctor --fix`, or any running worker of the queue, puts it right"
-_FIX_ONLY = "`taskflow doctor --fix` puts it right"
-
-
-@dataclass(slots=True)
-class _Case:
-    """A queue under examination: what was read, and what is to be put right."""
-
-    queue: str
-    image: QueueImage
-    items: list[Item] = field(default_factory=list)
-    locks: list[str] = field(default_factory=list)
-    strangers: list[str] = field(default_factory=list)
-    late: int = 0
 
 
 def examine(broker: Broker, queues: Sequence[str] = (), *, fix: bool = False) -> Diagnosis:
@@ -90,13 +51,13 @@ def examine(broker: Broker, queues: Sequence[str] = (), *, fix: bool = False) ->
     for queue in sorted(names):
         node = _node_of(broker, queue)
         if node in away:
-            looked.append(_unread(f"queue {queue!r}", f"its node {node} does not answer"))
+            looked.append(unread(f"queue {queue!r}", f"its node {node} does not answer"))
         else:
             looked += _one_queue(broker, queue, names[queue], fixes, fix=fix)
     looked += _index(broker, keyspace, names, fixes, fix=fix)
-    looked += standing_still(
-        broker, [queue for queue in sorted(names) if _node_of(broker, queue) not in away]
-    )
+    reached = [queue for queue in sorted(names) if _node_of(broker, queue) not in away]
+    looked += standing_still(broker, reached)
+    looked += examine_serving(broker, reached)
     return Diagnosis((*findings, *looked), tuple(fixes), tuple(sorted(names)), nodes)
 
 
@@ -110,18 +71,18 @@ def _names(
             try:
                 found.queues[queue] = _require(broker, queue)
             except BrokerError as error:
-                findings.append(_unread(f"queue {queue!r}", error))
+                findings.append(unread(f"queue {queue!r}", error))
         return found.queues, Keyspace()
     listed: list[str] = []
     try:
         listed = [name for name in all_names(broker) if is_placed(broker, name)]
     except BrokerError as error:
-        findings.append(_unread(ALL_QUEUES, error))
+        findings.append(unread(ALL_QUEUES, error))
     for node in broker.driver.masters(TIMEOUT):
         try:
             scan_node(broker, node, set(listed), found)
         except BrokerError as error:
-            findings.append(_unread(f"{node[0]}:{node[1]}", error))
+            findings.append(unread(f"{node[0]}:{node[1]}", error))
     for name in listed:
         found.queues.setdefault(name, Names())
     return {name: keys for name, keys in found.queues.items() if is_placed(broker, name)}, found
@@ -154,14 +115,14 @@ def _one_queue(broker: Broker, queue: str, names: Names, fixes: list[Fix], *, fi
             case = _look(broker, queue, scan_queue(broker, queue) or Names())
             confirmed = healing.settle_all(broker, queue, case.items, dry=True)
     except BrokerError as error:
-        return [_unread(where, error)]
-    return [*_task_findings(case, confirmed, where), *_key_findings(case, where)]
+        return [unread(where, error)]
+    return [*task_findings(case, confirmed, where), *key_findings(case, where)]
 
 
-def _look(broker: Broker, queue: str, names: Names) -> _Case:
+def _look(broker: Broker, queue: str, names: Names) -> Case:
     """Read a queue, and name whatever does not look as it should."""
     image = read_image(broker, queue, names)
-    case = _Case(queue, image)
+    case = Case(queue, image)
     for task_id, facts in read_facts(broker, queue, {*names.tasks, *image.stands}):
         wrong = faults(image, task_id, facts)
         if Fault.NOT_A_TASK in wrong and not facts.is_hash:
@@ -183,13 +144,13 @@ def _look(broker: Broker, queue: str, names: Names) -> _Case:
     return case
 
 
-def _heal(broker: Broker, case: _Case, confirmed: Sequence[Settled], fixes: list[Fix], where: str) -> bool:
+def _heal(broker: Broker, case: Case, confirmed: Sequence[Settled], fixes: list[Fix], where: str) -> bool:
     """Put right what can be; whether anything was done."""
     before = len(fixes)
-    wrong = [settled.item for settled in confirmed if settled.outcome in _PROBLEMS]
+    wrong = [settled.item for settled in confirmed if settled.outcome in PROBLEMS]
     done = healing.heal_tasks(broker, case.queue, wrong)
-    for outcome, some in _by_outcome(done).items():
-        if outcome in _PROBLEMS or outcome is Outcome.GIVEN_BACK:
+    for outcome, some in by_outcome(done).items():
+        if outcome in PROBLEMS or outcome is Outcome.GIVEN_BACK:
             fixes.append(Fix(where, outcome.sentence(len(some))))
     image = case.image
     fixes += [Fix(where, text) for text in healing.heal_groups(broker, case.queue, image)]
@@ -202,92 +163,6 @@ def _heal(broker: Broker, case: _Case, confirmed: Sequence[Settled], fixes: list
     ended = healing.end_keys(broker, case.queue, endless_keys(image))
     fixes += [Fix(where, f"keys of ours were given an end: {ended}")] if ended else []
     return len(fixes) > before
-
-
-def _task_findings(case: _Case, confirmed: Sequence[Settled], where: str) -> Iterable[Finding]:
-    merged: dict[tuple[Severity, str, str], list[str]] = defaultdict(list)
-    for outcome, some in _by_outcome(confirmed).items():
-        if outcome in _PROBLEMS:
-            merged[_PROBLEMS[outcome]] += [settled.item.id for settled in some]
-        elif outcome is Outcome.FAILED:
-            yield _finding(
-                (_ERROR, "cannot-tell", f"tasks cannot be looked at ({some[0].detail})"),
-                [settled.item.id for settled in some],
-                where,
-                "look at the types of the queue's keys",
-            )
-    for problem, ids in merged.items():
-        remedy = _FIX_ONLY if problem[1] == "task-without-id" else _FIX
-        yield replace(_finding(problem, ids, where, remedy), is_fixable=True)
-
-
-def _key_findings(case: _Case, where: str) -> Iterable[Finding]:
-    image = case.image
-    for key, kind, wanted in image.wrong_types:
-        yield _finding(
-            (_ERROR, "wrong-type", f"somebody else wrote a key: it is a {kind}, not a {wanted}"),
-            [key],
-            where,
-            "find out who; rename or delete it",
-        )
-    lists: list[tuple[Severity, str, str, list[str], str]] = [
-        (
-            _WARNING,
-            "not-a-task",
-            "keys of tasks are no hashes; somebody else wrote them",
-            case.strangers,
-            "find out who; rename or delete them",
-        ),
-        (
-            _ERROR,
-            "unlisted-group",
-            "aggregation groups or sets have tasks, and nobody knows of them",
-            [key for key, _ in unlisted_groups(image)],
-            _FIX_ONLY,
-        ),
-        (
-            _WARNING,
-            "empty-group",
-            "aggregation groups are listed and have no tasks",
-            empty_groups(image),
-            _FIX,
-        ),
-        (
-            _ERROR,
-            "stale-set",
-            "aggregations were begun and not finished in time, and their tasks wait",
-            stale_sets(image),
-            _FIX,
-        ),
-        (
-            _WARNING,
-            "dangling-lock",
-            "unique locks have no task that owns them, and keep others out until they end",
-            case.locks,
-            _FIX_ONLY,
-        ),
-        (
-            _WARNING,
-            "endless-key",
-            "keys of ours have neither an owner nor an end",
-            endless_keys(image),
-            "a newer release may have written them; if none runs, delete them",
-        ),
-    ]
-    for severity, code, what, items, remedy in lists:
-        if items:
-            fixable = remedy in (_FIX, _FIX_ONLY)
-            yield replace(_finding((severity, code, what), items, where, remedy), is_fixable=fixable)
-    if case.late:
-        yield Finding(
-            _ERROR,
-            "lease-ended",
-            "tasks lost their worker more than a minute ago, and nobody has taken them over",
-            where,
-            "start a worker for the queue; `taskflow doctor --fix` makes the tasks pending again",
-            case.late,
-            is_fixable=True,
-        )
 
 
 def _index(
@@ -307,29 +182,14 @@ def _index(
             fixes.append(Fix("records of workers", f"records were given an end: {len(records)}"))
             records = []
     except BrokerError as error:
-        return [_unread(ALL_QUEUES, error)]
+        return [unread(ALL_QUEUES, error)]
     found = []
     if unlisted:
         what = "queues have tasks and are not in the index, so tools do not show them"
-        found.append(_finding((_WARNING, "unlisted-queue", what), unlisted, ALL_QUEUES, _FIX))
+        found.append(finding((Severity.WARNING, "unlisted-queue", what), unlisted, ALL_QUEUES, FIX))
     if records:
         what = "records of workers or schedulers never end, so tools show who is long gone"
-        found.append(_finding((_WARNING, "endless-record", what), records, "records of workers", _FIX_ONLY))
+        found.append(
+            finding((Severity.WARNING, "endless-record", what), records, "records of workers", FIX_ONLY)
+        )
     return [replace(one, is_fixable=True) for one in found]
-
-
-def _by_outcome(settled: Iterable[Settled]) -> dict[Outcome, list[Settled]]:
-    found: dict[Outcome, list[Settled]] = defaultdict(list)
-    for one in settled:
-        found[one.outcome].append(one)
-    return found
-
-
-def _finding(problem: tuple[Severity, str, str], items: Sequence[str], where: str, remedy: str) -> Finding:
-    severity, code, what = problem
-    return Finding(severity, code, what, where, remedy, len(items), tuple(items[:MOST_EXAMPLES]))
-
-
-def _unread(where: str, reason: object) -> Finding:
-    what = f"it could not be examined: {reason}"
-    return Finding(_ERROR, "unreadable", what, where, "see the findings about nodes")

@@ -242,8 +242,7 @@ class LoopPool:
     # --- from outside ---------------------------------------------------------------------------------------
 
     def _expire(self, attempt: Attempt) -> None:
-        text = f"time limit of {attempt.plan.soft:g} s exceeded"
-        self._interrupt(attempt.job.id, TaskTimeout(text))
+        self._interrupt(attempt.job.id, TaskTimeout(attempt.limit))
 
     def _cancel(self, task_id: bytes) -> None:
         self._interrupt(task_id, TaskCancelled("cancelled"))

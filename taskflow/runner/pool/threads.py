@@ -170,6 +170,6 @@ def _say_why(error: BaseException, attempt: Attempt) -> None:
     if error.args:
         return
     if isinstance(error, TaskTimeout):
-        error.args = (f"time limit of {attempt.plan.soft:g} s exceeded",)
+        error.args = (attempt.limit,)
     elif isinstance(error, TaskCancelled):
         error.args = ("cancelled",)
