@@ -136,7 +136,7 @@ def test_an_unreachable_broker_is_one_line_and_soon() -> None:
     [
         (("queue", "ls", "-b", "http://x"), "the schemes are redis://"),
         (("queue", "ls", "-A", "no_such_module"), "no module 'no_such_module'"),
-        (("queue", "pause", "no-such-queue"), "queue 'no-such-queue' does not exist; `taskflow queue ls`"),
+        (("queue", "resume", "no-such-queue"), "queue 'no-such-queue' does not exist; `taskflow queue ls`"),
         (("queue", "pause", "a{b}"), "holds a brace"),
     ],
 )
@@ -150,7 +150,7 @@ def test_an_error_is_one_line_and_exit_code_2(valkey: Server, words: tuple[str, 
 
 
 def test_debug_shows_where_an_error_comes_from(valkey: Server) -> None:
-    done = taskflow("queue", "pause", "no-such-queue", TASKFLOW_BROKER=valkey.url, TASKFLOW_DEBUG="1")
+    done = taskflow("queue", "resume", "no-such-queue", TASKFLOW_BROKER=valkey.url, TASKFLOW_DEBUG="1")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
 

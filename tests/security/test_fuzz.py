@@ -245,9 +245,12 @@ def test_the_executor_has_a_verdict_on_any_bytes(data: bytes) -> None:
         },
     )
 )
+@example(fields={"msg": b"x", "state": b"nan", "unknown": b"1", "pending_since": b"9" * 400})
 def test_any_fields_can_be_taken_and_looked_at(
     broker: Broker, stored: Stored, queue: str, fields: dict[str, bytes]
 ) -> None:
+    """Whatever stands in a hash: its task is taken, or is none. (One that had come in the year 31,000, was put back once, and was
+    left "for others" for ever stayed in pending, with its state as it was.)"""
     keys = queue_keys(queue)
     stored.raw.delete(keys.pending, keys.active, keys.lease, stored.key("x"))
     if fields:
@@ -262,6 +265,8 @@ def test_any_fields_can_be_taken_and_looked_at(
     for task in taken.tasks:
         frames.frame(frames.Jobs([frames.Job(1, queue, b"x", task.message, "", task.first_failed_at)]))
     inspector.tasks(queue, State.ACTIVE)
+    assert stored.count("pending") == 0
+    assert stored.state("x") == ("active" if taken.tasks else "")
 
 
 @pytest.mark.parametrize("record", [b"", b"\xc1", b"garbage", b"\x91\xa5other", b"\x81\xa5token\x01", "list"])

@@ -14,7 +14,8 @@
 -- `pending_since` stays until the attempt has ended: a task that is handed back has waited since it came, not since then.
 --
 -- What nobody here knew the name of, and was put back, is left for `unknown_grace` seconds to others who may wait for it: at the
--- far end, or a worker of ours that waits would always be faster than one of Go's, which asks once a second.
+-- far end, or a worker of ours that waits would always be faster than one of Go's, which asks once a second. What says that it
+-- came later than now (a clock that went back, anything that somebody wrote) is taken: it would be left for ever.
 --
 -- A repeated call (same token) gets the same tasks, as far as the worker still holds them, and no others: a token is spent once.
 -- If there is no record of the first copy, it never ran or found nothing: the caller asks anew, by another token.
@@ -55,13 +56,17 @@ end
 local ids = redis.call('RPOP', pending, count)
 if not ids then return answer end
 local now, record, leases, held, taking, aside = tonumber(time[1]), {token}, {}, {}, {}, {}
+local function is_new(since)
+  local seconds = (since or 0) / 1000000000
+  return seconds > now - tonumber(unknown_grace) and seconds < now + 1
+end
 for _, id in ipairs(ids) do
   local task = task_prefix .. id
   local fields = read_task(task, 'msg', 'state', 'crashes', 'recoveries', 'first_failed_at', 'expires', 'unknown', 'pending_since')
   if not fields[1] then
     orphan(id, task)
     answer[3] = answer[3] + 1
-  elseif fields[7] and (tonumber(fields[8]) or 0) / 1000000000 > now - tonumber(unknown_grace) then
+  elseif fields[7] and is_new(tonumber(fields[8])) then
     aside[#aside + 1] = id
   elseif fields[2] ~= 'active' or not (taking[id] or redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
     local receipt = token .. redis.sha1hex(fields[1])
