@@ -7,6 +7,7 @@ import select
 import socket
 import ssl
 import struct
+import threading
 import time
 from contextlib import suppress
 from typing import Any
@@ -98,13 +99,23 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
         """
         sock, reader, incomplete = self._sock, self._reader, self._incomplete
         patience, buffer = self._patience, self._buffer
+        # Python begins a call again that a signal has interrupted, and the kernel then its time: with a signal now and then a
+        # silent node would be waited for without end. Signals come to the main thread, and `poll` goes on with its time.
+        watch = (
+            self._watch
+            if self._in_kernel and threading.get_ident() == threading.main_thread().ident
+            else None
+        )
         short = False
         try:
             for _ in range(count):
                 reply = reader.gets(False)
                 while reply is incomplete:
                     left = deadline - time.monotonic()
-                    if left < patience * (1 - SLACK):
+                    if watch is not None:
+                        if not watch.poll(max(min(left, patience) * 1000, 1)):
+                            raise TimeoutError
+                    elif left < patience * (1 - SLACK):
                         short = True
                         self._wait_no_longer_than(max(left, 0.001))
                     size = sock.recv_into(buffer)

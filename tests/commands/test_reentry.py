@@ -268,3 +268,30 @@ def test_the_broker_of_an_app_is_made_once(valkey: Server) -> None:
     for thread in threads:
         thread.join()
     assert len(set(found)) == 1
+
+
+def test_signals_do_not_lengthen_the_wait_for_a_silent_node() -> None:
+    """With a signal every now and then (a profiler, a timer) each began the wait anew, and `enqueue_timeout` never came."""
+    program = """
+        import signal, socket, sys, time
+        from taskflow import TaskFlow, errors
+        silent = socket.create_server(("127.0.0.1", 0))
+        app = TaskFlow("shop", broker=f"redis://127.0.0.1:{silent.getsockname()[1]}", enqueue_timeout=0.5)
+        @app.task(name="noop")
+        def noop(): ...
+        app.client  # imports what it needs
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+        began = time.monotonic()
+        try:
+            noop.delay()
+        except errors.BrokerUnavailable:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            print(time.monotonic() - began)
+    """
+
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT, capture_output=True, text=True, timeout=30
+    )
+
+    assert 0.4 < float(done.stdout) < 10, done.stderr
