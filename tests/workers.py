@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -54,6 +54,7 @@ class WorkerProcess:
         stdout: where what it prints goes; its log, on standard error, is read here.
         open_files: how many files it may have open, and can give itself no more.
         ready: wait in `with` until it takes tasks; not for a worker that is meant to fail, or logs no banner.
+        inside: a program that starts it somewhere else, as `nsenter` with its options.
         **options: of the command, as keywords: broker="…", queues={"q": 1}, concurrency=4, pool="processes", processes=2,
             strict=True, grace=5, burst=True, log_level="debug", log_format="json".
     """
@@ -67,10 +68,11 @@ class WorkerProcess:
         open_files: int | None = None,
         ready: bool = True,
         stdout: IO[bytes] | int = subprocess.DEVNULL,
+        inside: Sequence[str] = (),
         **options: object,
     ) -> None:
         limit = "" if open_files is None else _LIMIT.format(open_files)
-        start = [sys.executable, "-P", "-c", limit + _START]
+        start = [*inside, sys.executable, "-P", "-c", limit + _START]
         self._command = [*start, "worker", f"--app={app}", *_flags(options)]
         self._directory = directory
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
