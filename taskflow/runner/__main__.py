@@ -28,7 +28,6 @@ def run() -> int:
     options = parser.parse_args()
     leave_signals_to_the_worker()
     write_output_at_once()
-    os.environ["TASKFLOW_WORKER"] = "1"
     setup(options.log_level, options.log_format, errors=options.log_errors)
     for descriptor in (options.socket, options.page):
         os.set_inheritable(descriptor, False)  # what a task starts has no business there

@@ -23,6 +23,7 @@ from . import lines, process
 from .attempt import Attempt
 from .executor import Executor
 from .outcome import unreadable
+from .patched import patched_by
 from .pool.slots import Slots
 from .pool.threads import ThreadPool
 from .progress import Progress
@@ -237,6 +238,11 @@ def load(spec: str, say: Callable[[Any], None]) -> TaskFlow | None:
     """Import the app; on failure tell the worker why and return None."""
     try:
         app = load_app(spec)
+        if library := patched_by():
+            raise ConfigurationError(
+                f"-A {spec!r}: {library}'s monkey patching is active in the worker's child, which runs tasks in threads and on "
+                "an event loop: do not patch where os.environ has TASKFLOW_WORKER; programs that enqueue may be patched"
+            )
         if broker := os.environ.get(frames.BROKER_VARIABLE):
             app.use_broker(broker)
         also_debug([spec.partition(":")[0], *(task.__module__ for task in app.tasks.values())])
@@ -276,6 +282,7 @@ def main(
     Returns:
         2 when the app could not be imported.
     """
+    os.environ["TASKFLOW_WORKER"] = "1"
     app = load(spec, lambda value: connection.sendall(frames.frame(value)))
     if app is None:
         return 2
