@@ -132,7 +132,7 @@ def test_the_error_of_a_task_is_its_exceptions_text_unless_that_is_switched_off(
         with pytest.raises(errors.TaskFailed, match="no such order"):
             rejected.get(20)
         late = apps.hidden.tasks["echo"].options(queue=queue, expires=1, delay=3).delay("x")
-        with pytest.raises(errors.TaskFailed, match="deadline"):
+        with pytest.raises(errors.TaskFailed, match="expired"):
             late.get(20)
 
 
