@@ -19,6 +19,7 @@ import redis
 from taskflow import AsyncResult, State, TaskFlow
 from taskflow.broker.commands.dequeue import Taken
 from taskflow.broker.commands.finish import Verdict, Written, finish
+from taskflow.broker.commands.read import error_text
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.errors import BrokerUnavailable, ResultMissing, ResultNotKept, ResultTimeout, TaskFailed
@@ -336,3 +337,19 @@ async def alone(app: TaskFlow, wait: Any) -> Any:
 
 def connections(raw: redis.Redis) -> int:
     return len(raw.client_list())
+
+
+@pytest.mark.parametrize(
+    ("stored", "text"),
+    [
+        (None, ""),
+        (b"boom", "boom"),
+        (b'{"type": "ProcessDied", "text": "its process died 3 times"}', "its process died 3 times"),
+        (b'{"type": "ValueError"}', "ValueError"),
+        (b'{"text": 5}', '{"text": 5}'),
+        (b"[" * 100_000, "[" * 100_000),
+        (b"\xff", "\ufffd"),
+    ],
+)
+def test_the_error_beside_a_message_is_shown_in_words(stored: bytes | None, text: str) -> None:
+    assert error_text(stored) == text

@@ -8,6 +8,8 @@ import pytest
 import redis
 
 from taskflow import errors
+from taskflow.broker.sync import Broker
+from taskflow.inspector import Inspector
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import State
 from tests.servers import wait_until
@@ -19,7 +21,7 @@ def _push(raw: redis.Redis, queue: str, task_id: bytes, message: bytes) -> None:
 
 
 def test_unreadable_bytes_are_archived_as_they_are(
-    tasks: Any, worker: Any, raw: redis.Redis, queue: str
+    tasks: Any, worker: Any, broker: Broker, raw: redis.Redis, queue: str
 ) -> None:
     for task_id, message in ((b"garbage", b"\xff\xfe\xfd"), (b"raw-\xff-id", b"\x00\x01")):
         _push(raw, queue, task_id, message)
@@ -31,6 +33,12 @@ def test_unreadable_bytes_are_archived_as_they_are(
         assert task[b"msg"] == message
         assert task[b"state"] == b"archived"
         assert b"DecodeError" in task[b"error"]
+    # Whoever waited for it, or looks at it, is told in words; it was the JSON that the hash holds.
+    with pytest.raises(errors.TaskFailed) as raised:
+        tasks.app.result("garbage", queue=queue).get(5)
+    assert raised.value.text == "3 bytes are not a message in Asynq's format"
+    shown = Inspector(broker).task(queue, "garbage")
+    assert shown.last_error == raised.value.text
 
 
 @pytest.mark.broken_keys

@@ -11,6 +11,7 @@ from ...states import State
 from ..command import Command, Plain, same
 from ..keys import ALL_QUEUES, ALL_SERVERS, QueueKeys, queue_keys
 from ..scripts import load
+from .read import error_text
 
 PAGE = 200
 """Tasks of one script call at most, and groups of one."""
@@ -212,7 +213,7 @@ def _row(reply: list[Any]) -> Row:
         pending_since=text(since or b""),
         group=text(group or b""),
         result=result,
-        error=(error or b"").decode("utf-8", "replace"),
+        error=error_text(error),
         owner=text(owner or b""),
         crashes=_integer(crashes),
         recoveries=_integer(recoveries),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,20 @@ def read_task(queue: str, task_id: str) -> Plain[Snapshot]:
     return Plain(("HMGET", keys.task(task_id), "msg", "state", "result", "error"), _snapshot, keys.slot)
 
 
+def error_text(stored: bytes | None) -> str:
+    """What the field `error` of a task's hash says: a text, or the text (else the type) in JSON, as a worker writes it."""
+    text = (stored or b"").decode("utf-8", "replace")
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if isinstance(facts, dict):
+        for name in ("text", "type"):
+            if isinstance(said := facts.get(name), str) and said:
+                return said
+    return text
+
+
 def _snapshot(reply: list[Any]) -> Snapshot:
     data, state, result, error = reply
     try:
@@ -39,5 +54,5 @@ def _snapshot(reply: list[Any]) -> Snapshot:
         state.decode("utf-8", "replace") if state else None,
         message,
         result,
-        error.decode("utf-8", "replace") if error else "",
+        error_text(error),
     )
