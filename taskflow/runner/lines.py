@@ -8,12 +8,15 @@ from ..errors import MessageError
 from ..message.task_message import TaskMessage
 from ..pipe.frames import Job, Outcome
 from ..states import Verb
+from ..telemetry.flood import Flood
 from ..telemetry.logs import QUIET, ExcInfo, place, traceback_of
 from ..telemetry.safe import SafeLogger
 from .attempt import Attempt, stored_id
 from .outcome import kind_of
 
 logger = SafeLogger("taskflow.task")
+
+_flood = Flood()
 
 LONGEST_NAME = 200
 """Characters of a task's name or id in a line: others may store a megabyte."""
@@ -78,28 +81,37 @@ def expired(attempt: Attempt) -> None:
 
 def put_back(job: Job, message: TaskMessage, why: str, outcome: Outcome) -> None:
     """Nobody here can run it."""
-    if logger.enabled(logging.WARNING):
-        text = "Task %s[%s] %s; put back for %s, for a worker that can run it"
+    if (
+        logger.enabled(logging.WARNING)
+        and (behind := _flood.passes(f"put back {message.type[:LONGEST_NAME]}")) is not None
+    ):
+        text = "Task %s[%s] %s; put back for %s, for a worker that can run it" + behind
         _write(logging.WARNING, text, message, stored_id(job), job.queue, why, _rounded(outcome.at))
 
 
 def refused(job: Job, error: MessageError, count: int) -> None:
     """What was not signed by us is not even decoded."""
-    task_id = shown(job.id)
     reason = getattr(error, "reason", type(error).__name__)
+    if (behind := _flood.passes(f"refused {reason}")) is None:
+        return
+    task_id = shown(job.id)
     facts = {"id": task_id, "queue": job.queue, "reason": reason, "refused": count}
-    text = "Task %s in queue %s was archived unread: %s (%d so far in this process)"
+    text = "Task %s in queue %s was archived unread: %s (%d so far in this process)" + behind
     logger.error(text, task_id, job.queue, error, count, extra={"facts": facts})
 
 
 def unreadable(job: Job) -> None:
     """The stored bytes are no message."""
-    logger.error("Task %s in queue %s is unreadable and was archived", shown(job.id), job.queue)
+    if (behind := _flood.passes("unreadable")) is not None:
+        text = "Task %s in queue %s is unreadable and was archived" + behind
+        logger.error(text, shown(job.id), job.queue)
 
 
 def unprepared(job: Job, error: BaseException) -> None:
     """Reading it failed in a way that nobody has thought of."""
-    text = "Task %s in queue %s cannot be prepared and was archived"
+    if (behind := _flood.passes("unprepared")) is None:
+        return
+    text = "Task %s in queue %s cannot be prepared and was archived" + behind
     logger.error(text, shown(job.id), job.queue, exc_info=(type(error), error, traceback_of(error)))
 
 

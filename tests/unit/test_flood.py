@@ -1,0 +1,45 @@
+"""Lines of the log whose number somebody else decides on."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from taskflow.message.task_message import TaskMessage
+from taskflow.pipe.frames import Job, Outcome
+from taskflow.runner import lines
+from taskflow.telemetry.flood import MINUTE, MOST, MOST_OF_A_KIND, Flood
+
+
+def test_a_minute_has_some_lines_of_a_kind_and_the_next_says_how_many_were_left_out() -> None:
+    now = 0.0
+    flood = Flood(lambda: now)
+    assert [flood.passes("a") for _ in range(1000)].count("") == MOST_OF_A_KIND
+    assert flood.passes("b") == ""
+    now = MINUTE
+    assert flood.passes("a") == " (990 more such lines were left out)"
+    assert flood.passes("a") == ""
+
+
+def test_names_that_are_all_different_are_bounded_together() -> None:
+    flood = Flood(lambda: 0.0)
+    assert [flood.passes(str(number)) for number in range(10_000)].count("") == MOST
+
+
+def test_a_task_that_nobody_knows_is_said_a_few_times_a_minute_and_its_name_is_cut(
+    caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name of a megabyte was logged whole at every put-back, and a thousand refused tasks were a thousand lines."""
+    monkeypatch.setattr(lines, "_flood", Flood(lambda: 0.0))
+    caplog.set_level(logging.INFO)
+    message = TaskMessage("x" * 1_000_000, None, "id", "q", timeout=1)
+    for number in range(50):
+        lines.put_back(
+            Job(number, "q", b"id", b""), message, "is not known to this app", Outcome(number, "u", at=2.0)
+        )
+        lines.unreadable(Job(number, "q", b"id", b""))
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2 * MOST_OF_A_KIND
+    assert max(map(len, said)) < 1000
