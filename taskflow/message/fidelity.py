@@ -57,7 +57,9 @@ def loss(sent: Any, arrived: Any, where: str = "", *, untyped: bool = False) -> 
     if _is_object(sent):
         if not _is_object(arrived):  # its JSON, where nothing says what it is to become
             return None
-        if type(sent) is not type(arrived):
+        if not isinstance(
+            arrived, type(sent)
+        ):  # of a subclass it may be: a generic model arrives as one of its forms
             return Loss(
                 where,
                 f"{type(sent).__name__} would arrive as {type(arrived).__name__}; annotate it as it is sent",
@@ -109,7 +111,7 @@ def _of_dict(sent: Mapping[Any, Any], arrived: Mapping[Any, Any], where: str, un
             # Only declared names are shown, and a key may be data.
             if found := loss(value, arrived[key], f"{where}[...]", untyped=untyped):
                 return found
-        elif isinstance(key, str):
+        elif isinstance(key, str) and all(isinstance(other, str) for other in arrived):
             return Loss(where, "it has a key that its type does not declare, which would not arrive")
     return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import datetime, time
-from typing import Any
+from typing import Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -13,6 +13,8 @@ import pytest
 
 from taskflow.errors import InvalidArguments
 from taskflow.message.signature import Signature
+
+T = TypeVar("T")
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -77,6 +79,10 @@ class Private(pydantic.BaseModel):
     _seen: int = 0
 
 
+class Page(pydantic.BaseModel, Generic[T]):
+    items: list[T]
+
+
 class Team(pydantic.BaseModel):
     members: list[Private] = []
 
@@ -130,6 +136,9 @@ def test_what_survives_is_not_refused(annotation: Any, value: Any) -> None:
         (tuple[int, ...], [1, 2]),
         (set[str], ["a", "b", "a"]),
         (list[Any], [b"bytes", (1, 2)]),
+        (dict[int, str], {"1": "a"}),
+        (Page[int], Page(items=[1])),
+        (Node, {"names": []}),
         (dict[str, Any], {"a": {1: 2}, "b": {3}}),
     ],
 )
