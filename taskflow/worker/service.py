@@ -54,6 +54,11 @@ class Service(ABC):
         self.lives()
         self._task = asyncio.create_task(self._run(), name=self.name)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and not stopped."""
+        return self._task is not None and not self._task.done()
+
     async def stop(self) -> None:
         """Stop ticking; a round in progress is cancelled."""
         while not await self._cancelled():

@@ -107,6 +107,7 @@ class Worker:
         self._taking = True
         self._troubles = Troubles()
         self._errands: set[asyncio.Future[None]] = set()
+        self._quieting: list[asyncio.Future[None]] = []
 
     async def run(self) -> None:
         """Run until told to stop.
@@ -165,8 +166,9 @@ class Worker:
             self._taking = False
             self._heartbeat.status = "stopped"
             logger.info("Quiet: no more tasks are taken")
-            for fetcher in self._fetchers:
-                self._errand(f"the stop of the {fetcher.name}", fetcher.stop())
+            self._quieting = [
+                self._errand(f"the stop of the {fetcher.name}", fetcher.stop()) for fetcher in self._fetchers
+            ]
 
     def resume(self) -> None:
         """Take tasks again after `quiet`."""
@@ -174,8 +176,7 @@ class Worker:
             self._taking = True
             self._heartbeat.status = "active"
             logger.info("Taking tasks again")
-            for fetcher in self._fetchers:
-                fetcher.start()
+            self._errand("the start of taking", self._take_again())
 
     def reload(self) -> None:
         """Replace the children: new ones import the app anew, the old ones finish what they run."""
@@ -192,6 +193,13 @@ class Worker:
         self._errand("the question for stacks", self._supervisor.ask_for_stacks())
 
     # --- wiring ---------------------------------------------------------------------------------------------
+
+    async def _take_again(self) -> None:
+        """Not before they have stopped: the stop would end what was just started, for good."""
+        await asyncio.gather(*self._quieting)
+        for fetcher in self._fetchers:
+            if self._taking and not self._stop.is_set() and not fetcher.runs:
+                fetcher.start()
 
     async def _reach(self, url: str) -> AsyncBroker:
         # Before the first task: later their folder may be gone.
@@ -401,7 +409,7 @@ class Worker:
 
     # --- the end --------------------------------------------------------------------------------------------
 
-    def _errand(self, what: str, work: Awaitable[None]) -> None:
+    def _errand(self, what: str, work: Awaitable[None]) -> asyncio.Future[None]:
         """Something that a signal asked for, beside the loops; it says so if it fails."""
 
         async def run() -> None:
@@ -411,6 +419,7 @@ class Worker:
         errand = asyncio.ensure_future(run())
         self._errands.add(errand)
         errand.add_done_callback(self._errands.discard)
+        return errand
 
     @contextlib.contextmanager
     def _said(self, what: str) -> Iterator[None]:

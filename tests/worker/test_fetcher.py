@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,9 +25,11 @@ from taskflow.connection.waiting import Watch
 from taskflow.errors import BrokerUnavailable
 from taskflow.message.task_message import TaskMessage
 from taskflow.worker import fetcher as fetcher_module
+from taskflow.worker.config import WorkerConfig
 from taskflow.worker.crowd import Crowd
 from taskflow.worker.fetcher import Fetcher
 from taskflow.worker.shares import Shares
+from taskflow.worker.worker import Worker
 from tests.servers import Server, until
 
 
@@ -280,6 +283,30 @@ def test_a_pause_is_no_race_that_somebody_else_has_won(own_server: Server) -> No
             )
             await rig.waits()
             assert rig.fetcher._crowd._losses == 0
+
+    asyncio.run(scene())
+
+
+def test_a_worker_that_is_resumed_before_it_was_quite_quiet_takes_tasks(own_server: Server) -> None:
+    """The loops that take were started again while they were still being stopped, and the stop ended them for good: a worker
+    that had said "Taking tasks again", took nothing, and was green.
+    """
+
+    async def scene() -> None:
+        async with fetching(own_server.url) as rig:
+            worker = Worker(WorkerConfig(app="any"))
+            worker._fetchers = [rig.fetcher]
+            worker._heartbeat = SimpleNamespace(status="")  # type: ignore[assignment]
+            await rig.waits()
+            for number in range(3):
+                worker.quiet()
+                worker.resume()
+                worker.quiet()
+                worker.resume()
+                await rig.enqueue(str(number))
+                await until(lambda last=str(number): last in rig.ids)  # type: ignore[misc]
+            worker.quiet()
+            await until(lambda: not rig.fetcher.runs)
 
     asyncio.run(scene())
 
