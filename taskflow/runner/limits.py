@@ -5,6 +5,7 @@ outside.
 from __future__ import annotations
 
 import ctypes
+import sys
 import threading
 import time
 
@@ -17,6 +18,7 @@ TICK = 0.1
 
 SOON = 0.003
 """Seconds between two looks while an exception waits for a thread to get out of where it would do harm."""
+HUNT_SECONDS, HUNT_LOOKS = 0.00002, 50
 
 _raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
 _raise_in.argtypes = (ctypes.c_ulong, ctypes.c_void_p)
@@ -110,11 +112,27 @@ class SoftLimits:
         while True:
             self._soon.clear()
             try:
-                pause = SOON if self._late() else TICK
+                pause = SOON if self._late() and self._hunt() else TICK
             except BaseException as error:  # noqa: BLE001 - without this thread there are no limits any more
                 lines.unexpected(error)
                 pause = TICK
             self._soon.wait(pause)
+
+    def _hunt(self) -> bool:
+        """Look often, at any moment of what the threads do; whether something is due still.
+
+        Threads that log all the time give way to each other where they wait for the log's lock, and would always be seen there.
+        """
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(HUNT_SECONDS)
+        try:
+            for _ in range(HUNT_LOOKS):
+                time.sleep(HUNT_SECONDS)
+                if not self._late():
+                    return False
+        finally:
+            sys.setswitchinterval(usual)
+        return True
 
     def _late(self) -> bool:
         """Raise what is due; whether something is that could not be."""
