@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,9 @@ from taskflow.options.values import PARSERS
 from tests.test_examples_docs import parse, taskflow_commands
 
 PACKAGE = Path(__file__).parents[2] / "taskflow"
+RUNNERS_OWN = {"--socket", "--slots"}
+"""What the worker tells its children; nobody else does."""
+
 OPTIONS = {*PARSERS, "signing_keys", "encryption_keys", "max_payload", "retention"}
 
 
@@ -38,6 +42,33 @@ def test_a_command_that_is_advised_exists(where: str, line: str) -> None:
             parse(main, words)
         except click.ClickException as error:
             pytest.fail(f"{where} advises `{line}`: {error.format_message()}")
+
+
+def options(command: click.Command) -> Iterator[str]:
+    """All options of a command and of those below it."""
+    yield "--help"
+    for parameter in command.params:
+        yield from (*parameter.opts, *parameter.secondary_opts)
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from options(below)
+
+
+def test_an_option_that_is_advised_exists() -> None:
+    known = {*options(main), *RUNNERS_OWN}
+    advised = {
+        (str(file.relative_to(PACKAGE)), option)
+        for file in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", node.value)
+    }
+
+    assert len(advised) > 20
+    assert sorted((file, option) for file, option in advised if option not in known) == []
 
 
 def crunch() -> None: ...
