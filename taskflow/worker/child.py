@@ -34,6 +34,11 @@ LAST_WORDS_SECONDS = 0.05
 
 MOST_LAST_WORDS = 20
 
+LOST_SECONDS = 1.0
+"""What a child gets to end whose socket has ended though the worker did not close it. It can do nothing for us any more, and
+what it held waits for its end.
+"""
+
 END_SECONDS = 5.0
 """What a child gets to end after its socket has: for what its code has left to do then. Then it is killed."""
 
@@ -118,15 +123,16 @@ class Child:
                 logger.error(
                     "What child %d said could not be taken; it is ended", self.process.pid, exc_info=broken
                 )
+            patience = END_SECONDS if self.closed else LOST_SECONDS
             self.close()
             if not self.process.separate:
                 return 0
-            await asyncio.wait({ending}, timeout=END_SECONDS)
+            await asyncio.wait({ending}, timeout=patience)
             if not ending.done():
                 logger.error(
                     "Child %d has not ended %.0f s after its socket: it is killed",
                     self.process.pid,
-                    END_SECONDS,
+                    patience,
                 )
                 self.kill()
             return await ending

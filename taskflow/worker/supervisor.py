@@ -14,6 +14,7 @@ from ..states import Verb
 from .child import END_SECONDS, Child
 from .config import WorkerConfig
 from .holdings import Held
+from .judging import Judging
 from .launch import Launched
 from .poison import MOST_CRASHES
 from .process import signal_name
@@ -75,8 +76,7 @@ class Supervisor:
         )
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._judging: list[Held] = []
-        self._overdue: set[Held] = set()
+        self._judging = Judging(lambda: self.children)
         self._stacks = StackQuestions()
         self._restarting = asyncio.Lock()
         self.children: list[Child] = []
@@ -145,14 +145,6 @@ class Supervisor:
         self._on_outcomes([(held, too_large(len(held.taken.message), most)) for held in large])
         return [held for held in items if len(held.taken.message) <= most]
 
-    def judge(self, held: Held) -> None:
-        """Ask a child for the verdict on a task that was ended from outside: it knows the retry policy."""
-        child = min((c for c in self.children if c.takes_work), key=lambda c: c.stalled, default=None)
-        if child is None:
-            self._judging.append(held)
-        else:
-            child.send_jobs([held])
-
     def watch_limits(self) -> None:
         """One look at the children: jobs that did not start in time, jobs over their hard limit, children that do not get on."""
         self._watch.look()
@@ -171,8 +163,6 @@ class Supervisor:
             return []
         running, wanted = sum(child.takes_work for child in list(self.children)), self._config.children
         found = self._watch.complaints()
-        held = [held for child in self.children for held in child.jobs.values() if held in self._overdue]
-        found += [f"task {one.id} is over its hard time limit, and -P solo cannot end it" for one in held]
         if running < wanted:
             count = f"only {running} of {wanted} child processes run" if running else "no child process runs"
             found.append(f"{count} ({self._starter.failure or 'a new one is being started'})")
@@ -200,8 +190,8 @@ class Supervisor:
         """
         self._stopping = True
         started = time.monotonic()
-        self.hand_back([*self._quarantine.drain(), *self._judging])
-        self._judging.clear()
+        self.hand_back(self._quarantine.drain())
+        self.hand_back(self._judging.drain(), started=True)
         for child in self.children:
             child.retiring = True
             self.hand_back(child.recall())
@@ -225,9 +215,7 @@ class Supervisor:
         for old in [one for one in self.children if one.takes_work][: -self._config.children]:
             self._retire(old)
         if child.takes_work:
-            for held in self._judging:
-                child.send_jobs([held])
-            self._judging.clear()
+            self._judging.offer(child)
             self._on_room()
 
     async def _start_one(self, deaths: int = 0) -> None:
@@ -310,15 +298,12 @@ class Supervisor:
             self._quarantine.expect([count for count in counts if count < MOST_CRASHES])
         for held, _ in left:
             if held.failure:
-                self.judge(held)
+                self._judging.give(held)
 
     def expire(self, child: Child, over: list[Held]) -> None:
         """Jobs are over their hard limit: no more work for this child, its replacement starts, others get
         their grace.
         """
-        if not child.process.separate:
-            self._say_overdue(child, over)
-            return
         for held in over:
             if not held.failure:
                 held.failure = "hard time limit exceeded; its process was killed"
@@ -333,16 +318,6 @@ class Supervisor:
         asyncio.get_running_loop().call_later(self._config.grace, child.kill)
         if not child.quarantined:
             self._background(self._start_one())
-
-    def _say_overdue(self, child: Child, over: list[Held]) -> None:
-        """In `-P solo` nothing can end a task but itself; then the next one has the slot."""
-        for held in set(over) - self._overdue:
-            logger.error(
-                "Task %s in queue %s is over its hard time limit, and -P solo cannot end it: nothing else runs meanwhile",
-                held.id,
-                held.queue,
-            )
-        self._overdue = set(over)
 
     def replace_stuck(self, child: Child, why: str) -> None:
         """It does not get on: it takes nothing more, another takes its place, and its tasks keep their limits."""
@@ -361,7 +336,7 @@ class Supervisor:
         self.hand_back([held for held in recalled if not held.failure])
         for held in recalled:
             if held.failure:
-                self.judge(held)
+                self._judging.give(held)
         if not child.jobs:
             child.close()
 

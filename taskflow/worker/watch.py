@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -11,8 +12,13 @@ from .child import Child
 from .holdings import Held
 from .liveness import COMPLAIN_SECONDS, STUCK_SECONDS
 
+logger = logging.getLogger("taskflow.worker")
+
 BACKLOG_SECONDS = 1.0
 """Between two looks at whether tasks wait in the queues, while it matters."""
+
+
+_OVERDUE = "is over its hard time limit, and -P solo cannot end it"
 
 
 class Owner(Protocol):
@@ -45,6 +51,7 @@ class Watch:
         self._asking: asyncio.Task[None] | None = None
         self._asked_at = 0.0
         self._work_waits = False
+        self._overdue: set[Held] = set()
 
     def look(self) -> None:
         """One look at every child."""
@@ -56,8 +63,10 @@ class Watch:
             if late := child.recall_late(now, idle=not runs):
                 self._owner.hand_back(late)
             over = child.over_limit(now_ns, runs)
-            if over:
+            if over and child.process.separate:
                 self._owner.expire(child, over)
+            elif over or self._overdue:
+                self._say_overdue(over)
             if child.retiring and over and len(over) == len(child.running()):
                 child.kill()
             child.look(now, runs)
@@ -65,11 +74,18 @@ class Watch:
 
     def complaints(self) -> list[str]:
         """Which children do not get on, a sentence each."""
-        return [
+        found = [
             f"child {child.process.pid}: {wrong}"
             for child in list(self._owner.children)
             if not child.retiring and (wrong := self._wrong(child, COMPLAIN_SECONDS))
         ]
+        return found + [f"task {held.id} {_OVERDUE}" for held in self._overdue]
+
+    def _say_overdue(self, over: list[Held]) -> None:
+        """In `-P solo` nothing can end a task but itself; then the next one has the slot."""
+        for held in set(over) - self._overdue:
+            logger.error("Task %s in queue %s %s: nothing else runs meanwhile", held.id, held.queue, _OVERDUE)
+        self._overdue = set(over)
 
     def _judge(self, child: Child, now: float, *, is_full: bool) -> None:
         if child.liveness.silent_for and is_full:

@@ -30,6 +30,20 @@ def test_a_fork_that_outlives_its_killed_child_does_not_hide_its_death(
             killed.get(30)
 
 
+def test_a_child_whose_socket_is_closed_is_killed_and_its_tasks_go_on(
+    hurt: Any, hurt_worker: Any, ledger: Ledger
+) -> None:
+    """A library closed every descriptor of its process. It lives on and can tell nobody anything."""
+    with hurt_worker(concurrency=2) as process:
+        neighbour = hurt.work.delay("neighbour", 2.0)
+        ledger.wait_for("start", "neighbour")
+        closed = hurt.close_everything.delay("closed")
+        process.wait_for_log("s after its socket: it is killed")
+        assert neighbour.get(30) == "neighbour"
+        with pytest.raises(errors.TaskFailed, match="process died 3 times"):
+            closed.get(30)
+
+
 def test_all_tasks_of_a_killed_child_start_again_without_waiting_for_each_other(
     hurt: Any, hurt_worker: Any, ledger: Ledger
 ) -> None:
