@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
-import signal
 import sys
 import threading
 from collections.abc import Iterator
 from types import CodeType
 from typing import TYPE_CHECKING, Any
+
+from ..pipe.frames import STACKS_SIGNAL
 
 if TYPE_CHECKING:
     import asyncio
@@ -19,9 +20,9 @@ MOST_BYTES = 100_000
 
 
 def register() -> None:
-    """Let SIGUSR2 write the threads' stacks to standard error, whatever holds the interpreter: the worker's last resort."""
+    """Let a signal write the threads' stacks to standard error, whatever holds the interpreter: the worker's last resort."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # no usable stderr
-        faulthandler.register(signal.SIGUSR2, all_threads=True, chain=False)
+        faulthandler.register(STACKS_SIGNAL, all_threads=True, chain=False)
 
 
 def stacks(loop: asyncio.AbstractEventLoop | None) -> str:

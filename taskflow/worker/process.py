@@ -10,6 +10,8 @@ import subprocess
 import threading
 from typing import Protocol
 
+from ..pipe.frames import STACKS_SIGNAL
+
 
 class Process(Protocol):
     """What runs the child."""
@@ -70,7 +72,7 @@ class ChildProcess:
 
     def dump_stacks(self) -> None:
         """By the signal that `runner.stacks` has registered."""
-        self._process.send_signal(signal.SIGUSR2)
+        self._process.send_signal(STACKS_SIGNAL)
 
     def is_stopped(self) -> bool:
         """Whether it was stopped and has not been continued since: the kernel tells each change once."""
