@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +34,7 @@ def lone_node(
         password: of its default user.
         settings: more arguments of the server.
     """
-    port = port or free_port()
+    port = port or _free_pair(host)
     directory.mkdir(parents=True, exist_ok=True)
     command = [str(find_binary()), "--port", str(port), "--bind", host, "--dir", str(directory)]
     command += ["--save", "", "--cluster-enabled", "yes", "--cluster-announce-ip", host]
@@ -58,6 +59,15 @@ def lone_node(
         yield server
     finally:
         server.stop()
+
+
+def _free_pair(host: str) -> int:
+    """A port that is free, as is the one of the cluster's bus above it."""
+    while True:
+        port = free_port()
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((host, port + 10000))
+            return port
 
 
 def is_whole(client: redis.Redis) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from ..errors import BrokerRefused
@@ -187,11 +188,14 @@ class Topology:
         return list(self._masters)
 
     def candidates(self, now: float) -> list[Address]:
-        """Whom to ask about the topology: the known masters, then the addresses of the URL.
+        """Whom to ask about the topology: known masters and addresses of the URL in turn, since all of either may be gone.
 
         Last come those that did not answer or knew nothing, the one that has had the longest time to come back first.
         """
-        known = dict.fromkeys([*(self._masters if self.cluster else ()), *self.seeds])
+        masters = self._masters if self.cluster else ()
+        known = dict.fromkeys(
+            one for pair in zip_longest(masters, self.seeds) for one in pair if one is not None
+        )
         doubted = {one: since for one, since in self._doubted.items() if now - since < REMEMBERED}
         return sorted(known, key=lambda address: doubted.get(address, float("-inf")))
 

@@ -92,11 +92,12 @@ def _forget_verdicts() -> None:
 
     write = Acker._write_batch
 
-    async def once(self: Any, queue: str, items: list[Any]) -> None:
+    async def once(self: Any, name: str, queue: Any, batch: Any) -> None:
         try:
-            await asyncio.wait_for(write(self, queue, items), 1.0)
+            await asyncio.wait_for(write(self, name, queue, batch), 1.0)
         except TimeoutError:
-            self._holdings.remove(queue, [held for held, _ in items])
+            queue.settled(batch)
+            self._holdings.remove(name, [held for held, _ in batch.items])
 
     Acker._write_batch = once  # type: ignore[method-assign]
 

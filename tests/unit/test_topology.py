@@ -56,6 +56,13 @@ def test_who_was_silent_is_asked_last_for_a_minute() -> None:
     assert topology.candidates(61.0) == [A, B]
 
 
+def test_the_names_of_the_url_are_asked_soon_however_many_masters_there_are() -> None:
+    """All addresses of a large cluster may have changed: they would be asked in vain before the one name that knows."""
+    topology = Topology([("name", 1)], cluster=True)
+    topology.set_slots([(number, number, (f"10.0.0.{number}", 1), "") for number in range(100)])
+    assert ("name", 1) in topology.candidates(0.0)[:2]
+
+
 def test_addresses_that_came_and_went_are_forgotten() -> None:
     topology = cluster()
     for number in range(1000):
