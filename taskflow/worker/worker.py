@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from ..broker import scripts
 from ..broker.aio import AsyncBroker
 from ..broker.command import Plain
-from ..broker.commands.dequeue import BATCH, Taken, backlog
+from ..broker.commands.dequeue import BATCH, backlog
 from ..clock import ServerClock
 from ..connection.aio import AsyncDriver
 from ..connection.url import parse
 from ..options import DEFAULT_QUEUE
 from ..pipe import frames
-from ..states import Verb
 from .acker import Acker
 from .banner import banner
 from .config import Identity, WorkerConfig, check_doubtful
 from .crowd import Crowd
 from .descriptors import places as waiting_connections
-from .expiry import archive_expired
+from .errands import Errands, said
 from .fetcher import Fetcher
 from .health import Health
 from .health_file import HealthFile
 from .health_server import HealthServer
 from .heartbeat import Heartbeat
 from .holdings import Held, Holdings
+from .intake import Intake
 from .launch import Launched
 from .leases import Leases
 from .maintenance.aggregator import Aggregator
@@ -39,13 +38,12 @@ from .maintenance.sweeper import Sweeper
 from .narrow import NarrowBroker
 from .partitions import Partitions
 from .places import Places, RollCall
-from .poison import MOST_CRASHES, archive_poison
 from .service import Service
 from .shares import Shares
 from .starter import Start
 from .subscriber import Subscriber
 from .supervisor import Supervisor
-from .troubles import Troubles, describe
+from .troubles import Troubles
 from .watches import Burst, Limits
 
 logger = logging.getLogger("taskflow.worker")
@@ -55,6 +53,9 @@ BACKLOG_SECONDS = 2.0
 
 REACH_SECONDS = 4.0
 """A broker that cannot be reached at the start ends the command within 5 s."""
+
+STOP_SECONDS = 10.0
+"""How long a stop waits for loops that do not want to end: what is held has to be handed back all the same."""
 
 FLUSH_SECONDS = 10.0
 """How long a stop waits for the last verdicts to be written."""
@@ -106,7 +107,7 @@ class Worker:
         self._grace = config.grace
         self._taking = True
         self._troubles = Troubles()
-        self._errands: set[asyncio.Future[None]] = set()
+        self._errands = Errands()
         self._quieting: list[asyncio.Future[None]] = []
 
     async def run(self) -> None:
@@ -167,7 +168,8 @@ class Worker:
             self._heartbeat.status = "stopped"
             logger.info("Quiet: no more tasks are taken")
             self._quieting = [
-                self._errand(f"the stop of the {fetcher.name}", fetcher.stop()) for fetcher in self._fetchers
+                self._errands.begin(f"the stop of the {fetcher.name}", fetcher.stop())
+                for fetcher in self._fetchers
             ]
 
     def resume(self) -> None:
@@ -176,7 +178,7 @@ class Worker:
             self._taking = True
             self._heartbeat.status = "active"
             logger.info("Taking tasks again")
-            self._errand("the start of taking", self._take_again())
+            self._errands.begin("the start of taking", self._take_again())
 
     def reload(self) -> None:
         """Replace the children: new ones import the app anew, the old ones finish what they run."""
@@ -186,11 +188,11 @@ class Worker:
             )
             return
         logger.info("Restarting the child processes")
-        self._errand("the restart of the child processes", self._supervisor.restart())
+        self._errands.begin("the restart of the child processes", self._supervisor.restart())
 
     def dump_stacks(self) -> None:
         """Ask every child for the stacks of its threads and coroutines; each is one block in the log."""
-        self._errand("the question for stacks", self._supervisor.ask_for_stacks())
+        self._errands.begin("the question for stacks", self._supervisor.ask_for_stacks())
 
     # --- wiring ---------------------------------------------------------------------------------------------
 
@@ -225,6 +227,7 @@ class Worker:
         many = NarrowBroker(broker.driver)
         # Verdicts wait for no loop that only looks.
         self._acker = Acker(NarrowBroker(broker.driver), self._holdings, self._clock)
+        intake = Intake(self._holdings, self._supervisor, self._outcomes, self._clock, self._is_open)
         self._shares = shares = Shares(
             queues, strict=self._config.strict, room=self._supervisor.room, most=BATCH
         )
@@ -246,7 +249,7 @@ class Worker:
                 owner,
                 many,
                 shares,
-                self._take,
+                intake.take,
                 self._holdings.receipts,
                 self._clock,
                 crowd,
@@ -360,37 +363,8 @@ class Worker:
         if self._health_server is not None:
             self._health_server.close()
 
-    def _take(self, queue: str, tasks: list[Taken]) -> None:
-        now = time.monotonic()
-        items = [Held(queue, taken, now) for taken in tasks]
-        self._holdings.add(queue, items)
-        if self._stop.is_set() or not self._taking:
-            self._outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])
-            return
-        try:
-            if any(taken.crashes or taken.expires for taken in tasks):
-                items = self._fit(items)
-            self._supervisor.give(items)
-        except Exception as error:
-            # What a child was given comes back as a verdict that is refused; nobody else would ever end the others.
-            logger.error("Tasks of queue %s could not be given to a child and go back", queue, exc_info=error)
-            self._outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])
-
-    def _fit(self, items: list[Held]) -> list[Held]:
-        """Those that are to be run; the others get their verdicts."""
-        now = self._clock.now()
-        fit = []
-        for held in items:
-            taken, verdict = held.taken, None
-            if taken.crashes >= MOST_CRASHES:
-                verdict = archive_poison(held, now)
-            elif taken.expires:
-                verdict = archive_expired(held, now)
-            if verdict is None:
-                fit.append(held)
-            else:
-                self._outcomes([(held, verdict)])
-        return fit
+    def _is_open(self) -> bool:
+        return self._taking and not self._stop.is_set()
 
     def _outcomes(self, items: list[tuple[Held, frames.Outcome]]) -> None:
         assert self._acker is not None
@@ -409,46 +383,28 @@ class Worker:
 
     # --- the end --------------------------------------------------------------------------------------------
 
-    def _errand(self, what: str, work: Awaitable[None]) -> asyncio.Future[None]:
-        """Something that a signal asked for, beside the loops; it says so if it fails."""
-
-        async def run() -> None:
-            with self._said(what):
-                await work
-
-        errand = asyncio.ensure_future(run())
-        self._errands.add(errand)
-        errand.add_done_callback(self._errands.discard)
-        return errand
-
-    @contextlib.contextmanager
-    def _said(self, what: str) -> Iterator[None]:
-        """A step whose failure is said, and keeps nothing that comes after it from being done."""
-        try:
-            yield
-        except Exception as error:
-            logger.error("%s failed (%s)", what, describe(error), exc_info=error)
-
     async def _shut_down(self) -> None:
         started = time.monotonic()
         assert self._heartbeat is not None
         assert self._acker is not None
         assert self._health is not None
         self._heartbeat.status = "closed"
-        with self._said("the stop of the watch"):
+        with said("the stop of the watch"):
             await self._health.stop()
-        with self._said("the stop of taking"):
-            await asyncio.gather(*(fetcher.stop() for fetcher in self._fetchers))
-        with self._said("the end of the child processes"):
+        with said("the stop of taking"):
+            async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.gather(*(fetcher.stop() for fetcher in self._fetchers))
+        with said("the end of the child processes"):
             await self._supervisor.drain(lambda: self._grace)
-        with self._said("the writing of the last verdicts"):
+        with said("the writing of the last verdicts"):
             if not await self._acker.drain(FLUSH_SECONDS):
                 logger.error(
                     "%d tasks could not be handed back; their leases end within 30 s", len(self._holdings)
                 )
-        with self._said("the stop of the loops"):
-            await asyncio.gather(*(service.stop() for service in self._services))
-        with self._said("the removal of the worker's record"):
+        with said("the stop of the loops"):
+            async with asyncio.timeout(STOP_SECONDS):
+                await asyncio.gather(*(service.stop() for service in self._services))
+        with said("the removal of the worker's record"):
             await self._heartbeat.clear()
         logger.info("Stopped after %.1f s", time.monotonic() - started)
 

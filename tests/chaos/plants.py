@@ -65,24 +65,26 @@ def planted_names() -> dict[str, str]:
 def _acknowledge_first() -> None:
     from taskflow.pipe.frames import Outcome
     from taskflow.states import Verb
+    from taskflow.worker.intake import Intake
     from taskflow.worker.worker import Worker
 
-    take, outcomes = Worker._take, Worker._outcomes
+    take, outcomes = Intake.take, Worker._outcomes
     acknowledged: set[Any] = set()
 
     def early(self: Any, queue: str, tasks: list[Any]) -> None:
         before = set(self._holdings)
         take(self, queue, tasks)
-        if self._stop.is_set():
+        if not self._is_open():
             return
+        acker = self._outcomes.__self__._acker
         for held in set(self._holdings) - before:
             acknowledged.add(held)
-            self._acker.add([(held, Outcome(0, Verb.DONE))])
+            acker.add([(held, Outcome(0, Verb.DONE))])
 
     def late(self: Any, items: list[Any]) -> None:
         outcomes(self, [(held, outcome) for held, outcome in items if held not in acknowledged])
 
-    Worker._take = early  # type: ignore[method-assign]
+    Intake.take = early  # type: ignore[method-assign]
     Worker._outcomes = late  # type: ignore[method-assign]
 
 
