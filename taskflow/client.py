@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# Python imports it when a host name is first looked up. A process that is forked while another thread does so waits for ever for
+# that thread, which it does not have.
+import encodings.idna  # noqa: F401
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
