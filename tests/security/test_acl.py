@@ -287,6 +287,7 @@ def test_a_viewer_sees_everything_and_changes_nothing(
     for state in State:
         viewer.tasks(queue, state)
     assert viewer.task(queue, waiting.id).id == waiting.id
+    assert viewer.find(waiting.id) == queue
     assert isinstance(viewer.servers(), list)
     stats = viewer.stats()
     assert not [one.problem for one in (*stats.queues, *stats.nodes) if one.problem]
@@ -337,6 +338,8 @@ def test_an_operator_puts_queues_and_tasks_right(guarded: Server, admin: redis.R
     operator.purge(queue)
     operator.remove(queue, force=True)
     operator.cancel(ids[0])
+    assert operator.pause(queue, must_exist=False)
+    operator.remove(queue)
     assert not denied(admin)
     with pytest.raises(errors.QueueNotFound):
         operator.queue(queue)
