@@ -125,11 +125,11 @@ def test_a_task_that_is_due_before_all_others_in_this_second_is_told(
         ear.subscribe(queue_keys(queue).due)
         assert ear.get_message(timeout=5)
         wait_until(lambda: now(q) % 1 < 0.5, description="a second has begun")
+        later(q, "soon", delay=5)
         later(q, "second", delay=0.4)
         later(q, "third", delay=0.41)
         later(q, "first", delay=0.3)
         later(q, "tomorrow", delay=86400)
-        later(q, "soon", delay=5)
         heard = [ear.get_message(timeout=0.5) for _ in range(3)]
     told = [float(message["data"]) for message in heard if message]
     assert told == [pytest.approx(exact(q, "second"), abs=1e-5), pytest.approx(exact(q, "first"), abs=1e-5)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -141,3 +142,17 @@ def test_a_job_that_is_to_be_judged_is_not_run() -> None:
     outcome = subject.prepare(frames.Job(2, "q", b"a", PLAIN.encode(), failure="killed"))
     assert isinstance(outcome, frames.Outcome)
     assert outcome.verb == "r"
+
+
+def test_a_job_whose_time_to_start_has_ended_on_its_way_is_archived_and_one_with_time_left_is_run() -> None:
+    """It was in time when the worker took it, and then waited in the child behind another."""
+    subject = Executor(app.tasks)
+    now = int(time.monotonic() * 1000)
+    late = subject.prepare(frames.Job(1, "q", b"a", PLAIN.encode(), "", 0, now - 1))
+    assert isinstance(late, Attempt)
+    verdict = subject.decode(late)
+    assert verdict is not None
+    assert (verdict.verb, TaskMessage.decode(verdict.message).error_msg) == ("a", "expired")
+    early = subject.prepare(frames.Job(2, "q", b"a", PLAIN.encode(), "", 0, now + 60_000))
+    assert isinstance(early, Attempt)
+    assert subject.decode(early) is None
