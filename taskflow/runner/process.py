@@ -14,6 +14,8 @@ import time
 from types import FrameType
 from typing import NoReturn
 
+from ..pipe.frames import STACKS_SIGNAL
+
 END_SECONDS = 3.0
 """That functions registered with `atexit` get at a normal stop, all together."""
 
@@ -57,7 +59,7 @@ def keep_from_forks(connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             os.close(connection.detach())
         with contextlib.suppress(AttributeError):
-            faulthandler.unregister(signal.SIGUSR2)  # see `stacks.register`
+            faulthandler.unregister(STACKS_SIGNAL)  # see `stacks.register`
         for number in signal.valid_signals():
             handler = signal.getsignal(number)
             if str(getattr(handler, "__module__", "")).partition(".")[0] == _OURS:
