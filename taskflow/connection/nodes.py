@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import time
 from typing import Any
 
@@ -17,7 +18,7 @@ from redis.asyncio import connection as async_redis_connection
 from .channel import AsyncChannel, Channel
 from .dialing import adial, dial
 from .greeting import Greeting
-from .settings import arguments, pack
+from .settings import arguments, pack, tls_context
 from .topology import Address
 from .url import BrokerURL
 
@@ -73,11 +74,13 @@ class _Plain(_Opened, redis_connection.Connection):
 
 
 class _Tls(_Opened, redis_connection.SSLConnection):
+    tls: ssl.SSLContext
+
     def _dialled(self, until: float) -> socket.socket:
         sock = dial(self.host, self.port, until, self.socket_keepalive_options)
         try:
             sock.settimeout(max(until - time.monotonic(), 0.001))  # the handshake as a whole takes no longer
-            return self._wrap_socket_with_ssl(sock)  # type: ignore[no-any-return, no-untyped-call]
+            return self.tls.wrap_socket(sock, server_hostname=self.host)
         except BaseException:
             sock.close()
             raise
@@ -149,13 +152,12 @@ class _AsyncPlain(_AsyncOpened, async_redis_connection.Connection):
 
 class _AsyncTls(_AsyncOpened, async_redis_connection.SSLConnection):
     socket_keepalive_options: Any
+    tls: ssl.SSLContext
 
     async def _dialled(self, until: float) -> Any:
         sock = await adial(self.host, self.port, until, self.socket_keepalive_options)
         left = max(until - time.monotonic(), 0.001)
-        return await _streams(
-            sock, ssl=self.ssl_context.get(), server_hostname=self.host, ssl_handshake_timeout=left
-        )
+        return await _tls_streams(sock, self.tls, self.host, left)
 
 
 class _AsyncUnix(_AsyncOpened, async_redis_connection.UnixDomainSocketConnection):
@@ -163,12 +165,39 @@ class _AsyncUnix(_AsyncOpened, async_redis_connection.UnixDomainSocketConnection
         return await asyncio.open_unix_connection(path=self.path)
 
 
-async def _streams(sock: socket.socket, **options: Any) -> Any:
+async def _streams(sock: socket.socket) -> Any:
     try:
-        return await asyncio.open_connection(sock=sock, **options)
+        return await asyncio.open_connection(sock=sock)
     except BaseException:
         sock.close()
         raise
+
+
+async def _tls_streams(sock: socket.socket, context: ssl.SSLContext, host: str, seconds: float) -> Any:
+    """As `_streams`, with TLS.
+
+    In two steps: where `open_connection` is given the socket and is cancelled before the handshake has begun, its transport
+    outlives the socket, and the next one that gets the same descriptor is refused by the event loop.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        plain, _ = await loop.create_connection(asyncio.Protocol, sock=sock)
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        reader = asyncio.StreamReader()
+        protocol = asyncio.StreamReaderProtocol(reader)
+        transport = await loop.start_tls(
+            plain, protocol, context, server_hostname=host, ssl_handshake_timeout=seconds
+        )
+        if transport is None:
+            raise ConnectionResetError("the connection broke in the TLS handshake")
+    except BaseException:
+        plain.abort()
+        raise
+    protocol.connection_made(transport)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
 
 
 def node(url: BrokerURL, address: Address, greet: Greeting, *, sentinel: bool = False) -> Any:
@@ -176,6 +205,8 @@ def node(url: BrokerURL, address: Address, greet: Greeting, *, sentinel: bool = 
     kind: Any = _Unix if url.kind == "unix" else _Tls if url.tls else _Plain
     made = kind(**arguments(url, address, sentinel=sentinel), parser_class=Channel)
     made.greeting, made.address = greet, address
+    if url.tls:
+        made.tls = tls_context(url)
     return made
 
 
@@ -184,6 +215,8 @@ def async_node(url: BrokerURL, address: Address, greet: Greeting, *, sentinel: b
     kind: Any = _AsyncUnix if url.kind == "unix" else _AsyncTls if url.tls else _AsyncPlain
     made = kind(**arguments(url, address, sentinel=sentinel), parser_class=AsyncChannel)
     made.greeting, made.address = greet, address
+    if url.tls:
+        made.tls = tls_context(url)
     return made
 
 

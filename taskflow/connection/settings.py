@@ -4,6 +4,7 @@ redis-py.
 
 from __future__ import annotations
 
+import os
 import socket
 from typing import Any
 
@@ -79,6 +80,44 @@ def _check_files(url: BrokerURL) -> None:
         ) from error
 
 
+_contexts: dict[tuple[tuple[str, str], ...], tuple[list[int], Any]] = {}
+
+
+def tls_context(url: BrokerURL) -> Any:
+    """The `ssl.SSLContext` for the connections of a URL.
+
+    One for all of them: to make one takes up to a tenth of a second, for the system's authorities, and an event loop stands still
+    meanwhile. Files that have been renewed are read again; while they cannot be, what was read before is good enough.
+    """
+    options = tuple(sorted(url.options.items()))
+    known = _contexts.get(options)
+    names = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+    try:
+        changed = [os.stat(url.options[name]).st_mtime_ns for name in names if name in url.options]
+        if known is None or known[0] != changed:
+            known = _contexts[options] = changed, _made_context(url)
+    except OSError:
+        if known is None:
+            raise
+    return known[1]
+
+
+def _made_context(url: BrokerURL) -> Any:
+    # Only TLS needs it.
+    import ssl
+
+    options = url.options
+    context = ssl.create_default_context()
+    required = options.get("ssl_cert_reqs", "required").lower()
+    context.check_hostname = required != "none" and is_yes(options.get("ssl_check_hostname", "yes"))
+    context.verify_mode = ssl.VerifyMode[f"CERT_{required.upper()}"]
+    if "ssl_certfile" in options:
+        context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"))
+    if "ssl_ca_certs" in options:
+        context.load_verify_locations(options["ssl_ca_certs"])
+    return context
+
+
 def topology_of(url: BrokerURL) -> Topology:
     """What the URL alone says about who owns the slots."""
     seeds = [(url.path, 0)] if url.kind == "unix" else list(url.hosts)
@@ -112,12 +151,6 @@ def arguments(url: BrokerURL, address: Address, *, sentinel: bool = False) -> di
         "socket_keepalive": True,
         "socket_keepalive_options": _keepalive(),
     }
-    if url.tls:
-        names = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
-        values |= {name: url.options[name] for name in names if name in url.options}
-        if "ssl_cert_reqs" in url.options:
-            values["ssl_cert_reqs"] = url.options["ssl_cert_reqs"].lower()
-        values["ssl_check_hostname"] = is_yes(url.options.get("ssl_check_hostname", "yes"))
     return values
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
+import time
+from asyncio import sslproto
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,9 +17,12 @@ import redis
 
 from taskflow import TaskFlow
 from taskflow.broker.acl import PREFIX
+from taskflow.connection.nodes import _NO_GREETING, async_node
+from taskflow.connection.settings import tls_context
+from taskflow.connection.url import parse
 from tests.conftest import Cluster
 from tests.sentinels import SERVICE, sentinels
-from tests.servers import PASSWORD, free_port, start_server, wait_until
+from tests.servers import PASSWORD, Server, free_port, start_server, wait_until
 from tests.tls import Authority, TlsProxy, tls_in_front
 from tests.workers import WorkerProcess
 
@@ -167,6 +174,54 @@ def run_tasks(urls: Urls, *queues: str) -> None:
             assert [echo.options(queue=name).delay(name).get(20) for name in queues] == [*queues]
             assert asyncio.run(call_all()) == [f"{name}-asyncio" for name in queues]
             assert worker.terminate() == 0
-        assert not [line for line in worker.log if "canary" in line or " ERROR " in line]
+        assert not [line for line in worker.log if "canary" in line or " ERROR " in line], "\n".join(
+            worker.log
+        )
     finally:
         app.close()
+
+
+def test_a_tls_connection_that_is_given_up_leaves_its_descriptor_to_others(
+    own_server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose time was over in the moment in which its handshake was done kept its place in the event loop, though its socket
+    was closed. Who got the descriptor next was refused with a RuntimeError: on a busy machine a worker's loops failed by it.
+    """
+    authority = Authority(tmp_path)
+    done = sslproto.SSLProtocol._on_handshake_complete  # type: ignore[attr-defined]
+
+    async def run(port: int) -> None:
+        loop = asyncio.get_running_loop()
+        url = parse(f"rediss://127.0.0.1:{port}?ssl_ca_certs={authority.file}")
+        opening = asyncio.create_task(
+            async_node(url, ("127.0.0.1", port), _NO_GREETING).open(time.monotonic() + 5)
+        )
+
+        def done_and_over(protocol: object, error: BaseException | None) -> None:
+            done(protocol, error)
+            if asyncio.get_running_loop() is loop:
+                opening.cancel()
+
+        monkeypatch.setattr(sslproto.SSLProtocol, "_on_handshake_complete", done_and_over)
+        await asyncio.gather(opening, return_exceptions=True)
+        assert opening.cancelled()
+        for _ in range(3):
+            with socket.socket() as sock:
+                sock.setblocking(False)
+                await loop.sock_connect(sock, ("127.0.0.1", own_server.port))
+
+    context = authority.server_context(authority.issue("server", "127.0.0.1"))
+    with tls_in_front([own_server.port], context) as (proxy,):
+        asyncio.run(run(proxy.port))
+
+
+def test_connections_share_what_tls_needs_until_its_files_are_renewed(tmp_path: Path) -> None:
+    """It was read anew for each connection, a tenth of a second in which a worker's event loop stood still."""
+    authority = Authority(tmp_path)
+    url = parse(f"rediss://h?ssl_ca_certs={authority.file}")
+    first = tls_context(url)
+    assert tls_context(url) is first
+    os.utime(authority.file, ns=(1, 1))
+    assert tls_context(url) is not first
+    authority.file.unlink()
+    assert tls_context(url).verify_mode.name == "CERT_REQUIRED"
