@@ -5,7 +5,6 @@ Frames are batches: under load nothing is sent one by one, and when idle nothing
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -18,11 +17,6 @@ LENGTH = 4
 
 BROKER_VARIABLE = "TASKFLOW_WORKER_BROKER"
 """The environment variable by which a child learns that the worker was given another broker than the app's."""
-
-STACKS_SIGNAL = signal.SIGVTALRM
-"""Makes a child that does not answer write its threads' stacks: a signal that nobody sends to whole groups, since such a walk
-through stacks that move is not quite without danger.
-"""
 
 MOST_BYTES = 0x1FFF_FFFF
 """Of one frame. What begins with text that somebody wrote into the socket would be longer."""

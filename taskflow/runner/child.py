@@ -27,7 +27,7 @@ from .patched import patched_by
 from .pool.slots import Slots
 from .pool.threads import ThreadPool
 from .progress import Progress
-from .stacks import register, stacks
+from .stacks import stacks
 
 if TYPE_CHECKING:
     from .pool.loop import LoopPool
@@ -289,8 +289,6 @@ def main(
     if any(task.is_async or may_return_coroutine(task.function) for task in app.tasks.values()):
         # While its file is there: a deployment may remove the folder from under a worker that runs.
         importlib.import_module(f"{__package__}.pool.loop")
-    if not here:
-        register()
     process.keep_from_forks(connection)
     child = Child(app, connection, page, slots, most)
     try:

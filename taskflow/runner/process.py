@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import faulthandler
 import os
 import signal
 import socket
@@ -13,8 +12,6 @@ import threading
 import time
 from types import FrameType
 from typing import NoReturn
-
-from ..pipe.frames import STACKS_SIGNAL
 
 END_SECONDS = 3.0
 """That functions registered with `atexit` get at a normal stop, all together."""
@@ -58,8 +55,6 @@ def keep_from_forks(connection: socket.socket) -> None:
     def in_the_fork() -> None:
         with contextlib.suppress(OSError):
             os.close(connection.detach())
-        with contextlib.suppress(AttributeError):
-            faulthandler.unregister(STACKS_SIGNAL)  # see `stacks.register`
         for number in signal.valid_signals():
             handler = signal.getsignal(number)
             if str(getattr(handler, "__module__", "")).partition(".")[0] == _OURS:

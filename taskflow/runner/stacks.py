@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import faulthandler
 import sys
 import threading
 from collections.abc import Iterator
 from types import CodeType
 from typing import TYPE_CHECKING, Any
 
-from ..pipe.frames import STACKS_SIGNAL
-
 if TYPE_CHECKING:
     import asyncio
 
 MOST_BYTES = 100_000
 """Of one text: a child may have thousands of coroutines."""
-
-
-def register() -> None:
-    """Let a signal write the threads' stacks to standard error, whatever holds the interpreter: the worker's last resort."""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # no usable stderr
-        faulthandler.register(STACKS_SIGNAL, all_threads=True, chain=False)
 
 
 def stacks(loop: asyncio.AbstractEventLoop | None) -> str:

@@ -10,8 +10,6 @@ import subprocess
 import threading
 from typing import Protocol
 
-from ..pipe.frames import STACKS_SIGNAL
-
 
 class Process(Protocol):
     """What runs the child."""
@@ -25,9 +23,6 @@ class Process(Protocol):
 
     def kill(self) -> None:
         """End it at once."""
-
-    def dump_stacks(self) -> None:
-        """Make it write the stacks of its threads to standard error, whatever holds its interpreter."""
 
     def is_stopped(self) -> bool:
         """Whether a signal has stopped it (SIGSTOP), so that none of its threads runs."""
@@ -69,10 +64,6 @@ class ChildProcess:
         """It has ended. After a crash, what its tasks had started might wait for it for ever."""
         if code:
             self._end_group()
-
-    def dump_stacks(self) -> None:
-        """By the signal that `runner.stacks` has registered."""
-        self._process.send_signal(STACKS_SIGNAL)
 
     def is_stopped(self) -> bool:
         """Whether it was stopped and has not been continued since: the kernel tells each change once."""
@@ -137,9 +128,6 @@ class ThreadProcess:
 
     def kill(self) -> None:
         """Cannot be done: the code runs in the worker's own process."""
-
-    def dump_stacks(self) -> None:
-        """It has no interpreter of its own."""
 
     def is_stopped(self) -> bool:
         """Then nobody could ask."""

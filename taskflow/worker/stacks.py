@@ -23,7 +23,7 @@ class StackQuestions:
         self._asked: set[Child] = set()
 
     async def ask(self, children: Sequence[Child]) -> None:
-        """Let every child say where it stands; one that does not is made to write it, by a signal that needs no interpreter."""
+        """Let every child say where it stands; of one that does not, that is said."""
         self._asked = set(children)
         for child in children:
             child.send(frames.DumpStacks())
@@ -32,11 +32,12 @@ class StackQuestions:
             await asyncio.sleep(0.05)
         for child in self._asked:
             if not child.closed:
+                # Not by faulthandler: with it, all signal handlers share a small stack, and a burst of signals ends the child.
                 logger.error(
-                    "Child %d does not say where it stands; it is made to write its threads' stacks to standard error",
+                    "Child %d does not say where it stands: something holds its interpreter (py-spy dump --pid %d shows what)",
+                    child.process.pid,
                     child.process.pid,
                 )
-                child.process.dump_stacks()
         self._asked.clear()
 
     def answered(self, child: Child, text: str) -> None:
