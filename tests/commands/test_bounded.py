@@ -71,3 +71,22 @@ def test_a_call_deletes_a_hundred_that_are_past_their_retention(
 
     assert deleted == [BATCH] * (TASKS // BATCH) + [0]
     full.close()
+
+
+def test_a_call_takes_no_more_large_messages_than_the_server_can_copy_at_once(
+    broker: Broker, queue: str
+) -> None:
+    """Three messages of 190 MB, which a script of a producer's can make, were copied and hashed in one call: the server answered
+    nobody for as long, the worker gave up waiting and asked again, and what was behind them never ran.
+    """
+    large, small = b"x" * (9 << 20), b"{}"
+    for name, payload in (("a", large), ("b", large), ("c", large), ("d", small), ("e", small)):
+        message = TaskMessage(type="t", payload=payload, id=name, queue=queue, timeout=60)
+        broker.run(enqueue(queue, [Terms(message).call(name, payload)]), 30)
+
+    first = broker.run(dequeue(queue, "worker", "one", 10), 30).tasks
+    assert [task.id for task in first] == ["a", "b"]
+    again = dequeue(queue, "worker", "one", 10).again()
+    assert [task.id for task in broker.run(again, 30).tasks] == ["a", "b"]
+    rest = broker.run(dequeue(queue, "worker", "two", 10), 30).tasks
+    assert [task.id for task in rest] == ["c", "d", "e"]

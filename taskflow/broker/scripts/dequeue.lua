@@ -23,6 +23,9 @@
 -- An id whose hash is gone is noted in `orphans`, where Go would lease a task that nothing ever recovers. An id that is already
 -- active stands twice in the list; it stays with who runs it, if anybody does: a script of Go's that failed half-way leaves
 -- such a state, too.
+--
+-- Fewer than `count` are taken where the messages so far have 16 MB and more: a message may have hundreds (a script of a
+-- producer's can make one), and nobody else is served while the server hashes and copies them.
 -- @include read_task
 -- @include history
 -- @include orphan
@@ -60,7 +63,12 @@ local function is_new(since)
   local seconds = (since or 0) / 1000000000
   return seconds > now - tonumber(unknown_grace) and seconds < now + 1
 end
-for _, id in ipairs(ids) do
+local bytes, left = 0, {}
+for index, id in ipairs(ids) do
+  if bytes >= 16777216 then
+    for back = #ids, index, -1 do left[#left + 1] = ids[back] end
+    break
+  end
   local task = task_prefix .. id
   local fields = read_task(task, 'msg', 'state', 'crashes', 'recoveries', 'first_failed_at', 'expires', 'unknown', 'pending_since')
   if not fields[1] then
@@ -70,6 +78,7 @@ for _, id in ipairs(ids) do
     aside[#aside + 1] = id
   elseif fields[2] ~= 'active' or not (taking[id] or redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
     local receipt = token .. redis.sha1hex(fields[1])
+    bytes = bytes + #fields[1]
     taking[id] = true
     redis.call('HSET', task, 'state', 'active', 'owner', owner, 'receipt', receipt)
     held[#held + 1] = id
@@ -82,6 +91,7 @@ for _, id in ipairs(ids) do
     answer[#answer + 1] = history(fields[3], fields[4], fields[5], fields[6])
   end
 end
+if #left > 0 then redis.call('RPUSH', pending, unpack(left)) end
 if #aside > 0 then redis.call('LPUSH', pending, unpack(aside)) end
 if #aside > 0 and #held == 0 then answer[2] = 3 end
 if #held > 0 then
