@@ -134,7 +134,8 @@ class AsyncDriver:
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             for connection in pool:
-                await connection.disconnect(nowait=True)
+                # Not as usual: TLS would say goodbye in later turns of a loop that may be closed by then.
+                await connection.drop()
         if self._look is not None:
             self._look.cancel()
 

@@ -88,7 +88,7 @@ def test_an_unknown_queue_is_named(inspector: Inspector) -> None:
             order("no-such-queue")
 
 
-@pytest.mark.parametrize("name", ["", "a{b}", "a b", "a\x00b", "\udcff"])
+@pytest.mark.parametrize("name", ["", "a{b}", " ", "a\x00b", "\udcff"])
 def test_a_name_that_no_queue_can_have_is_explained(inspector: Inspector, name: str) -> None:
     with pytest.raises(InvalidQueueName):
         inspector.queue(name)

@@ -68,11 +68,12 @@ def test_hup_brings_new_code_and_interrupts_nothing(
 
     def write(answer: int) -> None:
         (project / "shop.py").write_text(
-            "import time\n"
+            "import pathlib, time\n"
             "from taskflow import TaskFlow\n"
             "app = TaskFlow('shop', retention=60)\n"
             "@app.task(name='answer')\n"
-            f"def answer(seconds: float) -> int:\n    time.sleep(seconds)\n    return {answer}\n"
+            "def answer(seconds: float) -> int:\n    pathlib.Path('started').touch()\n"
+            f"    time.sleep(seconds)\n    return {answer}\n"
         )
 
     client = TaskFlow("client", broker=valkey.url, retention=60, queue=queue)
@@ -86,7 +87,8 @@ def test_hup_brings_new_code_and_interrupts_nothing(
         "shop", directory=project, broker=valkey.url, queues={queue: 1}, concurrency=2
     ) as process:
         running = answer.delay(2.0)
-        wait_until(lambda: running.state is State.ACTIVE, description="it runs")
+        # Not only taken: what has not started goes back, and to the new code.
+        wait_until((project / "started").exists, description="it runs")
         write(22)  # another length: bytecode is taken for valid by size and whole second
         process.signal(signal.SIGHUP)
         process.wait_for_log("Restarting the child processes")
