@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from ..errors import BrokerAuthError, BrokerMismatch, BrokerRefused
 from .topology import Address
-from .url import BrokerURL
+from .url import BrokerURL, without_tls
 from .url_options import ESCAPE
 
 _NO_LOGIN = ("NOAUTH", "Authentication required", "unauthenticated")
@@ -117,7 +117,7 @@ def _tls(url: BrokerURL, address: Address, error: BaseException) -> BrokerMismat
         if isinstance(cause, ssl.SSLError):
             reason = (cause.reason or str(cause)).upper()
             if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER_FAILURE" in reason:
-                return BrokerMismatch(f"{where} does not speak TLS; use {_without_tls(url)}://")
+                return BrokerMismatch(f"{where} does not speak TLS; use {without_tls(url)}://")
             if "ALERT_HANDSHAKE_FAILURE" in reason:
                 return BrokerMismatch(
                     f"{where} refused the TLS handshake; does it want a certificate of ours? "
@@ -190,10 +190,6 @@ def _base(url: BrokerURL) -> str:
     """The scheme of one server of the same family, with TLS or without."""
     base = url.scheme.partition("+")[0]
     return base if base != "unix" else "redis"
-
-
-def _without_tls(url: BrokerURL) -> str:
-    return url.scheme.replace("rediss", "redis", 1).replace("valkeys", "valkey", 1)
 
 
 def _host(host: str) -> str:

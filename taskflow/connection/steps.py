@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeGuard
 
 from ..errors import BrokerError, BrokerUnavailable
 from .topology import Address, Topology
+from .url import without_tls
 
 Wire = tuple[Any, ...]
 
@@ -129,4 +130,7 @@ def no_answer(topology: Topology, detail: str) -> str:
     """What to say where there was no answer in time."""
     seeds = ", ".join(f"{host}:{port}" if port else host for host, port in topology.seeds)
     hint = "is the server running, and is the URL right?"
+    if topology.url is not None and topology.url.tls:
+        # A server without TLS need not refuse a handshake: Valkey waits for the end of a line that never comes.
+        hint = f"is the server running, does it speak TLS ({without_tls(topology.url)}:// is without it), and is the URL right?"
     return f"no answer from the broker ({seeds}) in time: {detail}; {hint}"

@@ -105,6 +105,11 @@ def parse(url: str) -> BrokerURL:
     return _unix(common, location) if kind == "unix" else _network(common, location)
 
 
+def without_tls(url: BrokerURL) -> str:
+    """The scheme of the same servers without TLS, as errors advise it."""
+    return url.scheme.replace("rediss", "redis", 1).replace("valkeys", "valkey", 1)
+
+
 @dataclass(frozen=True, slots=True)
 class _Common:
     kind: Kind

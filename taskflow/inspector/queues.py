@@ -20,7 +20,7 @@ from ..broker.keys import day_of, queue_keys
 from ..broker.sync import Broker
 from ..connection.steps import value_or_raise
 from ..connection.topology import key_slot
-from ..errors import BrokerError, QueueNotFound
+from ..errors import BrokerError, BrokerMismatch, QueueNotFound
 from ..message.ids import check_queue_name
 from .partitions import combine, parts_of, together
 from .values import DayCounts, GroupInfo, QueueInfo, moment
@@ -108,6 +108,8 @@ def _read_many(broker: Broker, names: Sequence[str], day: str) -> list[QueueInfo
 def _read(broker: Broker, name: str, counts: Any, first_groups: Any) -> QueueInfo:
     try:
         return _info(name, value_or_raise(counts), _aggregating(broker, name, value_or_raise(first_groups)))
+    except BrokerMismatch:  # not about this queue: the URL is wrong for all of them
+        raise
     except BrokerError as error:
         return QueueInfo(name, problem=str(error))
 

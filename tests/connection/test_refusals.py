@@ -265,6 +265,23 @@ def test_a_node_of_a_cluster_is_no_server_of_its_own(cluster: Cluster) -> None:
     said_at_once(f"{url}/1", "has no database 1", kind=errors.BrokerMismatch)
 
 
+@pytest.mark.xdist_group("cluster")
+def test_the_list_of_queues_says_once_that_the_url_names_a_node_of_a_cluster(cluster: Cluster) -> None:
+    """The node that holds the index listed all queues as `unavailable`, with a warning of the same words for each."""
+    app = TaskFlow("client", broker=cluster.url)
+    for number in range(6):
+        app.task(name=f"listed{number}", queue=f"listed{number}")(lambda: None).delay()
+    app.close()
+    for node in cluster.nodes:
+        if node.role != "master" or not node.alive:
+            continue
+        url = f"redis://127.0.0.1:{node.port}"
+        result = click.testing.CliRunner().invoke(main, ["queue", "ls", "-b", url])
+        assert result.exit_code == 2
+        says = f"this is a node of a cluster; use redis+cluster://127.0.0.1:{node.port}"
+        assert result.output == f"Error: {url}: {says}\n"
+
+
 async def _adelay(url: str, queue: str) -> None:
     app = TaskFlow("client", broker=url, queue=queue)
     try:
@@ -371,3 +388,16 @@ def test_tls_to_a_server_without_it_is_said_in_one_line() -> None:
         said_at_once(
             f"rediss://127.0.0.1:{port}", "does not speak TLS; use redis://", kind=errors.BrokerMismatch
         )
+
+
+def test_tls_to_a_real_server_without_it_is_a_question_that_the_error_asks(server: Server) -> None:
+    """Valkey waits for the end of a line, and a TLS client for its answer: all that is known is that nobody spoke."""
+    url = server.url.replace("redis://", "rediss://")
+    app = TaskFlow("client", broker=url, enqueue_timeout=0.5)
+    task = app.task(name="t")(lambda: None)
+    calls: list[Callable[[], object]] = [task.delay, lambda: asyncio.run(task.adelay())]
+    for call in calls:
+        with pytest.raises(errors.BrokerUnavailable) as raised:
+            call()
+        assert "does it speak TLS (redis:// is without it)" in str(raised.value)
+    app.close()
