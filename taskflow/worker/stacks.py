@@ -34,7 +34,7 @@ class StackQuestions:
             if not child.closed:
                 # Not by faulthandler: with it, all signal handlers share a small stack, and a burst of signals ends the child.
                 logger.error(
-                    "Child %d does not say where it stands: something holds its interpreter (py-spy dump --pid %d shows what)",
+                    "Child %d does not say where it stands: something holds its interpreter (py-spy dump -p %d shows what)",
                     child.process.pid,
                     child.process.pid,
                 )
