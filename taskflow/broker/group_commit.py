@@ -107,23 +107,20 @@ class GroupCommit(_Lines[K, T, R]):
             return self._send(key, [item], timeout, False)[0]
         inside.add(thread)
         try:
-            return self._submit(key, item, weight, timeout)
+            line = self._line(key)
+            caller: Caller[T, R] = Caller(item, weight, time.monotonic() + timeout)
+            with self._mutex:
+                leads = line.enter(caller)
+                if not leads:
+                    caller.turn = threading.Lock()
+                    caller.turn.acquire()
+            if leads or self._wait(line, caller):
+                return self._lead(key, line, caller)
+            if self._alone(caller):
+                return self._send(key, [item], caller.deadline - time.monotonic(), True)[0]
+            return caller.value  # type: ignore[return-value]
         finally:
             inside.discard(thread)
-
-    def _submit(self, key: K, item: T, weight: int, timeout: float) -> R:
-        line = self._line(key)
-        caller: Caller[T, R] = Caller(item, weight, time.monotonic() + timeout)
-        with self._mutex:
-            leads = line.enter(caller)
-            if not leads:
-                caller.turn = threading.Lock()
-                caller.turn.acquire()
-        if leads or self._wait(line, caller):
-            return self._lead(key, line, caller)
-        if self._alone(caller):
-            return self._send(key, [item], caller.deadline - time.monotonic(), True)[0]
-        return caller.value  # type: ignore[return-value]
 
     def _wait(self, line: Line[T, R], caller: Caller[T, R]) -> bool:
         """Wait until the caller is settled, or True: until it is to lead."""

@@ -7,7 +7,6 @@ import select
 import socket
 import ssl
 import struct
-import threading
 import time
 from contextlib import suppress
 from typing import Any
@@ -15,6 +14,8 @@ from typing import Any
 from redis import connection as redis_connection
 from redis import exceptions as redis_errors
 from redis.asyncio import connection as async_redis_connection
+
+from .signals import may_interrupt
 
 SLACK = 0.02
 """The part of a socket's timeout by which a reply may outlast its deadline: below it nothing is set for one reply."""
@@ -99,21 +100,16 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
         """
         sock, reader, incomplete = self._sock, self._reader, self._incomplete
         patience, buffer = self._patience, self._buffer
-        # Python begins a call again that a signal has interrupted, and the kernel then its time: with a signal now and then a
-        # silent node would be waited for without end. Signals come to the main thread, and `poll` goes on with its time.
-        watch = (
-            self._watch
-            if self._in_kernel and threading.get_ident() == threading.main_thread().ident
-            else None
-        )
         short = False
         try:
             for _ in range(count):
                 reply = reader.gets(False)
                 while reply is incomplete:
-                    left = deadline - time.monotonic()
-                    if watch is not None:
-                        if not watch.poll(max(min(left, patience) * 1000, 1)):
+                    now = time.monotonic()
+                    left = deadline - now
+                    if self._in_kernel and self._watch is not None and may_interrupt(now):
+                        # `poll` goes on with its time after a signal; the kernel would begin its own anew.
+                        if not self._watch.poll(max(min(left, patience) * 1000, 1)):
                             raise TimeoutError
                     elif left < patience * (1 - SLACK):
                         short = True
