@@ -13,6 +13,7 @@ from . import context
 from .broker.commands.enqueue import NewTask
 from .errors import ResultNotKept, TaskFailed
 from .message.task_message import TaskMessage
+from .registry import TaskOf
 from .result import AsyncResult, ResultOf
 from .result_info import ResultInfo
 from .returned import is_awaitable, refuse_lazy
@@ -28,19 +29,24 @@ class EagerResult(AsyncResult[Any]):
     """
 
     def __init__(
-        self, message: TaskMessage, data: bytes, error: BaseException | None, task: ResultOf | None = None
+        self,
+        message: TaskMessage,
+        data: bytes,
+        error: BaseException | None,
+        task: ResultOf | None = None,
+        app: str = "",
     ) -> None:
         from .client import Client
 
-        super().__init__(
-            Client("embedded://"), message.id, message.queue, retention=message.retention, task=task
-        )
+        client = Client("embedded://", app=app)
+        super().__init__(client, message.id, message.queue, retention=message.retention, task=task)
         self._message = message
         self._data = data
         self._error = error
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return EagerResult, (self._message, self._data, self._error)
+        name = self._task.name if self._task is not None else ""
+        return restored, (self._message, self._data, self._error, self._client.app, name)
 
     @property
     def state(self) -> State | None:
@@ -84,6 +90,13 @@ class EagerResult(AsyncResult[Any]):
         return self.info()
 
 
+def restored(
+    message: TaskMessage, data: bytes, error: BaseException | None, app: str, name: str
+) -> EagerResult:
+    """A handle out of a pickle; its task, by which the result is converted, is looked for when it is first asked for."""
+    return EagerResult(message, data, error, TaskOf(app, name) if name else None, app)
+
+
 def run(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
     """Run a task here.
 
@@ -112,7 +125,7 @@ async def arun(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> Ea
         while is_awaitable(value):
             value = await value
         refuse_lazy(value)
-        return EagerResult(message, task.returns.encode(value), None, task)
+        return EagerResult(message, task.returns.encode(value), None, task, task.backend.name)
     except Exception as error:
         if propagate:
             raise
@@ -125,7 +138,7 @@ def _settle(task: BaseTask[Any, Any], message: TaskMessage, propagate: bool) -> 
     token = context.enter(context.direct(message))
     try:
         value = _finished(task.call(task.decode(message.payload)))
-        return EagerResult(message, task.returns.encode(value), None, task)
+        return EagerResult(message, task.returns.encode(value), None, task, task.backend.name)
     except Exception as error:
         if propagate:
             raise

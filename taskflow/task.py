@@ -35,6 +35,7 @@ Landed = Callable[[Sequence[AsyncResult[Any] | TaskFlowError]], None]
 class Backend(Protocol):
     """What a task needs of its app: somebody who enqueues."""
 
+    name: str
     max_payload: int
 
     def enqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:

@@ -57,7 +57,7 @@ def refusal(
     if any(word in text for word in _BAD_LOGIN):
         return BrokerAuthError(
             f"{where} refused the login{_as_user(url, sentinel)}: the password is wrong, or the user is unknown or switched off; "
-            f"{_correct_login(sentinel)} ({ESCAPE})"
+            f"{_correct_login(url, sentinel)} ({ESCAPE})"
         )
     if "DENIED" in text:  # protected mode
         return BrokerAuthError(
@@ -173,16 +173,25 @@ def _write_login(url: BrokerURL, sentinel: bool) -> str:
     return f"write {url.scheme}://user:password@{rest}, or {url.scheme}://:password@{rest}"
 
 
-def _correct_login(sentinel: bool) -> str:
-    return (
-        "correct sentinel_username and sentinel_password in the URL"
-        if sentinel
-        else "correct user and password in the URL"
-    )
+def _correct_login(url: BrokerURL, sentinel: bool) -> str:
+    if sentinel:
+        return "correct sentinel_username and sentinel_password in the URL"
+    if url.username and not url.password:
+        rest = str(url).partition("://")[2]
+        return f"the URL gives a user and no password; if it is the password, write {url.scheme}://:password@{rest}"
+    return "correct user and password in the URL"
 
 
 def _as_user(url: BrokerURL, sentinel: bool, otherwise: str = "") -> str:
-    name = url.options.get("sentinel_username") if sentinel else url.username
+    options = url.options
+    name, password = (
+        (options.get("sentinel_username"), options.get("sentinel_password"))
+        if sentinel
+        else (url.username, url.password)
+    )
+    if name and not password:
+        # `redis://secret@host`: what stands where a user's name belongs may be the password, whose colon was forgotten.
+        name = None
     return f" of user {name!r}" if name and not otherwise else f" user {name!r}" if name else otherwise
 
 

@@ -48,7 +48,7 @@ class BrokerURL:
     hosts: tuple[HostPort, ...] = ()
     path: str = ""
     service: str = ""
-    username: str | None = None
+    username: str | None = field(default=None, repr=False)
     password: str | None = field(default=None, repr=False)
     db: int = 0
     tls: bool = False

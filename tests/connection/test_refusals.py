@@ -19,6 +19,7 @@ import redis
 
 from taskflow import TaskFlow, errors
 from taskflow.cli.main import main
+from taskflow.connection.url import parse
 from tests.conftest import Cluster
 from tests.sentinels import Sentinels, sentinels
 from tests.servers import Server, start_server
@@ -108,6 +109,16 @@ def test_no_password_for_a_server_that_has_one_is_said_in_one_line(server: Serve
 def test_a_wrong_password_is_said_in_one_line(server: Server) -> None:
     said_at_once(f"redis://:{CANARY}x@127.0.0.1:{server.port}", WRONG_PASSWORD)
     said_at_once(f"redis://nobody:{CANARY}x@127.0.0.1:{server.port}", WRONG_PASSWORD, "of user 'nobody'")
+
+
+def test_a_password_that_stands_where_a_user_belongs_is_not_shown(server: Server) -> None:
+    """`redis://secret@host`, the colon forgotten: the error called the password by its name, as a user."""
+    said_at_once(
+        f"redis://{CANARY}@127.0.0.1:{server.port}",
+        WRONG_PASSWORD,
+        f"a user and no password; if it is the password, write redis://:password@127.0.0.1:{server.port}",
+    )
+    assert CANARY not in repr(parse(f"redis://{CANARY}@127.0.0.1:{server.port}"))
 
 
 def test_a_password_for_a_server_that_has_none_is_said_in_one_line(own_server: Server) -> None:

@@ -154,3 +154,17 @@ def test_a_handle_of_eager_mode_can_be_pickled() -> None:
     handle = pickle.loads(pickle.dumps(double.delay(2)))
 
     assert handle.get() == copy.copy(handle).get() == 4
+
+
+def test_a_pickled_handle_of_eager_mode_converts_its_result() -> None:
+    """In tests as with a broker: a `Decimal` came out of the pickle as the text of its JSON."""
+    app = TaskFlow("eager-typed", eager=True, retention=60)
+
+    @app.task
+    def price(number: int) -> Decimal:
+        return Decimal(number) / 4
+
+    assert pickle.loads(pickle.dumps(price.delay(5))).get() == Decimal("1.25")
+
+    again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(price.delay(5)))))
+    assert again.get() == Decimal("1.25")
