@@ -149,16 +149,27 @@ def short(text: str) -> str:
     return line if len(line) <= 600 else f"{line[:300]} … {line[-300:]}"
 
 
-def group_memory(group: int) -> int:
-    """The bytes of memory of a process group, shared pages by share (PSS)."""
-    total = 0
+def group_memory(leader: int) -> int:
+    """The bytes of memory of a process, its group and all that they have started (in groups of their own, too); shared pages
+    by share (PSS).
+    """
+    parents: dict[int, int] = {}
+    counted = set()
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                pid = int(entry.name)
+                # After the name, which may hold anything: state, then the parent.
+                parents[pid] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if os.getpgid(pid) == leader:
+                    counted.add(pid)
+    while found := {pid for pid, parent in parents.items() if parent in counted} - counted:
+        counted |= found
+    total = 0
+    for pid in counted:
         with contextlib.suppress(OSError):
-            if os.getpgid(int(entry.name)) == group:
-                lines = (entry / "smaps_rollup").read_text().splitlines()
-                total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+            total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
     return total
 
 

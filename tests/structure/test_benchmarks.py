@@ -13,7 +13,7 @@ from benchmarks.contenders.before import Before
 from benchmarks.contenders.limit import Limit
 from benchmarks.contenders.taskflow import Taskflow
 from benchmarks.machine import look
-from benchmarks.processes import call
+from benchmarks.processes import call, group_memory
 from benchmarks.report import page, picture
 from benchmarks.report.tables import Table, tables
 from benchmarks.run import Plan, Run
@@ -134,3 +134,22 @@ def test_what_another_commit_was_is_measured_by_its_own_code(tmp_path: Path) -> 
 def test_a_commit_that_git_does_not_know_is_unavailable() -> None:
     with pytest.raises(Unavailable, match="git knows no commit 'nonsense'"):
         Before("nonsense").prepare()
+
+
+def test_memory_is_counted_of_all_that_a_worker_has_started() -> None:
+    """A worker's children are groups of their own: only the worker itself was counted, and it looked as if it had halved."""
+    held = 30_000_000
+    child = f"x = bytearray({held}); x[::4096] = b'1' * len(x[::4096]); print(1, flush=True); import sys; sys.stdin.read()"
+    parent = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}], start_new_session=True)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", parent],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"1\n"
+        assert group_memory(process.pid) > held
+        process.communicate(timeout=20)
