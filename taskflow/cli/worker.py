@@ -9,7 +9,6 @@ import click
 from ..errors import AppNotFound
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, LARGEST_MOST_MESSAGE
 from ..telemetry.logs import FORMATS, LEVELS
-from ..worker.check import check as check_workers
 from ..worker.config import DEFAULT_CONCURRENCY, DEFAULT_GRACE, WorkerConfig, doubtful_queues, parse_queues
 from ..worker.cores import usable_cores
 from ..worker.launch import launch_all
@@ -148,6 +147,9 @@ def worker(
 
 def _check(target: Target) -> int:
     """Print a line for each worker of the app and the broker on this host; 0 when there is one and all are well."""
+    # Only here: a worker starts its children first, and what it does not need then delays them.
+    from ..worker.check import check as check_workers
+
     found = check_workers(target.app, target.broker)
     for one in found:
         click.echo(
