@@ -11,7 +11,7 @@ from ..pipe.frames import DEFAULT_MOST_MESSAGE, LARGEST_MOST_MESSAGE
 from ..telemetry.logs import FORMATS, LEVELS
 from ..worker.config import DEFAULT_CONCURRENCY, DEFAULT_GRACE, WorkerConfig, doubtful_queues, parse_queues
 from ..worker.cores import usable_cores
-from ..worker.launch import launch_all
+from ..worker.launch import launch_all, outlive_early_signals
 from .options import Target, target_options
 
 
@@ -133,6 +133,7 @@ def worker(
         log_errors=log_errors,
         max_message=max_message,
     )
+    outlive_early_signals()
     launched = launch_all(config)
     # Imported while the children import the app.
     from ..worker.main import run

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -72,6 +73,19 @@ def launch(config: WorkerConfig, slots: int | None = None) -> Launched:
 def launch_all(config: WorkerConfig) -> list[Launched]:
     """Start the children of a worker; none for `-P solo`, whose only child is a thread."""
     return [] if config.pool == "solo" else [launch(config) for _ in range(config.children)]
+
+
+def outlive_early_signals() -> None:
+    """Let nothing that only means something to a worker at work end one that still starts: its handlers come with its loop.
+
+    Handlers that do nothing, and not SIG_IGN: that would be inherited by the children, and by what their tasks start.
+    """
+    for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGTSTP", "SIGALRM", "SIGIO"):
+        signal.signal(getattr(signal, name), _not_yet)
+
+
+def _not_yet(_number: int, _frame: object) -> None:
+    """There is nothing to reload, to show or to stop yet."""
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:

@@ -10,7 +10,7 @@ from typing import Any
 from taskflow import TaskFlow
 from taskflow.states import State
 from tests.lifecycle.conftest import Ledger
-from tests.servers import Server
+from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess
 
 
@@ -23,6 +23,19 @@ def test_quit_hands_back_at_once_and_ends_cleanly(tasks: Any, worker: Any, ledge
         assert process.wait(15) == 0
     assert slow.state is State.PENDING
     assert slow.info().retried == 0
+
+
+def test_a_worker_that_still_starts_outlives_the_signals_of_one_at_work(
+    tasks: Any, worker: Any, ledger: Ledger
+) -> None:
+    """A reload right after the start, or a question for stacks, ended it: its handlers came half a second later."""
+    with worker(concurrency=2, ready=False) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        wait_until(children.read_text, description="its children are started")
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTSTP):
+            process.signal(number)
+        process.signal(signal.SIGCONT)
+        assert tasks.work.delay("early", 0.0).get(20) == "early"
 
 
 def test_signals_that_mean_nothing_here_end_nothing(tasks: Any, worker: Any, ledger: Ledger) -> None:
