@@ -17,6 +17,12 @@ from ..pipe import page
 from ..pipe.frames import BROKER_VARIABLE
 from .config import WorkerConfig
 
+EARLY_SIGNALS = (
+    *(signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN),
+    *(signal.SIGTTOU, signal.SIGTSTP, signal.SIGALRM, signal.SIGIO),
+)
+"""All to which a worker at work listens, but for those that stop it, and CONT, whose default is what is meant."""
+
 
 @dataclass(slots=True)
 class Launched:
@@ -80,8 +86,8 @@ def outlive_early_signals() -> None:
 
     Handlers that do nothing, and not SIG_IGN: that would be inherited by the children, and by what their tasks start.
     """
-    for name in ("SIGHUP", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU", "SIGTSTP", "SIGALRM", "SIGIO"):
-        signal.signal(getattr(signal, name), _not_yet)
+    for number in EARLY_SIGNALS:
+        signal.signal(number, _not_yet)
 
 
 def _not_yet(_number: int, _frame: object) -> None:

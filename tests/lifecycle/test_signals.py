@@ -9,6 +9,10 @@ from typing import Any
 
 from taskflow import TaskFlow
 from taskflow.states import State
+from taskflow.worker.config import WorkerConfig
+from taskflow.worker.launch import EARLY_SIGNALS
+from taskflow.worker.main import actions
+from taskflow.worker.worker import Worker
 from tests.lifecycle.conftest import Ledger
 from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess
@@ -23,6 +27,12 @@ def test_quit_hands_back_at_once_and_ends_cleanly(tasks: Any, worker: Any, ledge
         assert process.wait(15) == 0
     assert slow.state is State.PENDING
     assert slow.info().retried == 0
+
+
+def test_a_worker_that_still_starts_knows_all_signals_of_one_at_work() -> None:
+    """Its list stands where nothing may be imported, so it is written a second time."""
+    stops = {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}
+    assert {*EARLY_SIGNALS} == actions(Worker(WorkerConfig("app"))).keys() - stops - {signal.SIGCONT}
 
 
 def test_a_worker_that_still_starts_outlives_the_signals_of_one_at_work(
