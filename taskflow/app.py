@@ -14,7 +14,7 @@ from .batch import Batch, gather
 from .broker.commands.enqueue import NewTask
 from .by_value import CALL, CALL_ASYNC, AsyncSubmit, ByValueTask, Submit
 from .connection.url import parse
-from .declaration import POLICY, BindDecorator, Declaration, Decorator, described, is_same, name_of
+from .declaration import BindDecorator, Declaration, Decorator, described, is_same, name_of
 from .discovery import Discovery, Packages
 from .errors import (
     BrokerUnavailable,
@@ -32,7 +32,7 @@ from .options import DEFAULT_QUEUE, Defaults, TaskOptions, merge, refuse_per_cal
 from .partitions import QueueOptions, check_own_queue, check_queues, partition_name
 from .registry import register
 from .result import AsyncResult
-from .retry import RetryPolicy
+from .retry import POLICY_OPTIONS, RetryPolicy
 from .returned import is_coroutine_function, refuse_generators
 from .task import AsyncTask, BaseTask, Landed, Task
 from .windows import Receipt
@@ -233,9 +233,9 @@ class TaskFlow:
             raise InvalidSignature(f"a task is made from a function, not from {type(function).__name__}")
         given = dict(options)
         name = given.pop("name", None)
-        policy = RetryPolicy.of(**{key: given.pop(key) for key in POLICY if key in given})
+        policy = RetryPolicy.of(**{key: given.pop(key) for key in POLICY_OPTIONS if key in given})
         refuse_per_call(given, "a task")
-        own = merge(self._defaults, TaskOptions.of(given, also_known=("name", "bind", *POLICY)))
+        own = merge(self._defaults, TaskOptions.of(given, also_known=("name", "bind", *POLICY_OPTIONS)))
         name = check_task_name(name or name_of(function))
         self._refuse_second(name, function)
         refuse_generators(function)

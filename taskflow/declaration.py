@@ -53,20 +53,6 @@ class Declaration(TypedDict, total=False):
     default_retry_delay: float | timedelta | None
 
 
-POLICY = (
-    "wait",
-    "stop",
-    "retry",
-    "autoretry_for",
-    "dont_autoretry_for",
-    "retry_backoff",
-    "retry_backoff_max",
-    "retry_jitter",
-    "default_retry_delay",
-)
-"""The options that make the retry policy."""
-
-
 class Decorator(Protocol):
     """`@app.task(...)`."""
 

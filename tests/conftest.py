@@ -50,6 +50,14 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.stop()
 
 
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the users of `taskflow acl`; without a login everything is still allowed."""
+    server = start_server(tmp_path_factory.mktemp("guarded"), guarded=True)
+    yield server
+    server.stop()
+
+
 @pytest.fixture
 def own_server(tmp_path: Path) -> Iterator[Server]:
     """A server for this test alone, which may stop it with SIGSTOP and leave it so."""

@@ -203,17 +203,17 @@ async def _tls_streams(sock: socket.socket, context: ssl.SSLContext, host: str, 
 def node(url: BrokerURL, address: Address, greet: Greeting, *, sentinel: bool = False) -> Any:
     """A connection to a node, not opened yet; `sentinel`: to a Sentinel."""
     kind: Any = _Unix if url.kind == "unix" else _Tls if url.tls else _Plain
-    made = kind(**arguments(url, address, sentinel=sentinel), parser_class=Channel)
-    made.greeting, made.address = greet, address
-    if url.tls:
-        made.tls = tls_context(url)
-    return made
+    return _made(kind, Channel, url, address, greet, sentinel)
 
 
 def async_node(url: BrokerURL, address: Address, greet: Greeting, *, sentinel: bool = False) -> Any:
     """As `node`, for coroutines."""
     kind: Any = _AsyncUnix if url.kind == "unix" else _AsyncTls if url.tls else _AsyncPlain
-    made = kind(**arguments(url, address, sentinel=sentinel), parser_class=AsyncChannel)
+    return _made(kind, AsyncChannel, url, address, greet, sentinel)
+
+
+def _made(kind: Any, parser: type, url: BrokerURL, address: Address, greet: Greeting, sentinel: bool) -> Any:
+    made = kind(**arguments(url, address, sentinel=sentinel), parser_class=parser)
     made.greeting, made.address = greet, address
     if url.tls:
         made.tls = tls_context(url)

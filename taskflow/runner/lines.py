@@ -8,6 +8,7 @@ from ..errors import MessageError
 from ..message.task_message import TaskMessage
 from ..pipe.frames import Job, Outcome
 from ..states import Verb
+from ..telemetry.escape import cut
 from ..telemetry.flood import Flood
 from ..telemetry.logs import QUIET, ExcInfo, place, traceback_of
 from ..telemetry.safe import SafeLogger
@@ -170,4 +171,4 @@ def _rounded(seconds: float) -> str:
 
 
 def _cut(name: str) -> str:
-    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}… ({len(name):,} characters)"
+    return cut(name, LONGEST_NAME)

@@ -16,6 +16,16 @@ _BLANK = re.compile(
 """Letters and marks that Unicode counts as printable and nobody sees: fillers, joiners, variation selectors."""
 
 
+def cut(text: str, most: int) -> str:
+    """Foreign text may be a megabyte long: so many characters of it, and how many there are.
+
+    Example:
+        >>> cut("abcdef", 3)
+        'abc… (6 characters)'
+    """
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} characters)"
+
+
 def printable(text: str) -> str:
     """Escape whatever is not seen as a character of its own.
 

@@ -17,7 +17,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import Any
 
-from .escape import printable, printable_json
+from .escape import cut, printable, printable_json
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FORMATS = ("text", "json")
@@ -243,9 +243,7 @@ def _cut(value: object) -> object:
     """Names that others have stored may be a megabyte long."""
     if isinstance(value, BaseException):
         value = str(value)
-    if isinstance(value, str) and len(value) > LONGEST_WORD:
-        return f"{value[:LONGEST_WORD]}… ({len(value):,} characters)"
-    return value
+    return cut(value, LONGEST_WORD) if isinstance(value, str) else value
 
 
 def _time(record: logging.LogRecord) -> str:

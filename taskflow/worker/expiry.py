@@ -8,7 +8,7 @@ from ..errors import DecodeError
 from ..message.task_message import TaskMessage
 from ..pipe.frames import Outcome
 from .holdings import Held
-from .poison import archived
+from .verdicts import archived
 
 logger = logging.getLogger("taskflow.worker")
 

@@ -38,7 +38,34 @@ def verdict(held: Held, outcome: Outcome) -> Verdict:
 def too_large(size: int, most: int) -> Outcome:
     """A message over the limit is archived as it is."""
     reason = f"its message has {size:,} bytes, over the worker's limit of {most:,} (--max-message)"
-    return Outcome(0, Verb.ARCHIVE_RAW, error=json.dumps({"type": "MessageTooLarge", "text": reason}))
+    return archived_raw(reason, "MessageTooLarge")
+
+
+def archived(held: Held, reason: str, kind: str, now: float) -> Outcome:
+    """The verdict that a task is archived for a reason that the worker knows; as it is, where its message cannot be read.
+
+    Args:
+        held: the task.
+        reason: becomes its error.
+        kind: stands for the exception's type.
+        now: Unix seconds.
+    """
+    try:
+        message = TaskMessage.decode(held.taken.message)
+    except DecodeError:
+        return archived_raw(reason, kind)
+    kept = replace(message, error_msg=reason, last_failed_at=int(now))
+    facts = _facts(reason, kind)
+    return Outcome(0, Verb.ARCHIVE, message=kept.encode(), error=facts, lock=message.unique_key)
+
+
+def archived_raw(reason: str, kind: str) -> Outcome:
+    """The same, with the bytes of the message as they are."""
+    return Outcome(0, Verb.ARCHIVE_RAW, error=_facts(reason, kind))
+
+
+def _facts(reason: str, kind: str) -> str:
+    return json.dumps({"type": kind, "text": reason})
 
 
 def substitute(held: Held, outcome: Outcome, error: BaseException, now: float) -> Outcome | None:
@@ -60,15 +87,11 @@ def substitute(held: Held, outcome: Outcome, error: BaseException, now: float) -
             "Task %a of queue %s is handed back: no verdict on it can be written", held.id, held.queue
         )
         return Outcome(0, Verb.REQUEUE)
-    reason = f"its verdict could not be written ({type(error).__name__})"
+    kind = type(error).__name__
+    reason = f"its verdict could not be written ({kind})"
     logger.error("Task %a of queue %s is archived: %s", held.id, held.queue, reason)
-    facts = json.dumps({"type": type(error).__name__, "text": reason})
-    raw = Outcome(0, Verb.ARCHIVE_RAW, error=facts)
-    if outcome.verb == Verb.ARCHIVE.value:
-        return raw
-    try:
-        message = TaskMessage.decode(held.taken.message)
-    except DecodeError:
-        return raw
-    kept = replace(message, error_msg=reason, last_failed_at=int(now))
-    return Outcome(0, Verb.ARCHIVE, message=kept.encode(), error=facts, lock=message.unique_key)
+    return (
+        archived_raw(reason, kind)
+        if outcome.verb == Verb.ARCHIVE.value
+        else archived(held, reason, kind, now)
+    )

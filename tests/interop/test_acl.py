@@ -12,7 +12,7 @@ import redis
 from taskflow.broker.acl import PREFIX, ROLES
 from tests.conftest import Cluster
 from tests.interop.golang import Peer, PeerError
-from tests.servers import PASSWORD, Server, start_server, wait_until
+from tests.servers import PASSWORD, Server, wait_until
 
 pytestmark = pytest.mark.interop
 
@@ -25,14 +25,6 @@ KINDS: dict[str, dict[str, object]] = {
     "grouped": {"group": "G"},
     "unique-grouped": {"group": "G", "unique_ms": 600_000, "payload": "2"},
 }
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the users; without a login everything is still allowed."""
-    server = start_server(tmp_path_factory.mktemp("guarded"), guarded=True)
-    yield server
-    server.stop()
 
 
 @pytest.fixture

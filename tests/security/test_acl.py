@@ -21,19 +21,11 @@ from taskflow.connection.sync import SyncDriver
 from taskflow.inspector import Inspector
 from taskflow.states import State
 from tests.conftest import Cluster
-from tests.servers import PASSWORD, Server, start_server, wait_until
+from tests.servers import PASSWORD, Server, wait_until
 from tests.workers import WorkerProcess
 
 PACKAGE = Path(taskflow.__file__).parent
 ROLES = {role.name: role for role in acl.ROLES}
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server with the users in its aclfile."""
-    server = start_server(tmp_path_factory.mktemp("guarded"), guarded=True)
-    yield server
-    server.stop()
 
 
 @pytest.fixture
