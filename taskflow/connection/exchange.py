@@ -224,6 +224,9 @@ class Exchange:
         match fault.remedy:
             case Remedy.LOAD:
                 attempt.full = True
+                if self._requests[index].durable:
+                    # It is new to us, as one that has just taken over, and its WAIT has passed in vain.
+                    self._calm = False
             case Remedy.MOVED | Remedy.ASK if (url := self._topology.url) and not self._topology.cluster:
                 self._refuse(address, index, is_a_cluster(url, address))
             case Remedy.MOVED | Remedy.ASK:

@@ -347,6 +347,20 @@ def test_a_node_that_took_over_is_asked_at_once_whether_it_has_a_replica() -> No
     assert waits == [("WAIT", 1, 300), ("WAIT", 1, 300)], "one to the dead node, one to its successor"
 
 
+def test_the_first_durable_call_on_a_node_that_took_over_waits_for_a_replica_twice_and_shortly() -> None:
+    """It has never seen the script, so the first WAIT had nothing to wait for; the next one took 1.0 s after 0.3 s twice."""
+    topology = cluster()
+    asked: list[list[Any]] = []
+
+    def answer(trip: Any, _: int) -> list[Any]:
+        asked.append([wire[0] if wire[0] != "WAIT" else wire for wire in trip.wires])
+        done = "done" if trip.wires[0][1] else error("NOSCRIPT No matching script.")
+        return [{"ask": done, "WAIT": 0, "INFO": NOBODY}[wire[0]] for wire in trip.wires]
+
+    assert Play(topology, answer).run(Ask(durable=True)) == [Confirmed(("value", "done"), 0)]
+    assert asked == [["ask", ("WAIT", 1, 300)], ["ask", ("WAIT", 1, 300), "INFO"]]
+
+
 def test_a_node_that_broke_off_is_waited_for_again() -> None:
     """It was alone; who knows what it is now. A stopped master that goes on must not pass for one without replica."""
     topology = cluster()
