@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ..pipe import page
@@ -92,6 +93,12 @@ def outlive_early_signals() -> None:
 
 def _not_yet(_number: int, _frame: object) -> None:
     """There is nothing to reload, to show or to stop yet."""
+
+
+def ignore_late_signals(numbers: Iterable[signal.Signals]) -> None:
+    """A worker has done all it had to: nothing that comes from now on is to change how its process ends."""
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def socket_pair() -> tuple[socket.socket, socket.socket]:

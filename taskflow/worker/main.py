@@ -10,7 +10,7 @@ from functools import partial
 
 from ..telemetry.logs import setup
 from .config import WorkerConfig
-from .launch import Launched
+from .launch import Launched, ignore_late_signals
 from .solo import run_solo
 from .worker import Worker
 
@@ -41,9 +41,19 @@ def run(config: WorkerConfig, launched: Sequence[Launched] = ()) -> None:
 async def _run(config: WorkerConfig, launched: Sequence[Launched]) -> None:
     worker = Worker(config, launched=launched)
     loop = asyncio.get_running_loop()
-    for number, act in actions(worker).items():
-        loop.add_signal_handler(number, act)
-    await worker.run()
+    handled = actions(worker)
+    for number, act in handled.items():
+        signal.signal(number, partial(_call, loop, act))
+    try:
+        await worker.run()
+    finally:
+        ignore_late_signals(handled)
+
+
+def _call(loop: asyncio.AbstractEventLoop, act: Callable[[], None], _number: int, _frame: object) -> None:
+    # Not by `loop.add_signal_handler`: a loop that is closed gives each signal its default back, and then one that comes late, as
+    # the second of somebody who is impatient, decided with which code a worker ends that has handed everything back.
+    loop.call_soon_threadsafe(act)
 
 
 def actions(worker: Worker) -> dict[signal.Signals, Callable[[], None]]:

@@ -15,6 +15,7 @@ from functools import partial
 
 from ..pipe.page import Page
 from .config import WorkerConfig
+from .launch import ignore_late_signals
 from .process import ThreadProcess
 from .worker import Worker
 
@@ -79,6 +80,7 @@ class _Solo:
         except _Ended:
             pass
         self._leaving = True
+        ignore_late_signals(handled)
         thread.join(LEAVE_SECONDS)
         if self._failed:
             raise self._failed[0]

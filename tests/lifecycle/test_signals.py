@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from taskflow import TaskFlow
 from taskflow.states import State
@@ -27,6 +31,21 @@ def test_quit_hands_back_at_once_and_ends_cleanly(tasks: Any, worker: Any, ledge
         assert process.wait(15) == 0
     assert slow.state is State.PENDING
     assert slow.info().retried == 0
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_a_signal_that_comes_late_does_not_change_how_a_worker_ends(worker: Any, pool: str) -> None:
+    """Somebody impatient presses Ctrl-C until it is gone, a supervisor repeats its TERM: everything was handed back, and yet the
+    worker ended by SIGINT, SIGTERM or SIGQUIT, for which a supervisor may well raise an alarm.
+    """
+    with worker(concurrency=1, pool=pool) as process:
+        process.signal(signal.SIGTERM)
+        process.wait_for_log("Stopping: running tasks have")
+        late = itertools.cycle((signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR2))
+        while process.process.poll() is None:
+            process.signal(next(late))
+            time.sleep(0.0005)
+        assert process.wait() == 0
 
 
 def test_a_worker_that_still_starts_knows_all_signals_of_one_at_work() -> None:
