@@ -18,6 +18,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from taskflow.worker.timings import TIMINGS, Timings
+
 ROOT = Path(__file__).parents[1]
 
 READY = " worker for "
@@ -33,6 +35,11 @@ def end_with_stdin():
 threading.Thread(target=end_with_stdin, daemon=True).start()
 from taskflow.cli.main import main
 main(prog_name="taskflow")
+"""
+
+_TIMINGS = """
+from taskflow.worker import timings
+timings.TIMINGS = timings.{0}
 """
 
 _LIMIT = """
@@ -53,6 +60,7 @@ class WorkerProcess:
         environment: more environment variables.
         stdout: where what it prints goes; its log, on standard error, is read here.
         open_files: how many files it may have open, and can give itself no more.
+        timings: how long its parts wait, instead of `TIMINGS`: set before anything of the worker is imported.
         ready: wait in `with` until it takes tasks; not for a worker that is meant to fail, or logs no banner.
         inside: a program that starts it somewhere else, as `nsenter` with its options.
         **options: of the command, as keywords: broker="…", queues={"q": 1}, concurrency=4, pool="processes", processes=2,
@@ -66,13 +74,15 @@ class WorkerProcess:
         directory: Path = ROOT,
         environment: Mapping[str, str] | None = None,
         open_files: int | None = None,
+        timings: Timings = TIMINGS,
         ready: bool = True,
         stdout: IO[bytes] | int = subprocess.DEVNULL,
         inside: Sequence[str] = (),
         **options: object,
     ) -> None:
-        limit = "" if open_files is None else _LIMIT.format(open_files)
-        start = [*inside, sys.executable, "-P", "-c", limit + _START]
+        first = "" if open_files is None else _LIMIT.format(open_files)
+        first += "" if timings == TIMINGS else _TIMINGS.format(timings)
+        start = [*inside, sys.executable, "-P", "-c", first + _START]
         self._command = [*start, "worker", f"--app={app}", *_flags(options)]
         self._directory = directory
         path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])

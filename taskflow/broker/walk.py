@@ -10,7 +10,7 @@ from .commands.sweep import WAITING, Item, Outcome, Settled, Source, Survey, Sus
 from .keys import queue_keys
 
 SECOND_LOOK = 4.0
-"""Seconds after which a task that is active without a lease, and without an owner, is looked at again."""
+"""Seconds after which a task that is active without a lease, and without an owner, is looked at again, unless told otherwise."""
 
 FORGET = 120.0
 """Seconds after which a first look counts no more."""
@@ -92,13 +92,13 @@ class FirstLooks:
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, str]] = {}
 
-    def items(self, suspects: Iterable[Suspect], now: float) -> list[Item]:
+    def items(self, suspects: Iterable[Suspect], now: float, second_look: float = SECOND_LOOK) -> list[Item]:
         """What to settle, each with the fingerprint of a first look that is old enough."""
         self._seen = {one: look for one, look in self._seen.items() if now - look[0] < FORGET}
         items = []
         for suspect in dict.fromkeys(suspects):
             since, fingerprint = self._seen.get(suspect.id, (now, ""))
-            seen = fingerprint if now - since >= SECOND_LOOK else ""
+            seen = fingerprint if now - since >= second_look else ""
             items.append(Item(suspect.id, suspect.where, seen))
         return items
 

@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..pipe import frames, page
-from . import liveness
 from .holdings import Held
+from .liveness import Liveness
 from .process import Process
+from .timings import TIMINGS, Timings
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -25,9 +26,6 @@ pace.
 
 QUICK_SECONDS = 0.02
 """A task that takes longer on average is never sent ahead."""
-
-START_SECONDS = 0.175
-"""What has not started so long after it was taken is given back. The worker looks every 25 ms, so after 200 ms at the latest."""
 
 LAST_WORDS_SECONDS = 0.05
 """So long nothing more comes from a child that has ended: then everything that it said has been read."""
@@ -60,7 +58,14 @@ class Child:
 
     _numbers = itertools.count(1)
 
-    def __init__(self, connection: socket.socket, shared: page.Page, slots: int, process: Process) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        shared: page.Page,
+        slots: int,
+        process: Process,
+        timings: Timings = TIMINGS,
+    ) -> None:
         self.index = next(self._numbers)
         self.slots = slots
         self.page = shared
@@ -76,7 +81,8 @@ class Child:
         self.deaths = 0
         """How many before it, in its place, died at once."""
         self.born = self.heard_at = time.monotonic()
-        self.liveness = liveness.Liveness(shared)
+        self.liveness = Liveness(shared, timings)
+        self._timings = timings
         self._recalled_below = 1
         self._connection = connection
         self._next = 1
@@ -236,13 +242,13 @@ class Child:
         late = False
         for number, held in self.jobs.items():
             if not self.page.has_started(number) and not held.failure:
-                late = now - held.taken_at > START_SECONDS
+                late = now - held.taken_at > self._timings.put_back
                 break
         if not late:
             return []
         self.stalled = True
         # Something slow is running: nothing is sent ahead until quick outcomes have been seen again.
-        self._seconds = max(self._seconds, START_SECONDS)
+        self._seconds = max(self._seconds, self._timings.put_back)
         if any(number >= self._recalled_below and self.page.has_started(number) for number in self.jobs):
             self.liveness.got_on()
         self._recalled_below = self._next
@@ -261,7 +267,7 @@ class Child:
         jobs = self.jobs
         kept = {run.number for run in runs if run.number not in jobs}
         unsaid: set[int] = set()
-        quiet = now - self.heard_at > liveness.ASK_SECONDS
+        quiet = now - self.heard_at > self._timings.ask
         if quiet and jobs:
             running = {run.number for run in runs}
             unsaid = {n for n in jobs if n not in running and self.page.has_started(n)}

@@ -14,6 +14,7 @@ from ..errors import InvalidOption
 from ..message.ids import check_queue_name
 from ..partitions import check_own_queue
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, LARGEST_MOST_MESSAGE
+from .timings import TIMINGS, Timings
 
 Pool = Literal["threads", "processes", "solo"]
 
@@ -46,6 +47,7 @@ class WorkerConfig:
         log_format: `text` or `json`.
         log_errors: log the texts of exceptions too.
         max_message: bytes; a message that is longer is archived unread, and so is a task whose result is.
+        timings: how long its parts wait.
     """
 
     app: str
@@ -64,6 +66,7 @@ class WorkerConfig:
     log_format: str = "text"
     log_errors: bool = False
     max_message: int = DEFAULT_MOST_MESSAGE
+    timings: Timings = TIMINGS
 
     def __post_init__(self) -> None:
         if not 1024 <= self.max_message <= LARGEST_MOST_MESSAGE:

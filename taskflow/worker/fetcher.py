@@ -28,8 +28,6 @@ logger = logging.getLogger("taskflow.worker")
 WAIT_SECONDS = 2.0
 """Of one blocking wait: under half of the socket's timeout."""
 
-PAUSED_SECONDS = 1.0
-
 STOP_SECONDS = 2.0
 """How long a stop waits for the reply of a fetch that is under way."""
 
@@ -124,7 +122,7 @@ class Fetcher(Service):
         if reply.paused or reply.left:
             # Whoever woke us woke us for this: nobody was faster.
             self._woken = False
-            return PAUSED_SECONDS if reply.paused else self._crowd.pause_beside()
+            return self.timings.paused if reply.paused else self._crowd.pause_beside()
         if reply.tasks or not reply.orphans:
             self._learn(found=bool(reply.tasks))
         return None if len(reply.tasks) < count else 0.0
@@ -179,7 +177,7 @@ class Fetcher(Service):
             self._shares.settle(self._queue, count, used, more=more)
 
     def _command(self, count: int) -> Command[Dequeued]:
-        return dequeue(self._queue, self._owner, secrets.token_hex(8), count)
+        return dequeue(self._queue, self._owner, secrets.token_hex(8), count, self.timings.lease)
 
     async def _take_up_again(self) -> None:
         """After a dequeue without a reply: take up what the server says that we hold and do not know of.

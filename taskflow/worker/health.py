@@ -19,11 +19,6 @@ from .troubles import SHOWN
 
 logger = logging.getLogger("taskflow.worker")
 
-STILL_SECONDS = 20.0
-"""A loop that has not got on for so long is wedged: more than any of its steps may take."""
-
-LOOK_SECONDS = 1.0
-
 
 class Complaining(Protocol):
     """A part of the worker that knows when something is wrong with it."""
@@ -66,8 +61,8 @@ class Health(Service):
         wedged = [
             service
             for service in self._services
-            if service.still_for(now) > STILL_SECONDS
-            and now - self._rebuilt.get(service, 0.0) > STILL_SECONDS
+            if service.still_for(now) > self.timings.still
+            and now - self._rebuilt.get(service, 0.0) > self.timings.still
         ]
         # What is seen is told before it is mended, which may take a while.
         self._look(now)
@@ -78,7 +73,7 @@ class Health(Service):
             self._rebuilt[service] = now
             self.rebuilds += 1
         await asyncio.gather(*(service.rebuild(keep_age=True) for service in wedged))
-        return LOOK_SECONDS
+        return self.timings.look
 
     def state(self) -> dict[str, object]:
         """How it is. May be asked from any thread, and also tells when this very loop does not get on.
@@ -88,7 +83,7 @@ class Health(Service):
         """
         seconds = self.still_for(time.monotonic())
         state = self._state
-        if seconds <= STILL_SECONDS:
+        if seconds <= self.timings.still:
             return state
         return {
             **state,
@@ -106,7 +101,7 @@ class Health(Service):
         still = {
             service.name: round(seconds, 1)
             for service in self._services
-            if (seconds := service.still_for(now)) > STILL_SECONDS
+            if (seconds := service.still_for(now)) > self.timings.still
         }
         why = [f"{name} has stood still for {seconds:.0f} s" for name, seconds in list(still.items())[:SHOWN]]
         if len(still) > SHOWN:

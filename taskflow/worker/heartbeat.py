@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from ..broker.aio import AsyncBroker
@@ -15,7 +16,6 @@ from .config import Identity
 from .holdings import Held
 from .service import Service
 
-PERIOD = 5.0
 LAST_SECOND = 253_402_300_799
 """Protobuf's timestamps end with the year 9999; a deadline that Go stores may lie beyond."""
 
@@ -59,6 +59,7 @@ class Heartbeat(Service):
 
     async def tick(self) -> float:
         """Write the record once."""
+        period = self.timings.heartbeat
         running = self._running()
         identity = self._identity
         info = ServerInfo(
@@ -74,13 +75,19 @@ class Heartbeat(Service):
         )
         entries = [entry for held, seconds in running[:MOST_RUNNING] if (entry := self._entry(held, seconds))]
         commands = write_server(
-            identity.host, identity.pid, identity.server_id, info.encode(), entries, self._clock.now()
+            identity.host,
+            identity.pid,
+            identity.server_id,
+            info.encode(),
+            entries,
+            self._clock.now(),
+            ttl=math.ceil(2 * period),
         )
-        replies = await self._broker.run_many([*commands, publish_queues(self._published)], PERIOD)
+        replies = await self._broker.run_many([*commands, publish_queues(self._published)], period)
         for reply in replies:
             if isinstance(reply, BrokerError):
                 raise reply
-        return PERIOD
+        return period
 
     async def clear(self) -> None:
         """Remove the record at a clean stop; if the broker is away, it expires by itself."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 
 from ..broker.aio import AsyncBroker
-from ..broker.commands.dequeue import LEASE_SECONDS, extend
+from ..broker.commands.dequeue import extend
 from ..errors import BrokerError
 from .holdings import Held, Holdings
 from .service import Service
 
 logger = logging.getLogger("taskflow.worker")
 
-PERIOD = LEASE_SECONDS / 6
 BATCH = 200
 
 
@@ -28,15 +27,17 @@ class Leases(Service):
 
     async def tick(self) -> float:
         """Extend every lease once. Queues on a node that does not answer do not keep the others waiting."""
+        times = self.timings
         batches: list[list[Held]] = []
         for _, held in self._holdings.by_queue():
             batches += [held[start : start + BATCH] for start in range(0, len(held), BATCH)]
         if not batches:
-            return PERIOD
+            return times.lease_extension
         commands = [
-            extend(batch[0].queue, [(held.id, held.taken.receipt) for held in batch]) for batch in batches
+            extend(batch[0].queue, [(held.id, held.taken.receipt) for held in batch], times.lease)
+            for batch in batches
         ]
-        replies = await self._broker.run_many(commands, PERIOD)
+        replies = await self._broker.run_many(commands, times.lease_extension)
         failed: BrokerError | None = None
         for batch, reply in zip(batches, replies, strict=True):
             if isinstance(reply, BrokerError):
@@ -45,9 +46,9 @@ class Leases(Service):
             elif reply:
                 self._mark_lost(batch, set(reply))
         if failed is not None:
-            # Those of the other nodes are extended. Tried again sooner than in `PERIOD`, and said.
+            # Those of the other nodes are extended. Tried again sooner than usual, and said.
             raise failed
-        return PERIOD
+        return times.lease_extension
 
     @staticmethod
     def _mark_lost(batch: list[Held], ids: set[str]) -> None:

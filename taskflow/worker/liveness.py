@@ -8,21 +8,10 @@ stood still for some seconds. A child that computes in all its slots is not: not
 from __future__ import annotations
 
 from ..pipe.page import Page
-
-ASK_SECONDS = 1.0
-"""Between two questions to a child that has work and says nothing by itself."""
-
-COMPLAIN_SECONDS = 2.0
-"""So long may a part stand still while work waits for it, before it is said that something is wrong."""
-
-STUCK_SECONDS = 5.0
-"""So long may a part stand still while work waits for it. Then the child is replaced."""
+from .timings import TIMINGS, Timings
 
 AGAIN_SECONDS = 1.0
 """A child that gives back work, all it was given, twice within this time has done so all the time between."""
-
-SLOT_SECONDS = 60.0
-"""So long a task whose verdict is here may keep its slot: its thread is in the user's log handler, which may wait long."""
 
 LONGEST_STEP = 0.25
 """Seconds that one look can add: a worker that was itself stopped for a minute has not seen anybody stand still."""
@@ -56,10 +45,12 @@ class Liveness:
 
     Args:
         page: shared with it.
+        timings: how long something may be as it should not be.
     """
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, timings: Timings = TIMINGS) -> None:
         self._page = page
+        self._timings = timings
         self._asked = 0
         self._asked_at = 0.0
         self._looked_at = 0.0
@@ -92,7 +83,7 @@ class Liveness:
 
     def is_due(self, now: float) -> bool:
         """Whether it is time for another question."""
-        return now - self._asked_at > ASK_SECONDS
+        return now - self._asked_at > self._timings.ask
 
     @property
     def silent_for(self) -> float:
@@ -148,7 +139,8 @@ class Liveness:
             )
         if self._verdict.seconds > seconds and not self._reader.seconds:
             return f"a task in it ended {self._verdict.seconds:.0f} s ago, and its verdict did not come"
-        if self._slot.seconds > SLOT_SECONDS:
+        # Its thread is in the user's log handler, which may wait long.
+        if self._slot.seconds > self._timings.slot:
             return f"a task in it ended {self._slot.seconds:.0f} s ago, and its slot is not free"
         if (
             self._fruitless.seconds > seconds + AGAIN_SECONDS
@@ -158,4 +150,4 @@ class Liveness:
 
     def is_stranded(self) -> bool:
         """Whether it holds a task that has ended and will not say how."""
-        return self._verdict.seconds > STUCK_SECONDS
+        return self._verdict.seconds > self._timings.stuck

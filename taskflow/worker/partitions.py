@@ -16,9 +16,6 @@ from .service import Service
 
 logger = logging.getLogger("taskflow.worker")
 
-PERIOD = 10.0
-"""Seconds between two looks at the index of all queues: so long a partition that is new to this worker may wait."""
-
 THOROUGH = 30
 """In so many looks also those partitions are asked, a few each time, that stand in no index: whoever filled one may have died
 first.
@@ -110,7 +107,7 @@ class Partitions(Service):
         self.looks += 1
         if self._failed is not None:
             raise self._failed
-        return PERIOD
+        return self.timings.partitions
 
     def _unlisted(self, queue: str) -> list[str]:
         """Whom to ask this time, listed or not. Nobody at the start, when tasks wait for the first fetch."""

@@ -22,9 +22,6 @@ MOST = 200
 KEPT_SECONDS = 5.0
 """So long a queue keeps its connection at least after a task: to change one costs more than it saves."""
 
-PERIOD = 1.0
-"""Seconds between two rounds of asking."""
-
 TIMEOUT = 1.0
 """Of one round: a node that does not answer must not keep the others' queues waiting."""
 
@@ -110,4 +107,4 @@ class RollCall(Service):
                     called.set_result(None)
         if failed is not None:
             raise failed
-        return random.uniform(0.8, 1.0) * PERIOD
+        return random.uniform(0.8, 1.0) * self.timings.roll_call

@@ -10,14 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import BrokerError
+from .timings import TIMINGS
 from .troubles import Troubles
 
 TIMEOUT = 10.0
 """Seconds of one command in a round. There is always another round, and no round without an end."""
-
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
-"""Seconds between the beginnings of two rounds while the broker is away."""
 
 LEAST_PAUSE = 0.1
 """Seconds after a round that failed."""
@@ -42,6 +39,8 @@ class Service(ABC):
         self._progress_at = 0.0
         self._resting = False
         self._is_failing = False
+        self.timings = TIMINGS
+        """Those of its worker."""
         self.troubles = Troubles()
         """Where failures are said; those of one worker have one together."""
 
@@ -136,7 +135,8 @@ class Service(ABC):
                     # The broker's trouble is not the loop's: it lives, and tries again.
                     self.lives()
                 failures += 1
-                pause = min(FIRST_PAUSE * 2 ** min(failures, 10), LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+                first, longest = self.timings.first_pause, self.timings.longest_pause
+                pause = min(first * 2 ** min(failures, 10), longest) * random.uniform(0.5, 1.0)
                 # From the beginning of the round: one that has waited long for an answer has spared the broker enough, and a
                 # replica may have taken over meanwhile.
                 pause = max(pause - (time.monotonic() - began), LEAST_PAUSE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,14 +13,12 @@ from .child import Child
 from .config import WorkerConfig
 from .launch import Launched, launch, socket_pair
 from .process import ChildProcess, Process
+from .timings import TIMINGS, Timings
 
 logger = logging.getLogger("taskflow.worker")
 
 Start = Callable[[int, int], Awaitable[Process]]
 """Starts a child's code on a socket and a page (both as descriptors)."""
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between two tries; each is twice as long as the one before."""
 
 FREE_DEATHS = 2
 """So many children in a row may die at once before there is a pause: two tasks that kill are no reason to stand still."""
@@ -40,6 +39,7 @@ class Starter:
         self._config = config
         self._start = start
         self._launched = list(launched)
+        self._hurried = asyncio.Event()
         self.failure = ""
         """Why the last try failed."""
 
@@ -54,7 +54,11 @@ class Starter:
             ready = self._launched and slots == self._config.slots
             started = self._launched.pop() if ready else launch(self._config, slots)
             return Child(
-                started.connection, _open(started.memory, slots), slots, ChildProcess(started.process)
+                started.connection,
+                _open(started.memory, slots),
+                slots,
+                ChildProcess(started.process),
+                self._config.timings,
             )
         ours, theirs = socket_pair()
         memory = page.create()
@@ -63,7 +67,7 @@ class Starter:
         except BaseException:
             os.close(memory)
             raise
-        return Child(ours, _open(memory, slots), slots, process)
+        return Child(ours, _open(memory, slots), slots, process, self._config.timings)
 
     async def try_one(self, slots: int | None = None) -> tuple[Child, frames.Hello] | None:
         """Start a child and hear what it says; None, and `failure` says why, when there is none."""
@@ -96,27 +100,37 @@ class Starter:
             wanted: whether there is still need of it; else None is returned.
             deaths: how many in a row have died at once before it: with their number grows the pause before the next.
         """
-        if pause := pause_after(deaths):
+        timings = self._config.timings
+        if pause := pause_after(deaths, timings):
             self.failure = f"{deaths} in a row died at once"
             logger.error("%d children in a row died at once; the next is started in %.1f s", deaths, pause)
-            await asyncio.sleep(pause)
-        pause = FIRST_PAUSE
+            await self._pause(pause)
+        pause = timings.first_restart
         while wanted():
             started = await self.try_one()
             if started is not None:
                 return started
             if wanted():
                 logger.error("A new child could not start: %s; trying again in %.1f s", self.failure, pause)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            await self._pause(pause)
+            pause = min(pause * 2, timings.longest_restart)
         return None
 
+    def hurry(self) -> None:
+        """End all pauses that are under way: somebody may have mended what was wrong."""
+        self._hurried.set()
+        self._hurried = asyncio.Event()
 
-def pause_after(deaths: int) -> float:
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._hurried.wait(), seconds)
+
+
+def pause_after(deaths: int, timings: Timings = TIMINGS) -> float:
     """Seconds before the next start when so many children in a row have died at once."""
-    return (
-        min(FIRST_PAUSE * 2.0 ** (deaths - FREE_DEATHS - 1), LONGEST_PAUSE) if deaths > FREE_DEATHS else 0.0
-    )
+    if deaths <= FREE_DEATHS:
+        return 0.0
+    return min(timings.first_restart * 2.0 ** (deaths - FREE_DEATHS - 1), timings.longest_restart)
 
 
 def _open(memory: int, slots: int) -> page.Page:

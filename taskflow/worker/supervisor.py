@@ -26,9 +26,6 @@ from .watch import Watch
 
 logger = logging.getLogger("taskflow.worker")
 
-SHORT_LIFE_SECONDS = 10.0
-"""A child that has died sooner has died at once."""
-
 KILL_SECONDS = 2.0
 """What a process may take to end after it was killed."""
 
@@ -70,7 +67,7 @@ class Supervisor:
         self._on_hello = on_hello
         self._starter = Starter(config, start_process, launched)
         self._is_solo = start_process is not None
-        self._watch = Watch(self, backlog)
+        self._watch = Watch(self, backlog, config.timings)
         self._quarantine = Quarantine(
             config.slots, self._start_quarantined, on_outcomes, on_room, self._background
         )
@@ -79,6 +76,7 @@ class Supervisor:
         self._judging = Judging(lambda: self.children)
         self._stacks = StackQuestions()
         self._restarting = asyncio.Lock()
+        self._restarts = 0
         self.children: list[Child] = []
 
     async def start(self) -> frames.Hello:
@@ -178,10 +176,18 @@ class Supervisor:
         await self._stacks.ask(list(self.children))
 
     async def restart(self) -> None:
-        """Replace every child by a new one; the old ones finish what they run."""
+        """Replace every child by a new one; the old ones finish what they run.
+
+        As many are started as there should be, however many there are. What was being started before, or waited for its turn
+        after children had died, is given up: it may have the code of before.
+        """
+        self._restarts += 1
+        mine = self._restarts
+        self._starter.hurry()
         async with self._restarting:
-            for _ in range(sum(child.takes_work for child in self.children)):
-                await self._start_one()
+            for _ in range(self._config.children):
+                if mine == self._restarts:
+                    await self._start_one()
         self._on_room()
 
     async def drain(self, grace: Callable[[], float]) -> None:
@@ -219,11 +225,16 @@ class Supervisor:
             self._on_room()
 
     async def _start_one(self, deaths: int = 0) -> None:
-        started = await self._starter.start(lambda: not self._stopping, deaths)
+        before = self._restarts
+
+        def is_wanted() -> bool:
+            return not self._stopping and before == self._restarts
+
+        started = await self._starter.start(is_wanted, deaths)
         if started is None:
             return
         child, hello = started
-        if self._stopping:
+        if not is_wanted():
             child.discard()
             return
         child.deaths = deaths
@@ -250,7 +261,7 @@ class Supervisor:
         self._bury(child, code)
         child.page.close()
         if not (self._stopping or child.retiring or child.quarantined):
-            short = time.monotonic() - child.born < SHORT_LIFE_SECONDS
+            short = time.monotonic() - child.born < self._config.timings.short_life
             await self._start_one(child.deaths + 1 if short else 0)
 
     def _on_frame(self, child: Child, value: frames.FromChild) -> None:

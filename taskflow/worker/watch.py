@@ -10,7 +10,7 @@ from typing import Protocol
 
 from .child import Child
 from .holdings import Held
-from .liveness import COMPLAIN_SECONDS, STUCK_SECONDS
+from .timings import TIMINGS, Timings
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -43,10 +43,14 @@ class Watch:
         owner: of the children.
         backlog: whether any task waits in a queue that this worker serves. Asked only while it matters: of a child that is full
             nothing is expected unless there is something to do.
+        timings: how long a child may stand still.
     """
 
-    def __init__(self, owner: Owner, backlog: Callable[[], Awaitable[bool]]) -> None:
+    def __init__(
+        self, owner: Owner, backlog: Callable[[], Awaitable[bool]], timings: Timings = TIMINGS
+    ) -> None:
         self._owner = owner
+        self._timings = timings
         self._backlog = backlog
         self._asking: asyncio.Task[None] | None = None
         self._asked_at = 0.0
@@ -77,7 +81,7 @@ class Watch:
         found = [
             f"child {child.process.pid}: {wrong}"
             for child in list(self._owner.children)
-            if not child.retiring and (wrong := self._wrong(child, COMPLAIN_SECONDS))
+            if not child.retiring and (wrong := self._wrong(child, self._timings.complain))
         ]
         return found + [f"task {held.id} {_OVERDUE}" for held in self._overdue]
 
@@ -93,7 +97,7 @@ class Watch:
         if child.retiring:
             if child.liveness.is_stranded() and not child.running():
                 child.kill()
-        elif child.process.separate and (why := self._wrong(child, STUCK_SECONDS)):
+        elif child.process.separate and (why := self._wrong(child, self._timings.stuck)):
             self._owner.replace_stuck(child, why)
 
     def _wrong(self, child: Child, seconds: float) -> str:

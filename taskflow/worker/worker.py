@@ -303,6 +303,7 @@ class Worker:
         """Loops whose progress is watched, and whose failures are told."""
         for service in services:
             service.troubles = self._troubles
+            service.timings = self._config.timings
         self._services += services
 
     def _known_queues(self) -> list[str] | None:
@@ -353,6 +354,7 @@ class Worker:
             lambda: (sum(child.takes_work for child in self._supervisor.children), config.children),
         )
         self._health.troubles = self._troubles
+        self._health.timings = config.timings
         if config.health_port is not None:
             self._health_server = HealthServer(config.health_port, self._health.state, config.health_host)
         self._health.start()
@@ -399,7 +401,9 @@ class Worker:
         with said("the writing of the last verdicts"):
             if not await self._acker.drain(FLUSH_SECONDS):
                 logger.error(
-                    "%d tasks could not be handed back; their leases end within 30 s", len(self._holdings)
+                    "%d tasks could not be handed back; their leases end within %d s",
+                    len(self._holdings),
+                    self._config.timings.lease,
                 )
         with said("the stop of the loops"):
             async with asyncio.timeout(STOP_SECONDS):

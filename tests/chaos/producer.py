@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from taskflow.broker.commands import dequeue
 from taskflow.errors import BrokerError, TaskFlowError
+from taskflow.worker import timings
 
 from . import app as chaos
 from .ledger import Entry, Ledger
@@ -70,7 +70,7 @@ class Producer:
         if self._mix == "fill":
             self._many(queue, LARGEST_BATCH, padding="x" * PADDING)
         elif self._mix == "gil" and not self._count and self._name.endswith(".0"):
-            self._one(queue, chaos.hold_gil.options(queue=queue), seconds=3.0 * dequeue.LEASE_SECONDS)
+            self._one(queue, chaos.hold_gil.options(queue=queue), seconds=3.0 * timings.TIMINGS.lease)
         elif self._mix == "deploy" and self._rng.random() < LONG_TASKS:
             task: Any = self._rng.choice([chaos.work, chaos.async_work])
             self._one(queue, task.options(queue=queue), seconds=self._rng.uniform(0.5, LONGEST_TASK))

@@ -10,8 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from taskflow.broker.commands.dequeue import LEASE_SECONDS
 from taskflow.broker.keys import queue_keys
+from taskflow.worker.timings import TIMINGS
 
 from . import tuning
 from .classify import (
@@ -76,7 +76,7 @@ class Plan:
     queues: int = 2
     side_rate: float = 0.0
     workers: WorkerOptions = field(default_factory=WorkerOptions)
-    lease: int = LEASE_SECONDS
+    lease: int = TIMINGS.lease
     drop_every: int = 0
     drop_probability: float = 0.0
     faults: Callable[[random.Random], Policy] | None = None
@@ -103,7 +103,7 @@ class Plan:
             tuning.DURABLE: self.durable,
             tuning.PLANT: self.plant,
         }
-        if self.lease != LEASE_SECONDS:
+        if self.lease != TIMINGS.lease:
             values[tuning.LEASE] = str(self.lease)
         return values
 

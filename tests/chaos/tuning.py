@@ -46,8 +46,6 @@ def _skew(seconds: float) -> None:
 
 def _shorten(seconds: int) -> None:
     """A shorter lease, so that a run need not wait for 30 s ones."""
-    from taskflow.broker.commands import dequeue
-    from taskflow.worker import leases
+    from taskflow.worker import timings
 
-    dequeue.LEASE_SECONDS = seconds
-    leases.PERIOD = seconds / 6
+    timings.TIMINGS = timings.Timings(lease=seconds, lease_extension=seconds / 6)

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from taskflow import errors
+from taskflow.worker.timings import Timings
 from tests.lifecycle.conftest import Ledger
+from tests.servers import wait_until
 
 
 def test_a_fork_that_outlives_its_killed_child_does_not_hide_its_death(
@@ -110,6 +112,31 @@ def test_a_child_that_dies_at_once_is_started_again_with_a_growing_pause(
         process.wait_for_log("4 children in a row died at once; the next is started in 1.0 s")
         mark.unlink()
         assert hurt.work.delay("next").get(20) == "next"
+
+
+def test_a_reload_starts_children_also_while_none_is_left_and_the_next_would_wait(
+    hurt: Any, hurt_worker: Any, ledger: Ledger, tmp_path: Path
+) -> None:
+    """A broken deploy killed the children one after the other; HUP with the mended code started none, since there was none to
+    replace, and the worker stood still for the rest of its pause.
+    """
+    mark = tmp_path / "children die"
+    pauses = Timings(first_restart=60.0, longest_restart=60.0)
+    environment = {"TASKFLOW_TEST_CHILDREN_DIE": str(mark)}
+    with hurt_worker(concurrency=1, processes=2, environment=environment, timings=pauses) as process:
+        assert hurt.work.delay("first").get(10) == "first"
+        mark.touch()
+        process.signal(signal.SIGHUP)  # the broken deploy
+        said = "3 children in a row died at once; the next is started in 60.0 s"
+        wait_until(
+            lambda: sum(said in line for line in process.log) == 2, description="no child is left", timeout=20
+        )
+        mark.unlink()
+        process.signal(signal.SIGHUP)
+        results = [hurt.work.delay(f"next{n}", 1.0) for n in range(2)]
+        assert [result.get(20) for result in results] == ["next0", "next1"]
+    # As many children as there should be: both ran at once.
+    assert ledger.pids("next0") != ledger.pids("next1")
 
 
 def _moments(ledger: Ledger, event: str) -> list[float]:

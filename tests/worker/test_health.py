@@ -15,11 +15,12 @@ from pathlib import Path
 import pytest
 
 from taskflow.errors import BrokerAuthError, BrokerUnavailable
-from taskflow.worker import health, service
+from taskflow.worker import service
 from taskflow.worker.health import Health
 from taskflow.worker.health_file import HealthFile
 from taskflow.worker.health_server import HealthServer
 from taskflow.worker.service import Service
+from taskflow.worker.timings import Timings
 from tests.servers import free_port, until
 
 
@@ -63,9 +64,8 @@ class Resting(Loop):
 
 @pytest.fixture(autouse=True)
 def short_patience(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(health, "STILL_SECONDS", 0.5)
-    monkeypatch.setattr(health, "LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(service, "LONGEST_PAUSE", 0.05)
+    short = Timings(still=0.5, look=0.05, first_pause=0.05, longest_pause=0.05)
+    monkeypatch.setattr(service, "TIMINGS", short)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 

@@ -8,7 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from taskflow.pipe import page
-from taskflow.worker.liveness import STUCK_SECONDS, Liveness
+from taskflow.worker.liveness import Liveness
+from taskflow.worker.timings import TIMINGS
+
+STUCK_SECONDS = TIMINGS.stuck
 
 
 class Sides:

@@ -15,6 +15,7 @@ from taskflow.errors import BrokerUnavailable, ConfigurationError
 from taskflow.worker import descriptors, places
 from taskflow.worker.narrow import NarrowBroker
 from taskflow.worker.places import MOST, Places, RollCall
+from taskflow.worker.timings import Timings
 from tests.servers import Server, until
 
 
@@ -42,14 +43,11 @@ def test_a_connection_is_not_changed_for_every_task() -> None:
     assert seats.has("a")
 
 
-def test_a_queue_without_a_connection_is_told_of_its_tasks(
-    own_server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(places, "PERIOD", 0.05)
-
+def test_a_queue_without_a_connection_is_told_of_its_tasks(own_server: Server) -> None:
     async def scene() -> None:
         broker = AsyncBroker(AsyncDriver(own_server.url))
         roll_call = RollCall(broker)
+        roll_call.timings = Timings(roll_call=0.05)
         roll_call.start()
         waits = {name: asyncio.ensure_future(roll_call.wait(name)) for name in ("a", "b", "c")}
         await asyncio.sleep(0.2)

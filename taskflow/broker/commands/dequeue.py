@@ -56,8 +56,8 @@ class Dequeued:
     """All that was found is left to others for a while: nobody here knew its name."""
 
 
-def dequeue(queue: str, owner: str, token: str, count: int) -> Command[Dequeued]:
-    """Take up to `count` tasks for the worker `owner`.
+def dequeue(queue: str, owner: str, token: str, count: int, lease: int = LEASE_SECONDS) -> Command[Dequeued]:
+    """Take up to `count` tasks for the worker `owner`, for `lease` seconds.
 
     A repetition with the same `token` gets the same tasks, and no others.
     """
@@ -65,7 +65,7 @@ def dequeue(queue: str, owner: str, token: str, count: int) -> Command[Dequeued]
     return Command(
         load("dequeue"),
         (keys.pending, keys.paused, keys.active, keys.lease, keys.taken_by(owner), keys.orphans),
-        [0, owner, token, min(count, BATCH), LEASE_SECONDS, keys.task_prefix, UNKNOWN_GRACE],
+        [0, owner, token, min(count, BATCH), lease, keys.task_prefix, UNKNOWN_GRACE],
         _parse,
         keys.slot,
         resend_flag=0,
@@ -135,13 +135,15 @@ def held(queue: str, owner: str) -> Command[list[Taken]]:
     )
 
 
-def extend(queue: str, tasks: Sequence[tuple[str, str]]) -> Command[list[str]]:
-    """Extend the leases of a worker on tasks (id, receipt); the reply lists the ids that it does not hold any more."""
+def extend(queue: str, tasks: Sequence[tuple[str, str]], lease: int = LEASE_SECONDS) -> Command[list[str]]:
+    """Extend the leases of a worker on tasks (id, receipt) to `lease` seconds; the reply lists the ids that it does not hold any
+    more.
+    """
     keys = queue_keys(queue)
     return Command(
         load("extend"),
         [keys.lease, *(keys.task_prefix + task_id for task_id, _ in tasks)],
-        [LEASE_SECONDS, *(part for task in tasks for part in task)],
+        [lease, *(part for task in tasks for part in task)],
         _ids,
         keys.slot,
     )

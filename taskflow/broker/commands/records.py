@@ -9,26 +9,29 @@ from ..command import Command, Plain
 from ..keys import ALL_SERVERS, ALL_WORKERS, server_record, workers_record
 from ..scripts import load
 
-RECORD_TTL = 10
-"""Seconds that a record lives; it is rewritten every 5 s."""
-
 
 def write_server(
-    host: str, pid: int, server_id: str, info: bytes, running: Sequence[tuple[str, bytes]], now: float
+    host: str,
+    pid: int,
+    server_id: str,
+    info: bytes,
+    running: Sequence[tuple[str, bytes]],
+    now: float,
+    ttl: int = 10,
 ) -> list[Command[int] | Plain[int]]:
-    """The record, its tasks, and their entries in the two indexes.
+    """The record, its tasks, and their entries in the two indexes; `ttl`: how many seconds they are good for.
 
     Three slots, so three commands, each idempotent.
     """
     server, workers = server_record(host, pid, server_id), workers_record(host, pid, server_id)
-    expiry = int(now) + RECORD_TTL
+    expiry = int(now) + ttl
     return [
         Plain(("ZADD", ALL_SERVERS, expiry, server), int, slot=key_slot(ALL_SERVERS)),
         Plain(("ZADD", ALL_WORKERS, expiry, workers), int, slot=key_slot(ALL_WORKERS)),
         Command(
             load("record_server"),
             (server, workers),
-            [info, RECORD_TTL, *(part for entry in running for part in entry)],
+            [info, ttl, *(part for entry in running for part in entry)],
             int,
             key_slot(server),
         ),

@@ -18,8 +18,6 @@ from ..service import TIMEOUT, Service
 
 logger = logging.getLogger("taskflow.worker")
 
-PERIOD = 1.0
-
 
 class Aggregator(Service):
     """The loop of one queue.
@@ -43,7 +41,7 @@ class Aggregator(Service):
         for group in await self._broker.run(group_names(self._queue), TIMEOUT):
             await self._join(group)
             self.progressed()
-        return PERIOD
+        return self.timings.aggregate
 
     async def _join(self, group: str) -> None:
         rule = self._rule

@@ -74,7 +74,8 @@ class Forwarder(Service):
         """Wait; whether a task is due, and not only another second over."""
         now = self._clock.now()
         earliest = now + LEAST * self._crowd.stretch(8)
-        second = now - now % 1.0 + 1.0 + AFTER_TICK
+        period = self.timings.forward
+        second = now - now % period + period + AFTER_TICK
         while True:
             self._told.clear()
             due = self._due

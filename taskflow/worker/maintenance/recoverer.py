@@ -39,7 +39,7 @@ class Recoverer(Service):
             logger.warning(
                 "%d tasks of queue %s had lost their worker and were given back", len(recovered), self._queue
             )
-        return random.uniform(4.0, 6.0) * self._crowd.stretch(2)
+        return self.timings.recover * random.uniform(0.8, 1.2) * self._crowd.stretch(2)
 
 
 class Janitor(Service):
@@ -56,4 +56,4 @@ class Janitor(Service):
         """Delete what has expired."""
         while await self._broker.run(expire(self._queue), TIMEOUT) >= BATCH:
             pass
-        return random.uniform(7.0, 9.0) * self._crowd.stretch(2)
+        return self.timings.expire * random.uniform(0.875, 1.125) * self._crowd.stretch(2)

@@ -56,10 +56,10 @@ class Sweeper(Service):
             self._report_groups(found.groups)
             if not self._walk.is_amid_active:
                 break
-        return random.uniform(4.5, 5.5) * self._crowd.stretch(3)
+        return self.timings.sweep * random.uniform(0.9, 1.1) * self._crowd.stretch(3)
 
     async def _settle(self, found: Survey) -> None:
-        left = deque(self._first_looks.items(found.suspects, time.monotonic()))
+        left = deque(self._first_looks.items(found.suspects, time.monotonic(), self.timings.second_look))
         done: list[Settled] = []
         for _ in range(MOST_SETTLED):
             if not left:
