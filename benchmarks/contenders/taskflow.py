@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
 
+import taskflow
 from taskflow import __version__
 from tests.interop.golang import GoUnavailable, PeerError, build_peer
 
@@ -38,6 +40,8 @@ class Taskflow(Program):
         """See `Contender.prepare`."""
         self.interpreter = sys.executable
         self.version = __version__
+        # As an installed package has it, and as the peers have theirs; the programs are told to write none.
+        subprocess.run([self.interpreter, "-m", "compileall", "-q", *taskflow.__path__], check=True)
 
     def worker_command(self, place: Place) -> Sequence[str]:
         """See `Program.worker_command`."""

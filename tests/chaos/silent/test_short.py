@@ -14,7 +14,7 @@ from .run import Running, deployed, judge, numbers
 
 pytestmark = pytest.mark.timeout(240)
 
-SLACK = 1.5
+SLACK = 0.0
 """Seconds that a machine with eight test runs on two cores may add."""
 
 
