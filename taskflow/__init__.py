@@ -19,10 +19,9 @@ if TYPE_CHECKING:
     from .app import TaskFlow
     from .batch import Batch
     from .context import CurrentTask, current_task
-    from .declaration import Declaration
     from .errors import Reject, Retry
     from .mapping import MapItem, MapResult
-    from .options import Options
+    from .options import Declaration, Options
     from .partitions import QueueOptions
     from .result import AsyncResult
     from .result_info import ResultInfo
@@ -55,7 +54,7 @@ _HOMES = {
     "AsyncTask": "task",
     "Batch": "batch",
     "CurrentTask": "context",
-    "Declaration": "declaration",
+    "Declaration": "options",
     "MapItem": "mapping",
     "MapResult": "mapping",
     "Options": "options",

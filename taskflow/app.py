@@ -14,7 +14,7 @@ from .batch import Batch, gather
 from .broker.commands.enqueue import NewTask
 from .by_value import CALL, CALL_ASYNC, AsyncSubmit, ByValueTask, Submit
 from .connection.url import parse
-from .declaration import BindDecorator, Declaration, Decorator, described, is_same, name_of
+from .declaration import BindDecorator, Decorator, described, is_same, name_of
 from .discovery import Discovery, Packages
 from .errors import (
     BrokerUnavailable,
@@ -28,11 +28,11 @@ from .errors import (
 from .mapping import Progress
 from .message.ids import check_queue_name, check_task_id, check_task_name
 from .message.seal import Seal
-from .options import DEFAULT_QUEUE, Defaults, TaskOptions, merge, refuse_per_call
+from .options import BOTTOM, DEFAULT_QUEUE, POLICY, Declaration, Defaults, Scope, TaskOptions, merge
 from .partitions import QueueOptions, check_own_queue, check_queues, partition_name
 from .registry import register
 from .result import AsyncResult
-from .retry import POLICY_OPTIONS, RetryPolicy
+from .retry import RetryPolicy
 from .returned import is_coroutine_function, refuse_generators
 from .task import AsyncTask, BaseTask, Landed, Task
 from .windows import Receipt
@@ -44,7 +44,6 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 DEFAULT_MAX_PAYLOAD = 1024 * 1024
-DEFAULT_ENQUEUE_TIMEOUT = 5.0
 
 
 class TaskFlow:
@@ -113,7 +112,7 @@ class TaskFlow:
     ) -> None:
         if isinstance(max_payload, bool) or not isinstance(max_payload, int) or max_payload < 2:
             raise InvalidOption("max_payload must be a number of bytes, from 2")
-        refuse_per_call(defaults, "every task of an app", also=("delay", "group"))
+        layer = TaskOptions.of(defaults, Scope.APP)
         if broker is not None:
             parse(broker)
         self.name = name
@@ -140,10 +139,7 @@ class TaskFlow:
         self._broker = broker
         self._client: Client | None = None
         register(self)
-        self._defaults = merge(
-            TaskOptions(queue=DEFAULT_QUEUE, enqueue_timeout=DEFAULT_ENQUEUE_TIMEOUT),
-            TaskOptions.of(defaults),
-        )
+        self._defaults = merge(BOTTOM, layer)
         if self.seal is not None and self.seal.signs:
             for by_value in (CALL, CALL_ASYNC):
                 self.tasks[by_value] = ByValueTask(self, by_value, self._defaults, self.tasks)
@@ -233,9 +229,8 @@ class TaskFlow:
             raise InvalidSignature(f"a task is made from a function, not from {type(function).__name__}")
         given = dict(options)
         name = given.pop("name", None)
-        policy = RetryPolicy.of(**{key: given.pop(key) for key in POLICY_OPTIONS if key in given})
-        refuse_per_call(given, "a task")
-        own = merge(self._defaults, TaskOptions.of(given, also_known=("name", "bind", *POLICY_OPTIONS)))
+        policy = RetryPolicy.of(**{key: given.pop(key) for key in POLICY if key in given})
+        own = merge(self._defaults, TaskOptions.of(given, Scope.TASK))
         name = check_task_name(name or name_of(function))
         self._refuse_second(name, function)
         refuse_generators(function)

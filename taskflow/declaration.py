@@ -1,13 +1,12 @@
-"""What `@app.task(...)` takes and makes: the options of a declaration, and the name of what is declared."""
+"""What `@app.task(...)` makes, and the name of what is declared."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Coroutine
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, Protocol, TypedDict, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from .context import CurrentTask
 from .errors import InvalidSignature
@@ -15,42 +14,6 @@ from .task import AsyncTask, Task
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-ExceptionTypes = tuple[type[BaseException], ...]
-Ask = Callable[[Any], Any]
-
-
-class Declaration(TypedDict, total=False):
-    """What `@app.task(...)` takes besides `bind`, for type checkers. A number is seconds.
-
-    The first part are the defaults for every call (see `taskflow.Options`); then the retry policy, in
-    tenacity's words or in Celery's.
-    """
-
-    name: str | None
-    queue: str | None
-    timeout: float | timedelta | None
-    hard_timeout: float | timedelta | None
-    max_retries: int | None
-    retention: float | timedelta | None
-    unique: float | timedelta | None
-    group: str | None
-    headers: dict[str, str] | None
-    enqueue_timeout: float | timedelta | None
-    durable: bool | Literal["strict"] | None
-    delay: float | timedelta | None
-    soft_time_limit: float | timedelta | None
-    time_limit: float | timedelta | None
-
-    wait: Ask | None
-    stop: Ask | None
-    retry: Ask | None
-    autoretry_for: ExceptionTypes
-    dont_autoretry_for: ExceptionTypes
-    retry_backoff: bool | float
-    retry_backoff_max: float
-    retry_jitter: bool
-    default_retry_delay: float | timedelta | None
 
 
 class Decorator(Protocol):

@@ -22,19 +22,6 @@ Ask = Callable[[tenacity.RetryCallState], Any]
 
 ExceptionTypes = type[BaseException] | Sequence[type[BaseException]]
 
-POLICY_OPTIONS = (
-    "wait",
-    "stop",
-    "retry",
-    "autoretry_for",
-    "dont_autoretry_for",
-    "retry_backoff",
-    "retry_backoff_max",
-    "retry_jitter",
-    "default_retry_delay",
-)
-"""The options of `@app.task(...)` that `RetryPolicy.of` takes."""
-
 _MAX_DELAY = 100 * 366 * 86400.0
 _RETRYING = tenacity.Retrying()  # tenacity's state wants one; it is never run
 

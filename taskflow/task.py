@@ -17,7 +17,7 @@ from .message.returns import Returns
 from .message.seal import JSON
 from .message.signature import Signature
 from .message.task_message import TaskMessage, unique_key
-from .options import HARD_TIMEOUT_HEADER, Options, TaskOptions, build_message, merge
+from .options import HARD_TIMEOUT_HEADER, Options, TaskOptions, build_message, merge, refuse_for_map
 from .result import AsyncResult
 from .retry import RetryPolicy
 
@@ -138,9 +138,13 @@ class Sender(Generic[P, R]):
             An outcome for each call, in order. Nothing is raised for a single call: look at `failed`, or call
             `raise_for_errors()`.
 
+        Raises:
+            UnknownOption: the options have an `id`, which is for one call.
+
         Example:
             >>> resize.map((f"{n}.png",) for n in range(100_000)).raise_for_errors()    # doctest: +SKIP
         """
+        refuse_for_map(self._options)
         mapping: Mapped[R] = Mapped(self._prepare, self._task.name, calls, progress)
         self._task.backend.enqueue_many(self._task, mapping.new(), self._timeout, mapping.landed)
         return mapping.result()
@@ -149,6 +153,7 @@ class Sender(Generic[P, R]):
         self, calls: Iterable[Sequence[Any] | Mapping[str, Any]], *, progress: Progress | None = None
     ) -> MapResult[R]:
         """As `map`, from a coroutine; other coroutines run between the chunks."""
+        refuse_for_map(self._options)
         mapping: Mapped[R] = Mapped(self._prepare, self._task.name, calls, progress)
         await self._task.backend.aenqueue_many(self._task, mapping.new(), self._timeout, mapping.landed)
         return mapping.result()

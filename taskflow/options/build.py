@@ -12,14 +12,11 @@ from math import ceil
 
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.options.layers import TaskOptions
+from taskflow.options.option import Way
+from taskflow.options.table import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, DEFAULT_TIMEOUT, OPTIONS
 
-DEFAULT_QUEUE = "default"
-DEFAULT_MAX_RETRIES = 25
-DEFAULT_TIMEOUT = 1800
-"""Seconds that a task without `timeout` and `deadline` may run."""
-
-HARD_TIMEOUT_HEADER = "taskflow-hard-timeout"
-"""The header that brings `hard_timeout`, in seconds, to the worker: Asynq's message has no field for it."""
+_HEADERS = [(option.name, option.key) for option in OPTIONS if option.way is Way.HEADER]
+"""The options that travel in headers, with these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +63,10 @@ def build_message(
     queue = merged.queue or DEFAULT_QUEUE
     deadline = merged.deadline or 0
     headers = dict(merged.headers) if merged.headers else {}
-    if merged.hard_timeout is not None:
-        headers[HARD_TIMEOUT_HEADER] = str(merged.hard_timeout).removesuffix(".0")
+    for option, header in _HEADERS:
+        value = getattr(merged, option)
+        if value is not None:
+            headers[header] = str(value).removesuffix(".0")
     message = TaskMessage(
         type=name,
         payload=payload,

@@ -2,127 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
-from typing import Any, Literal, TypedDict
+from operator import attrgetter
+from typing import Any
 
 from taskflow.errors import InvalidOption, UnknownOption
 from taskflow.message.ids import check_headers
-from taskflow.options.values import PARSERS
+from taskflow.options.option import Option, Scope
+from taskflow.options.refused import CELERYS
+from taskflow.options.table import (
+    BY_NAME,
+    BY_SPELLING,
+    DEFAULT_ENQUEUE_TIMEOUT,
+    DEFAULT_QUEUE,
+    FIELDS,
+    OPTIONS,
+)
 
 
-class Defaults(TypedDict, total=False):
-    """The options that all tasks of an app may share, for type checkers. The last two are Celery's names.
-
-    A number is seconds. None is as if the option was not given.
-    """
-
-    queue: str | None
-    timeout: float | timedelta | None
-    hard_timeout: float | timedelta | None
-    max_retries: int | None
-    retention: float | timedelta | None
-    unique: float | timedelta | None
-    headers: Mapping[str, str] | None
-    enqueue_timeout: float | timedelta | None
-    durable: bool | Literal["strict"] | None
-    soft_time_limit: float | timedelta | None
-    time_limit: float | timedelta | None
-
-
-class Options(Defaults, total=False):
-    """What `.options(...)` and `apply_async` take, for type checkers: `**options: Unpack[Options]`.
-
-    Besides those in `Defaults`, what is for one call; the last three are Celery's names.
-    """
-
-    delay: float | timedelta | None
-    eta: datetime | None
-    deadline: datetime | None
-    id: str | None
-    group: str | None
-    countdown: float | timedelta | None
-    expires: float | timedelta | datetime | None
-    task_id: str | None
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True
+)  # not frozen: with sixteen fields that costs two microseconds for each call with options
 class TaskOptions:
-    """One layer of options, or several merged. None is "not given".
+    """One layer of options, or several merged: the values of the table's options, as they are kept. None is "not given".
 
-    Args:
-        queue: the queue's name.
-        delay: seconds from now until it may run. Shares a slot with `eta`: one of them at most is set.
-        eta: Unix seconds from which it may run.
-        timeout: whole seconds that a run may take; then `TaskTimeout` is raised in it.
-        hard_timeout: seconds after which the worker kills the process that runs it.
-        deadline: Unix seconds at which a run is ended, as by a timeout (Asynq's).
-        expires: seconds from now until it must have started, or else it is never run.
-        expires_at: the same in Unix seconds. Shares a slot with `expires`.
-        max_retries: how many retries it may have.
-        retention: whole seconds that it is kept after it succeeded.
-        unique: whole seconds that its lock keeps an equal task out.
-        id: the task's id.
-        headers: text by name; layers add to one another.
-        group: the aggregation group it waits in.
-        enqueue_timeout: seconds that enqueueing may take.
-        durable: whether enqueueing waits until a replica has the task too; "strict": or fails.
+    A value, never changed. Durations are in seconds, moments in Unix seconds; `expires_at` is what a datetime as `expires` says.
+    A test holds the fields to the table.
     """
 
     queue: str | None = None
     delay: float | None = None
     eta: float | None = None
+    expires: float | None = None
+    expires_at: float | None = None
     timeout: int | None = None
     hard_timeout: float | None = None
     deadline: int | None = None
-    expires: float | None = None
-    expires_at: float | None = None
     max_retries: int | None = None
     retention: int | None = None
-    unique: int | None = None
     id: str | None = None
+    unique: int | None = None
     headers: Mapping[str, str] | None = None
     group: str | None = None
     enqueue_timeout: float | None = None
     durable: bool | str | None = None
 
     @classmethod
-    def of(cls, options: Mapping[str, Any], *, also_known: Iterable[str] = ()) -> TaskOptions:
+    def of(cls, options: Mapping[str, Any], scope: Scope = Scope.CALL) -> TaskOptions:
         """Check the options that one place gives.
 
         Args:
             options: as in `Options`; an option that is None counts as not given.
-            also_known: what else may be written there, to be named when an option is misspelt.
+            scope: which place it is.
 
         Returns:
             One layer.
 
         Raises:
-            UnknownOption: there is no such option; a similar one is named.
+            UnknownOption: there is no such option, and a similar one is named; or it has no place there.
             InvalidOption: a value cannot be, or two options contradict each other.
 
         Example:
             >>> TaskOptions.of({"countdown": 60, "queue": "slow"}).delay
             60.0
         """
+        known = _KEPT[scope]
         values: dict[str, Any] = {}
         given: dict[str, str] = {}
         for name, value in options.items():
-            parse = PARSERS.get(name)
-            if parse is None:
-                raise UnknownOption(_unknown(name, [*PARSERS, *also_known]))
+            option = known.get(name)
+            if option is None:
+                _refuse(name, value, scope)
+                continue
             if value is None:
                 continue
-            field = _field(name, value)
-            slot = _SLOTS.get(field, field)
-            if slot in given:
-                raise InvalidOption(
-                    f"options `{given[slot]}` and `{name}` contradict each other; give one of them"
-                )
-            given[slot] = name
-            values[field] = parse(name, value)
+            for rival in (option.name, *option.rivals):
+                if rival in given:
+                    raise InvalidOption(
+                        f"options `{given[rival]}` and `{name}` contradict each other; give one of them"
+                    )
+            given[option.name] = name
+            assert option.parse is not None, "the others are in no layer"
+            field = option.moment if option.moment and isinstance(value, datetime) else option.name
+            values[field] = option.parse(name, value)
         return cls(**values)
 
 
@@ -142,97 +107,95 @@ def merge(*layers: TaskOptions) -> TaskOptions:
         >>> merge(TaskOptions(queue="slow", eta=5.0), TaskOptions(delay=60.0))  # doctest: +ELLIPSIS
         TaskOptions(queue='slow', delay=60.0, eta=None, ...)
     """
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict.fromkeys(FIELDS)
     for layer in layers:
-        for name in _FIELDS:
-            value = getattr(layer, name)
-            if value is None:
-                continue
-            for rival in _RIVALS.get(name, ()):
-                values.pop(rival, None)
-            values[name] = {**values.get(name, {}), **value} if name == "headers" else value
-    if "headers" in values:
-        check_headers(values["headers"])  # many small layers may be too much together
+        for name, value in zip(FIELDS, _values(layer), strict=True):
+            if value is not None:
+                for rival in _DISPLACED.get(name, ()):
+                    values[rival] = None
+                values[name] = {**(values[name] or {}), **value} if name in _ADD_UP else value
     merged = TaskOptions(**values)
+    if merged.headers:
+        check_headers(merged.headers)  # many small layers may be too much together
     if merged.hard_timeout and merged.timeout and merged.hard_timeout < merged.timeout:
         raise InvalidOption(
             f"hard_timeout ({merged.hard_timeout} s) is below timeout ({merged.timeout} s), which it would "
             "forestall; raise the one or lower the other"
         )
-    if merged.group and (merged.expires is not None or merged.expires_at is not None):
-        raise InvalidOption(
-            "options `group` and `expires` contradict each other: tasks of a group are not started, they are joined into one; "
-            "leave one of them out"
-        )
+    for option in _REFUSING:
+        if values[option.name] is not None:
+            _refuse_together(option, values)
     return merged
 
 
-def refuse_per_call(options: Mapping[str, object], whose: str, *, also: Iterable[str] = ()) -> None:
-    """Refuse options that belong to one call where defaults for many are written.
-
-    Args:
-        options: what is written there.
-        whose: whose defaults they are, for the error.
-        also: what else makes no sense there.
+def refuse_for_map(options: TaskOptions) -> None:
+    """Refuse what one call alone can have where one set of options is for many.
 
     Raises:
-        UnknownOption: with the place where the option belongs.
+        UnknownOption: with where it belongs.
     """
-    for name in (*_PER_CALL, *also):
-        if options.get(name) is not None:
+    for name in _NOT_FOR_MAP:
+        if getattr(options, name) is not None:
             raise UnknownOption(
-                f"option `{name}` is for one call, not for {whose}: give it to .options({name}=...) or apply_async"
+                f"option `{name}` is for one call, not for all calls of a map: make them one by one in app.batch(), "
+                f"each with .options({name}=...)"
             )
 
 
-_PER_CALL = ("id", "task_id", "eta", "countdown", "deadline", "expires")
-_FIELDS = tuple(field.name for field in fields(TaskOptions))
-_SLOTS = {"eta": "delay"}
-_RIVALS = {"eta": ("delay",), "delay": ("eta",), "expires": ("expires_at",), "expires_at": ("expires",)}
-_ALIASES = {
-    "countdown": "delay",
-    "task_id": "id",
-    "soft_time_limit": "timeout",
-    "time_limit": "hard_timeout",
-}
-_CELERY_ONLY = {
-    "priority": "name several queues and give the worker weights: taskflow worker -Q high=6,low=1",
-    "serializer": "arguments are always JSON",
-    "compression": "arguments are always JSON",
-    "routing_key": "use `queue`",
-    "exchange": "use `queue`",
-    "link": "enqueue what follows at the end of the task itself: follow_up.delay(...)",
-    "link_error": (
-        "a task that fails for good is archived; `taskflow task ls -q QUEUE --state archived` lists those, and "
-        "AsyncResult.get() raises TaskFailed"
-    ),
-    "rate_limit": (
-        "there are no rate limits; tasks on a queue of their own are bounded by its worker: taskflow worker -Q slow -c 2"
-    ),
-    "retry": "enqueueing is tried again until `enqueue_timeout`",
-    "retry_policy": "enqueueing is tried again until `enqueue_timeout`",
-    "ignore_result": "without `retention` no result is kept",
-    "acks_late": "a task is always acknowledged after it has run",
-}
-"""What Celery's users write, and what does the same here. `tests/structure/test_hints.py` looks whether it exists."""
+BOTTOM = TaskOptions(queue=DEFAULT_QUEUE, enqueue_timeout=DEFAULT_ENQUEUE_TIMEOUT)
+"""The layer below that of an app: what every call must have."""
 
-
+_values = attrgetter(*FIELDS)
+_NAMES = {
+    scope: [name for name, option in BY_SPELLING.items() if option.is_for(name, scope)] for scope in Scope
+}
+_KEPT = {
+    scope: {name: BY_SPELLING[name] for name in names if BY_SPELLING[name].fields}
+    for scope, names in _NAMES.items()
+}
+"""What may be written in each scope and is part of a layer."""
+_DISPLACED = {
+    field: [other for one in (option.name, *option.rivals) for other in BY_NAME[one].fields if other != field]
+    for option in OPTIONS
+    for field in option.fields
+    if option.rivals or option.moment
+}
+"""The fields that say the same as each, in another way."""
+_ADD_UP = {option.name for option in OPTIONS if option.adds_up}
+_REFUSING = [option for option in OPTIONS if option.refuses]
+_NOT_FOR_MAP = [field for option in OPTIONS if Scope.MAP not in option.scopes for field in option.fields]
+_WHOSE = {Scope.APP: "every task of an app", Scope.TASK: "a task", Scope.CALL: "one call"}
+_GIVEN = {Scope.TASK: "@app.task({}=...)", Scope.CALL: ".options({}=...) or apply_async"}
 _NEARLY = 0.7
 """`retries` is near `max_retries`, `timelimit` near `time_limit`."""
 
 
-def _field(name: str, value: object) -> str:
-    """Find the field that an option fills."""
-    if name == "expires" and isinstance(value, datetime):
-        return "expires_at"
-    return _ALIASES.get(name, name)
+def _refuse_together(option: Option, values: Mapping[str, Any]) -> None:
+    for other, why in option.refuses.items():
+        if any(values[field] is not None for field in BY_NAME[other].fields):
+            raise InvalidOption(
+                f"options `{option.name}` and `{other}` contradict each other: {why}; leave one of them out"
+            )
 
 
-def _unknown(name: str, known: Iterable[str]) -> str:
-    if name in _CELERY_ONLY:
-        return f"there is no option `{name}`: {_CELERY_ONLY[name]}"
-    near = get_close_matches(name, list(known), n=3, cutoff=_NEARLY)
+def _refuse(name: str, value: object, scope: Scope) -> None:
+    """Say what is wrong with an option that this place does not take. What has its place elsewhere may be None here."""
+    option = BY_SPELLING.get(name)
+    if option is None or (name in CELERYS and scope is Scope.CALL):
+        raise UnknownOption(_unknown(name, scope))
+    if value is not None:
+        home = Scope.CALL if option.is_for(name, Scope.CALL) else Scope.TASK
+        raise UnknownOption(
+            f"option `{name}` is for {_WHOSE[home]}, not for {_WHOSE[scope]}: give it to {_GIVEN[home].format(name)}"
+        )
+
+
+def _unknown(name: str, scope: Scope) -> str:
+    if name in CELERYS:
+        return f"there is no option `{name}`: {CELERYS[name]}"
+    # What has its place in a call only is a better guess than none: whoever takes it is told where that is.
+    near = get_close_matches(name, dict.fromkeys([*_NAMES[scope], *_NAMES[Scope.CALL]]), n=3, cutoff=_NEARLY)
     hint = " or ".join(f"`{word}`" for word in near)
     return f"there is no option `{name}`" + (
-        f"; did you mean {hint}?" if near else f"; there are {', '.join(known)}"
+        f"; did you mean {hint}?" if near else f"; there are {', '.join(_NAMES[scope])}"
     )

@@ -1,4 +1,4 @@
-"""The checks of options' values: a function for each kind, and the table of which option is of which (pure).
+"""The checks of options' values: a function for each kind (pure). `table.py` says which option is of which.
 
 Each takes the option's name, for the error, and the value as given, and returns the value as it is kept:
 durations in seconds, moments in Unix seconds, both rounded up where the message holds whole ones.
@@ -6,7 +6,6 @@ durations in seconds, moments in Unix seconds, both rounded up where the message
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
@@ -22,7 +21,8 @@ _MAX_SECONDS = 100 * 366 * 86400  # Go's durations end at 292 years
 _MAX_INT32 = 2**31 - 1
 
 
-def _seconds(name: str, value: object) -> float:
+def seconds(name: str, value: object) -> float:
+    """A duration."""
     if isinstance(value, timedelta):
         value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -34,29 +34,34 @@ def _seconds(name: str, value: object) -> float:
     return float(value)
 
 
-def _positive_seconds(name: str, value: object) -> float:
-    seconds = _seconds(name, value)
-    if seconds == 0:
+def positive_seconds(name: str, value: object) -> float:
+    """A duration that is not 0."""
+    duration = seconds(name, value)
+    if duration == 0:
         raise InvalidOption(f"option `{name}` must be more than 0 seconds; leave it out for the default")
-    return seconds
+    return duration
 
 
-def _whole_seconds(name: str, value: object) -> int:
-    return ceil(_seconds(name, value))
+def whole_seconds(name: str, value: object) -> int:
+    """A duration that a message holds."""
+    return ceil(seconds(name, value))
 
 
-def _positive_whole_seconds(name: str, value: object) -> int:
-    return ceil(_positive_seconds(name, value))
+def positive_whole_seconds(name: str, value: object) -> int:
+    """A duration that a message holds, and that is not 0 there: that would be "none"."""
+    return ceil(positive_seconds(name, value))
 
 
-def _lock_seconds(name: str, value: object) -> int:
-    seconds = _seconds(name, value)
-    if seconds < 1:
+def lock_seconds(name: str, value: object) -> int:
+    """How long a lock holds."""
+    duration = seconds(name, value)
+    if duration < 1:
         raise InvalidOption(f"option `{name}` is how long its lock holds: 1 second or more, or left out")
-    return ceil(seconds)
+    return ceil(duration)
 
 
-def _moment(name: str, value: object) -> float:
+def moment(name: str, value: object) -> float:
+    """A moment."""
     if not isinstance(value, datetime):
         hint = "; for seconds from now use `delay` or `expires`"
         raise InvalidOption(f"option `{name}` takes a datetime, not {_type_name(value)}{hint}")
@@ -67,18 +72,21 @@ def _moment(name: str, value: object) -> float:
     return value.timestamp()
 
 
-def _deadline(name: str, value: object) -> int:
-    moment = ceil(_moment(name, value))
-    if moment <= 0:  # 0 is "no deadline" in a message
+def whole_moment(name: str, value: object) -> int:
+    """A moment that a message holds."""
+    at = ceil(moment(name, value))
+    if at <= 0:  # 0 is "none" in a message
         raise InvalidOption(f"option `{name}` lies before 1970")
-    return moment
+    return at
 
 
-def _expires(name: str, value: object) -> float:
-    return _moment(name, value) if isinstance(value, datetime) else _seconds(name, value)
+def duration_or_moment(name: str, value: object) -> float:
+    """A duration, or a moment where a datetime is given."""
+    return moment(name, value) if isinstance(value, datetime) else seconds(name, value)
 
 
-def _retries(name: str, value: object) -> int:
+def count(name: str, value: object) -> int:
+    """A number of retries."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidOption(f"option `{name}` takes a whole number, not {_type_name(value)}")
     if not 0 <= value <= _MAX_INT32:
@@ -86,44 +94,38 @@ def _retries(name: str, value: object) -> int:
     return value
 
 
-def _headers(name: str, value: Any) -> dict[str, str]:
-    headers = check_headers(value)
-    for header in headers:
+def headers(name: str, value: Any) -> dict[str, str]:
+    """Text by name."""
+    checked = check_headers(value)
+    for header in checked:
         if header.lower().startswith(RESERVED_HEADERS):
             raise InvalidOption(
                 f"header {header!r} begins with {RESERVED_HEADERS!r}, which is reserved; rename it"
             )
-    return headers
+    return checked
 
 
-def _durable(name: str, value: object) -> bool | str:
+def durability(name: str, value: object) -> bool | str:
+    """Yes, no, or yes and fail otherwise."""
     if not (isinstance(value, bool) or value == "strict"):
         raise InvalidOption(f'option `{name}` takes True, False or "strict"')
     return value
 
 
+def queue(name: str, value: Any) -> str:
+    """A queue's name, of a whole one: not that of a partition."""
+    return check_own_queue(check_queue_name(value))
+
+
+def task_id(name: str, value: Any) -> str:
+    """A task's id."""
+    return check_task_id(value)
+
+
+def group(name: str, value: Any) -> str:
+    """An aggregation group's name."""
+    return check_group_name(value)
+
+
 def _type_name(value: object) -> str:
     return type(value).__name__
-
-
-PARSERS: Mapping[str, Callable[[str, Any], Any]] = {
-    "queue": lambda _, value: check_own_queue(check_queue_name(value)),
-    "delay": _seconds,
-    "eta": _moment,
-    "timeout": _positive_whole_seconds,
-    "hard_timeout": _positive_seconds,
-    "deadline": _deadline,
-    "max_retries": _retries,
-    "retention": _whole_seconds,
-    "unique": _lock_seconds,
-    "id": lambda _, value: check_task_id(value),
-    "headers": _headers,
-    "group": lambda _, value: check_group_name(value),
-    "enqueue_timeout": _positive_seconds,
-    "durable": _durable,
-    "countdown": _seconds,
-    "expires": _expires,
-    "task_id": lambda _, value: check_task_id(value),
-    "soft_time_limit": _positive_whole_seconds,
-    "time_limit": _positive_seconds,
-}

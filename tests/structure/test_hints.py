@@ -15,15 +15,15 @@ from click.testing import CliRunner
 from taskflow import AsyncResult, Task, TaskFlow
 from taskflow.cli.main import main
 from taskflow.errors import UnknownOption
-from taskflow.options.layers import _CELERY_ONLY
-from taskflow.options.values import PARSERS
+from taskflow.options.refused import CELERYS
+from taskflow.options.table import BY_SPELLING
 from tests.test_examples_docs import parse, taskflow_commands
 
 PACKAGE = Path(__file__).parents[2] / "taskflow"
 RUNNERS_OWN = {"--socket", "--slots"}
 """What the worker tells its children; nobody else does."""
 
-OPTIONS = {*PARSERS, "signing_keys", "encryption_keys", "max_payload", "retention"}
+OPTIONS = {*BY_SPELLING, "signing_keys", "encryption_keys", "max_payload", "retention"}
 
 
 def advice() -> Iterator[tuple[str, str]]:
@@ -74,7 +74,7 @@ def test_an_option_that_is_advised_exists() -> None:
 def crunch() -> None: ...
 
 
-@pytest.mark.parametrize("name", sorted(_CELERY_ONLY))
+@pytest.mark.parametrize("name", sorted(CELERYS))
 def test_what_is_advised_in_place_of_celerys_options_exists(name: str) -> None:
     """`link=` was answered with `first.s() | second.s()`, which there is not; `link_error=` with an event; `rate_limit=` with
     `time_limit`, which is something else.

@@ -27,7 +27,7 @@ from tenacity import (
 )
 
 from taskflow.errors import InvalidOption, Reject, Retry, TaskCancelled, TaskTimeout
-from taskflow.retry import POLICY_OPTIONS, Decision, RetryPolicy
+from taskflow.retry import Decision, RetryPolicy
 
 RNG = random.Random(1)
 
@@ -286,8 +286,3 @@ def test_no_reason_holds_the_text_of_the_exception() -> None:
         RetryPolicy.of(stop=stop_after_attempt(1)),
     ):
         assert "hunter2" not in decide(policy).reason
-
-
-def test_the_list_of_policy_options_is_complete() -> None:
-    annotations = RetryPolicy.of.__func__.__annotations__  # type: ignore[attr-defined]
-    assert set(POLICY_OPTIONS) == set(annotations) - {"return"}
