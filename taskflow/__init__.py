@@ -9,6 +9,7 @@ Example:
     >>> resize.delay("a.png")      # doctest: +SKIP
 """
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -16,17 +17,20 @@ from . import errors
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from .app import TaskFlow
-    from .batch import Batch
-    from .context import CurrentTask, current_task
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
     from .errors import Reject, Retry
-    from .mapping import MapItem, MapResult
     from .options import Declaration, Options
     from .partitions import QueueOptions
-    from .result import AsyncResult
-    from .result_info import ResultInfo
     from .states import State
-    from .task import AsyncTask, Task
+    from .tasks.app import TaskFlow
+    from .tasks.batch import Batch
+    from .tasks.context import CurrentTask, current_task
+    from .tasks.mapping import MapItem, MapResult
+    from .tasks.result import AsyncResult
+    from .tasks.result_info import ResultInfo
+    from .tasks.task import AsyncTask, Task
 
 __all__ = [
     "AsyncResult",
@@ -50,22 +54,22 @@ __all__ = [
 ]
 
 _HOMES = {
-    "AsyncResult": "result",
-    "AsyncTask": "task",
-    "Batch": "batch",
-    "CurrentTask": "context",
+    "AsyncResult": "tasks.result",
+    "AsyncTask": "tasks.task",
+    "Batch": "tasks.batch",
+    "CurrentTask": "tasks.context",
     "Declaration": "options",
-    "MapItem": "mapping",
-    "MapResult": "mapping",
+    "MapItem": "tasks.mapping",
+    "MapResult": "tasks.mapping",
     "Options": "options",
     "QueueOptions": "partitions",
     "Reject": "errors",
-    "ResultInfo": "result_info",
+    "ResultInfo": "tasks.result_info",
     "Retry": "errors",
     "State": "states",
-    "Task": "task",
-    "TaskFlow": "app",
-    "current_task": "context",
+    "Task": "tasks.task",
+    "TaskFlow": "tasks.app",
+    "current_task": "tasks.context",
 }
 """The modules of the names above. They are imported when a name is first asked for: a worker process, which never runs tasks,
 needs none of them, and starts its children before it imports what it does need.
@@ -81,3 +85,31 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+class _Earlier:
+    """Finds modules under the names that they had in 0.1: pickled handles and what was sent by value hold these names."""
+
+    modules = ("app", "batch", "context", "declaration", "eager", "mapping", "result", "result_info", "task")
+
+    @classmethod
+    def find_spec(cls, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
+        package, _, module = name.rpartition(".")
+        if package != __name__ or module not in cls.modules:
+            return None
+        from importlib.machinery import ModuleSpec  # only here: who reads no such pickle has no use for it
+
+        return ModuleSpec(name, cls)  # type: ignore[arg-type]
+
+    @staticmethod
+    def create_module(spec: "ModuleSpec") -> None:
+        """As Python does it."""
+
+    @staticmethod
+    def exec_module(module: "ModuleType") -> None:
+        home = import_module(f".tasks.{module.__name__.rpartition('.')[2]}", __name__)
+        this = sys.modules[__name__]
+        vars(module)["__getattr__"] = lambda name: getattr(this if name in _HOMES else home, name)
+
+
+sys.meta_path.append(_Earlier)

@@ -22,8 +22,8 @@ import taskflow_app
 from taskflow.pipe.page import Page
 from taskflow.runner.child import Child
 from taskflow.telemetry.logs import setup
+from taskflow.worker.children.process import ThreadProcess
 from taskflow.worker.config import WorkerConfig
-from taskflow.worker.process import ThreadProcess
 from taskflow.worker.worker import Worker
 
 STARTS_PER_SECOND = 50

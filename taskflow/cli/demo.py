@@ -25,7 +25,7 @@ from ..broker.sync import Broker
 from ..connection.sync import SyncDriver
 from ..errors import EmbeddedServerError, TaskFlowError
 from ..inspector import ClusterQueue, Inspector
-from ..result import AsyncResult
+from ..tasks.result import AsyncResult
 from .queue_table import print_cluster
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from ..app import TaskFlow
     from ..message.seal import Seal
+    from ..tasks.app import TaskFlow
 
 BROKER_VARIABLE = "TASKFLOW_BROKER"
 DEFAULT_BROKER = "embedded://"
@@ -60,7 +60,7 @@ class Target:
 
 def _load(app: str) -> TaskFlow:
     # Only here, so that a command without -A starts without the user's API.
-    from taskflow.loader import load_app
+    from taskflow.tasks.loader import load_app
 
     return load_app(app)
 

@@ -6,12 +6,12 @@ import click
 
 from ..errors import QueueNotFound
 from ..inspector import Inspector
+from ..inspector.views import cluster_view, day_view, queue_view
 from ..states import State
 from .inspecting import for_each, inspects
 from .options import remember_target
 from .output import as_json, number, print_fields, print_json, print_table, tasks_are
 from .queue_table import error_rate, print_cluster, print_parts, print_queue, row, warn
-from .views import cluster_view, day_view, queue_view
 
 _NAMES = click.argument("names", nargs=-1, required=True, metavar="QUEUE...")
 

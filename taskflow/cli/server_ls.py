@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from ..inspector import Inspector, ServerView
+from ..inspector.views import server_view
 from .inspecting import inspects
 from .output import as_json, print_json, print_table, since
-from .views import server_view
 
 
 @click.command("ls")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import click
 
 from ..inspector import Inspector, NodeFacts, Stats
+from ..inspector.views import stats_view
 from ..states import State
 from .inspecting import inspects
 from .output import as_json, clean, number, print_fields, print_json, print_table, print_title, size, span
 from .queue_table import error_rate
-from .views import stats_view
 
 
 @click.command("stats")

@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from ..inspector import Inspector
+from ..inspector.views import page_view, task_view
 from ..states import State
 from .inspecting import for_each, inspects
 from .options import remember_target
 from .output import as_json, number, print_fields, print_json, print_table, tasks_are
 from .task_table import COLUMNS, CONTENTS, fields
-from .views import page_view, task_view
 
 _QUEUE = click.option("-q", "--queue", required=True, metavar="QUEUE", help="The queue.")
 _ITS_QUEUE = click.option(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..inspector import Problem, TaskInfo
+from ..inspector.views import as_text
 from ..states import State
 from .output import number, since, span_of, stamp, until
-from .views import as_text
 
 Cell = Callable[[TaskInfo], str]
 

@@ -149,7 +149,7 @@ def worker(
 def _check(target: Target) -> int:
     """Print a line for each worker of the app and the broker on this host; 0 when there is one and all are well."""
     # Only here: a worker starts its children first, and what it does not need then delays them.
-    from ..worker.check import check as check_workers
+    from ..worker.health.check import check as check_workers
 
     found = check_workers(target.app, target.broker)
     for one in found:

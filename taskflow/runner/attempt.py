@@ -6,10 +6,10 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from .. import context
 from ..message.task_message import TaskMessage
 from ..pipe.frames import Job
-from ..task import BaseTask
+from ..tasks import context
+from ..tasks.task import BaseTask
 
 DEFAULT_TIMEOUT = 1800
 """Seconds: a message without timeout and deadline gets Asynq's half hour."""

@@ -11,12 +11,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ..app import TaskFlow
 from ..errors import ConfigurationError
-from ..loader import load_app
 from ..pipe import frames
 from ..pipe.page import Page
-from ..returned import may_return_coroutine
+from ..tasks.app import TaskFlow
+from ..tasks.loader import load_app
+from ..tasks.returned import may_return_coroutine
 from ..telemetry.logs import also_debug, restore
 from ..telemetry.safe import SafeLogger
 from . import lines, process

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from .. import returned
 from ..errors import (
     DecodeError,
     MessageError,
@@ -22,7 +21,8 @@ from ..message.seal import CONTENT_TYPE_HEADER, NO_KEYS, Seal
 from ..message.split import split
 from ..message.task_message import TaskMessage
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job, Outcome
-from ..task import BaseTask
+from ..tasks import returned
+from ..tasks.task import BaseTask
 from . import lines, outcome
 from .attempt import HARD_MARGIN, LONGEST_LIMIT, Attempt, Plan, soft_limit
 

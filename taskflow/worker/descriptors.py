@@ -6,7 +6,7 @@ import logging
 import resource
 
 from ..errors import ConfigurationError
-from .places import MOST
+from .taking.places import MOST
 
 logger = logging.getLogger("taskflow.worker")
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Iterator
 
-from .troubles import describe
+from .health.troubles import describe
 
 logger = logging.getLogger("taskflow.worker")
 

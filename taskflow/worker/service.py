@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..errors import BrokerError
+from .health.troubles import Troubles
 from .timings import TIMINGS
-from .troubles import Troubles
 
 TIMEOUT = 10.0
 """Seconds of one command in a round. There is always another round, and no round without an end."""

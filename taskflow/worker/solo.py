@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ..pipe.page import Page
+from .children.process import ThreadProcess
 from .config import WorkerConfig
 from .launch import ignore_late_signals
-from .process import ThreadProcess
 from .worker import Worker
 
 WAKE = signal.SIGUSR2

@@ -16,35 +16,35 @@ from ..connection.aio import AsyncDriver
 from ..connection.url import parse
 from ..options import DEFAULT_QUEUE
 from ..pipe import frames
-from .acker import Acker
 from .banner import banner
+from .children.starter import Start
+from .children.supervisor import Supervisor
 from .config import Identity, WorkerConfig, check_doubtful
-from .crowd import Crowd
 from .descriptors import places as waiting_connections
 from .errands import Errands, said
-from .fetcher import Fetcher
-from .health import Health
-from .health_file import HealthFile
-from .health_server import HealthServer
-from .heartbeat import Heartbeat
-from .holdings import Held, Holdings
-from .intake import Intake
+from .health.health import Health
+from .health.health_file import HealthFile
+from .health.health_server import HealthServer
+from .health.troubles import Troubles
+from .holding.acker import Acker
+from .holding.holdings import Held, Holdings
+from .holding.leases import Leases
 from .launch import Launched
-from .leases import Leases
-from .maintenance.aggregator import Aggregator
-from .maintenance.forwarder import Forwarder
-from .maintenance.recoverer import Janitor, Recoverer
-from .maintenance.sweeper import Sweeper
-from .narrow import NarrowBroker
-from .partitions import Partitions
-from .places import Places, RollCall
+from .loops.aggregator import Aggregator
+from .loops.forwarder import Forwarder
+from .loops.heartbeat import Heartbeat
+from .loops.narrow import NarrowBroker
+from .loops.recoverer import Janitor, Recoverer
+from .loops.subscriber import Subscriber
+from .loops.sweeper import Sweeper
+from .loops.watches import Burst, Limits
 from .service import Service
-from .shares import Shares
-from .starter import Start
-from .subscriber import Subscriber
-from .supervisor import Supervisor
-from .troubles import Troubles
-from .watches import Burst, Limits
+from .taking.crowd import Crowd
+from .taking.fetcher import Fetcher
+from .taking.intake import Intake
+from .taking.partitions import Partitions
+from .taking.places import Places, RollCall
+from .taking.shares import Shares
 
 logger = logging.getLogger("taskflow.worker")
 

@@ -65,7 +65,7 @@ def planted_names() -> dict[str, str]:
 def _acknowledge_first() -> None:
     from taskflow.pipe.frames import Outcome
     from taskflow.states import Verb
-    from taskflow.worker.intake import Intake
+    from taskflow.worker.taking.intake import Intake
     from taskflow.worker.worker import Worker
 
     take, outcomes = Intake.take, Worker._outcomes
@@ -90,7 +90,7 @@ def _acknowledge_first() -> None:
 
 def _forget_verdicts() -> None:
     """As Asynq since 0.25: what repeats a verdict has a deadline that has already passed."""
-    from taskflow.worker.acker import Acker
+    from taskflow.worker.holding.acker import Acker
 
     write = Acker._write_batch
 
@@ -120,7 +120,7 @@ def _beat_among_tasks() -> None:
 
         threading.Thread(target=beat, daemon=True).start()
         return
-    from taskflow.worker import leases
+    from taskflow.worker.holding import leases
 
     tick = leases.Leases.tick
 
@@ -132,7 +132,7 @@ def _beat_among_tasks() -> None:
 
 
 def _forget_what_a_child_held() -> None:
-    from taskflow.worker.supervisor import Supervisor
+    from taskflow.worker.children.supervisor import Supervisor
 
     def bury(self: Any, child: Any, code: int) -> None:
         child.left()

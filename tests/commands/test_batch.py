@@ -13,6 +13,7 @@ import pytest
 
 from taskflow import Batch, TaskFlow
 from taskflow.broker.keys import queue_keys
+from taskflow.client.bulk import WINDOW
 from taskflow.errors import (
     BrokerUnavailable,
     ConfigurationError,
@@ -21,7 +22,6 @@ from taskflow.errors import (
     InvalidArguments,
     TaskIdConflict,
 )
-from taskflow.windows import WINDOW
 from tests.chaos.policy import Fate, Policy
 from tests.chaos.proxy import Proxy
 from tests.conftest import Cluster

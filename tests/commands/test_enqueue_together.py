@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import redis
 
+from taskflow.client.bulk import WINDOW
 from taskflow.errors import BrokerUnavailable, DuplicateTask, InvalidArguments, TaskFlowError, TaskIdConflict
-from taskflow.windows import WINDOW
 from tests.chaos.policy import Fate, Policy
 from tests.chaos.proxy import Proxy
 from tests.conftest import Cluster

@@ -10,10 +10,10 @@ import pytest
 from taskflow import TaskFlow
 from taskflow.broker.commands.queues import unlist
 from taskflow.broker.sync import Broker
+from taskflow.client.listed import AGAIN, Listed
 from taskflow.connection.sync import SyncDriver
 from taskflow.inspector import Inspector
 from taskflow.inspector.queues import all_names
-from taskflow.listed import AGAIN, Listed
 from taskflow.partitions import partition_names
 
 

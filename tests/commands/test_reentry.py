@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from taskflow import TaskFlow
-from taskflow.broker.group_commit import GroupCommit
-from taskflow.broker.line import Line
+from taskflow.client.group_commit import GroupCommit
+from taskflow.client.line import Line
 from taskflow.connection import sync
 from taskflow.connection.sync import SyncDriver
 from taskflow.errors import BrokerUnavailable

@@ -21,7 +21,7 @@ from taskflow.errors import DuplicateTask, TaskIdConflict
 from taskflow.inspector import Inspector
 from taskflow.message.task_message import TaskMessage
 from taskflow.partitions import partition_name, partition_names
-from taskflow.worker import partitions as looks
+from taskflow.worker.taking import partitions as looks
 from tests.lifecycle.conftest import Ledger
 from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess

@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 
 from taskflow import TaskFlow, errors
-from taskflow.by_value import CALL, CALL_ASYNC
 from taskflow.message import by_value
 from taskflow.message.seal import CLOUDPICKLE, CONTENT_TYPE_HEADER
 from taskflow.message.task_message import TaskMessage
+from taskflow.tasks.by_value import CALL, CALL_ASYNC
 from tests.security.conftest import Stored
 from tests.security.keys import CANARY, SIGNING
 from tests.servers import Server

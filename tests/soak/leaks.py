@@ -23,7 +23,7 @@ def plant(settings: Settings) -> None:
 
 def _in_the_worker(size: int) -> None:
     """Each verdict leaves some bytes behind."""
-    from taskflow.worker.acker import Acker
+    from taskflow.worker.holding.acker import Acker
 
     kept = bytearray()
     _before(Acker, "add", lambda _, outcomes: kept.extend(bytes(size * len(outcomes))))

@@ -13,9 +13,10 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from ... import context, errors
+from ... import errors
 from ...pipe.frames import Outcome
-from ...returned import PLAIN, is_awaitable
+from ...tasks import context
+from ...tasks.returned import PLAIN, is_awaitable
 from .. import lines
 from ..attempt import Attempt
 from ..executor import Executor

@@ -10,10 +10,10 @@ from contextvars import Context
 from queue import SimpleQueue
 from typing import Any
 
-from ... import context
 from ...errors import LazyResult, TaskCancelled, TaskTimeout
 from ...pipe.frames import Outcome
-from ...returned import PLAIN, is_awaitable
+from ...tasks import context
+from ...tasks.returned import PLAIN, is_awaitable
 from .. import lines
 from ..attempt import Attempt
 from ..executor import Executor

@@ -1,0 +1,112 @@
+"""A line: who is under way to a node, and who waits for the next trip (pure).
+
+Without I/O, locks or a clock; `group_commit` waits and sends.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Generic, TypeVar
+
+from ..broker.commands.enqueue import BATCH, MOST_BYTES
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+WAITING, LEADS, UNDER_WAY, SETTLED, GONE = "waiting", "leads", "under way", "settled", "gone"
+
+
+class Caller(Generic[T, R]):
+    """One who wants an item sent.
+
+    Args:
+        item: what is to be sent.
+        weight: its bytes.
+        deadline: on the monotonic clock.
+
+    Attributes:
+        value: what became of the item, once it is settled; None when its leader was interrupted.
+        turn: what it waits on: a lock or a future.
+        wakes: whom it wakes when it has been woken itself (threads only).
+    """
+
+    __slots__ = ("deadline", "item", "state", "turn", "value", "wakes", "weight")
+
+    def __init__(self, item: T, weight: int, deadline: float) -> None:
+        self.item = item
+        self.weight = weight
+        self.deadline = deadline
+        self.state = WAITING
+        self.value: R | None = None
+        self.turn: Any = None
+        self.wakes: Caller[T, R] | None = None
+
+
+class Line(Generic[T, R]):
+    """Who is under way to one node, and who waits for the next trip (pure).
+
+    Args:
+        bunch: of more in line only half go on a trip.
+    """
+
+    __slots__ = ("_bunch", "_leader", "_waiting")
+
+    def __init__(self, bunch: float) -> None:
+        self._bunch = bunch
+        self._leader: Caller[T, R] | None = None
+        self._waiting: deque[Caller[T, R]] = deque()
+
+    def enter(self, caller: Caller[T, R]) -> bool:
+        """Come. True: nobody is under way, so lead a trip at once; False: wait."""
+        if self._leader is None:
+            self._leader = caller
+            caller.state = LEADS
+            return True
+        self._waiting.append(caller)
+        return False
+
+    @property
+    def is_long(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiting)
+
+    def crew(self, leader: Caller[T, R]) -> list[Caller[T, R]]:
+        """Who goes on the leader's trip: itself, and as many of those in line as fit."""
+        crew = [leader]
+        waiting, room = self._waiting, MOST_BYTES
+        most = min(max((len(waiting) + 1) // 2, self._bunch), BATCH)
+        while waiting and len(crew) < most and (room := room - waiting[0].weight) >= 0:
+            caller = waiting.popleft()
+            caller.state = UNDER_WAY
+            crew.append(caller)
+        return crew
+
+    def leave(self, leader: Caller[T, R]) -> Caller[T, R] | None:
+        """The leader's trip is over: who leads the next one and is to be woken for it."""
+        if self._leader is not leader:  # it was overtaken, and the line goes on without it
+            return None
+        self._leader = None
+        if not self._waiting:
+            return None
+        successor = self._waiting.popleft()
+        self._leader = successor
+        successor.state = LEADS
+        return successor
+
+    def overtake(self, caller: Caller[T, R]) -> bool:
+        """The trip under way takes too long: whether the caller, if it is still in line, leads one beside it."""
+        if caller.state is not WAITING:
+            return False
+        self._waiting.remove(caller)
+        self._leader = caller
+        caller.state = LEADS
+        return True
+
+    def abandon(self, caller: Caller[T, R]) -> Caller[T, R] | None:
+        """The caller has stopped waiting: who leads in its place and is to be woken for it."""
+        if caller.state is LEADS:
+            return self.leave(caller)
+        if caller.state is WAITING:
+            self._waiting.remove(caller)
+        caller.state = GONE
+        return None

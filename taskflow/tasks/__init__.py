@@ -1,0 +1,1 @@
+"""What users see: the app, its tasks, their results, and the running task."""

@@ -1,0 +1,107 @@
+"""The running task, as its own code sees it: `taskflow.current_task()`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import NoReturn
+
+from ..errors import NotInTask, Retry
+from ..message.task_message import TaskMessage
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentTask:
+    """The attempt that is running.
+
+    Args:
+        id: the id under which the task is stored.
+        name: the task's name.
+        queue: the queue it was taken from; of one with partitions, the partition.
+        retried: how many attempts failed before this one.
+        max_retries: how many retries it may have.
+        deadline: when its soft time limit is (UTC).
+        headers: what the caller put into `headers`.
+
+    Example:
+        >>> from taskflow import current_task
+        >>> current_task().retried            # doctest: +SKIP
+        0
+    """
+
+    id: str
+    name: str
+    queue: str
+    retried: int
+    max_retries: int
+    deadline: datetime
+    headers: Mapping[str, str]
+
+    def retry(self, reason: str = "", *, delay: float | timedelta | None = None) -> NoReturn:
+        """End this attempt and run the task again later, as `raise taskflow.Retry(reason, delay=...)` does.
+
+        Args:
+            reason: kept as the task's last error.
+            delay: seconds or a timedelta; without it the task's retry policy decides.
+        """
+        raise Retry(reason, delay=delay)
+
+
+_running: ContextVar[CurrentTask | Callable[[], CurrentTask]] = ContextVar("taskflow_current_task")
+
+
+def current_task() -> CurrentTask:
+    """The task that is running here.
+
+    Raises:
+        NotInTask: outside a task. Inside, it also works in the functions that the task calls, in coroutines, and in
+            `asyncio.to_thread`; in a thread of the task's own, with `contextvars.copy_context().run`.
+    """
+    try:
+        found = _running.get()
+    except LookupError:
+        raise NotInTask(
+            "no task is running here: current_task() works inside a task only; a thread that a task starts has to be given its "
+            "context: Thread(target=contextvars.copy_context().run, args=(function,)), or await asyncio.to_thread(function)"
+        ) from None
+    return _known(found)
+
+
+def enter(task: CurrentTask | Callable[[], CurrentTask]) -> object:
+    """Mark a task as the running one in this context; give what comes back to `leave`.
+
+    Args:
+        task: the task, or what makes it when somebody asks: most tasks never do.
+    """
+    return _running.set(task)
+
+
+def leave(token: object) -> None:
+    """Undo `enter`."""
+    _running.reset(token)  # type: ignore[arg-type]
+
+
+def direct(message: TaskMessage) -> CurrentTask:
+    """A running task that stands for a call no worker makes: of the function itself, or in eager mode."""
+    return CurrentTask(
+        id=message.id,
+        name=message.type,
+        queue=message.queue,
+        retried=0,
+        max_retries=message.max_retries,
+        deadline=datetime.now(UTC) + timedelta(seconds=message.timeout or 86400),
+        headers=message.headers,
+    )
+
+
+def running(name: str) -> CurrentTask | None:
+    """The running task, if it is of this name."""
+    found = _running.get(None)
+    task = None if found is None else _known(found)
+    return task if task is not None and task.name == name else None
+
+
+def _known(task: CurrentTask | Callable[[], CurrentTask]) -> CurrentTask:
+    return task if isinstance(task, CurrentTask) else task()

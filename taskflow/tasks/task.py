@@ -1,0 +1,354 @@
+"""`Task`: a function that can be called, and enqueued."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import replace
+from inspect import unwrap
+from math import isfinite
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
+
+from ..broker.commands.enqueue import NewTask, Terms
+from ..errors import InvalidArguments, TaskFlowError
+from ..message.ids import new_id
+from ..message.returns import Returns
+from ..message.seal import JSON
+from ..message.signature import Signature
+from ..message.task_message import TaskMessage, unique_key
+from ..options import HARD_TIMEOUT_HEADER, Options, TaskOptions, build_message, merge, refuse_for_map
+from ..retry import RetryPolicy
+from . import context
+from .mapping import Mapped, MapResult, Progress
+from .result import AsyncResult
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+SOFT_FIRST = 0.5
+"""Seconds that the soft limit has at least before the hard one."""
+
+
+Landed = Callable[[Sequence[AsyncResult[Any] | TaskFlowError]], None]
+"""Takes the handles and errors of some calls."""
+
+
+class Backend(Protocol):
+    """What a task needs of its app: somebody who enqueues."""
+
+    name: str
+    max_payload: int
+
+    def enqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
+        """Enqueue one, or raise."""
+
+    def aenqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> Awaitable[AsyncResult[Any]]:
+        """Enqueue one from a coroutine."""
+
+    def enqueue_many(
+        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
+    ) -> None:
+        """Enqueue many as they come; `landed` is told what became of them, in their order."""
+
+    def aenqueue_many(
+        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
+    ) -> Awaitable[None]:
+        """Enqueue many from a coroutine."""
+
+
+class Sender(Generic[P, R]):
+    """Enqueues calls of one task with one set of options. A task is one; `.options(...)` makes others."""
+
+    def __init__(self, task: BaseTask[P, R] | None, options: TaskOptions) -> None:
+        self._task: BaseTask[P, R] = task if task is not None else self  # type: ignore[assignment]
+        self._options = options
+        self._terms: Terms | None = None
+        self._used = False
+
+    def options(self, **options: Unpack[Options]) -> Sender[P, R]:
+        """The same task with other options, for one or more calls.
+
+        Args:
+            **options: see `taskflow.Options`; seconds unless they are datetimes.
+
+        Raises:
+            UnknownOption: there is no such option (a `TypeError`).
+            InvalidOption: a value cannot be.
+
+        Example:
+            >>> resize.options(delay=60, queue="slow").delay("a.png")   # doctest: +SKIP
+        """
+        return Sender(self._task, merge(self._options, TaskOptions.of(options)))
+
+    def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """Enqueue a call of the task with these arguments.
+
+        Returns:
+            A handle. Once it is returned, the task is run to a verdict (docs/guarantees.md).
+
+        Raises:
+            InvalidArguments: an argument is missing, unknown, of the wrong type, or cannot travel as JSON.
+            PayloadTooLarge: the arguments are over the app's limit.
+            DuplicateTask: with `unique`, an equal task is enqueued already.
+            TaskIdConflict: with `id`, the queue has a task of this id.
+            BrokerUnavailable: no answer within the app's `enqueue_timeout`; its `task_id` makes a repetition
+                safe.
+        """
+        return self._delay(args, kwargs)
+
+    async def adelay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """As `delay`, from a coroutine."""
+        return await self._adelay(args, kwargs)
+
+    def apply_async(
+        self,
+        args: Sequence[Any] | None = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> AsyncResult[R]:
+        """Enqueue a call, Celery's way: the arguments in a tuple and a dict, the options beside them.
+
+        Example:
+            >>> resize.apply_async(("a.png",), {"width": 100}, countdown=60)   # doctest: +SKIP
+        """
+        return self.options(**options)._delay(*self._given(args, kwargs))
+
+    async def aapply_async(
+        self,
+        args: Sequence[Any] | None = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[Options],
+    ) -> AsyncResult[R]:
+        """As `apply_async`, from a coroutine."""
+        return await self.options(**options)._adelay(*self._given(args, kwargs))
+
+    def map(
+        self, calls: Iterable[Sequence[Any] | Mapping[str, Any]], *, progress: Progress | None = None
+    ) -> MapResult[R]:
+        """Enqueue many calls in few round trips.
+
+        The calls are sent as they come, a chunk being made while the one before is under way: `calls` may be a generator
+        that is longer than memory. If it raises, so does `map`, and the calls before have been enqueued.
+
+        Args:
+            calls: for each call its positional arguments as a tuple, or its arguments by name as a dict.
+            progress: called after each chunk as `progress(done, total)`: how many calls have an outcome, and how many
+                there are, or None where `calls` has no length.
+
+        Returns:
+            An outcome for each call, in order. Nothing is raised for a single call: look at `failed`, or call
+            `raise_for_errors()`.
+
+        Raises:
+            UnknownOption: the options have an `id`, which is for one call.
+
+        Example:
+            >>> resize.map((f"{n}.png",) for n in range(100_000)).raise_for_errors()    # doctest: +SKIP
+        """
+        refuse_for_map(self._options)
+        mapping: Mapped[R] = Mapped(self._prepare, self._task.name, calls, progress)
+        self._task.backend.enqueue_many(self._task, mapping.new(), self._timeout, mapping.landed)
+        return mapping.result()
+
+    async def amap(
+        self, calls: Iterable[Sequence[Any] | Mapping[str, Any]], *, progress: Progress | None = None
+    ) -> MapResult[R]:
+        """As `map`, from a coroutine; other coroutines run between the chunks."""
+        refuse_for_map(self._options)
+        mapping: Mapped[R] = Mapped(self._prepare, self._task.name, calls, progress)
+        await self._task.backend.aenqueue_many(self._task, mapping.new(), self._timeout, mapping.landed)
+        return mapping.result()
+
+    # --------------------------------------------------------------------------------------------------------
+
+    def _delay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> AsyncResult[R]:
+        task = self._task
+        return task.backend.enqueue(task, self._prepare(args, kwargs), self._timeout)
+
+    def _adelay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Awaitable[AsyncResult[R]]:
+        task = self._task
+        return task.backend.aenqueue(task, self._prepare(args, kwargs), self._timeout)
+
+    def _given(
+        self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
+    ) -> tuple[Sequence[Any], Mapping[str, Any]]:
+        """What `apply_async` got, if it can be: `(1)` is no tuple, and a text is a sequence of letters."""
+        if not isinstance(args, tuple | list | None):
+            raise InvalidArguments(
+                f"task {self._task.name!r}: args must be a list or tuple, not {type(args).__name__}; "
+                "a tuple of one is written (value,)"
+            )
+        if not isinstance(kwargs, Mapping | None):
+            raise InvalidArguments(
+                f"task {self._task.name!r}: kwargs must be a dict of arguments by name, not {type(kwargs).__name__}"
+            )
+        return args or (), kwargs or {}
+
+    def _prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewTask:
+        """A call with these options. What all of them share is worked out at the second: often there is but one."""
+        if self._terms is None and self._used:
+            self._terms = self._task.terms(self._options)
+        self._used = True
+        return self._task.prepare(args, kwargs, self._options, self._terms)
+
+    @property
+    def _timeout(self) -> float:
+        assert self._options.enqueue_timeout is not None, "the app sets it"
+        return self._options.enqueue_timeout
+
+
+class BaseTask(Sender[P, R]):
+    """What functions and coroutine functions have in common when they are tasks. Made by `@app.task`.
+
+    Attributes:
+        name: what it is called on the wire.
+        function: the function itself.
+        queue: where it goes unless a call says otherwise.
+        policy: its retry policy.
+        is_async: whether it is a coroutine function.
+        bind: whether its first parameter is the running task.
+        content_type: what its payload is.
+        source: the file that its function is in; "" when that is not known.
+        returns: how its results are written and read.
+    """
+
+    is_async = False
+    content_type = JSON
+
+    def __init__(
+        self,
+        backend: Backend,
+        function: Callable[..., Any],
+        name: str,
+        options: TaskOptions,
+        policy: RetryPolicy,
+        *,
+        bind: bool,
+    ) -> None:
+        super().__init__(None, options)
+        self.backend = backend
+        self.function = function
+        self.name = name
+        self.policy = policy
+        self.bind = bind
+        self.source: str = getattr(getattr(unwrap(function), "__code__", None), "co_filename", "")
+        self._signature = Signature.of(function, skip_first=bind)
+        self.returns = Returns(function)
+        self.__name__ = getattr(function, "__name__", name)
+        self.__qualname__ = getattr(function, "__qualname__", name)
+        self.__module__ = getattr(function, "__module__", __name__)
+        self.__doc__ = getattr(function, "__doc__", None)
+        self.__wrapped__ = function
+
+    def __repr__(self) -> str:
+        return f"<task {self.name} (queue {self.queue})>"
+
+    @property
+    def queue(self) -> str:
+        """The task's own queue."""
+        assert self._options.queue is not None, "the app sets it"
+        return self._options.queue
+
+    def terms(self, options: TaskOptions) -> Terms:
+        """What all calls with these options share."""
+        return self._build(b"", replace(options, unique=None, id=""), lock_seconds=options.unique or 0).terms
+
+    def prepare(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        options: TaskOptions,
+        terms: Terms | None = None,
+    ) -> NewTask:
+        """A call as a message, and when it is to run.
+
+        Args:
+            args: its positional arguments.
+            kwargs: its arguments by name.
+            options: of all layers.
+            terms: what calls with these options share, where many are made with the same.
+        """
+        unique = options.unique
+        payload = self._signature.encode(
+            args, kwargs, canonical=unique is not None, limit=self.backend.max_payload, name=self.name
+        )
+        if terms is None:
+            return self._build(payload, options, lock_seconds=unique or 0)
+        lock = unique_key(terms.queue, self.name, payload) if unique else ""
+        new = terms.call(options.id or new_id(), payload, lock)
+        new.named = options.id is not None
+        return new
+
+    def _build(self, payload: bytes, options: TaskOptions, *, lock_seconds: int) -> NewTask:
+        message, schedule = build_message(self.name, payload, options, new_id=new_id)
+        new = NewTask(
+            message,
+            schedule.delay,
+            schedule.process_at,
+            lock_seconds,
+            options.durable or False,
+            schedule.expires,
+            schedule.expires_at,
+        )
+        new.named = options.id is not None
+        return new
+
+    def template(self, queue: str) -> TaskMessage:
+        """The message of a call of this task in a queue, but for its id and arguments: for whoever makes calls without Python."""
+        options = merge(self._options, TaskOptions(queue=queue, id="template"))
+        message, _ = build_message(self.name, None, replace(options, group=None, unique=None), new_id=new_id)
+        return message
+
+    def decode(self, payload: bytes | None) -> dict[str, Any]:
+        """The arguments of a stored call, converted by the function's annotations.
+
+        Raises:
+            InvalidArguments: they do not fit.
+        """
+        return self._signature.decode(payload, name=self.name)
+
+    def call(self, kwargs: dict[str, Any]) -> Any:
+        """Call the function with decoded arguments, inside the context of the running task."""
+        if self.bind:
+            return self.function(context.current_task(), **kwargs)
+        return self.function(**kwargs)
+
+    def hard_limit(self, message: TaskMessage, soft: float, margin: float) -> float:
+        """Seconds after which the process that runs this message is killed."""
+        hard = (
+            _seconds(message.headers.get(HARD_TIMEOUT_HEADER)) or self._options.hard_timeout or soft + margin
+        )
+        # The soft limit gets its chance first, also where both are the same.
+        return max(hard, soft + SOFT_FIRST)
+
+    def _direct(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        if not self.bind:
+            return self.function(*args, **kwargs)
+        stand_in = TaskMessage(type=self.name, payload=None, id="", queue=self.queue)
+        return self.function(context.running(self.name) or context.direct(stand_in), *args, **kwargs)
+
+
+class Task(BaseTask[P, R]):
+    """A function that is a task: call it, or enqueue a call of it."""
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here and now."""
+        return self._direct(args, kwargs)  # type: ignore[no-any-return]
+
+
+class AsyncTask(BaseTask[P, R]):
+    """A coroutine function that is a task: await it, or enqueue a call of it."""
+
+    is_async = True
+
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
+        """Call the coroutine function here and now."""
+        return self._direct(args, kwargs)  # type: ignore[no-any-return]
+
+
+def _seconds(text: str | None) -> float | None:
+    """A header as a positive number of seconds, if it is one: others may have written it."""
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if isfinite(value) and value > 0 else None

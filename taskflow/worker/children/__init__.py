@@ -1,0 +1,1 @@
+"""The children: started, given tasks, watched, replaced."""

@@ -1,0 +1,322 @@
+"""One child process, seen from the worker: its socket, its shared page, and the jobs it holds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ...pipe import frames, page
+from ..holding.holdings import Held
+from ..timings import TIMINGS, Timings
+from .liveness import Liveness
+from .process import Process
+
+logger = logging.getLogger("taskflow.worker")
+
+AHEAD_SECONDS = 0.05
+"""Quick tasks are sent ahead of the free slots, as many as will start within this time at their measured
+pace.
+"""
+
+QUICK_SECONDS = 0.02
+"""A task that takes longer on average is never sent ahead."""
+
+LAST_WORDS_SECONDS = 0.05
+"""So long nothing more comes from a child that has ended: then everything that it said has been read."""
+
+MOST_LAST_WORDS = 20
+
+LOST_SECONDS = 1.0
+"""What a child gets to end whose socket has ended though the worker did not close it. It can do nothing for us any more, and
+what it held waits for its end.
+"""
+
+END_SECONDS = 5.0
+"""What a child gets to end after its socket has: for what its code has left to do then. Then it is killed."""
+
+_MOST_AHEAD = page.RING // 4
+
+_MOST_JOBS = page.RING
+"""Of one frame."""
+
+
+def _size(job: frames.Job) -> int:
+    return len(job.message)
+
+
+class Child:
+    """A running child.
+
+    `on_frame` is given every frame after the first; see `supervisor` for who starts it.
+    """
+
+    _numbers = itertools.count(1)
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        shared: page.Page,
+        slots: int,
+        process: Process,
+        timings: Timings = TIMINGS,
+    ) -> None:
+        self.index = next(self._numbers)
+        self.slots = slots
+        self.page = shared
+        self.process = process
+        self.jobs: dict[int, Held] = {}
+        self.retiring = False
+        self.stalled = False
+        self.closed = False
+        self.quarantined = False
+        """Runs suspects and nothing else."""
+        self.life: asyncio.Task[None] | None = None
+        """What waits for its end."""
+        self.deaths = 0
+        """How many before it, in its place, died at once."""
+        self.born = self.heard_at = time.monotonic()
+        self.liveness = Liveness(shared, timings)
+        self._timings = timings
+        self._recalled_below = 1
+        self._connection = connection
+        self._next = 1
+        self._seconds = 1.0
+        self._pace = 0.0
+        self._frame_at = time.monotonic()
+        self._frames = 0
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def open(self) -> frames.FromChild:
+        """Wait for the child's first frame: what the app is, or why it could not be imported.
+
+        Raises:
+            EOFError: it has ended without one.
+        """
+        self._reader, self._writer = await asyncio.open_connection(sock=self._connection, limit=1 << 20)
+        reading = asyncio.ensure_future(self._read())
+        ending = asyncio.ensure_future(self.process.wait())
+        try:
+            await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                await self._hear_out(reading)
+            if not reading.done():
+                raise EOFError
+            return reading.result()
+        finally:
+            reading.cancel()
+            ending.cancel()
+
+    async def live(self, on_frame: Callable[[Child, frames.FromChild], None]) -> int:
+        """Give every frame to `on_frame` until the child has ended; its exit code.
+
+        It ends with its process or with its socket, whichever is first: a process that it has forked may keep the socket open
+        for as long as it likes, and one whose socket is closed can do nothing for us any more.
+        """
+        listening = asyncio.ensure_future(self._listen(on_frame))
+        ending = asyncio.ensure_future(self.process.wait())
+        try:
+            await asyncio.wait({listening, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done():
+                await self._hear_out(listening)
+            if listening.done() and (broken := listening.exception()) is not None:
+                logger.error(
+                    "What child %d said could not be taken; it is ended", self.process.pid, exc_info=broken
+                )
+            patience = END_SECONDS if self.closed else LOST_SECONDS
+            self.close()
+            if not self.process.separate:
+                return 0
+            await asyncio.wait({ending}, timeout=patience)
+            if not ending.done():
+                logger.error(
+                    "Child %d has not ended %.0f s after its socket: it is killed",
+                    self.process.pid,
+                    patience,
+                )
+                self.kill()
+            return await ending
+        finally:
+            listening.cancel()
+            ending.cancel()
+
+    async def _listen(self, on_frame: Callable[[Child, frames.FromChild], None]) -> None:
+        with contextlib.suppress(OSError, EOFError):
+            while True:
+                value = await self._read()
+                self._frames += 1
+                self.heard_at = time.monotonic()
+                on_frame(self, value)
+
+    async def _hear_out(self, listening: asyncio.Future[Any]) -> None:
+        """Its process has ended. What it said before that is in the socket, whose end may never come."""
+        heard = -1
+        for _ in range(MOST_LAST_WORDS):
+            if listening.done() or heard == self._frames:
+                break
+            heard = self._frames
+            await asyncio.wait({listening}, timeout=LAST_WORDS_SECONDS)
+
+    async def _read(self) -> frames.FromChild:
+        header = await self._reader.readexactly(frames.LENGTH)
+        try:
+            body = await self._reader.readexactly(frames.body_size(header))
+            return frames.decode_from_child(body)
+        except frames.BadFrame as error:
+            # The user's code has the same process: it may have written into our socket.
+            logger.error("A child wrote what is no frame (%s): it is ended", error)
+            self.kill()
+            raise EOFError from None
+
+    # --- work -----------------------------------------------------------------------------------------------
+
+    @property
+    def takes_work(self) -> bool:
+        """Whether it is one of those that tasks are given to."""
+        return not (self.retiring or self.closed or self.quarantined)
+
+    def room(self) -> int:
+        """How many more jobs it can be sent."""
+        if self.stalled or not self.takes_work:
+            return 0
+        return max(self.slots + self._ahead() - len(self.jobs), 0)
+
+    def _ahead(self) -> int:
+        if self._seconds > QUICK_SECONDS:
+            return 0
+        return min(max(int(self._pace * AHEAD_SECONDS), self.slots), _MOST_AHEAD)
+
+    def send_jobs(self, items: list[Held]) -> None:
+        """Send tasks to be run (or judged, where they were ended from outside)."""
+        jobs = []
+        number, mine, expect = self._next, self.jobs, self.page.expect
+        for held in items:
+            expect(number)
+            mine[number] = held
+            taken = held.taken
+            task_id = taken.id.encode("utf-8", "surrogateescape")
+            jobs.append(
+                frames.Job(
+                    number,
+                    held.queue,
+                    task_id,
+                    taken.message,
+                    held.failure,
+                    taken.first_failed_at,
+                    held.expires,
+                )
+            )
+            number += 1
+        self._next = number
+        if len(jobs) == len(mine):
+            # It was idle: the pace is measured from now on.
+            self._frame_at = time.monotonic()
+        for batch in frames.batches(jobs, _size, _MOST_JOBS):
+            self.send(frames.Jobs(list(batch)))
+
+    def send(self, value: Any) -> None:
+        """Send a frame; a child that is gone is noticed by `live`."""
+        if not self.closed and self._writer is not None:
+            self._writer.write(frames.frame(value))
+
+    def measure(self, outcomes: list[frames.Outcome]) -> None:
+        """Learn the pace from outcomes that have just come."""
+        now = time.monotonic()
+        elapsed = max(now - self._frame_at, 1e-4)
+        self._frame_at = now
+        mean = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
+        # A slow task counts at once, a quick one little by little: sending too far ahead is the worse
+        # mistake.
+        weight = 0.5 if mean > self._seconds else 0.2
+        self._seconds += weight * (mean - self._seconds)
+        self._pace += 0.2 * (len(outcomes) / elapsed - self._pace)
+
+    def recall_late(self, now: float, *, idle: bool) -> list[Held]:
+        """Take back what should have started and has not; such a child gets no work until it answers. `idle`: it runs nothing."""
+        late = False
+        for number, held in self.jobs.items():
+            if not self.page.has_started(number) and not held.failure:
+                late = now - held.taken_at > self._timings.put_back
+                break
+        if not late:
+            return []
+        self.stalled = True
+        # Something slow is running: nothing is sent ahead until quick outcomes have been seen again.
+        self._seconds = max(self._seconds, self._timings.put_back)
+        if any(number >= self._recalled_below and self.page.has_started(number) for number in self.jobs):
+            self.liveness.got_on()
+        self._recalled_below = self._next
+        taken_back = self.recall()
+        self.liveness.gave_back(now, idle=idle)
+        self.ask(now)
+        return taken_back
+
+    def ask(self, now: float) -> None:
+        """Ask whether its parts get on, unless it has not answered the last time."""
+        if number := self.liveness.question(now):
+            self.send(frames.Ping(number))
+
+    def look(self, now: float, runs: Sequence[page.Running]) -> None:
+        """One look at how it gets on, with what it runs now."""
+        jobs = self.jobs
+        kept = {run.number for run in runs if run.number not in jobs}
+        unsaid: set[int] = set()
+        quiet = now - self.heard_at > self._timings.ask
+        if quiet and jobs:
+            running = {run.number for run in runs}
+            unsaid = {n for n in jobs if n not in running and self.page.has_started(n)}
+        self.liveness.look(now, busy=len(runs) >= self.slots, unsaid=unsaid, kept=kept)
+        if self.liveness.is_due(now) and ((quiet and jobs) or self.liveness.wrong(0.0, work_waits=True)):
+            self.ask(now)
+
+    def recall(self) -> list[Held]:
+        """Take back every job that has not started."""
+        self.page.recall(self._next)
+        unstarted = [number for number in self.jobs if not self.page.has_started(number)]
+        return [self.jobs.pop(number) for number in unstarted]
+
+    def over_limit(self, now_ns: int, runs: Sequence[page.Running]) -> list[Held]:
+        """The jobs whose hard limit has passed, of those that run."""
+        numbers = [run.number for run in runs if run.limit_ns and run.limit_ns <= now_ns]
+        return [self.jobs[number] for number in numbers if number in self.jobs]
+
+    def running(self) -> list[tuple[Held, float]]:
+        """The running jobs, and for how many seconds each has run."""
+        now = time.monotonic_ns()
+        runs = [(self.jobs.get(run.number), (now - run.started_ns) / 1e9) for run in self.page.running()]
+        return [(held, seconds) for held, seconds in runs if held is not None]
+
+    # --- end ------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the socket: the child ends at once."""
+        if not self.closed:
+            self.closed = True
+            if self._writer is not None:
+                self._writer.write(frames.frame(frames.End()))
+                self._writer.close()
+            else:
+                self._connection.close()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+    def discard(self) -> None:
+        """Let go of one that was never given anything, and end it."""
+        self.close()
+        self.kill()
+        self.page.close()
+
+    def left(self) -> list[tuple[Held, bool]]:
+        """After its end: the jobs without an outcome, and whether each had started."""
+        items = [(held, self.page.has_started(number)) for number, held in self.jobs.items()]
+        self.jobs.clear()
+        return items

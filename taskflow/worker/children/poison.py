@@ -1,0 +1,21 @@
+"""A task that kills the process it runs in is archived, with the reason, before it does so for ever (pure)."""
+
+from __future__ import annotations
+
+import logging
+
+from ...pipe.frames import Outcome
+from ..holding.holdings import Held
+from ..holding.verdicts import archived
+
+logger = logging.getLogger("taskflow.worker")
+
+MOST_CRASHES = 3
+"""Processes that a task may cost. The first may have been a neighbour's fault; in the others it ran alone."""
+
+
+def archive_poison(held: Held, now: float) -> Outcome:
+    """The verdict on a task that has cost `MOST_CRASHES` processes."""
+    reason = f"its process died {held.taken.crashes} times while it ran"
+    logger.error("Task %s of queue %s is archived: %s", held.id, held.queue, reason)
+    return archived(held, reason, "ProcessDied", now)

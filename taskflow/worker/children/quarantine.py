@@ -1,0 +1,244 @@
+"""Where tasks run that were running when a process died: apart from the others, so that they can hurt only each other.
+
+After one crash a few suspects share a process: when a group dies, the suspicion is on those few only. After two crashes each has
+a process to itself, so that the third crash tells who it was. All start again at once, whatever their number: groups are few and
+as wide as it takes, and their processes are started in the moment of the crash, not when the tasks have come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any
+
+from ...pipe.frames import Outcome
+from ...states import Verb
+from ..holding.holdings import Held
+from .child import Child
+
+logger = logging.getLogger("taskflow.worker")
+
+FEW_GROUPS, MOST_GROUPS = 3, 8
+"""Processes that suspects of one crash are spread over: few, unless a group would get more than `GROUP` tasks then."""
+
+GROUP = 8
+
+MOST_CELLS = 16
+"""Processes for suspects, groups and those that run alone: each has the app in memory."""
+
+IDLE_SECONDS = 5.0
+"""So long a process waits for another suspect."""
+
+PATIENCE_SECONDS = 10.0
+"""So long suspects wait for their process to start. Then they are for other workers."""
+
+BACK_SECONDS = 1.0
+"""What cannot be started here is kept from this worker for so long, so that others get it, if there are any."""
+
+WRITE_SECONDS = 0.05
+"""So long it takes until suspects are in their queue again and can be taken: what is taken before is something else."""
+
+EXPECT_SECONDS = 3.0
+"""So long room is kept for suspects that were given back. Another worker may have taken them."""
+
+
+class Cell:
+    """One process for suspects, from the moment when it is started."""
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        self.child: Child | None = None
+        self.waiting: list[Held] = []
+        """Given to it while it starts."""
+        self.idle_since = time.monotonic()
+
+    def inmates(self) -> list[Held]:
+        """What it runs or will run."""
+        return [*self.waiting, *(self.child.jobs.values() if self.child is not None else ())]
+
+    def room(self) -> int:
+        """For how many that may share a process; none beside one that has to be alone."""
+        if self.child is not None and (self.child.retiring or self.child.closed):
+            return 0
+        inmates = self.inmates()
+        if any(must_be_alone(held.taken.crashes) for held in inmates):
+            return 0
+        return self.slots - len(inmates)
+
+    def is_empty(self) -> bool:
+        """Whether it can have one that must be alone."""
+        return self.room() == self.slots
+
+    def give(self, items: list[Held]) -> None:
+        """Run these, at once or as soon as it has started."""
+        if self.child is None:
+            self.waiting += items
+        else:
+            self.child.send_jobs(items)
+
+    def open(self, child: Child) -> None:
+        """It has started."""
+        self.child = child
+        if self.waiting:
+            items, self.waiting = self.waiting, []
+            child.send_jobs(items)
+
+
+class Quarantine:
+    """The processes for suspects.
+
+    Args:
+        widest: tasks that one process may run at once: 1 where each has to have a process to itself (`-P processes`).
+        start: starts a child with so many slots that takes no other work; None: it could not.
+        return_items: takes outcomes with the tasks they belong to.
+        on_room: called when there is room for suspects that are on their way.
+        background: runs a coroutine until the worker ends.
+    """
+
+    def __init__(
+        self,
+        widest: int,
+        start: Callable[[int], Awaitable[Child | None]],
+        return_items: Callable[[list[tuple[Held, Outcome]]], None],
+        on_room: Callable[[], None],
+        background: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._widest = widest
+        self._start = start
+        self._return = return_items
+        self._on_room = on_room
+        self._background = background
+        self._expected = 0
+        self._expected_until = 0.0
+        self._cells: list[Cell] = []
+
+    def room(self) -> int:
+        """For how many suspects that are on their way back."""
+        return self._expected if time.monotonic() < self._expected_until else 0
+
+    def arrived(self, count: int) -> None:
+        """So many tasks were taken, suspects or others: the room was kept once."""
+        self._expected = max(self._expected - count, 0)
+
+    def expect(self, crashes: Sequence[int]) -> None:
+        """Suspects are going back to their queues, with so many crashes each: get ready for them."""
+        lonely = sum(must_be_alone(count) for count in crashes)
+        self._open_groups(len(crashes) - lonely - self._room())
+        for _ in range(min(lonely - sum(cell.is_empty() for cell in self._cells), self._left())):
+            self._open(1)
+        asyncio.get_running_loop().call_later(WRITE_SECONDS, self._keep_room, len(crashes))
+
+    def give(self, suspects: list[Held]) -> None:
+        """Run these; what cannot be started at once goes back for other workers, and no crash is counted."""
+        logger.warning(
+            "%d tasks were running when a process died, and run apart from the others now: %s%s",
+            len(suspects),
+            ", ".join(f"{held.id} of queue {held.queue} ({held.taken.crashes})" for held in suspects[:5]),
+            ", ..." if len(suspects) > 5 else "",
+        )
+        back = [
+            held for held in suspects if must_be_alone(held.taken.crashes) and not self._place_alone(held)
+        ]
+        back += self._place_in_groups([held for held in suspects if not must_be_alone(held.taken.crashes)])
+        self._give_back(back)
+
+    def drain(self) -> list[Held]:
+        """Start nothing more: what has not been sent to a process."""
+        waiting = [held for cell in self._cells for held in cell.waiting]
+        self._cells.clear()
+        return waiting
+
+    # --------------------------------------------------------------------------------------------------------
+
+    def _place_alone(self, held: Held) -> bool:
+        empty = [cell for cell in self._cells if cell.is_empty()]
+        cell = min(empty, key=lambda cell: cell.slots, default=None) or (
+            self._open(1) if self._left() else None
+        )
+        if cell is None:
+            return False
+        cell.give([held])
+        return True
+
+    def _place_in_groups(self, items: list[Held]) -> list[Held]:
+        """The suspects that there is no room for."""
+        self._open_groups(len(items) - self._room())
+        for cell in sorted(self._cells, key=Cell.room, reverse=True):
+            room = max(cell.room(), 0)
+            if items and room:
+                cell.give(items[:room])
+                items = items[room:]
+        return items
+
+    def _room(self) -> int:
+        """For how many that may share a process."""
+        return sum(max(cell.room(), 0) for cell in self._cells)
+
+    def _open_groups(self, count: int) -> None:
+        if count <= 0:
+            return
+        groups = min(max(groups_for(count), -(-count // self._widest)), self._left())
+        for number in range(groups):
+            # 20 over 3: 6, 7, 7.
+            self._open(min((count + number) // groups, self._widest))
+
+    def _open(self, slots: int) -> Cell:
+        cell = Cell(slots)
+        self._cells.append(cell)
+        self._background(self._run(cell))
+        return cell
+
+    def _left(self) -> int:
+        return MOST_CELLS - len(self._cells)
+
+    def _keep_room(self, count: int) -> None:
+        self._expected = self.room() + count
+        self._expected_until = time.monotonic() + EXPECT_SECONDS
+        self._on_room()
+
+    def _give_back(self, items: list[Held]) -> None:
+        if items:
+            self._return([(held, Outcome(0, Verb.SNOOZE, at=BACK_SECONDS)) for held in items])
+
+    async def _run(self, cell: Cell) -> None:
+        patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._lose_patience, cell)
+        try:
+            child = await self._start(cell.slots)
+            if child is None or cell not in self._cells:
+                self._lose_patience(cell)
+                if child is not None:
+                    child.close()
+                return
+            cell.open(child)
+            cell.idle_since = time.monotonic()
+            while not child.closed:
+                await asyncio.sleep(0.5)
+                if cell.inmates():
+                    cell.idle_since = time.monotonic()
+                elif time.monotonic() - cell.idle_since > IDLE_SECONDS:
+                    child.retiring = True
+                    child.close()
+        finally:
+            patience.cancel()
+            if cell in self._cells:
+                self._cells.remove(cell)
+
+    def _lose_patience(self, cell: Cell) -> None:
+        if cell.child is None:
+            waiting, cell.waiting = cell.waiting, []
+            self._give_back(waiting)
+
+
+def must_be_alone(crashes: int) -> bool:
+    """Whether a task that has cost so many processes may share one with others."""
+    return crashes > 1
+
+
+def groups_for(suspects: int) -> int:
+    """Over how many processes suspects of one crash are spread.
+
+    Each process costs time and memory; each task of a group that dies then gets a process to itself.
+    """
+    return min(suspects, max(FEW_GROUPS, -(-suspects // GROUP)), MOST_GROUPS)

@@ -1,0 +1,1 @@
+"""What a worker holds: leases on it, and verdicts that are written."""

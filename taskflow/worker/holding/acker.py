@@ -1,0 +1,302 @@
+"""Commits outcomes in batches: while one batch is on its way, the next gathers.
+
+The acker owns what it was given until the server has answered. Whatever a try raises, it is made again, said, and turns health
+red: a verdict that is dropped is a task that stays active, and whose lease is renewed, for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ...broker.aio import AsyncBroker
+from ...broker.commands.finish import BATCH, Written, finish
+from ...clock import ServerClock
+from ...pipe.frames import Outcome
+from ..service import Service
+from .holdings import Held, Holdings
+from .verdicts import substitute, verdict
+
+logger = logging.getLogger("taskflow.worker")
+
+TIMEOUT = 30.0
+"""Seconds of one try.
+
+There is always another: what the server has meanwhile given to somebody else, it refuses.
+"""
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+"""Seconds between two tries of one queue."""
+
+PROBE_TIMEOUT = 5.0
+
+MOST_TRIES = 5
+"""So often a verdict fails that is alone, while the server takes others, until another is written in its place."""
+
+PERIOD = 1.0
+
+Item = tuple[Held, Outcome]
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the acker has seen, for the log and for tests."""
+
+    written: int = 0
+    refused: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """Verdicts that go in one call, again and again until it is answered."""
+
+    items: list[Item]
+    resent: bool = False
+    """An earlier call may have run."""
+    tries: int = 0
+    """How often it failed while the server took others."""
+    not_before: float = 0.0
+
+
+class _Queue:
+    """What waits for one queue: batches that failed before, then what has come since."""
+
+    def __init__(self) -> None:
+        self.fresh: list[Item] = []
+        self.failed: deque[_Batch] = deque()
+        self.writer: asyncio.Task[None] | None = None
+        self.moved_at = time.monotonic()
+        self.is_at_fault = False
+        """Something in here is not taken by a broker that takes everything else."""
+
+    def __len__(self) -> int:
+        return len(self.fresh) + sum(len(batch.items) for batch in self.failed)
+
+    def next(self, now: float) -> _Batch | None:
+        """The batch to be sent now. It is still in here, until `settled`."""
+        for batch in self.failed:
+            if batch.not_before <= now:
+                return batch
+        if not self.fresh:
+            return None
+        batch = _Batch(self.fresh[:BATCH])
+        del self.fresh[:BATCH]
+        self.failed.append(batch)
+        return batch
+
+    def wait(self, now: float) -> float:
+        """Seconds until there is a batch to be sent."""
+        return max(min(batch.not_before for batch in self.failed) - now, 0.01) if self.failed else 0.0
+
+    def settled(self, batch: _Batch) -> None:
+        """It is answered."""
+        self.failed.remove(batch)
+
+    def split(self, batch: _Batch) -> None:
+        """Two halves in its place: what is wrong with one verdict must not keep the others waiting."""
+        self.failed.remove(batch)
+        half = len(batch.items) // 2
+        self.failed.extendleft(
+            _Batch(part, batch.resent) for part in (batch.items[half:], batch.items[:half])
+        )
+
+    def is_written_to(self) -> bool:
+        """Whether its writer lives."""
+        return self.writer is not None and not self.writer.done()
+
+
+class Acker(Service):
+    """Writes verdicts, one batch per queue at a time.
+
+    Args:
+        broker: where to.
+        holdings: what is held; a task leaves it when its verdict is written or refused.
+        clock: the server's time.
+    """
+
+    name = "acker"
+
+    def __init__(self, broker: AsyncBroker, holdings: Holdings, clock: ServerClock) -> None:
+        super().__init__()
+        self._broker = broker
+        self._holdings = holdings
+        self._clock = clock
+        self._queues: dict[str, _Queue] = {}
+        self._stopped = False
+        self.counts = Counts()
+        self.on_written: Callable[[], None] = lambda: None
+
+    def add(self, items: list[Item]) -> None:
+        """Outcomes to be written, as soon as the batch before them is."""
+        queues = self._queues
+        touched: dict[str, _Queue] = {}
+        for item in items:
+            name = item[0].queue
+            queue = touched.get(name)
+            if queue is None:
+                queue = queues.get(name)
+                if queue is None:
+                    queue = queues[name] = _Queue()
+                touched[name] = queue
+            queue.fresh.append(item)
+        for name, queue in touched.items():
+            if queue.writer is None:
+                self._begin(name, queue)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values()))
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything is written."""
+        return not len(self)
+
+    async def drain(self, timeout: float) -> bool:
+        """Wait until everything is written; False when it is not in time."""
+        deadline = time.monotonic() + timeout
+        while not self.idle and (left := deadline - time.monotonic()) > 0:
+            writers = [queue.writer for queue in self._queues.values() if queue.writer is not None]
+            if writers:
+                await asyncio.wait(writers, timeout=left)
+            else:
+                await asyncio.sleep(0.01)
+        return self.idle
+
+    async def stop(self) -> None:
+        """Give up what is not written: its leases will end, and others will run it."""
+        self._stopped = True
+        for queue in self._queues.values():
+            if queue.writer is not None:
+                queue.writer.cancel()
+        await super().stop()
+
+    async def tick(self) -> float:
+        """See to it that whatever waits has somebody who writes it."""
+        for name, queue in list(self._queues.items()):
+            if not len(queue):
+                self.troubles.worked(_who(name))
+            elif not queue.is_written_to():
+                self._begin(name, queue)
+        return PERIOD
+
+    def still_for(self, now: float) -> float:
+        """Also of a writer whose try has no end."""
+        stuck = [now - queue.moved_at - TIMEOUT for queue in self._queues.values() if len(queue)]
+        return max([super().still_for(now), *stuck])
+
+    async def rebuild(self, *, keep_age: bool = False) -> None:
+        """Also the writers: what they had not yet an answer to is sent again."""
+        writers = [queue.writer for queue in self._queues.values() if queue.writer is not None]
+        for writer in writers:
+            writer.cancel()
+        await super().rebuild(keep_age=keep_age)
+
+    # --- writing --------------------------------------------------------------------------------------------
+
+    def _begin(self, name: str, queue: _Queue) -> None:
+        if not self._stopped:
+            queue.moved_at = time.monotonic()
+            queue.writer = asyncio.create_task(self._write(name, queue), name=f"acker-{name}")
+
+    async def _write(self, name: str, queue: _Queue) -> None:
+        """Write until nothing is left."""
+        me = asyncio.current_task()
+        pause = FIRST_PAUSE
+        try:
+            while len(queue):
+                now = queue.moved_at = time.monotonic()
+                batch = queue.next(now)
+                if batch is None:
+                    await asyncio.sleep(min(queue.wait(now), PERIOD))
+                    continue
+                try:
+                    await self._write_batch(name, queue, batch)
+                    pause = FIRST_PAUSE
+                except (Exception, asyncio.CancelledError) as error:
+                    if isinstance(error, asyncio.CancelledError) and me is not None and me.cancelling():
+                        raise
+                    await self._failed(name, queue, batch, error, pause)
+                    pause = min(pause * 2, LONGEST_PAUSE)
+        finally:
+            if queue.writer is me:
+                queue.writer = None
+
+    async def _write_batch(self, name: str, queue: _Queue, batch: _Batch) -> None:
+        items = batch.items
+        verdicts = [verdict(held, outcome) for held, outcome in items]
+        command = finish(name, verdicts, self._clock.now())
+        if batch.resent:
+            command = command.again()
+        # Not acknowledged before the answer: the tasks stay held and leased, and are written when the server is back.
+        batch.resent = True
+        replies = await self._broker.run(command, TIMEOUT)
+        queue.settled(batch)
+        self._holdings.remove(name, [held for held, _ in items])
+        if not queue.failed:
+            queue.is_at_fault = False
+            self.troubles.worked(_who(name))
+        refused = replies.count(Written.REFUSED)
+        self.counts.refused += refused
+        self.counts.written += len(items) - refused
+        if refused:
+            for (held, _), reply in zip(items, replies, strict=True):
+                if reply is Written.REFUSED:
+                    logger.warning(
+                        "A late verdict on task %s of queue %s was refused: it is not ours any more",
+                        held.id,
+                        name,
+                    )
+        self.on_written()
+
+    async def _failed(
+        self, name: str, queue: _Queue, batch: _Batch, error: BaseException, pause: float
+    ) -> None:
+        who = _who(name)
+        if not queue.is_at_fault:
+            self.troubles.failed(who, error, note="they are held, and tried again")
+        if batch not in queue.failed:
+            return  # it was answered; what failed came after that
+        queue.is_at_fault = await self._takes_others(name)
+        if not queue.is_at_fault:
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            return
+        self.troubles.failed(
+            who, error, grave=True, note="the broker takes others; these are held, and tried again"
+        )
+        if len(batch.items) > 1:
+            queue.split(batch)
+            return
+        batch.tries += 1
+        batch.not_before = time.monotonic() + min(FIRST_PAUSE * 2 ** min(batch.tries, 10), LONGEST_PAUSE)
+        if batch.tries >= MOST_TRIES:
+            self._replace(batch, error)
+
+    async def _takes_others(self, name: str) -> bool:
+        """Whether the same script, to the same node, is answered when nothing is in it: then it is for what is in it that
+        a call fails.
+        """
+        try:
+            await self._broker.run(finish(name, [], self._clock.now()), PROBE_TIMEOUT)
+        except Exception:
+            logger.debug("Queue %s takes no verdicts at all", name, exc_info=True)
+            return False
+        return True
+
+    def _replace(self, batch: _Batch, error: BaseException) -> None:
+        """A verdict that can never be written: another in its place, so that somebody hears of the task."""
+        [(held, outcome)] = batch.items
+        instead = substitute(held, outcome, error, self._clock.now())
+        if instead is not None:
+            batch.items = [(held, instead)]
+            batch.tries = 0
+            batch.not_before = 0.0
+
+
+def _who(queue: str) -> str:
+    """Whose trouble it is when verdicts cannot be written."""
+    return f"verdicts on tasks of queue {queue}"

@@ -1,0 +1,70 @@
+"""What a worker holds: the tasks it has taken and not yet written a verdict on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ...broker.commands.dequeue import Taken
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A task in our hands.
+
+    `failure` is set when it was ended from outside and waits for the judgement of a child. `lost` when the
+    server says that somebody else has it now. `expires`: if it has not started by then, it is not to be run (milliseconds on the
+    monotonic clock; 0: no matter when).
+    """
+
+    queue: str
+    taken: Taken
+    taken_at: float = field(default_factory=time.monotonic)
+    failure: str = ""
+    lost: bool = False
+    expires: int = 0
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        return self.taken.id
+
+
+class Holdings:
+    """Everything held, by queue."""
+
+    def __init__(self) -> None:
+        self._queues: dict[str, set[Held]] = {}
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Held]:
+        for held in self._queues.values():
+            yield from held
+
+    def add(self, queue: str, items: Iterable[Held]) -> None:
+        """They were taken, all from one queue."""
+        held = self._queues.setdefault(queue, set())
+        before = len(held)
+        held.update(items)
+        self._count += len(held) - before
+
+    def remove(self, queue: str, items: Iterable[Held]) -> None:
+        """Their verdicts are written, or somebody else has them."""
+        held = self._queues[queue]
+        before = len(held)
+        held.difference_update(items)
+        self._count += len(held) - before
+
+    def receipts(self, queue: str) -> set[str]:
+        """The takings that are held of a queue."""
+        return {held.taken.receipt for held in self._queues.get(queue, ())}
+
+    def by_queue(self) -> Iterator[tuple[str, list[Held]]]:
+        """The tasks of each queue that holds any."""
+        for queue, held in list(self._queues.items()):
+            if held:
+                yield queue, list(held)

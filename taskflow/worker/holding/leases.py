@@ -1,0 +1,62 @@
+"""Extends the leases on everything held, from a process that never runs user code."""
+
+from __future__ import annotations
+
+import logging
+
+from ...broker.aio import AsyncBroker
+from ...broker.commands.dequeue import extend
+from ...errors import BrokerError
+from ..service import Service
+from .holdings import Held, Holdings
+
+logger = logging.getLogger("taskflow.worker")
+
+BATCH = 200
+
+
+class Leases(Service):
+    """The loop that keeps leases alive."""
+
+    name = "leases"
+
+    def __init__(self, broker: AsyncBroker, holdings: Holdings) -> None:
+        super().__init__()
+        self._broker = broker
+        self._holdings = holdings
+
+    async def tick(self) -> float:
+        """Extend every lease once. Queues on a node that does not answer do not keep the others waiting."""
+        times = self.timings
+        batches: list[list[Held]] = []
+        for _, held in self._holdings.by_queue():
+            batches += [held[start : start + BATCH] for start in range(0, len(held), BATCH)]
+        if not batches:
+            return times.lease_extension
+        commands = [
+            extend(batch[0].queue, [(held.id, held.taken.receipt) for held in batch], times.lease)
+            for batch in batches
+        ]
+        replies = await self._broker.run_many(commands, times.lease_extension)
+        failed: BrokerError | None = None
+        for batch, reply in zip(batches, replies, strict=True):
+            if isinstance(reply, BrokerError):
+                logger.debug("Leases of queue %s could not be extended: %s", batch[0].queue, reply)
+                failed = failed or reply
+            elif reply:
+                self._mark_lost(batch, set(reply))
+        if failed is not None:
+            # Those of the other nodes are extended. Tried again sooner than usual, and said.
+            raise failed
+        return times.lease_extension
+
+    @staticmethod
+    def _mark_lost(batch: list[Held], ids: set[str]) -> None:
+        for held in batch:
+            if held.id in ids and not held.lost:
+                held.lost = True
+                logger.debug(
+                    "The lease on task %s of queue %s is gone; its verdict will be refused",
+                    held.id,
+                    held.queue,
+                )

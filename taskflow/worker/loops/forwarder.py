@@ -1,0 +1,89 @@
+"""Moves what is due from scheduled and retry to pending: just after each second of the server's clock, and when the next task
+that it knows of is due.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from ...broker.aio import AsyncBroker
+from ...broker.commands.maintenance import BATCH, forward
+from ...clock import ServerClock
+from ..service import TIMEOUT, Service
+from ..taking.crowd import Crowd
+
+AFTER_TICK = 0.02
+"""Go's programs write whole seconds, so what they and others have written since is found by a look at each. What comes due
+before the next one is told (see `Forwarder.tell`).
+"""
+
+LEAST = 0.005
+"""Seconds between two looks at least, for a lone worker; in a crowd, more."""
+
+
+class Forwarder(Service):
+    """The loop of one queue.
+
+    Args:
+        queue: its name.
+        broker: where it is.
+        clock: is told the server's time.
+        crowd: of the workers on the queue. Where they are many, some look each second, not all at the same moment.
+    """
+
+    def __init__(self, queue: str, broker: AsyncBroker, clock: ServerClock, crowd: Crowd) -> None:
+        super().__init__()
+        self.name = f"forwarder of queue {queue}"
+        self._queue = queue
+        self._broker = broker
+        self._clock = clock
+        self._crowd = crowd
+        self._due: float | None = None
+        """When the next task is due, as far as is known."""
+        self._told = asyncio.Event()
+
+    async def tick(self) -> float:
+        """Move everything that is due; wait for the next task, or for the time just after the next second."""
+        if self._crowd.helps():
+            await self.forward()
+        while await self._rest():
+            if not await self.forward() and not self._crowd.helps():
+                # Another one was faster, and knows what comes next.
+                self._due = None
+        return 0.0
+
+    def tell(self, due: float) -> None:
+        """A task has come that is due at this time, before all others: from whoever has written it, by way of the server."""
+        if (self._due is None or due < self._due) and self._crowd.helps():
+            self._due = due
+            self._told.set()
+
+    async def forward(self) -> bool:
+        """Move everything that is due; whether there was anything."""
+        moved = False
+        while True:
+            reply = await self._broker.run(forward(self._queue), TIMEOUT)
+            self._clock.observe(reply.server_time)
+            self._due = reply.next_due
+            self.progressed()
+            moved = moved or reply.moved > 0
+            if reply.moved < BATCH:
+                return moved
+
+    async def _rest(self) -> bool:
+        """Wait; whether a task is due, and not only another second over."""
+        now = self._clock.now()
+        earliest = now + LEAST * self._crowd.stretch(8)
+        period = self.timings.forward
+        second = now - now % period + period + AFTER_TICK
+        while True:
+            self._told.clear()
+            due = self._due
+            until = second if due is None or due >= second else max(due, earliest)
+            pause = until - self._clock.now()
+            if pause <= 0:
+                return until < second
+            try:
+                await asyncio.wait_for(self._told.wait(), pause)
+            except TimeoutError:
+                return until < second

@@ -1,0 +1,59 @@
+"""Gives back the tasks of workers that are gone, and deletes what is past its retention."""
+
+from __future__ import annotations
+
+import logging
+import random
+
+from ...broker.aio import AsyncBroker
+from ...broker.commands.maintenance import BATCH, expire, recover
+from ..service import TIMEOUT, Service
+from ..taking.crowd import Crowd
+
+logger = logging.getLogger("taskflow.worker")
+
+
+class Recoverer(Service):
+    """The loop of one queue; every worker runs it, at its own moments.
+
+    Args:
+        queue: its name.
+        broker: where it is.
+        crowd: of the workers on the queue: where they are many, each looks less often, but never seldom.
+    """
+
+    def __init__(self, queue: str, broker: AsyncBroker, crowd: Crowd) -> None:
+        super().__init__()
+        self._crowd = crowd
+        self.name = f"recoverer of queue {queue}"
+        self._queue = queue
+        self._broker = broker
+
+    async def tick(self) -> float:
+        """Give back everything whose lease is over."""
+        recovered: list[str] = []
+        while ids := await self._broker.run(recover(self._queue), TIMEOUT):
+            recovered += ids
+            self.progressed()
+        if recovered:
+            logger.warning(
+                "%d tasks of queue %s had lost their worker and were given back", len(recovered), self._queue
+            )
+        return self.timings.recover * random.uniform(0.8, 1.2) * self._crowd.stretch(2)
+
+
+class Janitor(Service):
+    """Deletes completed tasks of one queue when their retention has passed; its arguments are those of `Recoverer`."""
+
+    def __init__(self, queue: str, broker: AsyncBroker, crowd: Crowd) -> None:
+        super().__init__()
+        self._crowd = crowd
+        self.name = f"janitor of queue {queue}"
+        self._queue = queue
+        self._broker = broker
+
+    async def tick(self) -> float:
+        """Delete what has expired."""
+        while await self._broker.run(expire(self._queue), TIMEOUT) >= BATCH:
+            pass
+        return self.timings.expire * random.uniform(0.875, 1.125) * self._crowd.stretch(2)

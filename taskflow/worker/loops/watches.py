@@ -1,0 +1,84 @@
+"""The small loops of a worker: over its children's time limits, and over what is left to do in a burst."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+
+from ...broker.aio import AsyncBroker
+from ...broker.commands.dequeue import backlog
+from ...clock import ServerClock
+from ...errors import BrokerError
+from ..service import Service
+from ..taking.crowd import Crowd
+from .forwarder import Forwarder
+
+LIMITS_PERIOD = 0.025
+"""Seconds between two looks at what should have started or ended."""
+
+BURST_PERIOD = 0.05
+
+
+class Limits(Service):
+    """Looks at what should have started, and at what should have ended.
+
+    Args:
+        look: one look.
+    """
+
+    name = "time limits"
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        super().__init__()
+        self._look = look
+
+    async def tick(self) -> float:
+        """One look."""
+        self._look()
+        return LIMITS_PERIOD
+
+
+class Burst(Service):
+    """Ends a worker that was started with `--burst` when every queue is empty, after what was due has been forwarded.
+
+    Args:
+        broker: where the queues are.
+        clock: is told the server's time.
+        queues: which; None while they are not known yet.
+        held: how many tasks the worker holds.
+        end: is called when nothing is left.
+    """
+
+    name = "burst"
+
+    def __init__(
+        self,
+        broker: AsyncBroker,
+        clock: ServerClock,
+        queues: Callable[[], Iterable[str] | None],
+        held: Callable[[], int],
+        end: Callable[[], None],
+    ) -> None:
+        super().__init__()
+        self._broker = broker
+        self._clock = clock
+        self._queues = queues
+        self._held = held
+        self._end = end
+        self._looks = 0
+
+    async def tick(self) -> float:
+        """One look."""
+        self._looks += 1
+        queues = self._queues()
+        if self._looks < 3 or self._held() or queues is None:
+            return BURST_PERIOD
+        queues = list(queues)
+        for queue in queues:
+            with contextlib.suppress(BrokerError):
+                await Forwarder(queue, self._broker, self._clock, Crowd()).forward()
+        replies = await self._broker.run_many([backlog(queue) for queue in queues])
+        if all(reply == 0 for reply in replies) and not self._held():
+            self._end()
+            return 3600.0
+        return BURST_PERIOD

@@ -1,0 +1,239 @@
+"""Takes the tasks of one queue: asks for slots, takes a batch, waits when there is nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from ...broker.aio import AsyncBroker
+from ...broker.command import Command
+from ...broker.commands.dequeue import Dequeued, Taken, backlog, dequeue, held
+from ...broker.keys import queue_keys
+from ...clock import ServerClock
+from ...connection.settings import pack
+from ...connection.waiting import Watch
+from ...errors import BrokerError, BrokerUnavailable
+from ..service import TIMEOUT, Service
+from .crowd import Crowd
+from .places import Places, RollCall
+from .shares import Shares
+
+logger = logging.getLogger("taskflow.worker")
+
+WAIT_SECONDS = 2.0
+"""Of one blocking wait: under half of the socket's timeout."""
+
+STOP_SECONDS = 2.0
+"""How long a stop waits for the reply of a fetch that is under way."""
+
+
+class Fetcher(Service):
+    """The loop of one queue.
+
+    Args:
+        queue: its name.
+        owner: whose leases the tasks get.
+        broker: where from.
+        shares: who may take how many.
+        take: is given the tasks.
+        known: the receipts of what is held of this queue.
+        clock: is told the server's time.
+        crowd: what is known of the other workers on the queue; it learns here.
+        places: who may wait on a connection; None: this queue may.
+        roll_call: who tells it of tasks where it may not.
+    """
+
+    def __init__(
+        self,
+        queue: str,
+        owner: str,
+        broker: AsyncBroker,
+        shares: Shares,
+        take: Callable[[str, list[Taken]], None],
+        known: Callable[[str], set[str]],
+        clock: ServerClock,
+        crowd: Crowd,
+        places: Places | None = None,
+        roll_call: RollCall | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = f"fetcher of queue {queue}"
+        self._waiting = f"the wait for queue {queue}"
+        self._queue = queue
+        self._owner = owner
+        self._broker = broker
+        self._shares = shares
+        self._take = take
+        self._known = known
+        self._clock = clock
+        keys = queue_keys(queue)
+        self._watch = Watch(broker.driver, keys.slot, keys.pending)
+        self._crowd = crowd
+        self._places = places or Places()
+        self._roll_call = roll_call or RollCall(broker)
+        self._woken = False
+        self._unsure = False
+        self._ends = False
+        self._answered = asyncio.Event()
+        """Cleared while a fetch is under way."""
+        self._answered.set()
+
+    def start(self) -> None:
+        """Start taking, for the first time or again."""
+        self._ends = False
+        super().start()
+
+    async def tick(self) -> float:
+        """Take one batch; wait when the queue is empty or paused, and take what has come then."""
+        if self._unsure:
+            await self._take_up_again()
+        with self.resting():
+            count = await self._shares.grant(self._queue)
+        pause = self._next(await self._dequeue(count), count)
+        while pause is None:
+            pause = await self._wait()
+        return pause
+
+    async def stop(self) -> None:
+        """Stop; a fetch in progress is waited for, and what it brings is given to `take`."""
+        self._ends = True
+        # In the middle nobody would know of what it takes until the leases end.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._answered.wait(), STOP_SECONDS)
+        await super().stop()
+        await self._watch.close()
+        self._places.left(self._queue)
+        self.troubles.worked(self._waiting)
+
+    def _next(self, reply: Dequeued, count: int) -> float | None:
+        """The pause after a fetch; None: there is nothing more, so wait."""
+        if reply.orphans:
+            logger.warning(
+                "Queue %s listed %d ids without a task; they are kept in %s",
+                self._queue,
+                reply.orphans,
+                queue_keys(self._queue).orphans,
+            )
+        if reply.paused or reply.left:
+            # Whoever woke us woke us for this: nobody was faster.
+            self._woken = False
+            return self.timings.paused if reply.paused else self._crowd.pause_beside()
+        if reply.tasks or not reply.orphans:
+            self._learn(found=bool(reply.tasks))
+        return None if len(reply.tasks) < count else 0.0
+
+    async def _dequeue(self, count: int) -> Dequeued:
+        with self._fetching(count) as took:
+            while (reply := await self._broker.run(self._command(count), TIMEOUT)).unspent:
+                self.progressed()
+            took(reply)
+        return reply
+
+    async def _dequeue_here(self, count: int, data: bytes, command: Command[Dequeued]) -> Dequeued | None:
+        """Take on the connection where the wait has just ended, with what was made ready for that; None: ask as always."""
+        with self._fetching(count) as took:
+            try:
+                reply = command.read(await self._watch.ask(data))
+            except BrokerError as error:
+                logger.debug("%s: asking once more (%s)", self.name, error)
+                return None
+            except Exception:
+                # Not a reply of this script: what else comes on this connection may not be meant for what it seems to answer.
+                await self._watch.close()
+                raise
+            took(reply)
+        return reply
+
+    @contextmanager
+    def _fetching(self, count: int) -> Iterator[Callable[[Dequeued], None]]:
+        """A dequeue: gives what is to be told its reply, in the same moment as it is here."""
+        used = 0
+        more = False
+
+        def took(reply: Dequeued) -> None:
+            nonlocal used, more
+            used, more = len(reply.tasks), len(reply.tasks) >= count
+            if reply.tasks:
+                self._take(self._queue, reply.tasks)
+                self._places.busy(self._queue)
+            self._unsure = False
+            self._clock.observe(reply.server_time)
+            self.progressed()
+
+        try:
+            if self._ends:
+                raise asyncio.CancelledError
+            # Until the reply is here, nobody knows whether the script has run.
+            self._unsure = True
+            self._answered.clear()
+            yield took
+        finally:
+            self._answered.set()
+            self._shares.settle(self._queue, count, used, more=more)
+
+    def _command(self, count: int) -> Command[Dequeued]:
+        return dequeue(self._queue, self._owner, secrets.token_hex(8), count, self.timings.lease)
+
+    async def _take_up_again(self) -> None:
+        """After a dequeue without a reply: take up what the server says that we hold and do not know of.
+
+        What we knew before we asked is left out too: its verdict may have been written in the meantime.
+        """
+        known = self._known(self._queue)
+        tasks = await self._broker.run(held(self._queue, self._owner), TIMEOUT)
+        known |= self._known(self._queue)
+        stranded = [taken for taken in tasks if taken.receipt not in known]
+        if stranded:
+            logger.warning(
+                "%d tasks of queue %s are taken up again after a lost reply", len(stranded), self._queue
+            )
+            self._take(self._queue, stranded)
+        self._unsure = False
+
+    def _learn(self, *, found: bool) -> None:
+        """What a fetch says about the crowd."""
+        woken, self._woken = self._woken, False
+        if woken:
+            (self._crowd.won if found else self._crowd.lost)()
+        elif found:
+            self._crowd.found()
+
+    async def _wait(self) -> float | None:
+        """Wait until the list has something, and take it; or, where that is for others to do, look a little later whether it has:
+        the pause before the next fetch; None: wait on.
+        """
+        try:
+            while (may := self._places.has(self._queue)) and self._crowd.waits():
+                # While there is nothing to do: then nothing but sending is left.
+                count = self._shares.free()
+                command = self._command(count)
+                data = pack([command.wire(full=False, resent=False)])
+                came = await self._watch.wait(WAIT_SECONDS)
+                self.progressed()
+                self.troubles.worked(self._waiting)
+                if came:
+                    self._woken = True
+                    if not self._shares.grant_at_once(self._queue, count):
+                        return 0.0
+                    reply = await self._dequeue_here(count, data, command)
+                    return 0.0 if reply is None else self._next(reply, count)
+        except BrokerError as error:
+            logger.debug("%s: cannot wait (%s); asking once a second", self.name, error)
+            if not isinstance(error, BrokerUnavailable):
+                self.troubles.failed(self._waiting, error, note="it is asked once a second")
+            return random.uniform(0.5, 1.0)
+        if not may:
+            await self._watch.close()
+            self._places.left(self._queue)
+            with self.resting():
+                await self._roll_call.wait(self._queue)
+            return 0.0
+        await asyncio.sleep(self._crowd.pause())
+        self.progressed()
+        # Not the script: most looks of a crowd find nothing.
+        return 0.0 if await self._broker.run(backlog(self._queue), TIMEOUT) else None

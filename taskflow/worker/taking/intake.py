@@ -1,0 +1,82 @@
+"""What becomes of tasks that were just taken: to a child, to a verdict without having run, or back."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from ...broker.commands.dequeue import Taken
+from ...clock import ServerClock
+from ...pipe import frames
+from ...states import Verb
+from ..children.poison import MOST_CRASHES, archive_poison
+from ..children.supervisor import Supervisor
+from ..holding.expiry import archive_expired
+from ..holding.holdings import Held, Holdings
+
+logger = logging.getLogger("taskflow.worker")
+
+Outcomes = Callable[[list[tuple[Held, frames.Outcome]]], None]
+
+
+class Intake:
+    """Takes what the fetchers bring. From here on each task is held, until its verdict is written.
+
+    Args:
+        holdings: what is held.
+        supervisor: who gives them to children.
+        outcomes: takes verdicts.
+        clock: the server's time.
+        is_open: whether tasks are wanted; what a fetch brings after that goes back.
+    """
+
+    def __init__(
+        self,
+        holdings: Holdings,
+        supervisor: Supervisor,
+        outcomes: Outcomes,
+        clock: ServerClock,
+        is_open: Callable[[], bool],
+    ) -> None:
+        self._holdings = holdings
+        self._supervisor = supervisor
+        self._outcomes = outcomes
+        self._clock = clock
+        self._is_open = is_open
+
+    def take(self, queue: str, tasks: list[Taken]) -> None:
+        """Tasks of one queue that are ours now."""
+        now = time.monotonic()
+        items = [Held(queue, taken, now) for taken in tasks]
+        self._holdings.add(queue, items)
+        if not self._is_open():
+            self._hand_back(items)
+            return
+        try:
+            if any(taken.crashes or taken.expires for taken in tasks):
+                items = self._fit(items)
+            self._supervisor.give(items)
+        except Exception as error:
+            # What a child was given comes back as a verdict that is refused; nobody else would ever end the others.
+            logger.error("Tasks of queue %s could not be given to a child and go back", queue, exc_info=error)
+            self._hand_back(items)
+
+    def _fit(self, items: list[Held]) -> list[Held]:
+        """Those that are to be run; the others get their verdicts."""
+        now = self._clock.now()
+        fit = []
+        for held in items:
+            taken, verdict = held.taken, None
+            if taken.crashes >= MOST_CRASHES:
+                verdict = archive_poison(held, now)
+            elif taken.expires:
+                verdict = archive_expired(held, now)
+            if verdict is None:
+                fit.append(held)
+            else:
+                self._outcomes([(held, verdict)])
+        return fit
+
+    def _hand_back(self, items: list[Held]) -> None:
+        self._outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])

@@ -1,0 +1,184 @@
+"""Slots are shared by weight, whatever the order in which they come free."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from taskflow.worker.taking.shares import CLAIM_SECONDS, Shares
+
+
+class Rig:
+    """Queues that always have tasks, and slots that come free one by one."""
+
+    def __init__(self, weights: dict[str, int], *, strict: bool = False, room: int = 0) -> None:
+        self.room = room
+        self.shares = Shares(weights, strict=strict, room=lambda: self.room, most=100)
+        self.taken: Counter[str] = Counter()
+
+    async def fetch(self, name: str, tasks: int = 10**9, round_trip: float = 0.0) -> None:
+        left = tasks
+        while left:
+            count = await self.shares.grant(name)
+            await asyncio.sleep(round_trip)
+            used = min(count, left)
+            left -= used
+            self.room -= used
+            self.taken[name] += used
+            self.shares.settle(name, count, used, more=used == count)
+
+    async def free(self, slots: int, times: int, pause: float = 0.0) -> None:
+        for _ in range(times):
+            self.room += slots
+            self.shares.pump()
+            await asyncio.sleep(pause)
+            while self.room:
+                await asyncio.sleep(pause)
+
+
+async def _saturate(
+    rig: Rig, names: list[str], slots: int, times: int, round_trip: float, pause: float
+) -> None:
+    fetchers = [asyncio.create_task(rig.fetch(name, round_trip=round_trip)) for name in names]
+    await asyncio.sleep(0)
+    await rig.free(slots, times, pause)
+    for fetcher in fetchers:
+        fetcher.cancel()
+    await asyncio.gather(*fetchers, return_exceptions=True)
+
+
+@pytest.mark.parametrize("slots", [1, 7, 60])
+@pytest.mark.parametrize("round_trip", [0.0, 0.002])
+def test_two_saturated_queues_share_nine_to_one(slots: int, round_trip: float) -> None:
+    rig = Rig({"much": 9, "little": 1})
+    asyncio.run(_saturate(rig, ["much", "little"], slots, 400, round_trip, round_trip / 2))
+    share = rig.taken["much"] / rig.taken.total()
+    assert share == pytest.approx(0.9, abs=0.05)
+
+
+def test_an_idle_queue_leaves_its_share_to_the_others() -> None:
+    rig = Rig({"busy": 1, "idle": 99})
+    asyncio.run(_saturate(rig, ["busy"], 3, 50, 0.0, 0.0))
+    assert rig.taken["busy"] == 150
+
+
+def test_strict_order_leaves_nothing_to_the_lighter_while_the_weightier_has_tasks() -> None:
+    rig = Rig({"low": 1, "high": 2}, strict=True)
+    asyncio.run(_saturate(rig, ["low", "high"], 1, 100, 0.0, 0.0))
+    assert rig.taken == {"high": 100}
+
+
+def test_a_fetch_that_hangs_does_not_keep_slots_from_the_others() -> None:
+    async def scene() -> None:
+        rig = Rig({"dead": 5, "alive": 1}, room=10)
+        assert await rig.shares.grant("dead") == 10  # and its node never answers
+        assert await asyncio.wait_for(rig.shares.grant("alive"), 2) == 10
+
+    asyncio.run(scene())
+
+
+def test_what_a_cancelled_fetcher_was_granted_is_free_again() -> None:
+    async def scene() -> None:
+        rig = Rig({"a": 1, "b": 1}, room=0)
+        waiting = asyncio.create_task(rig.shares.grant("a"))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        rig.room = 4
+        assert await asyncio.wait_for(rig.shares.grant("b"), 1) == 4
+
+    asyncio.run(scene())
+
+
+def _spread(rig: Rig, queue: str, parts: list[str]) -> None:
+    for part in parts:
+        rig.shares.add(part, queue)
+
+
+@pytest.mark.parametrize("slots", [1, 7, 60])
+@pytest.mark.parametrize("round_trip", [0.0, 0.002])
+def test_a_queue_gets_the_same_share_over_however_many_partitions(slots: int, round_trip: float) -> None:
+    rig = Rig({"much": 3, "little": 1})
+    parts = ["much", "much~1", "much~2", "much~3"]
+    _spread(rig, "much", parts)
+    asyncio.run(_saturate(rig, [*parts, "little"], slots, 400, round_trip, round_trip / 2))
+    assert rig.taken["little"] / rig.taken.total() == pytest.approx(0.25, abs=0.06)
+    for part in parts:
+        assert rig.taken[part] / rig.taken.total() == pytest.approx(0.75 / 4, abs=0.06)
+
+
+def test_a_partition_that_has_tasks_gets_the_whole_share_of_its_queue() -> None:
+    rig = Rig({"much": 3, "little": 1})
+    _spread(rig, "much", ["much~1", "much~2"])
+    asyncio.run(_saturate(rig, ["much~2", "little"], 1, 400, 0.0, 0.0))
+    assert rig.taken["much~2"] / rig.taken.total() == pytest.approx(0.75, abs=0.05)
+
+
+def test_partitions_of_one_queue_take_turns_in_strict_order_too() -> None:
+    rig = Rig({"low": 1, "high": 2}, strict=True)
+    _spread(rig, "high", ["high~1", "high~2"])
+    asyncio.run(_saturate(rig, ["low", "high", "high~1", "high~2"], 1, 99, 0.0, 0.0))
+    assert rig.taken == {"high": 33, "high~1": 33, "high~2": 33}
+
+
+def test_a_partition_may_go_while_its_fetch_is_under_way() -> None:
+    async def scene() -> None:
+        rig = Rig({"a": 1}, room=4)
+        _spread(rig, "a", ["a~1"])
+        assert await rig.shares.grant("a~1") == 4
+        rig.shares.remove("a~1")
+        rig.shares.settle("a~1", 4, 0, more=False)
+        assert await asyncio.wait_for(rig.shares.grant("a"), 1) == 4
+
+    asyncio.run(scene())
+
+
+def test_slots_are_granted_at_once_only_where_nobody_is_to_be_weighed() -> None:
+    async def scene() -> None:
+        room = 10
+        shares = Shares({"a": 1, "b": 1}, strict=False, room=lambda: room, most=8)
+        assert shares.free() == 8
+        assert not shares.grant_at_once("a", 0)
+        assert not shares.grant_at_once("a", 11)
+        assert shares.grant_at_once("a", 8)
+        assert shares.free() == 2, "what is granted is kept"
+        assert not shares.grant_at_once("b", 3)
+        shares.settle("a", 8, 8, more=True)
+        room = 2
+        assert not shares.grant_at_once("b", 1), "the busy queue will be back in a moment"
+        await asyncio.sleep(CLAIM_SECONDS)
+        assert shares.grant_at_once("b", 1)
+        shares.settle("b", 1, 0, more=False)
+        room = 0
+        waiting = asyncio.ensure_future(shares.grant("a"))
+        await asyncio.sleep(0)
+        room = 1
+        assert not shares.grant_at_once("b", 1), "the other queue has asked first"
+        shares.pump()
+        assert await waiting == 1
+
+    asyncio.run(scene())
+
+
+def test_in_strict_order_nothing_is_granted_at_once_but_to_a_lone_queue() -> None:
+    async def scene() -> None:
+        two = Shares({"a": 2, "b": 1}, strict=True, room=lambda: 5, most=8)
+        assert not two.grant_at_once("a", 1)
+        lone = Shares({"a": 1}, strict=True, room=lambda: 5, most=8)
+        assert lone.grant_at_once("a", 5)
+
+    asyncio.run(scene())
+
+
+def test_what_is_granted_at_once_counts_for_the_shares() -> None:
+    async def scene() -> None:
+        shares = Shares({"a": 1, "b": 1}, strict=False, room=lambda: 10, most=10)
+        assert shares.grant_at_once("a", 10)
+        shares.settle("a", 10, 10, more=False)
+        a, b = (asyncio.ensure_future(shares.grant(name)) for name in "ab")
+        assert await b == 10, "it is ten tasks behind"
+        a.cancel()
+
+    asyncio.run(scene())
