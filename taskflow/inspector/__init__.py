@@ -1,5 +1,6 @@
 """Reads and administers queues, tasks and workers, also those that only Go has touched."""
 
+from .aio import AsyncInspector
 from .inspector import Inspector
 from .values import (
     ClusterFacts,
@@ -18,6 +19,7 @@ from .values import (
 )
 
 __all__ = [
+    "AsyncInspector",
     "ClusterFacts",
     "ClusterQueue",
     "DayCounts",

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..broker.command import TIMEOUT, Plain
 from ..broker.keys import queue_keys
-from ..broker.sync import Broker
 from ..connection.topology import Address
 from ..errors import BrokerError, BrokerUnavailable, ConfigurationError
+from .both import AnyBroker
 from .queues import all_names, is_placed
 from .values import ClusterQueue, Node
 
@@ -32,22 +32,22 @@ class Shard:
         return any(first <= slot <= last for first, last in self.slots)
 
 
-def cluster_queues(broker: Broker, names: Iterable[str] | None = None) -> list[ClusterQueue]:
+async def cluster_queues(broker: AnyBroker, names: Iterable[str] | None = None) -> list[ClusterQueue]:
     """The queues of the index (or those named), sorted, with the nodes that hold them."""
-    queues = sorted(names) if names is not None else all_names(broker)
-    shards = read_shards(broker)
+    queues = sorted(names) if names is not None else await all_names(broker)
+    shards = await read_shards(broker)
     return [_place(name, shards) for name in queues if is_placed(broker, name)]
 
 
-def read_shards(broker: Broker) -> list[Shard]:
+async def read_shards(broker: AnyBroker) -> list[Shard]:
     """Ask the nodes, one after the other, until one says how it sees the cluster.
 
     While a master is dead and not yet replaced, the others know: nobody waits for the dead one.
     """
-    topology = broker.driver.topology
+    topology = broker.topology
     if not topology.cluster:
         raise ConfigurationError(
-            f"{broker.driver.url} is not a cluster: every queue is on the one server; leave --cluster out, "
+            f"{broker.url} is not a cluster: every queue is on the one server; leave --cluster out, "
             "or name the cluster as redis+cluster://host:port"
         )
     trouble: BrokerError | None = None
@@ -55,12 +55,12 @@ def read_shards(broker: Broker) -> list[Shard]:
     for address in topology.candidates(time.monotonic()):
         question = Plain(("CLUSTER", "SHARDS"), partial(parse_shards, asked=address), node=address)
         try:
-            return broker.run(question, min(_ONE_NODE, deadline - time.monotonic()))
+            return await broker.run(question, min(_ONE_NODE, deadline - time.monotonic()))
         except BrokerUnavailable as error:
             trouble = error
         if time.monotonic() > deadline:
             break
-    raise trouble or BrokerUnavailable(f"no node of {broker.driver.url} is known")
+    raise trouble or BrokerUnavailable(f"no node of {broker.url} is known")
 
 
 def parse_shards(reply: Sequence[Any], asked: Address) -> list[Shard]:

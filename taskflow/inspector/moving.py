@@ -19,9 +19,9 @@ from ..broker.commands.admin import (
 )
 from ..broker.commands.inspect import count_set
 from ..broker.keys import queue_keys
-from ..broker.sync import Broker
 from ..errors import IllegalMove, TaskFlowError, TaskNotFound
 from ..states import State
+from .both import AnyBroker
 from .queues import groups, require
 
 ByState = Callable[[str, State, str, int], Command[Swept]]
@@ -61,15 +61,17 @@ WAITING = (State.PENDING, State.SCHEDULED, State.RETRY, State.AGGREGATING)
 """The states of tasks that have yet to run: what a purge deletes."""
 
 
-def move_one(broker: Broker, order: Order, queue: str, task_id: str) -> None:
+async def move_one(broker: AnyBroker, order: Order, queue: str, task_id: str) -> None:
     """Carry out an order for one task; raises QueueNotFound, TaskNotFound or IllegalMove."""
-    require(broker, queue)
-    (outcome,) = broker.run(order.by_id(queue, [task_id]))
+    await require(broker, queue)
+    (outcome,) = await broker.run(order.by_id(queue, [task_id]))
     if outcome is not Moved.MOVED:
         raise refusal(order, outcome, queue, task_id)
 
 
-def move_all(broker: Broker, order: Order, queue: str, state: State, group: str | None = None) -> int:
+async def move_all(
+    broker: AnyBroker, order: Order, queue: str, state: State, group: str | None = None
+) -> int:
     """Carry out an order for all tasks of a state; the number of tasks.
 
     Not one atomic step but many bounded ones: it ends when as many tasks were handled as there were at its
@@ -78,24 +80,25 @@ def move_all(broker: Broker, order: Order, queue: str, state: State, group: str 
     if state not in order.states:
         possible = ", ".join(one.value for one in State if one in order.states)
         raise IllegalMove(f"tasks in state {state.value} cannot be {order.done}; it works for {possible}")
-    counts = require(broker, queue)
+    counts = await require(broker, queue)
     if state is not State.AGGREGATING:
-        return _sweep(broker, order, queue, state, "", counts.numbers[state.value])
+        return await _sweep(broker, order, queue, state, "", counts.numbers[state.value])
     if group is not None:
-        size = broker.run(count_set(queue, queue_keys(queue).group(group)))
-        return _sweep(broker, order, queue, state, group, size)
-    return sum(_sweep(broker, order, queue, state, one.name, one.size) for one in groups(broker, queue))
+        size = await broker.run(count_set(queue, queue_keys(queue).group(group)))
+        return await _sweep(broker, order, queue, state, group, size)
+    found = await groups(broker, queue)
+    return sum([await _sweep(broker, order, queue, state, one.name, one.size) for one in found])
 
 
-def purge(broker: Broker, queue: str) -> int:
+async def purge(broker: AnyBroker, queue: str) -> int:
     """Delete every task that has yet to run; the number of tasks."""
-    return sum(move_all(broker, DELETE, queue, state) for state in WAITING)
+    return sum([await move_all(broker, DELETE, queue, state) for state in WAITING])
 
 
-def _sweep(broker: Broker, order: Order, queue: str, state: State, group: str, size: int) -> int:
+async def _sweep(broker: AnyBroker, order: Order, queue: str, state: State, group: str, size: int) -> int:
     taken = moved = 0
     while taken < size:
-        step = broker.run(order.by_state(queue, state, group, min(BATCH, size - taken)))
+        step = await broker.run(order.by_state(queue, state, group, min(BATCH, size - taken)))
         if not step.taken:
             break
         taken += step.taken

@@ -8,17 +8,17 @@ from datetime import timedelta
 from ..broker.commands.inspect import Counts, Page, count_queue, read_row
 from ..broker.commands.partitions import are_listed
 from ..broker.keys import day_of
-from ..broker.sync import Broker
 from ..errors import BrokerError, TaskNotFound
 from ..partitions import partition_names, split
 from ..states import State
+from .both import AnyBroker
 from .values import QueueInfo
 
 _ONE_LOOK = 1.0
 """Seconds for the index, where it is of use but not needed."""
 
 
-def parts_of(broker: Broker, queue: str) -> list[str]:
+async def parts_of(broker: AnyBroker, queue: str) -> list[str]:
     """The partitions that there are of a queue, by the names that they are stored under.
 
     A queue without partitions is its own only one, and so is a partition that is named itself.
@@ -26,34 +26,34 @@ def parts_of(broker: Broker, queue: str) -> list[str]:
     if split(queue)[1]:
         return [queue]
     names = partition_names(queue)
-    is_listed, *flags = broker.run(are_listed(names))
+    is_listed, *flags = await broker.run(are_listed(names))
     others = [name for name, is_there in zip(names[1:], flags, strict=True) if is_there]
     if not others:
         return [queue]
     if not is_listed:
         # Go's clients may leave a queue out of the index.
-        counts: Counts = broker.run(count_queue(queue, day_of(0)))
+        counts: Counts = await broker.run(count_queue(queue, day_of(0)))
         return [queue, *others] if counts.is_trace else others
     return [queue, *others]
 
 
-def listed_parts(broker: Broker, queues: Iterable[str]) -> list[str]:
+async def listed_parts(broker: AnyBroker, queues: Iterable[str]) -> list[str]:
     """The partitions of queues as far as the index knows: no queue's own node is asked, which may be away."""
     found: list[str] = []
     for queue in queues:
         others = partition_names(queue)[1:] if not split(queue)[1] else ()
-        (flags,) = broker.run_many([are_listed(others)], _ONE_LOOK)
+        (flags,) = await broker.run_many([are_listed(others)], _ONE_LOOK)
         there = [] if isinstance(flags, BrokerError) else flags
         found += [queue, *(name for name, is_there in zip(others, there, strict=False) if is_there)]
     return found
 
 
-def part_with(broker: Broker, queue: str, task_id: str) -> str:
+async def part_with(broker: AnyBroker, queue: str, task_id: str) -> str:
     """The partition that has a task; raises TaskNotFound, but BrokerError if it may be where nobody answers."""
-    parts = parts_of(broker, queue)
+    parts = await parts_of(broker, queue)
     if len(parts) == 1:
         return parts[0]
-    pages = dict(zip(parts, broker.run_many([read_row(part, task_id) for part in parts]), strict=True))
+    pages = dict(zip(parts, await broker.run_many([read_row(part, task_id) for part in parts]), strict=True))
     for part, page in pages.items():
         if isinstance(page, Page) and page.rows[0].exists:
             return part

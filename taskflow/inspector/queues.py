@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -17,11 +17,11 @@ from ..broker.commands.inspect import (
     server_time,
 )
 from ..broker.keys import day_of, queue_keys
-from ..broker.sync import Broker
 from ..connection.steps import value_or_raise
 from ..connection.topology import key_slot
 from ..errors import BrokerError, BrokerMismatch, QueueNotFound
 from ..message.ids import check_queue_name
+from .both import AnyBroker
 from .partitions import combine, parts_of, together
 from .values import DayCounts, GroupInfo, QueueInfo, moment
 
@@ -31,61 +31,63 @@ _TOGETHER = 200
 """Queues that are counted by one pipeline per node."""
 
 
-def all_names(broker: Broker) -> list[str]:
+async def all_names(broker: AnyBroker) -> list[str]:
     """The names in the index of all queues, sorted."""
-    return sorted(name.decode("utf-8", "surrogateescape") for name in broker.run(queue_names()))
+    return sorted(name.decode("utf-8", "surrogateescape") for name in await broker.run(queue_names()))
 
 
-def all_queues(broker: Broker) -> list[QueueInfo]:
+async def all_queues(broker: AnyBroker) -> list[QueueInfo]:
     """All queues of the index, those with partitions as one; what cannot be read says why."""
-    names = all_names(broker)
-    day = day_of(broker.run(server_time()))
+    names = await all_names(broker)
+    day = day_of(await broker.run(server_time()))
     found: list[QueueInfo] = []
     for start in range(0, len(names), _TOGETHER):
-        found += _read_many(broker, names[start : start + _TOGETHER], day)
+        found += await _read_many(broker, names[start : start + _TOGETHER], day)
     return combine(found)
 
 
-def one_queue(broker: Broker, queue: str) -> QueueInfo:
+async def one_queue(broker: AnyBroker, queue: str) -> QueueInfo:
     """One queue; raises QueueNotFound."""
     check_placed(broker, queue)
-    parts = parts_of(broker, queue)
+    parts = await parts_of(broker, queue)
     if parts != [queue]:
-        return together(queue, _read_many(broker, parts, day_of(broker.run(server_time()))))
-    day = day_of(broker.run(server_time(queue)))
-    listed, counts, groups = broker.run_many([is_listed(queue), count_queue(queue, day), list_groups(queue)])
+        return together(queue, await _read_many(broker, parts, day_of(await broker.run(server_time()))))
+    day = day_of(await broker.run(server_time(queue)))
+    listed, counts, groups = await broker.run_many(
+        [is_listed(queue), count_queue(queue, day), list_groups(queue)]
+    )
     counted = _checked(queue, listed, counts)
-    return _info(queue, counted, _aggregating(broker, queue, value_or_raise(groups)))
+    return _info(queue, counted, await _aggregating(broker, queue, value_or_raise(groups)))
 
 
-def require(broker: Broker, queue: str) -> Counts:
+async def require(broker: AnyBroker, queue: str) -> Counts:
     """Make sure that a queue exists. Go's clients may leave it out of the index, so its keys count too."""
     check_placed(broker, queue)
-    listed, counts = broker.run_many([is_listed(queue), count_queue(queue, day_of(0))])
+    listed, counts = await broker.run_many([is_listed(queue), count_queue(queue, day_of(0))])
     return _checked(queue, listed, counts)
 
 
-def history(broker: Broker, queue: str, days: int) -> list[DayCounts]:
+async def history(broker: AnyBroker, queue: str, days: int) -> list[DayCounts]:
     """What the queue, or one partition of it, did on the last days (UTC), newest first."""
-    require(broker, queue)
-    today = datetime.fromtimestamp(broker.run(server_time(queue)), UTC).date()
+    await require(broker, queue)
+    today = datetime.fromtimestamp(await broker.run(server_time(queue)), UTC).date()
     dates = [today - timedelta(days=back) for back in range(days)]
-    counts = broker.run(daily_counts(queue, [date.isoformat(day) for day in dates]))
+    counts = await broker.run(daily_counts(queue, [date.isoformat(day) for day in dates]))
     return [DayCounts(day, processed, failed) for day, (processed, failed) in zip(dates, counts, strict=True)]
 
 
-def groups(broker: Broker, queue: str) -> list[GroupInfo]:
+async def groups(broker: AnyBroker, queue: str) -> list[GroupInfo]:
     """The aggregation groups with waiting tasks, sorted by name."""
-    sizes = {name: size for page in group_pages(broker, queue) for name, size in page.sizes}
+    sizes = {name: size async for page in group_pages(broker, queue) for name, size in page.sizes}
     return [GroupInfo(name, size) for name, size in sorted(sizes.items())]
 
 
-def group_pages(broker: Broker, queue: str, first: Groups | None = None) -> Iterator[Groups]:
+async def group_pages(broker: AnyBroker, queue: str, first: Groups | None = None) -> AsyncIterator[Groups]:
     """The groups of a queue, page by page."""
-    page = first or broker.run(list_groups(queue))
+    page = await broker.run(list_groups(queue)) if first is None else first
     yield page
     while page.cursor != "0":
-        page = broker.run(list_groups(queue, page.cursor))
+        page = await broker.run(list_groups(queue, page.cursor))
         yield page
 
 
@@ -97,25 +99,27 @@ def _checked(queue: str, listed: Any, counts: Any) -> Counts:
     return counted
 
 
-def _read_many(broker: Broker, names: Sequence[str], day: str) -> list[QueueInfo]:
+async def _read_many(broker: AnyBroker, names: Sequence[str], day: str) -> list[QueueInfo]:
     sound = [name for name in names if is_placed(broker, name)]
     commands = [command for name in sound for command in (count_queue(name, day), list_groups(name))]
-    replies = broker.run_many(commands)
-    found = {name: _read(broker, name, *replies[2 * at : 2 * at + 2]) for at, name in enumerate(sound)}
+    replies = await broker.run_many(commands)
+    found = {name: await _read(broker, name, *replies[2 * at : 2 * at + 2]) for at, name in enumerate(sound)}
     return [found.get(name) or QueueInfo(name, problem=_NO_PLACE) for name in names]
 
 
-def _read(broker: Broker, name: str, counts: Any, first_groups: Any) -> QueueInfo:
+async def _read(broker: AnyBroker, name: str, counts: Any, first_groups: Any) -> QueueInfo:
     try:
-        return _info(name, value_or_raise(counts), _aggregating(broker, name, value_or_raise(first_groups)))
+        return _info(
+            name, value_or_raise(counts), await _aggregating(broker, name, value_or_raise(first_groups))
+        )
     except BrokerMismatch:  # not about this queue: the URL is wrong for all of them
         raise
     except BrokerError as error:
         return QueueInfo(name, problem=str(error))
 
 
-def _aggregating(broker: Broker, queue: str, first: Groups) -> int:
-    return sum(size for page in group_pages(broker, queue, first) for _, size in page.sizes)
+async def _aggregating(broker: AnyBroker, queue: str, first: Groups) -> int:
+    return sum([size async for page in group_pages(broker, queue, first) for _, size in page.sizes])
 
 
 def _info(name: str, counts: Counts, in_groups: int) -> QueueInfo:
@@ -143,20 +147,18 @@ def _info(name: str, counts: Counts, in_groups: int) -> QueueInfo:
     )
 
 
-def is_placed(broker: Broker, name: str) -> bool:
+def is_placed(broker: AnyBroker, name: str) -> bool:
     """Whether there can be such a queue: not if its name is no text or, in a cluster, begins with a brace.
 
     Clients of Go's put such a name into the index, and its tools then show no queue at all.
     """
     try:
-        return (
-            key_slot(queue_keys(name).active) == queue_keys(name).slot or not broker.driver.topology.cluster
-        )
+        return key_slot(queue_keys(name).active) == queue_keys(name).slot or not broker.topology.cluster
     except UnicodeEncodeError:
         return False
 
 
-def check_placed(broker: Broker, name: str) -> None:
+def check_placed(broker: AnyBroker, name: str) -> None:
     """Raise InvalidQueueName for a name under which nothing can be stored."""
     if not is_placed(broker, name):
         check_queue_name(name)

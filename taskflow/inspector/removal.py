@@ -2,60 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 
 from ..broker.commands.enqueue import publish_queues
 from ..broker.commands.inspect import count_queue
 from ..broker.commands.queues import BATCH, Emptied, remove_keys, remove_step, resume, scan_keys, unlist
 from ..broker.keys import day_of, queue_keys
-from ..broker.sync import Broker
 from ..errors import QueueNotEmpty
+from .both import AnyBroker
 from .queues import require
 
 _ROUNDS = 5
 """How often a queue that fills again is emptied before we say so."""
 
 
-def remove(broker: Broker, queue: str, *, force: bool) -> None:
+async def remove(broker: AnyBroker, queue: str, *, force: bool) -> None:
     """Remove a queue; raises QueueNotFound or QueueNotEmpty."""
-    require(broker, queue)
+    await require(broker, queue)
     if not force:
-        refuse_tasks(broker, queue)
+        await refuse_tasks(broker, queue)
     paused_here = False
     for _ in range(_ROUNDS):
-        paused_here |= _empty(broker, queue, force=force)
-        if _delete_keys(broker, queue):
-            _unlist(broker, queue)
+        paused_here |= await _empty(broker, queue, force=force)
+        if await _delete_keys(broker, queue):
+            await _unlist(broker, queue)
             return
     if paused_here:
-        broker.run(resume(queue))
+        await broker.run(resume(queue))
     raise QueueNotEmpty(f"queue {queue!r} gets new tasks while it is being removed; stop its clients first")
 
 
-def refuse_tasks(broker: Broker, queue: str) -> None:
+async def refuse_tasks(broker: AnyBroker, queue: str) -> None:
     """Raise QueueNotEmpty if there are any. A hash that stands in no list is a task too: nothing disappears without --force."""
-    step = broker.run(remove_step(queue, force=False))
+    step = await broker.run(remove_step(queue, force=False))
     if step.outcome is Emptied.RUNS_TASKS:
         raise _running(queue, step.left)
     if step.outcome is Emptied.HOLDS_TASKS:
         raise QueueNotEmpty(f"queue {queue!r} holds tasks; `taskflow queue rm --force` deletes them with it")
     tasks = queue_keys(queue).task_prefix
-    if any(keys for keys in _scan(broker, queue, tasks)):
+    async for found in _scan(broker, queue, tasks):
+        if not found:
+            continue
         raise QueueNotEmpty(
             f"queue {queue!r} holds tasks that stand in no list; `taskflow task run` puts one back "
             "by its id, `taskflow queue rm --force` deletes them with the queue"
         )
 
 
-def _empty(broker: Broker, queue: str, *, force: bool) -> bool:
+async def _empty(broker: AnyBroker, queue: str, *, force: bool) -> bool:
     """Delete the tasks, step by step; whether the queue was paused for it."""
     paused_here = False
     while True:
-        step = broker.run(remove_step(queue, force=force))
+        step = await broker.run(remove_step(queue, force=force))
         paused_here |= step.paused_now
         if step.outcome is not Emptied.GO_ON:
             if paused_here:
-                broker.run(resume(queue))
+                await broker.run(resume(queue))
             if step.outcome is Emptied.RUNS_TASKS:
                 raise _running(queue, step.left)
             raise QueueNotEmpty(f"queue {queue!r} has just got a new task; nothing of it was removed")
@@ -63,32 +65,32 @@ def _empty(broker: Broker, queue: str, *, force: bool) -> bool:
             return paused_here
 
 
-def _delete_keys(broker: Broker, queue: str) -> bool:
+async def _delete_keys(broker: AnyBroker, queue: str) -> bool:
     """Delete whatever else carries the queue's name; False when the queue has tasks again."""
     keys = queue_keys(queue)
     for prefix in (keys.own, keys.prefix):
-        for found in _scan(broker, queue, prefix):
+        async for found in _scan(broker, queue, prefix):
             for start in range(0, len(found), BATCH):
-                if broker.run(remove_keys(queue, found[start : start + BATCH])) < 0:
+                if await broker.run(remove_keys(queue, found[start : start + BATCH])) < 0:
                     return False
     return True
 
 
-def _scan(broker: Broker, queue: str, prefix: str) -> Iterator[list[bytes]]:
+async def _scan(broker: AnyBroker, queue: str, prefix: str) -> AsyncIterator[list[bytes]]:
     cursor = "0"
     while True:
-        scanned = broker.run(scan_keys(queue, prefix, cursor))
+        scanned = await broker.run(scan_keys(queue, prefix, cursor))
         yield scanned.keys
         cursor = scanned.cursor
         if cursor == "0":
             return
 
 
-def _unlist(broker: Broker, queue: str) -> None:
+async def _unlist(broker: AnyBroker, queue: str) -> None:
     """Out of the index; in again, if a client has come back meanwhile: its task must stay visible."""
-    broker.run(unlist(queue))
-    if broker.run(count_queue(queue, day_of(0))).is_trace:
-        broker.run(publish_queues([queue]))
+    await broker.run(unlist(queue))
+    if (await broker.run(count_queue(queue, day_of(0)))).is_trace:
+        await broker.run(publish_queues([queue]))
 
 
 def _running(queue: str, count: int) -> QueueNotEmpty:

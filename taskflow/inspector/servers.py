@@ -7,27 +7,27 @@ from typing import Any
 
 from ..broker.commands.inspect import read_record, read_workers, server_index
 from ..broker.keys import ALL_SERVERS, ALL_WORKERS
-from ..broker.sync import Broker
 from ..connection.steps import value_or_raise
 from ..errors import DecodeError, ScriptError
 from ..message.records import ServerInfo, WorkerInfo
+from .both import AnyBroker
 from .values import RunningTask, ServerView
 
 
-def all_servers(broker: Broker) -> list[ServerView]:
+async def all_servers(broker: AnyBroker) -> list[ServerView]:
     """Every worker whose record has not expired, sorted by host and pid.
 
     The index keeps the names of workers that were killed; whoever has no record any more is left out.
     Records expire by themselves, by the server's clock; the scores of the index come from many clocks.
     """
     prefix = f"{ALL_SERVERS}:".encode()
-    keys = [key for key in broker.run(server_index()) if key.startswith(prefix)]
+    keys = [key for key in await broker.run(server_index()) if key.startswith(prefix)]
     running = [f"{ALL_WORKERS}:".encode() + key.removeprefix(prefix) for key in keys]
     commands: list[Any] = [*map(read_record, keys), *map(read_workers, running)]
     # Anybody may enter a name in the index, of a key that is something else.
     replies = [
         None if isinstance(reply, ScriptError) else value_or_raise(reply)
-        for reply in broker.run_many(commands)
+        for reply in await broker.run_many(commands)
     ]
     views = map(_view, replies[: len(keys)], replies[len(keys) :])
     return sorted((view for view in views if view is not None), key=lambda view: (view.host, view.pid))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -18,11 +18,11 @@ from ..broker.commands.inspect import (
     text,
 )
 from ..broker.keys import queue_keys
-from ..broker.sync import Broker
 from ..errors import DecodeError, MessageError, TaskNotFound
 from ..message.seal import Seal
 from ..message.task_message import TaskMessage
 from ..states import State
+from .both import AnyBroker
 from .queues import groups, require
 from .values import Problem, TaskInfo, TaskPage, moment
 
@@ -32,8 +32,8 @@ Listing = Callable[[int, int], Command[Page]]
 _STATES = {state.value: state for state in State}
 
 
-def page_of_tasks(
-    broker: Broker, parts: Sequence[str], state: State, page: int, size: int, group: str | None = None
+async def page_of_tasks(
+    broker: AnyBroker, parts: Sequence[str], state: State, page: int, size: int, group: str | None = None
 ) -> TaskPage:
     """A page of the tasks in a state, in the order in which they come up in a queue, or in each of its partitions."""
     # No queue is longer than the numbers that a script can count with.
@@ -43,24 +43,24 @@ def page_of_tasks(
     for part in parts:
         # When the page is full, one more is read: how many there are comes with it.
         missing = max(size - len(tasks), 1)
-        held, found = _tasks_from(broker, part, state, max(offset - total, 0), missing, group)
+        held, found = await _tasks_from(broker, part, state, max(offset - total, 0), missing, group)
         tasks += found[: size - len(tasks)]
         total += held
     return TaskPage(total, page, size, tuple(tasks))
 
 
-def _tasks_from(
-    broker: Broker, queue: str, state: State, offset: int, size: int, group: str | None
+async def _tasks_from(
+    broker: AnyBroker, queue: str, state: State, offset: int, size: int, group: str | None
 ) -> tuple[int, list[TaskInfo]]:
     if state is State.AGGREGATING:
-        return _aggregating(broker, queue, offset, size, group)
-    return _read(broker, queue, state, offset, size, partial(list_tasks, queue, state))
+        return await _aggregating(broker, queue, offset, size, group)
+    return await _read(broker, queue, state, offset, size, partial(list_tasks, queue, state))
 
 
-def one_task(broker: Broker, queue: str, task_id: str) -> TaskInfo:
+async def one_task(broker: AnyBroker, queue: str, task_id: str) -> TaskInfo:
     """One task; raises QueueNotFound or TaskNotFound."""
-    require(broker, queue)
-    found = broker.run(read_row(queue, task_id))
+    await require(broker, queue)
+    found = await broker.run(read_row(queue, task_id))
     (row,) = found.rows
     if not row.exists:
         raise TaskNotFound(task_id, queue)
@@ -80,44 +80,45 @@ def judged(found: TaskInfo, seal: Seal | None) -> TaskInfo:
     return found
 
 
-def _read(
-    broker: Broker, queue: str, state: State, offset: int, size: int, listing: Listing
+async def _read(
+    broker: AnyBroker, queue: str, state: State, offset: int, size: int, listing: Listing
 ) -> tuple[int, list[TaskInfo]]:
     """Ask until the page is full: one call stops early where the messages are large."""
     tasks: list[TaskInfo] = []
     while True:
-        found = broker.run(listing(offset + len(tasks), size - len(tasks)))
+        found = await broker.run(listing(offset + len(tasks), size - len(tasks)))
         tasks += [_task(queue, row, state, found.server_time) for row in found.rows]
         if not found.rows or len(tasks) >= size or offset + len(tasks) >= found.total:
             return found.total, tasks
 
 
-def _aggregating(
-    broker: Broker, queue: str, offset: int, size: int, group: str | None
+async def _aggregating(
+    broker: AnyBroker, queue: str, offset: int, size: int, group: str | None
 ) -> tuple[int, list[TaskInfo]]:
     """A page over groups, one after the other, then over what is being aggregated right now."""
     total = 0
     tasks: list[TaskInfo] = []
-    for key, length in list(_sources(broker, queue, group)):
+    for key, length in [source async for source in _sources(broker, queue, group)]:
         start = max(offset - total, 0)
         if start < length and len(tasks) < size:
             listing: Listing = partial(list_aggregating, queue, key)
-            tasks += _read(broker, queue, State.AGGREGATING, start, size - len(tasks), listing)[1]
+            tasks += (await _read(broker, queue, State.AGGREGATING, start, size - len(tasks), listing))[1]
         total += length
     return total, tasks
 
 
-def _sources(broker: Broker, queue: str, group: str | None) -> Iterator[tuple[str, int]]:
+async def _sources(broker: AnyBroker, queue: str, group: str | None) -> AsyncIterator[tuple[str, int]]:
     keys = queue_keys(queue)
     if group is None:
-        yield from ((keys.group(found.name), found.size) for found in groups(broker, queue))
+        for found in await groups(broker, queue):
+            yield keys.group(found.name), found.size
     else:
-        yield keys.group(group), broker.run(count_set(queue, keys.group(group)))
+        yield keys.group(group), await broker.run(count_set(queue, keys.group(group)))
     prefix = keys.group("" if group is None else f"{group}:")
-    for name in [text(key) for key in broker.run(list_sets(queue))]:
+    for name in [text(key) for key in await broker.run(list_sets(queue))]:
         # A set is named after its group and a UUID. A registration may be any text, also another key's name.
         if name.startswith(prefix) and (group is None or ":" not in name.removeprefix(prefix)):
-            yield name, broker.run(count_set(queue, name))
+            yield name, await broker.run(count_set(queue, name))
 
 
 def _task(queue: str, row: Row, listed_as: State | None, now: int) -> TaskInfo:

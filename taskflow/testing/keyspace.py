@@ -7,6 +7,7 @@ from ..broker.commands.inspect import text
 from ..broker.keys import queue_keys
 from ..broker.sync import Broker
 from ..errors import DecodeError
+from ..inspector.both import AnyBroker, ThreadBroker, complete
 from ..inspector.doctor.image import (
     QueueImage,
     empty_groups,
@@ -32,27 +33,33 @@ def check_queue(broker: Broker, queue: str) -> list[str]:
         >>> check_queue(Broker(SyncDriver("redis://localhost")), "images")   # doctest: +SKIP
         ["task 4f…: active-without-lease (state active, in active)"]
     """
-    names = scan_queue(broker, queue) or Names()
-    image = read_image(broker, queue, names)
+    return complete(_check_queue(ThreadBroker(broker), queue))
+
+
+async def _check_queue(broker: AnyBroker, queue: str) -> list[str]:
+    names = await scan_queue(broker, queue) or Names()
+    image = await read_image(broker, queue, names)
     lines = [f"key {key} is a {kind}, not a {wanted}" for key, kind, wanted in image.wrong_types]
-    for task_id, facts in read_facts(broker, queue, sorted({*names.tasks, *image.stands})):
+    async for task_id, facts in read_facts(broker, queue, sorted({*names.tasks, *image.stands})):
         for fault in faults(image, task_id, facts):
             where = image.where(task_id) or "nowhere"
             lines.append(f"task {task_id}: {fault} (state {facts.state or 'none'}, in {where})")
     lines += [f"{key} has tasks of group {group}, and is not listed" for key, group in unlisted_groups(image)]
     lines += [f"group {name} is listed and empty" for name in empty_groups(image)]
     lines += [f"set {key} is past its time, or gone" for key in stale_sets(image)]
-    lines += [f"lock {key} is held by {holder}: {why}" for key, holder, why in _dangling(broker, image)]
+    lines += [f"lock {key} is held by {holder}: {why}" for key, holder, why in await _dangling(broker, image)]
     lines += [f"key {key} has neither an owner nor an end" for key in endless_keys(image)]
     return lines
 
 
-def _dangling(broker: Broker, image: QueueImage) -> list[tuple[str, str, str]]:
+async def _dangling(broker: AnyBroker, image: QueueImage) -> list[tuple[str, str, str]]:
     """Locks whose holder is gone or does not name them; not asked of the script that releases them."""
     keys = queue_keys(image.queue)
     found = []
     for lock, holder in image.locks.items():
-        message, named = broker.run(Plain(("HMGET", keys.task(holder), "msg", "unique_key"), list, keys.slot))
+        message, named = await broker.run(
+            Plain(("HMGET", keys.task(holder), "msg", "unique_key"), list, keys.slot)
+        )
         if message is None:
             found.append((lock, holder, "there is no such task"))
         elif lock not in (text(named or b""), _named_by(message)):

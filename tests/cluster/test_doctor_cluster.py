@@ -12,11 +12,12 @@ from taskflow.broker.commands.enqueue import NewTask, enqueue, publish_queues
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
-from taskflow.inspector.doctor import Diagnosis, examine
+from taskflow.inspector.doctor import Diagnosis
 from taskflow.message.task_message import TaskMessage
 from taskflow.testing.keyspace import check_queue
 from tests.conftest import Cluster
 from tests.embedded.support import kill
+from tests.inspector.ask import examine
 from tests.servers import wait_until
 
 pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(180)]

@@ -13,11 +13,11 @@ from taskflow.broker.commands.finish import Verdict, Written, finish
 from taskflow.broker.commands.maintenance import forward
 from taskflow.broker.sync import Broker
 from taskflow.broker.walk import FirstLooks
-from taskflow.inspector.doctor import examine
 from taskflow.message.task_message import unique_key
 from taskflow.states import State, Verb
 from taskflow.testing.keyspace import check_queue
 from tests.commands.test_sweep import Sweep
+from tests.inspector.ask import examine
 from tests.inspector.stored import OWNER, PAYLOAD, Stored
 
 FIELDS = {

@@ -18,10 +18,11 @@ from taskflow.broker.commands.finish import Verdict, finish
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
 from taskflow.errors import BrokerUnavailable, QueueNotFound
-from taskflow.inspector.doctor import Diagnosis, Finding, examine, nodes
+from taskflow.inspector.doctor import Diagnosis, Finding, nodes
 from taskflow.inspector.doctor.reading import Keyspace, sort_key
 from taskflow.states import State, Verb
 from taskflow.testing.keyspace import check_queue
+from tests.inspector.ask import examine
 from tests.inspector.stored import Stored
 from tests.servers import Server, free_port
 

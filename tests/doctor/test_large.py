@@ -21,9 +21,9 @@ from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.broker.walk import FirstLooks, Walk
 from taskflow.connection.sync import SyncDriver
-from taskflow.inspector.doctor import examine
 from taskflow.message.task_message import TaskMessage
 from tests.commands.test_sweep import Sweep
+from tests.inspector.ask import examine
 from tests.servers import start_server
 
 COUNT = 20_000

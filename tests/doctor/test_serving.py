@@ -11,9 +11,10 @@ from taskflow import TaskFlow
 from taskflow.broker.keys import ALL_SERVERS
 from taskflow.broker.sync import Broker
 from taskflow.inspector import Inspector
-from taskflow.inspector.doctor import Finding, Severity, examine
+from taskflow.inspector.doctor import Finding, Severity
 from taskflow.partitions import partition_name
 from taskflow.states import State
+from tests.inspector.ask import examine
 from tests.inspector.stored import Stored
 from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess

@@ -8,10 +8,10 @@ from taskflow.broker.commands.enqueue import publish_queues
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.inspector import Inspector
-from taskflow.inspector.doctor import examine
 from taskflow.inspector.doctor.standstill import FORGOTTEN_SECONDS
 from taskflow.partitions import partition_names
 from taskflow.states import State
+from tests.inspector.ask import examine
 from tests.inspector.stored import Stored
 
 

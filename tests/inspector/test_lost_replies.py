@@ -83,7 +83,11 @@ def test_a_removal_that_fails_leaves_the_queue_as_it_was(
 ) -> None:
     """It pauses the queue meanwhile. Where the reply to the step that did was lost, the queue stayed paused for ever."""
     stored.put(State.PENDING, "t1")
-    monkeypatch.setattr("taskflow.inspector.removal._delete_keys", lambda *_: False)
+
+    async def in_vain(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr("taskflow.inspector.removal._delete_keys", in_vain)
     with pytest.raises(QueueNotEmpty, match="gets new tasks"):
         deaf.remove(stored.queue, force=True)
     assert not stored.raw.exists(stored.keys.paused)

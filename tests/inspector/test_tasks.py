@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from taskflow.errors import IllegalMove, TaskNotFound
 from taskflow.inspector import Inspector, Problem
+from taskflow.inspector.both import LoopBroker, ThreadBroker
 from taskflow.states import State
 from tests.inspector.stored import OWNER, PAYLOAD, Stored
 
@@ -191,16 +193,18 @@ def test_deleting_all_ends_although_clients_go_on(
     """It handles as many as there were, not as many as come."""
     for number in range(120):
         stored.put(State.PENDING, f"t{number}")
-    run = stored.broker.run
+    for kind in (ThreadBroker, LoopBroker):
 
-    def run_and_enqueue(command: object, timeout: float = 5) -> object:
-        value = run(command, timeout)  # type: ignore[arg-type]
-        if getattr(command, "name", "") == "delete_all":
-            for number in range(200):
-                stored.raw.lpush(stored.keys.pending, f"new{number}")
-        return value
+        async def run_and_enqueue(
+            broker: Any, command: Any, timeout: float = 5, run: Any = kind.run
+        ) -> object:
+            value = await run(broker, command, timeout)
+            if command.name == "delete_all":
+                for number in range(200):
+                    stored.raw.lpush(stored.keys.pending, f"new{number}")
+            return value
 
-    monkeypatch.setattr(stored.broker, "run", run_and_enqueue)
+        monkeypatch.setattr(kind, "run", run_and_enqueue)
     assert inspector.delete_all(stored.queue, State.PENDING) == 120
     assert set(stored.ids(State.PENDING)) == {f"new{number}" for number in range(200)}
 

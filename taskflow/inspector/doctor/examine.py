@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ...broker.command import TIMEOUT
 from ...broker.commands.enqueue import publish_queues
 from ...broker.commands.inspect import is_listed
 from ...broker.commands.sweep import NOWHERE, Item, Outcome, Settled
 from ...broker.keys import ALL_QUEUES, queue_keys
-from ...broker.sync import Broker
 from ...errors import BrokerError, QueueNotFound
 from ...message.ids import check_queue_name
+from ..both import AnyBroker
 from ..queues import all_names, is_placed
 from . import healing
 from .advice import judge
@@ -29,7 +28,7 @@ from .standstill import standing_still
 from .values import Diagnosis, Finding, Fix, Severity
 
 
-def examine(broker: Broker, queues: Sequence[str] = (), *, fix: bool = False) -> Diagnosis:
+async def examine(broker: AnyBroker, queues: Sequence[str] = (), *, fix: bool = False) -> Diagnosis:
     """Examine the servers and the queues.
 
     Args:
@@ -41,11 +40,11 @@ def examine(broker: Broker, queues: Sequence[str] = (), *, fix: bool = False) ->
         BrokerError: no server answers.
         QueueNotFound: there is nothing of a queue that was named.
     """
-    servers = read_servers(broker)
+    servers = await read_servers(broker)
     findings = judge(servers)
     nodes = tuple(node.address for node in servers.nodes)
     away = {node.address for node in servers.nodes if node.problem}
-    names, keyspace = _names(broker, queues, findings)
+    names, keyspace = await _names(broker, queues, findings)
     fixes: list[Fix] = []
     looked: list[Finding] = []
     for queue in sorted(names):
@@ -53,34 +52,34 @@ def examine(broker: Broker, queues: Sequence[str] = (), *, fix: bool = False) ->
         if node in away:
             looked.append(unread(f"queue {queue!r}", f"its node {node} does not answer"))
         else:
-            looked += _one_queue(broker, queue, names[queue], fixes, fix=fix)
-    looked += _index(broker, keyspace, names, fixes, fix=fix)
+            looked += await _one_queue(broker, queue, names[queue], fixes, fix=fix)
+    looked += await _index(broker, keyspace, names, fixes, fix=fix)
     reached = [queue for queue in sorted(names) if _node_of(broker, queue) not in away]
-    looked += standing_still(broker, reached)
-    looked += examine_serving(broker, reached)
+    looked += await standing_still(broker, reached)
+    looked += await examine_serving(broker, reached)
     return Diagnosis((*findings, *looked), tuple(fixes), tuple(sorted(names)), nodes)
 
 
-def _names(
-    broker: Broker, queues: Sequence[str], findings: list[Finding]
+async def _names(
+    broker: AnyBroker, queues: Sequence[str], findings: list[Finding]
 ) -> tuple[dict[str, Names], Keyspace]:
     """The queues, with their keys. A node that does not answer is a finding already."""
     found = Keyspace()
     if queues:
         for queue in queues:
             try:
-                found.queues[queue] = _require(broker, queue)
+                found.queues[queue] = await _require(broker, queue)
             except BrokerError as error:
                 findings.append(unread(f"queue {queue!r}", error))
         return found.queues, Keyspace()
     listed: list[str] = []
     try:
-        listed = [name for name in all_names(broker) if is_placed(broker, name)]
+        listed = [name for name in await all_names(broker) if is_placed(broker, name)]
     except BrokerError as error:
         findings.append(unread(ALL_QUEUES, error))
-    for node in broker.driver.masters(TIMEOUT):
+    for node in await broker.masters():
         try:
-            scan_node(broker, node, set(listed), found)
+            await scan_node(broker, node, set(listed), found)
         except BrokerError as error:
             findings.append(unread(f"{node[0]}:{node[1]}", error))
     for name in listed:
@@ -88,42 +87,44 @@ def _names(
     return {name: keys for name, keys in found.queues.items() if is_placed(broker, name)}, found
 
 
-def _require(broker: Broker, queue: str) -> Names:
+async def _require(broker: AnyBroker, queue: str) -> Names:
     """The keys of a queue; raises QueueNotFound. It may be in any state: its keys are not read."""
     if not is_placed(broker, queue):
         check_queue_name(queue)
-    names = scan_queue(broker, queue)
-    if names is None and not broker.run(is_listed(queue)):
+    names = await scan_queue(broker, queue)
+    if names is None and not await broker.run(is_listed(queue)):
         check_queue_name(queue)
         raise QueueNotFound(queue)
     return names or Names()
 
 
-def _node_of(broker: Broker, queue: str) -> str:
+def _node_of(broker: AnyBroker, queue: str) -> str:
     """The address of the node that holds a queue, as it is shown."""
-    address = broker.driver.topology.owner(queue_keys(queue).slot)
+    address = broker.topology.owner(queue_keys(queue).slot)
     return f"{address[0]}:{address[1]}" if address else ""
 
 
-def _one_queue(broker: Broker, queue: str, names: Names, fixes: list[Fix], *, fix: bool) -> list[Finding]:
+async def _one_queue(
+    broker: AnyBroker, queue: str, names: Names, fixes: list[Fix], *, fix: bool
+) -> list[Finding]:
     """One queue; with `fix` what is still wrong after it."""
     where = f"queue {queue!r}"
     try:
-        case = _look(broker, queue, names)
-        confirmed = healing.settle_all(broker, queue, case.items, dry=True)
-        if fix and _heal(broker, case, confirmed, fixes, where):
-            case = _look(broker, queue, scan_queue(broker, queue) or Names())
-            confirmed = healing.settle_all(broker, queue, case.items, dry=True)
+        case = await _look(broker, queue, names)
+        confirmed = await healing.settle_all(broker, queue, case.items, dry=True)
+        if fix and await _heal(broker, case, confirmed, fixes, where):
+            case = await _look(broker, queue, await scan_queue(broker, queue) or Names())
+            confirmed = await healing.settle_all(broker, queue, case.items, dry=True)
     except BrokerError as error:
         return [unread(where, error)]
     return [*task_findings(case, confirmed, where), *key_findings(case, where)]
 
 
-def _look(broker: Broker, queue: str, names: Names) -> Case:
+async def _look(broker: AnyBroker, queue: str, names: Names) -> Case:
     """Read a queue, and name whatever does not look as it should."""
-    image = read_image(broker, queue, names)
+    image = await read_image(broker, queue, names)
     case = Case(queue, image)
-    for task_id, facts in read_facts(broker, queue, {*names.tasks, *image.stands}):
+    async for task_id, facts in read_facts(broker, queue, {*names.tasks, *image.stands}):
         wrong = faults(image, task_id, facts)
         if Fault.NOT_A_TASK in wrong and not facts.is_hash:
             case.strangers.append(queue_keys(queue).task(task_id))
@@ -131,54 +132,56 @@ def _look(broker: Broker, queue: str, names: Names) -> Case:
             case.items.append(Item(task_id, image.where(task_id) or NOWHERE))
     if any(item.where == NOWHERE for item in case.items):
         # What moved while one was reading may have been overlooked in both places.
-        listed = read_lists(broker, queue)
+        listed = await read_lists(broker, queue)
         case.items = [item for item in case.items if item.where != NOWHERE or item.id not in listed]
-    case.locks = healing.dangling_locks(broker, queue, image.locks)
-    case.late = healing.count_late(broker, queue)
+    case.locks = await healing.dangling_locks(broker, queue, image.locks)
+    case.late = await healing.count_late(broker, queue)
     # Groups and locks come and go while one reads: those that still look wrong are.
     if any(True for _ in unlisted_groups(image)) or empty_groups(image) or stale_sets(image):
         again = QueueImage(queue)
-        read_groups(broker, again, names.groups)
+        await read_groups(broker, again, names.groups)
         image.groups, image.registrations = again.groups, again.registrations
         image.group_keys = again.group_keys
     return case
 
 
-def _heal(broker: Broker, case: Case, confirmed: Sequence[Settled], fixes: list[Fix], where: str) -> bool:
+async def _heal(
+    broker: AnyBroker, case: Case, confirmed: Sequence[Settled], fixes: list[Fix], where: str
+) -> bool:
     """Put right what can be; whether anything was done."""
     before = len(fixes)
     wrong = [settled.item for settled in confirmed if settled.outcome in PROBLEMS]
-    done = healing.heal_tasks(broker, case.queue, wrong)
+    done = await healing.heal_tasks(broker, case.queue, wrong)
     for outcome, some in by_outcome(done).items():
         if outcome in PROBLEMS or outcome is Outcome.GIVEN_BACK:
             fixes.append(Fix(where, outcome.sentence(len(some))))
     image = case.image
-    fixes += [Fix(where, text) for text in healing.heal_groups(broker, case.queue, image)]
+    fixes += [Fix(where, text) async for text in healing.heal_groups(broker, case.queue, image)]
     if case.locks:
-        released = healing.release(broker, case.queue, case.locks)
+        released = await healing.release(broker, case.queue, case.locks)
         fixes += [Fix(where, f"dangling unique locks were released: {released}")] if released else []
     if case.late:
-        given = healing.recover_all(broker, case.queue)
+        given = await healing.recover_all(broker, case.queue)
         fixes += [Fix(where, f"tasks whose lease had ended are pending again: {given}")] if given else []
-    ended = healing.end_keys(broker, case.queue, endless_keys(image))
+    ended = await healing.end_keys(broker, case.queue, endless_keys(image))
     fixes += [Fix(where, f"keys of ours were given an end: {ended}")] if ended else []
     return len(fixes) > before
 
 
-def _index(
-    broker: Broker, keyspace: Keyspace, names: dict[str, Names], fixes: list[Fix], *, fix: bool
+async def _index(
+    broker: AnyBroker, keyspace: Keyspace, names: dict[str, Names], fixes: list[Fix], *, fix: bool
 ) -> list[Finding]:
     """What belongs to no queue: the index of queues, and the records of workers."""
     try:
-        listed = set(all_names(broker))
+        listed = set(await all_names(broker))
         unlisted = [name for name, keys in sorted(names.items()) if keys.tasks and name not in listed]
-        records = healing.endless_records(broker, keyspace.records)
+        records = await healing.endless_records(broker, keyspace.records)
         if fix and unlisted:
-            broker.run(publish_queues(unlisted))
+            await broker.run(publish_queues(unlisted))
             fixes.append(Fix(ALL_QUEUES, f"queues with tasks are listed again: {', '.join(unlisted)}"))
             unlisted = []
         if fix and records:
-            healing.end_records(broker, records)
+            await healing.end_records(broker, records)
             fixes.append(Fix("records of workers", f"records were given an end: {len(records)}"))
             records = []
     except BrokerError as error:

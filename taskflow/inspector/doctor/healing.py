@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from ...broker.command import Plain, same
 from ...broker.commands.maintenance import recover
 from ...broker.commands.sweep import BATCH, NOWHERE, Item, Outcome, Settled, reclaim, release_locks, settle
 from ...broker.keys import queue_keys
-from ...broker.sync import Broker
 from ...broker.walk import SECOND_LOOK
 from ...connection.steps import value_or_raise
 from ...connection.topology import key_slot
 from ...errors import DecodeError
 from ...message.task_message import TaskMessage
+from ..both import AnyBroker
 from .image import QueueImage, empty_groups, stale_sets, unlisted_groups
 
 LATE_SECONDS = 60
@@ -26,31 +25,33 @@ RECORD_SECONDS = 60
 """The end that a record gets which has none; whoever is alive writes it again within seconds."""
 
 
-def settle_all(broker: Broker, queue: str, items: Sequence[Item], *, dry: bool) -> list[Settled]:
+async def settle_all(broker: AnyBroker, queue: str, items: Sequence[Item], *, dry: bool) -> list[Settled]:
     """Settle all items, in calls of bounded length."""
     left = deque(items)
     done: list[Settled] = []
     while left:
-        replies = broker.run(settle(queue, [left[at] for at in range(min(len(left), BATCH))], dry=dry))
+        replies = await broker.run(settle(queue, [left[at] for at in range(min(len(left), BATCH))], dry=dry))
         for settled in replies:
             left.popleft()
             done.append(settled)
     return done
 
 
-def heal_tasks(broker: Broker, queue: str, items: Sequence[Item]) -> list[Settled]:
+async def heal_tasks(broker: AnyBroker, queue: str, items: Sequence[Item]) -> list[Settled]:
     """Put tasks right. What is active without a lease and an owner is looked at twice, some seconds apart."""
-    done = settle_all(broker, queue, list(_with_expiry(broker, queue, items)), dry=False)
+    done = await settle_all(
+        broker, queue, [one async for one in _with_expiry(broker, queue, items)], dry=False
+    )
     suspects = [settled for settled in done if settled.outcome is Outcome.SUSPECT]
     if suspects:
-        time.sleep(SECOND_LOOK)
+        await broker.pause(SECOND_LOOK)
         again = [replace(settled.item, seen=settled.detail) for settled in suspects]
         done = [settled for settled in done if settled.outcome is not Outcome.SUSPECT]
-        done += settle_all(broker, queue, again, dry=False)
+        done += await settle_all(broker, queue, again, dry=False)
     return done
 
 
-def _with_expiry(broker: Broker, queue: str, items: Iterable[Item]) -> Iterator[Item]:
+async def _with_expiry(broker: AnyBroker, queue: str, items: Iterable[Item]) -> AsyncIterator[Item]:
     """A completed task that stands nowhere is kept as long as its message says."""
     keys = queue_keys(queue)
     for item in items:
@@ -58,7 +59,7 @@ def _with_expiry(broker: Broker, queue: str, items: Iterable[Item]) -> Iterator[
             yield item
             continue
         words = ("HMGET", keys.task(item.id), "state", "msg")
-        state, message = broker.run(Plain(words, list, keys.slot))
+        state, message = await broker.run(Plain(words, list, keys.slot))
         yield replace(item, expiry=_expiry(message)) if state == b"completed" and message else item
 
 
@@ -70,25 +71,25 @@ def _expiry(message: bytes) -> int:
     return decoded.completed_at + decoded.retention
 
 
-def dangling_locks(broker: Broker, queue: str, locks: Iterable[str]) -> list[str]:
+async def dangling_locks(broker: AnyBroker, queue: str, locks: Iterable[str]) -> list[str]:
     """The locks whose task is gone or does not own them."""
     found: list[str] = []
     for batch in _batches(locks):
-        verdicts = broker.run(release_locks(queue, batch, dry=True))
+        verdicts = await broker.run(release_locks(queue, batch, dry=True))
         found += [lock for lock, dangling in zip(batch, verdicts, strict=True) if dangling]
     return found
 
 
-def release(broker: Broker, queue: str, locks: Iterable[str]) -> int:
+async def release(broker: AnyBroker, queue: str, locks: Iterable[str]) -> int:
     """Release such locks; how many it was."""
     released = 0
     for batch in _batches(locks):
-        done = broker.run(release_locks(queue, batch))
+        done = await broker.run(release_locks(queue, batch))
         released += sum(done)
     return released
 
 
-def heal_groups(broker: Broker, queue: str, image: QueueImage) -> Iterator[str]:
+async def heal_groups(broker: AnyBroker, queue: str, image: QueueImage) -> AsyncIterator[str]:
     """List groups that nobody knows of, give the tasks of stale sets back, forget what is empty."""
     keys = queue_keys(queue)
     prefix = keys.group("")
@@ -96,10 +97,10 @@ def heal_groups(broker: Broker, queue: str, image: QueueImage) -> Iterator[str]:
     for key, group in unlisted_groups(image):
         name = key.removeprefix(prefix)
         if name == group:
-            broker.run(Plain(("SADD", keys.groups, name), int, keys.slot))
+            await broker.run(Plain(("SADD", keys.groups, name), int, keys.slot))
         else:
             # A set: registered as one whose time is over, it is given back to its group below.
-            broker.run(Plain(("ZADD", keys.aggregation_sets, "NX", 1, key), int, keys.slot))
+            await broker.run(Plain(("ZADD", keys.aggregation_sets, "NX", 1, key), int, keys.slot))
         listed += 1
     if listed:
         yield f"aggregation groups or sets that nobody knew of are known again: {listed}"
@@ -107,7 +108,7 @@ def heal_groups(broker: Broker, queue: str, image: QueueImage) -> Iterator[str]:
     if not listed and not empty and not stale_sets(image):
         return
     moved = sets = groups = 0
-    while done := broker.run(reclaim(queue, empty)):
+    while done := await broker.run(reclaim(queue, empty)):
         moved, sets, groups = moved + done.moved, sets + done.sets, groups + done.groups
         empty = []
     if moved:
@@ -116,42 +117,43 @@ def heal_groups(broker: Broker, queue: str, image: QueueImage) -> Iterator[str]:
         yield f"names of aggregation sets and groups that were empty are forgotten: {sets + groups}"
 
 
-def count_late(broker: Broker, queue: str) -> int:
+async def count_late(broker: AnyBroker, queue: str) -> int:
     """How many leases ended long ago, of tasks that nobody took over."""
     keys = queue_keys(queue)
-    now = int(broker.run(Plain(("TIME",), same, keys.slot))[0])
-    count = broker.run_many([Plain(("ZCOUNT", keys.lease, "-inf", now - LATE_SECONDS), int, keys.slot)])[0]
+    seconds, _ = await broker.run(Plain(("TIME",), same, keys.slot))
+    since = int(seconds) - LATE_SECONDS
+    (count,) = await broker.run_many([Plain(("ZCOUNT", keys.lease, "-inf", since), int, keys.slot)])
     return count if isinstance(count, int) else 0
 
 
-def recover_all(broker: Broker, queue: str) -> int:
+async def recover_all(broker: AnyBroker, queue: str) -> int:
     """Give tasks back whose lease has ended; how many."""
     given = 0
-    while ids := broker.run(recover(queue)):
+    while ids := await broker.run(recover(queue)):
         given += len(ids)
     return given
 
 
-def end_keys(broker: Broker, queue: str, names: Iterable[str]) -> int:
+async def end_keys(broker: AnyBroker, queue: str, names: Iterable[str]) -> int:
     """Give an end to keys of ours of a kind that we know, and that should have one; how many."""
     keys = queue_keys(queue)
     known = [name for name in names if name.startswith(keys.taken_by(""))]
-    return sum(broker.run(Plain(("EXPIRE", name, 60), int, keys.slot)) for name in known)
+    return sum([await broker.run(Plain(("EXPIRE", name, 60), int, keys.slot)) for name in known])
 
 
-def endless_records(broker: Broker, names: Sequence[str]) -> list[str]:
+async def endless_records(broker: AnyBroker, names: Sequence[str]) -> list[str]:
     """The records of workers and schedulers that have no end."""
     found: list[str] = []
     for batch in _batches(names):
-        ends = broker.run_many([Plain(("TTL", name), int, key_slot(name)) for name in batch])
+        ends = await broker.run_many([Plain(("TTL", name), int, key_slot(name)) for name in batch])
         found += [name for name, ttl in zip(batch, ends, strict=True) if value_or_raise(ttl) == -1]
     return found
 
 
-def end_records(broker: Broker, names: Sequence[str]) -> None:
+async def end_records(broker: AnyBroker, names: Sequence[str]) -> None:
     """Give them one."""
     for batch in _batches(names):
-        for reply in broker.run_many(
+        for reply in await broker.run_many(
             [Plain(("EXPIRE", name, RECORD_SECONDS), int, key_slot(name)) for name in batch]
         ):
             value_or_raise(reply)

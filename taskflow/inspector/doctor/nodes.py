@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...broker.command import TIMEOUT, Plain
+from ...broker.command import Plain
 from ...broker.fitness import parse_info
-from ...broker.sync import Broker
 from ...connection.topology import SLOTS, Address
 from ...errors import BrokerError
+from ..both import AnyBroker
 from ..cluster import Shard, read_shards
 
 _ONE_LOOK = 2.0
@@ -65,36 +65,40 @@ class Servers:
         return SLOTS - covered
 
 
-def read_servers(broker: Broker) -> Servers:
+async def read_servers(broker: AnyBroker) -> Servers:
     """Ask every node; in a cluster the replicas too.
 
     Raises:
         BrokerError: nobody answers, or nobody says anything of itself to this user.
     """
-    masters = broker.driver.masters(TIMEOUT)
-    if not broker.driver.topology.cluster:
-        return Servers(_read(broker, [(address, "master", False) for address in masters], cluster=False))
-    shards = read_shards(broker)
+    masters = await broker.masters()
+    if not broker.topology.cluster:
+        return Servers(
+            await _read(broker, [(address, "master", False) for address in masters], cluster=False)
+        )
+    shards = await read_shards(broker)
     members = [((node.host, node.port), node.role, node.failed) for shard in shards for node in shard.nodes]
-    return Servers(_read(broker, members, cluster=True), shards)
+    return Servers(await _read(broker, members, cluster=True), shards)
 
 
-def _read(broker: Broker, members: Sequence[tuple[Address, str, bool]], *, cluster: bool) -> list[NodeState]:
+async def _read(
+    broker: AnyBroker, members: Sequence[tuple[Address, str, bool]], *, cluster: bool
+) -> list[NodeState]:
     asked = [address for address, _, _ in members]
-    infos = _ask(broker, [Plain(("INFO",), parse_info, node=one) for one in asked])
+    infos = await _ask(broker, [Plain(("INFO",), parse_info, node=one) for one in asked])
     if all(isinstance(info, BrokerError) for info in infos):
         raise infos[0]
-    settings = _ask(broker, [Plain(("CONFIG", "GET", *SETTINGS), _pairs, node=one) for one in asked])
+    settings = await _ask(broker, [Plain(("CONFIG", "GET", *SETTINGS), _pairs, node=one) for one in asked])
     states = infos
     if cluster:
-        states = _ask(broker, [Plain(("CLUSTER", "INFO"), parse_info, node=one) for one in asked])
+        states = await _ask(broker, [Plain(("CLUSTER", "INFO"), parse_info, node=one) for one in asked])
     found = []
     for (address, role, failed), info, config, state in zip(members, infos, settings, states, strict=True):
-        name = address[0] if broker.driver.url.kind == "unix" else f"{address[0]}:{address[1]}"
+        name = address[0] if broker.url.kind == "unix" else f"{address[0]}:{address[1]}"
         if isinstance(info, BrokerError):
             found.append(NodeState(name, role, failed, problem=str(info)))
             continue
-        skew, doubt = _clock(broker, address)
+        skew, doubt = await _clock(broker, address)
         found.append(
             NodeState(
                 name,
@@ -111,18 +115,18 @@ def _read(broker: Broker, members: Sequence[tuple[Address, str, bool]], *, clust
     return found
 
 
-def _ask(broker: Broker, questions: Sequence[Plain[Any]]) -> list[Any]:
+async def _ask(broker: AnyBroker, questions: Sequence[Plain[Any]]) -> list[Any]:
     """The answers, or the error in place; whoever is silent costs the others `_ONE_LOOK` at most."""
-    return broker.run_many(questions, _ONE_LOOK)
+    return await broker.run_many(questions, _ONE_LOOK)
 
 
-def _clock(broker: Broker, address: Address) -> tuple[float, float]:
+async def _clock(broker: AnyBroker, address: Address) -> tuple[float, float]:
     """How far a node's clock is ahead of ours, and half of the round trip that told so: the fastest of a few."""
     best = (0.0, float("inf"))
     for _ in range(_CLOCK_LOOKS):
         before = time.time()
         try:
-            theirs = broker.run(Plain(("TIME",), _moment, node=address), _ONE_LOOK)
+            theirs = await broker.run(Plain(("TIME",), _moment, node=address), _ONE_LOOK)
         except BrokerError:
             break
         after = time.time()

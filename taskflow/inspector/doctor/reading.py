@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,9 @@ from ...broker.commands.inspect import text
 from ...broker.commands.queues import GLOB
 from ...broker.commands.sweep import BATCH, TaskFacts, read_states, scan
 from ...broker.keys import queue_keys
-from ...broker.sync import Broker
 from ...connection.steps import value_or_raise
 from ...connection.topology import Address
+from ..both import AnyBroker
 from .image import GROUP, LEASE, PLACES, SET, TYPES, QueueImage, is_set_of
 
 _PAGE = 1000
@@ -42,19 +42,19 @@ class Keyspace:
     records: list[str] = field(default_factory=list)
 
 
-def scan_queue(broker: Broker, queue: str) -> Names | None:
+async def scan_queue(broker: AnyBroker, queue: str) -> Names | None:
     """The keys of one queue, from the node that holds it; None: it has none."""
     escaped = GLOB.sub(r"\\\1", queue)
     pattern = f"*:{{{escaped}}}:*"
     found = Keyspace()
-    for key in _scan(broker, pattern, slot=queue_keys(queue).slot):
+    async for key in _scan(broker, pattern, slot=queue_keys(queue).slot):
         sort_key(found, key, {queue})
     return found.queues.get(queue)
 
 
-def scan_node(broker: Broker, node: Address, known: set[str], found: Keyspace) -> None:
+async def scan_node(broker: AnyBroker, node: Address, known: set[str], found: Keyspace) -> None:
     """Add the keys of all queues that one node holds."""
-    for key in _scan(broker, "*:{*}*", node=node):
+    async for key in _scan(broker, "*:{*}*", node=node):
         sort_key(found, key, known)
 
 
@@ -83,12 +83,12 @@ def sort_key(found: Keyspace, key: str, known: set[str]) -> None:
         names_of.groups.append(key)
 
 
-def read_image(broker: Broker, queue: str, names: Names) -> QueueImage:
+async def read_image(broker: AnyBroker, queue: str, names: Names) -> QueueImage:
     """Read a queue's places, groups, locks and our own keys: one after the other, while others change them."""
     keys, slot = queue_keys(queue), queue_keys(queue).slot
     image = QueueImage(queue)
     order = list(TYPES)
-    time, *types = _all(
+    time, *types = await _all(
         broker,
         [Plain(("TIME",), same, slot), *(Plain(("TYPE", keys.prefix + name), same, slot) for name in order)],
     )
@@ -100,40 +100,43 @@ def read_image(broker: Broker, queue: str, names: Names) -> QueueImage:
     sound = [name for name in order if found[name] == TYPES[name]]
 
     places = [name for name in sound if name in PLACES or name == "lease"]
-    pages = _pages(broker, slot, [(keys.prefix + name, TYPES[name]) for name in places])
+    pages = await _pages(broker, slot, [(keys.prefix + name, TYPES[name]) for name in places])
     for name in places:
         image.add(pages[keys.prefix + name], PLACES.get(name, LEASE))
-    read_groups(broker, image, names.groups)
+    await read_groups(broker, image, names.groups)
     for batch in _batches(names.locks):
-        holders = broker.run_many([Plain(("GET", key), same, slot) for key in batch])
+        holders = await broker.run_many([Plain(("GET", key), same, slot) for key in batch])
         image.locks |= {
             key: text(holder) for key, holder in zip(batch, holders, strict=True) if isinstance(holder, bytes)
         }
     for batch in _batches(names.own):
-        ends = _all(broker, [Plain(("TTL", key), int, slot) for key in batch])
+        ends = await _all(broker, [Plain(("TTL", key), int, slot) for key in batch])
         image.own |= {key: ttl for key, ttl in zip(batch, ends, strict=True) if ttl != -2}
     return image
 
 
-def read_facts(broker: Broker, queue: str, ids: Iterable[str]) -> Iterator[tuple[str, TaskFacts]]:
+async def read_facts(
+    broker: AnyBroker, queue: str, ids: Iterable[str]
+) -> AsyncIterator[tuple[str, TaskFacts]]:
     """What the hashes of tasks say."""
     for batch in _batches(ids):
-        found = broker.run(read_states(queue, batch))
-        yield from zip(batch, found, strict=True)
+        found = await broker.run(read_states(queue, batch))
+        for pair in zip(batch, found, strict=True):
+            yield pair
 
 
-def read_lists(broker: Broker, queue: str) -> set[str]:
+async def read_lists(broker: AnyBroker, queue: str) -> set[str]:
     """The ids in `pending` and `active` alone, for a second look at them."""
     keys = queue_keys(queue)
-    pages = _pages(broker, keys.slot, [(keys.active, "list"), (keys.pending, "list")])
+    pages = await _pages(broker, keys.slot, [(keys.active, "list"), (keys.pending, "list")])
     return {one for ids in pages.values() for one in ids}
 
 
-def read_groups(broker: Broker, image: QueueImage, scanned: Sequence[str]) -> None:
+async def read_groups(broker: AnyBroker, image: QueueImage, scanned: Sequence[str]) -> None:
     """Read the members of all groups and sets: the listed, the registered, and those that were found."""
     keys, slot = queue_keys(image.queue), queue_keys(image.queue).slot
     prefix = keys.group("")
-    listed, registered = broker.run_many(
+    listed, registered = await broker.run_many(
         [
             Plain(("SMEMBERS", keys.groups), same, slot),
             Plain(("ZRANGE", keys.aggregation_sets, 0, -1, "WITHSCORES"), same, slot),
@@ -151,7 +154,7 @@ def read_groups(broker: Broker, image: QueueImage, scanned: Sequence[str]) -> No
     existing = []
     for batch in _batches(wanted):
         for key, kind in zip(
-            batch, _all(broker, [Plain(("TYPE", one), same, slot) for one in batch]), strict=True
+            batch, await _all(broker, [Plain(("TYPE", one), same, slot) for one in batch]), strict=True
         ):
             if kind == b"zset":
                 existing.append(key)
@@ -159,9 +162,9 @@ def read_groups(broker: Broker, image: QueueImage, scanned: Sequence[str]) -> No
                 image.wrong_types.append((key, kind.decode(), "zset"))
     members: dict[str, list[str]] = {}
     for batch in _batches(existing):
-        members |= _pages(broker, slot, [(key, "zset") for key in batch])
+        members |= await _pages(broker, slot, [(key, "zset") for key in batch])
     firsts = {key: ids[0] for key, ids in members.items() if ids}
-    facts = dict(read_facts(broker, image.queue, firsts.values()))
+    facts = {one: said async for one, said in read_facts(broker, image.queue, firsts.values())}
     image.group_keys = {key: facts[first].group for key, first in firsts.items()}
     for key, ids in members.items():
         name = key.removeprefix(prefix)
@@ -169,7 +172,7 @@ def read_groups(broker: Broker, image: QueueImage, scanned: Sequence[str]) -> No
         image.add(ids, SET if is_set else GROUP, name)
 
 
-def _pages(broker: Broker, slot: int, places: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+async def _pages(broker: AnyBroker, slot: int, places: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
     """All ids of lists and sorted sets; a page of each at a time."""
     found: dict[str, list[str]] = {key: [] for key, _ in places}
     left = dict(places)
@@ -183,7 +186,7 @@ def _pages(broker: Broker, slot: int, places: Sequence[tuple[str, str]]) -> dict
             else Plain(("ZRANGE", key, offset, last), same, slot)
             for key, kind in left.items()
         ]
-        for key, page in zip(list(left), broker.run_many(commands), strict=True):
+        for key, page in zip(list(left), await broker.run_many(commands), strict=True):
             # A key of a wrong type gives an error here; it is named elsewhere.
             found[key] += map(text, page if isinstance(page, list) else ())
             if not isinstance(page, list) or len(page) < _PAGE:
@@ -192,20 +195,21 @@ def _pages(broker: Broker, slot: int, places: Sequence[tuple[str, str]]) -> dict
     return found
 
 
-def _scan(
-    broker: Broker, pattern: str, *, node: Address | None = None, slot: int | None = None
-) -> Iterator[str]:
+async def _scan(
+    broker: AnyBroker, pattern: str, *, node: Address | None = None, slot: int | None = None
+) -> AsyncIterator[str]:
     cursor = "0"
     while True:
-        scanned = broker.run(scan(pattern, cursor, node=node, slot=slot), TIMEOUT)
-        yield from map(text, scanned.keys)
+        scanned = await broker.run(scan(pattern, cursor, node=node, slot=slot), TIMEOUT)
+        for key in scanned.keys:
+            yield text(key)
         cursor = scanned.cursor
         if cursor == "0":
             return
 
 
-def _all(broker: Broker, commands: Sequence[Plain[Any]]) -> list[Any]:
-    return [value_or_raise(reply) for reply in broker.run_many(commands)]
+async def _all(broker: AnyBroker, commands: Sequence[Plain[Any]]) -> list[Any]:
+    return [value_or_raise(reply) for reply in await broker.run_many(commands)]
 
 
 def _batches(items: Iterable[str]) -> Iterator[list[str]]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 
 from ...broker.commands.inspect import Counts, Page, Row, count_queue, list_tasks
 from ...broker.keys import day_of
-from ...broker.sync import Broker
 from ...errors import BrokerError, DecodeError
 from ...message.task_message import TaskMessage
 from ...partitions import split
 from ...states import State
+from ..both import AnyBroker
 from ..servers import all_servers
 from .values import Finding, Severity
 
@@ -28,10 +28,10 @@ _MOST_EXAMPLES = 5
 _WHERE = "workers"
 
 
-def examine_serving(broker: Broker, queues: Sequence[str]) -> list[Finding]:
+async def examine_serving(broker: AnyBroker, queues: Sequence[str]) -> list[Finding]:
     """What nobody works on. What cannot be read is named elsewhere, and left out here."""
     try:
-        served = {split(name)[0] for server in all_servers(broker) for name in server.queues}
+        served = {split(name)[0] for server in await all_servers(broker) for name in server.queues}
     except BrokerError:
         return []
     waiting: list[str] = []
@@ -40,7 +40,7 @@ def examine_serving(broker: Broker, queues: Sequence[str]) -> list[Finding]:
     for start in range(0, len(queues), _TOGETHER):
         some = queues[start : start + _TOGETHER]
         counted = dict(
-            zip(some, broker.run_many([count_queue(name, day_of(0)) for name in some]), strict=True)
+            zip(some, await broker.run_many([count_queue(name, day_of(0)) for name in some]), strict=True)
         )
         busy = []
         for name, counts in counted.items():
@@ -55,18 +55,22 @@ def examine_serving(broker: Broker, queues: Sequence[str]) -> list[Finding]:
                 waiting.append(name)
             elif numbers["scheduled"] or numbers["retry"] or numbers["groups"]:
                 later.append(name)
-        unknown.update(_unknown(broker, busy))
+        unknown.update(await _unknown(broker, busy))
     return [*_unserved(waiting, later), *_not_known(unknown)]
 
 
-def _unknown(broker: Broker, queues: Sequence[str]) -> Iterator[str]:
+async def _unknown(broker: AnyBroker, queues: Sequence[str]) -> list[str]:
     """The names of tasks that were put back again and again, each with its queue; of the first that wait in each."""
     states = (State.PENDING, State.SCHEDULED)
     asked = [(name, state) for name in queues for state in states]
-    pages = broker.run_many([list_tasks(name, state, 0, _SAMPLE) for name, state in asked])
-    for (name, _), page in zip(asked, pages, strict=True):
-        if isinstance(page, Page):
-            yield from (f"{_type(row)} in queue {name!r}" for row in page.rows if row.unknown >= _PUT_BACK)
+    pages = await broker.run_many([list_tasks(name, state, 0, _SAMPLE) for name, state in asked])
+    return [
+        f"{_type(row)} in queue {name!r}"
+        for (name, _), page in zip(asked, pages, strict=True)
+        if isinstance(page, Page)
+        for row in page.rows
+        if row.unknown >= _PUT_BACK
+    ]
 
 
 def _type(row: Row) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from ...broker.command import Plain, same
 from ...broker.commands.inspect import list_groups, server_time
 from ...broker.commands.partitions import Pause, pause_of
 from ...broker.keys import queue_keys
-from ...broker.sync import Broker
 from ...errors import BrokerError
 from ...partitions import split
+from ..both import AnyBroker
 from .values import Finding, Severity
 
 FORGOTTEN_SECONDS = 900
@@ -19,27 +19,31 @@ FORGOTTEN_SECONDS = 900
 _EXAMPLES = 5
 
 
-def standing_still(broker: Broker, queues: Iterable[str]) -> Iterator[Finding]:
+async def standing_still(broker: AnyBroker, queues: Iterable[str]) -> list[Finding]:
     """The findings about queues whose tasks wait for something that does not come. What cannot be read has findings of its own.
 
     Args:
         broker: where.
         queues: all that there are, partitions by their own names.
     """
+    found: list[Finding] = []
     parts: dict[str, list[str]] = {}
     for name in queues:
         parts.setdefault(split(name)[0], []).append(name)
-        yield from _forgotten_groups(broker, name)
+        found += await _forgotten_groups(broker, name)
     for queue, names in parts.items():
         if len(names) > 1:
-            yield from _partly_paused(broker, queue, names)
+            found += await _partly_paused(broker, queue, names)
+    return found
 
 
-def _partly_paused(broker: Broker, queue: str, names: list[str]) -> Iterator[Finding]:
-    pauses = broker.run_many([pause_of(name) for name in names])
+async def _partly_paused(broker: AnyBroker, queue: str, names: list[str]) -> list[Finding]:
+    pauses = await broker.run_many([pause_of(name) for name in names])
     paused = [name for name, pause in zip(names, pauses, strict=True) if pause in (Pause.ALONE, Pause.WHOLE)]
-    if paused and Pause.NONE in pauses:
-        yield Finding(
+    if not paused or Pause.NONE not in pauses:
+        return []
+    return [
+        Finding(
             Severity.WARNING,
             "partly-paused",
             f"{len(paused)} of its {len(names)} partitions are paused, and tasks still go to all of them",
@@ -48,31 +52,34 @@ def _partly_paused(broker: Broker, queue: str, names: list[str]) -> Iterator[Fin
             len(paused),
             tuple(paused[:_EXAMPLES]),
         )
+    ]
 
 
-def _forgotten_groups(broker: Broker, queue: str) -> Iterator[Finding]:
+async def _forgotten_groups(broker: AnyBroker, queue: str) -> list[Finding]:
     keys = queue_keys(queue)
     try:
         # Some of many are enough: whoever joins, joins all.
-        sizes = broker.run(list_groups(queue)).sizes
+        sizes = (await broker.run(list_groups(queue))).sizes
         if not sizes:
-            return
-        now = broker.run(server_time(queue))
-        newest = broker.run_many(
+            return []
+        now = await broker.run(server_time(queue))
+        newest = await broker.run_many(
             [
                 Plain(("ZRANGE", keys.group(group), -1, -1, "WITHSCORES"), same, keys.slot)
                 for group, _ in sizes
             ]
         )
     except BrokerError:
-        return
+        return []
     forgotten = [
         group
         for (group, _), last in zip(sizes, newest, strict=True)
         if isinstance(last, list) and len(last) > 1 and float(last[1]) < now - FORGOTTEN_SECONDS
     ]
-    if forgotten:
-        yield Finding(
+    if not forgotten:
+        return []
+    return [
+        Finding(
             Severity.WARNING,
             "forgotten-group",
             "tasks wait in aggregation groups that nobody joins",
@@ -82,3 +89,4 @@ def _forgotten_groups(broker: Broker, queue: str) -> Iterator[Finding]:
             len(forgotten),
             tuple(forgotten[:_EXAMPLES]),
         )
+    ]

@@ -1,0 +1,235 @@
+"""The inspector, as coroutines. `inspector.py` runs the same ones for threads."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+
+from ..broker.aio import AsyncBroker
+from ..broker.command import Plain
+from ..broker.commands.enqueue import publish_queues
+from ..broker.commands.queues import pause, resume
+from ..broker.keys import CANCEL_CHANNEL
+from ..connection.steps import Request
+from ..errors import IllegalMove, QueueNotFound, TaskNotFound
+from ..message.seal import Seal
+from ..partitions import split
+from ..states import State
+from . import cluster, doctor, facts, moving, partitions, queues, removal, search, servers, tasks
+from .both import AnyBroker, LoopBroker
+from .values import (
+    ClusterQueue,
+    DayCounts,
+    GroupInfo,
+    QueueInfo,
+    ServerView,
+    Stats,
+    TaskInfo,
+    TaskPage,
+)
+
+
+class AsyncInspector:
+    """As `Inspector`, with await: from coroutines of any event loop.
+
+    Args:
+        broker: where to look; or a function that gives the broker of the running event loop.
+        seal: as for `Inspector`.
+
+    Example:
+        >>> async def waiting() -> int:
+        ...     return (await app.ainspector.queue("images")).pending        # doctest: +SKIP
+    """
+
+    def __init__(self, broker: AsyncBroker | Callable[[], AsyncBroker], seal: Seal | None = None) -> None:
+        self._given = broker
+        self._seal = seal
+
+    async def _open(self) -> AnyBroker:
+        broker = self._given() if callable(self._given) else self._given
+        return LoopBroker(broker, await broker.driver.open())
+
+    # --- queues ------------------------------------------------------------------------------------
+
+    async def queue_names(self) -> list[str]:
+        """As `Inspector.queue_names`."""
+        names = await queues.all_names(await self._open())
+        return sorted({split(name)[0] for name in names})
+
+    async def queues(self) -> list[QueueInfo]:
+        """As `Inspector.queues`."""
+        return await queues.all_queues(await self._open())
+
+    async def queue(self, name: str) -> QueueInfo:
+        """As `Inspector.queue`."""
+        return await queues.one_queue(await self._open(), name)
+
+    async def history(self, name: str, days: int = 10) -> list[DayCounts]:
+        """As `Inspector.history`."""
+        broker = await self._open()
+        by_part = [await queues.history(broker, part, days) for part in await _parts(broker, name)]
+        return [
+            DayCounts(day[0].day, sum(one.processed for one in day), sum(one.failed for one in day))
+            for day in zip(*by_part, strict=True)
+        ]
+
+    async def groups(self, name: str) -> list[GroupInfo]:
+        """As `Inspector.groups`."""
+        broker = await self._open()
+        sizes: Counter[str] = Counter()
+        for part in await _parts(broker, name):
+            sizes.update({group.name: group.size for group in await queues.groups(broker, part)})
+        return [GroupInfo(group, size) for group, size in sorted(sizes.items())]
+
+    async def pause(self, name: str, *, must_exist: bool = True) -> bool:
+        """As `Inspector.pause`."""
+        broker = await self._open()
+        order = partial(pause, whole=not split(name)[1])
+        try:
+            return await _on_all(broker, name, order)
+        except QueueNotFound:
+            if must_exist:
+                raise
+        await broker.run(publish_queues([name]))
+        return await _on_all(broker, name, order)
+
+    async def resume(self, name: str) -> bool:
+        """As `Inspector.resume`."""
+        return await _on_all(await self._open(), name, resume)
+
+    async def remove(self, name: str, *, force: bool = False) -> None:
+        """As `Inspector.remove`."""
+        broker = await self._open()
+        parts = await _parts(broker, name)
+        if not force:
+            for part in parts:
+                await removal.refuse_tasks(broker, part)
+        for part in reversed(parts):
+            await removal.remove(broker, part, force=force)
+
+    async def purge(self, name: str) -> int:
+        """As `Inspector.purge`."""
+        broker = await self._open()
+        return sum([await moving.purge(broker, part) for part in await _parts(broker, name)])
+
+    # --- tasks -------------------------------------------------------------------------------------
+
+    async def tasks(
+        self, queue: str, state: State, *, page: int = 1, size: int = 30, group: str | None = None
+    ) -> TaskPage:
+        """As `Inspector.tasks`."""
+        broker = await self._open()
+        found = await tasks.page_of_tasks(broker, await _parts(broker, queue), state, page, size, group)
+        return replace(found, tasks=tuple(tasks.judged(one, self._seal) for one in found.tasks))
+
+    async def task(self, queue: str, task_id: str) -> TaskInfo:
+        """As `Inspector.task`."""
+        broker = await self._open()
+        part = await partitions.part_with(broker, queue, task_id)
+        return tasks.judged(await tasks.one_task(broker, part, task_id), self._seal)
+
+    async def find(self, task_id: str) -> str:
+        """As `Inspector.find`."""
+        return await search.queue_with(await self._open(), task_id)
+
+    async def queues_with(self, task_id: str) -> list[str]:
+        """As `Inspector.queues_with`."""
+        return await search.queues_with(await self._open(), task_id)
+
+    async def run(self, queue: str, task_id: str) -> None:
+        """As `Inspector.run`."""
+        await _move_one(await self._open(), moving.RUN, queue, task_id)
+
+    async def archive(self, queue: str, task_id: str) -> None:
+        """As `Inspector.archive`."""
+        await _move_one(await self._open(), moving.ARCHIVE, queue, task_id)
+
+    async def delete(self, queue: str, task_id: str) -> None:
+        """As `Inspector.delete`."""
+        await _move_one(await self._open(), moving.DELETE, queue, task_id)
+
+    async def run_all(self, queue: str, state: State, group: str | None = None) -> int:
+        """As `Inspector.run_all`."""
+        return await _move_all(await self._open(), moving.RUN, queue, state, group)
+
+    async def archive_all(self, queue: str, state: State, group: str | None = None) -> int:
+        """As `Inspector.archive_all`."""
+        return await _move_all(await self._open(), moving.ARCHIVE, queue, state, group)
+
+    async def delete_all(self, queue: str, state: State, group: str | None = None) -> int:
+        """As `Inspector.delete_all`."""
+        return await _move_all(await self._open(), moving.DELETE, queue, state, group)
+
+    async def require_active(self, queue: str, task_id: str) -> None:
+        """As `Inspector.require_active`."""
+        found = await self.task(queue, task_id)
+        if found.state is not State.ACTIVE:
+            state = found.state.value if found.state else "in no state"
+            raise IllegalMove(
+                f"task {task_id!r} of queue {queue!r} is {state}, so there is nothing to cancel; "
+                "`taskflow task archive` or `delete` keeps it from running"
+            )
+
+    async def cancel(self, task_id: str) -> None:
+        """As `Inspector.cancel`."""
+        broker = await self._open()
+        await broker.run(Plain(("PUBLISH", CANCEL_CHANNEL, task_id), int))
+
+    # --- workers and nodes -------------------------------------------------------------------------
+
+    async def servers(self) -> list[ServerView]:
+        """As `Inspector.servers`."""
+        return await servers.all_servers(await self._open())
+
+    async def cluster_queues(self, names: Iterable[str] | None = None) -> list[ClusterQueue]:
+        """As `Inspector.cluster_queues`."""
+        broker = await self._open()
+        parts = None if names is None else await partitions.listed_parts(broker, names)
+        return await cluster.cluster_queues(broker, parts)
+
+    async def stats(self) -> Stats:
+        """As `Inspector.stats`."""
+        return await facts.read_stats(await self._open())
+
+    async def examine(self, names: Sequence[str] = (), *, fix: bool = False) -> doctor.Diagnosis:
+        """As `Inspector.examine`."""
+        broker = await self._open()
+        return await doctor.examine(broker, await partitions.listed_parts(broker, names), fix=fix)
+
+
+async def _parts(broker: AnyBroker, queue: str) -> list[str]:
+    """The partitions of a queue, or itself; raises QueueNotFound."""
+    queues.check_placed(broker, queue)
+    parts = await partitions.parts_of(broker, queue)
+    if len(parts) == 1:
+        await queues.require(broker, parts[0])
+    return parts
+
+
+async def _on_all(broker: AnyBroker, queue: str, order: Callable[[str], Request]) -> bool:
+    """Carry out an order on all partitions, also while one of them cannot be reached; whether it changed anything."""
+    replies = await broker.run_many([order(part) for part in await _parts(broker, queue)])
+    partitions.first_error(replies)
+    return any(replies)
+
+
+async def _move_one(broker: AnyBroker, order: moving.Order, queue: str, task_id: str) -> None:
+    try:
+        parts = [await partitions.part_with(broker, queue, task_id)]
+    except TaskNotFound:
+        parts = await partitions.parts_of(broker, queue)  # there may be an id without a task
+    for part in parts[:-1]:
+        with contextlib.suppress(TaskNotFound):
+            await moving.move_one(broker, order, part, task_id)
+            return
+    await moving.move_one(broker, order, parts[-1], task_id)
+
+
+async def _move_all(
+    broker: AnyBroker, order: moving.Order, queue: str, state: State, group: str | None
+) -> int:
+    parts = await _parts(broker, queue)
+    return sum([await moving.move_all(broker, order, part, state, group) for part in parts])
