@@ -17,7 +17,7 @@ import tenacity
 
 from taskflow.errors import InvalidOption, Reject, Retry, TaskCancelled
 
-Ask = Callable[[tenacity.RetryCallState], Any]
+Strategy = Callable[[tenacity.RetryCallState], Any]
 """One of tenacity's objects, or a function that takes the same state."""
 
 ExceptionTypes = type[BaseException] | Sequence[type[BaseException]]
@@ -77,7 +77,7 @@ class Backoff:
 class TenacityWait:
     """A delay by one of tenacity's `wait` objects. Its random part is its own."""
 
-    wait: Ask
+    wait: Strategy
 
     def seconds(self, state: tenacity.RetryCallState, rng: Randomness) -> float:
         """Say how long to wait after this failure."""
@@ -98,17 +98,17 @@ class RetryPolicy:
     """
 
     delay: AsynqDelay | Backoff | TenacityWait = AsynqDelay()
-    stop: Ask | None = None
-    retry: Ask | None = None
+    stop: Strategy | None = None
+    retry: Strategy | None = None
     asked_delay: float | None = None
 
     @classmethod
     def of(
         cls,
         *,
-        wait: Ask | None = None,
-        stop: Ask | None = None,
-        retry: Ask | None = None,
+        wait: Strategy | None = None,
+        stop: Strategy | None = None,
+        retry: Strategy | None = None,
         autoretry_for: ExceptionTypes = (),
         dont_autoretry_for: ExceptionTypes = (),
         retry_backoff: bool | float = False,
@@ -235,7 +235,9 @@ def _retry(delay: float, reason: str) -> Decision:
     return Decision("retry", min(float(delay), _MAX_DELAY) if delay > 0 else 0.0, reason)
 
 
-def _predicate(only: tuple[type[BaseException], ...], never: tuple[type[BaseException], ...]) -> Ask | None:
+def _predicate(
+    only: tuple[type[BaseException], ...], never: tuple[type[BaseException], ...]
+) -> Strategy | None:
     if only and never:
         return tenacity.retry_all(
             tenacity.retry_if_exception_type(only), tenacity.retry_if_not_exception_type(never)

@@ -1,4 +1,4 @@
-"""Windows: the tasks that go to the broker together, the requests that take them there, and what became of each (no I/O)."""
+"""Bulks: the tasks that go to the broker together, the requests that take them there, and what became of each (no I/O)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from ..partitions import split
 
 W = TypeVar("W")
 
-WINDOW = 10 * BATCH
-"""Tasks of a bulk that are under way at once, at most: more would fill the buffers and wait for each other."""
+LARGEST_BULK = 10 * BATCH
+"""Tasks that are under way at once, at most: more would fill the buffers and wait for each other."""
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class EnqueueOutcome:
     """What became of a task: an error, or none; and whether a replica has it (None: that was not asked).
 
     `task` is the task as it was enqueued, where the client chose its partition, and with it its id.
@@ -39,7 +39,7 @@ class Receipt:
     task: NewTask | None = None
 
 
-ENQUEUED = Receipt(None)
+ENQUEUED = EnqueueOutcome(None)
 
 _ONLY = ((0,),)
 """The positions in the one chunk of one task."""
@@ -50,7 +50,7 @@ def _all_created(count: int) -> list[EnqueueReply]:
     return [CREATED] * count
 
 
-class Window(NamedTuple):
+class Bulk(NamedTuple):
     """Tasks that are under way at once.
 
     Attributes:
@@ -64,9 +64,9 @@ class Window(NamedTuple):
     requests: Sequence[Request]
 
 
-def window_of(
+def bulk_of(
     tasks: Sequence[NewTask], published: Set[str], *, resent: bool = False, movable: bool = False
-) -> Window:
+) -> Bulk:
     """The requests for some tasks: one script call per queue and chunk.
 
     Args:
@@ -76,7 +76,7 @@ def window_of(
         movable: whether they can go elsewhere while nothing of them has reached a node.
     """
     if len(tasks) == 1 and (queue := tasks[0].terms.queue) in published:  # the usual `.delay()`
-        return Window(tasks, _ONLY, (enqueue(queue, tasks, resent=resent, movable=movable),))
+        return Bulk(tasks, _ONLY, (enqueue(queue, tasks, resent=resent, movable=movable),))
     # Who waits for a replica does not make others wait for it, nor fail with it.
     groups: dict[tuple[str, bool], list[int]] = {}
     for index, task in enumerate(tasks):
@@ -97,43 +97,43 @@ def window_of(
     unpublished = {queue for queue, _ in groups} - published
     if unpublished:
         requests.append(publish_queues(sorted(unpublished)))
-    return Window(tasks, chunks, requests)
+    return Bulk(tasks, chunks, requests)
 
 
-def is_all_created(window: Window, values: Sequence[object]) -> bool:
+def is_all_created(bulk: Bulk, values: Sequence[object]) -> bool:
     """Whether there is nothing to tell but that all is well: nearly always, for a `.delay()`."""
-    return len(values) == 1 and values[0] == _all_created(len(window.tasks))
+    return len(values) == 1 and values[0] == _all_created(len(bulk.tasks))
 
 
-def receipts_of(window: Window, values: Sequence[object]) -> list[Receipt]:
-    """What became of each task of a window, from the values of its requests."""
-    tasks = window.tasks
-    receipts = [ENQUEUED] * len(tasks)
-    for indexes, value in zip(window.chunks, values, strict=False):
+def outcomes_of(bulk: Bulk, values: Sequence[object]) -> list[EnqueueOutcome]:
+    """What became of each task of a bulk, from the values of its requests."""
+    tasks = bulk.tasks
+    outcomes = [ENQUEUED] * len(tasks)
+    for indexes, value in zip(bulk.chunks, values, strict=False):
         if value == _all_created(len(indexes)):
             continue
         for position, index in enumerate(indexes):
-            receipts[index] = _receipt(tasks[index], value, position)
-    return receipts
+            outcomes[index] = _outcome(tasks[index], value, position)
+    return outcomes
 
 
-def undurable(window: Window, values: Sequence[object]) -> int:
+def undurable(bulk: Bulk, values: Sequence[object]) -> int:
     """How many of its durable tasks were taken by a node that had no replica."""
     return sum(
         len(indexes)
-        for indexes, value in zip(window.chunks, values, strict=False)
+        for indexes, value in zip(bulk.chunks, values, strict=False)
         if isinstance(value, Confirmed) and not value.replicas
     )
 
 
-def has_published(window: Window, values: Sequence[object]) -> bool:
-    """Whether the window has entered its queues in the index."""
-    return len(values) > len(window.chunks) and not isinstance(values[-1], BrokerError)
+def has_published(bulk: Bulk, values: Sequence[object]) -> bool:
+    """Whether the bulk has entered its queues in the index."""
+    return len(values) > len(bulk.chunks) and not isinstance(values[-1], BrokerError)
 
 
-def is_undecided(receipt: Receipt) -> bool:
+def is_undecided(outcome: EnqueueOutcome) -> bool:
     """Whether nobody knows if the task was enqueued."""
-    return isinstance(receipt.error, BrokerUnavailable) and not isinstance(receipt.error, NotSent)
+    return isinstance(outcome.error, BrokerUnavailable) and not isinstance(outcome.error, NotSent)
 
 
 def of_task(error: BrokerError, task_id: str) -> BrokerError:
@@ -143,33 +143,33 @@ def of_task(error: BrokerError, task_id: str) -> BrokerError:
     return error
 
 
-def _receipt(task: NewTask, value: Any, position: int) -> Receipt:
+def _outcome(task: NewTask, value: Any, position: int) -> EnqueueOutcome:
     if isinstance(value, BrokerError):
-        return Receipt(of_task(value, task.id))
+        return EnqueueOutcome(of_task(value, task.id))
     durable = None
     if isinstance(value, Confirmed):
         durable, value = value.replicas > 0, value.value
     terms = task.terms
     reply: EnqueueReply = value[position]
     if reply.outcome is Enqueued.ID_TAKEN:
-        return Receipt(TaskIdConflict(task.id, split(terms.queue)[0]))
+        return EnqueueOutcome(TaskIdConflict(task.id, split(terms.queue)[0]))
     if reply.outcome is Enqueued.DUPLICATE:
-        return Receipt(DuplicateTask(terms.message.type, split(terms.queue)[0], reply.holder))
+        return EnqueueOutcome(DuplicateTask(terms.message.type, split(terms.queue)[0], reply.holder))
     if not terms.durable:
         return ENQUEUED
     if terms.durable == "strict" and not durable:
-        return Receipt(NotDurable(task.id), durable)
-    return Receipt(None, durable)
+        return EnqueueOutcome(NotDurable(task.id), durable)
+    return EnqueueOutcome(None, durable)
 
 
 class Loader(Generic[W]):
-    """Makes the windows of a bulk, each while the one before is under way.
+    """Cuts tasks into bulks and makes each while the one before is under way.
 
     They grow, so that the first is soon on its way and the later ones make few round trips.
 
     Args:
         tasks: the tasks.
-        make: makes a window of some of them.
+        make: makes a bulk of some of them.
     """
 
     def __init__(self, tasks: Iterable[NewTask], make: Callable[[list[NewTask]], W]) -> None:
@@ -181,7 +181,7 @@ class Loader(Generic[W]):
         self._error: Exception | None = None
 
     def load(self) -> None:
-        """Make the next window. Raises nothing: what is under way has to come home first."""
+        """Make the next bulk. Raises nothing: what is under way has to come home first."""
         tasks: list[NewTask] = []
         room = MOST_BYTES
         try:
@@ -194,17 +194,17 @@ class Loader(Generic[W]):
             self._error = error
         self._next = self._make(tasks) if tasks else None
         self._loaded = True
-        self._size = min(2 * self._size, WINDOW)
+        self._size = min(2 * self._size, LARGEST_BULK)
 
     def take(self) -> W | None:
-        """The next window; None: there are no more tasks.
+        """The next bulk; None: there are no more tasks.
 
         Raises:
             Exception: whatever the tasks raised when they were made, once those before are home.
         """
         if not self._loaded:
             self.load()
-        window, self._next, self._loaded = self._next, None, False
-        if window is None and self._error is not None:
+        bulk, self._next, self._loaded = self._next, None, False
+        if bulk is None and self._error is not None:
             raise self._error
-        return window
+        return bulk

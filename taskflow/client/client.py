@@ -24,16 +24,16 @@ from ..errors import BrokerUnavailable
 from ..message.seal import NO_KEYS, Seal
 from .bulk import (
     ENQUEUED,
+    Bulk,
+    EnqueueOutcome,
     Loader,
-    Receipt,
-    Window,
+    bulk_of,
     has_published,
     is_all_created,
     is_undecided,
     of_task,
-    receipts_of,
+    outcomes_of,
     undurable,
-    window_of,
 )
 from .group_commit import AsyncGroupCommit, GroupCommit
 from .listed import INDEX_SLOT, PATIENCE, Listed
@@ -47,7 +47,7 @@ LAST_TRY = 0.001
 
 logger = logging.getLogger("taskflow.client")
 
-Landed = Callable[[Sequence[NewTask], list[Receipt]], None]
+OnOutcomes = Callable[[Sequence[NewTask], list[EnqueueOutcome]], None]
 """Told what became of some of the tasks, in their order."""
 
 Meanwhile = Callable[[], None]
@@ -83,8 +83,8 @@ class Client:
         self._closes = seal is not None
         self._broker: Broker | None = None
         self._made: dict[str, Broker] = {}
-        self._commit: GroupCommit[Way, NewTask, Receipt] = GroupCommit(self._together, is_undecided)
-        self._loops: LoopSides[AsyncGroupCommit[Way, NewTask, Receipt]] = LoopSides(self._loop_side)
+        self._commit: GroupCommit[Way, NewTask, EnqueueOutcome] = GroupCommit(self._together, is_undecided)
+        self._loops: LoopSides[AsyncGroupCommit[Way, NewTask, EnqueueOutcome]] = LoopSides(self._loop_side)
         self._router = Router(partitions) if partitions else None
         self._listed = Listed()
         self._warned_at = -WARN_SECONDS
@@ -106,7 +106,7 @@ class Client:
         """The broker for the running event loop."""
         return self._loops.here().broker
 
-    def enqueue(self, task: NewTask, timeout: float) -> Receipt:
+    def enqueue(self, task: NewTask, timeout: float) -> EnqueueOutcome:
         """Enqueue one task, in one round trip with those that other threads enqueue at the same moment.
 
         Args:
@@ -124,42 +124,42 @@ class Client:
             return _checked(self._routed(self._router, (task,), timeout)[0])
         return _checked(self._one(task, timeout))
 
-    async def aenqueue(self, task: NewTask, timeout: float) -> Receipt:
+    async def aenqueue(self, task: NewTask, timeout: float) -> EnqueueOutcome:
         """As `enqueue`, from a coroutine, with those that other coroutines of the event loop enqueue."""
         if self._router is not None and self._router.concerns((task,)):
             return _checked((await self._arouted(self._router, (task,), timeout))[0])
         return _checked(await self._aone(task, timeout))
 
-    def enqueue_many(self, tasks: Iterable[NewTask], timeout: float, landed: Landed) -> None:
+    def enqueue_many(self, tasks: Iterable[NewTask], timeout: float, on_outcomes: OnOutcomes) -> None:
         """Enqueue tasks as they come, one script call per queue and chunk: the next are made while the last are under way.
 
         Args:
             tasks: the tasks. What it raises is raised here; those before have been enqueued.
-            timeout: seconds for each window of up to `WINDOW` tasks.
-            landed: is told what became of the tasks of each window.
+            timeout: seconds for each bulk of up to `LARGEST_BULK` tasks.
+            on_outcomes: is told what became of the tasks of each bulk.
         """
         loader = Loader(tasks, self._load)
         while (loaded := loader.take()) is not None:
-            new, window = loaded
-            if window is not None:
-                receipts = self._run(window, timeout, loader.load)
+            new, bulk = loaded
+            if bulk is not None:
+                outcomes = self._run(bulk, timeout, loader.load)
             else:
                 assert self._router is not None
-                receipts = self._routed(self._router, new, timeout, loader.load)
-            landed(new, receipts)
+                outcomes = self._routed(self._router, new, timeout, loader.load)
+            on_outcomes(new, outcomes)
 
-    async def aenqueue_many(self, tasks: Iterable[NewTask], timeout: float, landed: Landed) -> None:
+    async def aenqueue_many(self, tasks: Iterable[NewTask], timeout: float, on_outcomes: OnOutcomes) -> None:
         """As `enqueue_many`, from a coroutine."""
         broker = self.async_broker
         loader = Loader(tasks, self._load)
         while (loaded := loader.take()) is not None:
-            new, window = loaded
-            if window is not None:
-                receipts = await self._arun(broker, window, timeout, loader.load)
+            new, bulk = loaded
+            if bulk is not None:
+                outcomes = await self._arun(broker, bulk, timeout, loader.load)
             else:
                 assert self._router is not None
-                receipts = await self._arouted(self._router, new, timeout, loader.load)
-            landed(new, receipts)
+                outcomes = await self._arouted(self._router, new, timeout, loader.load)
+            on_outcomes(new, outcomes)
 
     def close(self) -> None:
         """Close the idle connections of threads, and those of event loops that are closed. The client can be used again."""
@@ -177,7 +177,7 @@ class Client:
 
     def _routed(
         self, router: Router, tasks: Sequence[NewTask], timeout: float, meanwhile: Meanwhile | None = None
-    ) -> list[Receipt]:
+    ) -> list[EnqueueOutcome]:
         deadline = time.monotonic() + timeout
         steps = router.route(tasks, self.broker.driver.topology.is_avoided)
         answer: list[Any] | None = None
@@ -193,12 +193,12 @@ class Client:
                 case Send([only], movable):
                     answer = [self._one(only, left, movable=movable)]
                 case Send(placed, movable):
-                    answer = self._run(self._window(placed, movable=movable), left, meanwhile)
+                    answer = self._run(self._bulk(placed, movable=movable), left, meanwhile)
                     meanwhile = None
 
     async def _arouted(
         self, router: Router, tasks: Sequence[NewTask], timeout: float, meanwhile: Meanwhile | None = None
-    ) -> list[Receipt]:
+    ) -> list[EnqueueOutcome]:
         deadline = time.monotonic() + timeout
         broker = self.async_broker
         steps = router.route(tasks, (await broker.driver.open()).is_avoided)
@@ -215,12 +215,12 @@ class Client:
                 case Send([only], movable):
                     answer = [await self._aone(only, left, movable=movable)]
                 case Send(placed, movable):
-                    answer = await self._arun(broker, self._window(placed, movable=movable), left, meanwhile)
+                    answer = await self._arun(broker, self._bulk(placed, movable=movable), left, meanwhile)
                     meanwhile = None
 
     # --- to the broker --------------------------------------------------------------------------------------
 
-    def _one(self, task: NewTask, timeout: float, *, movable: bool = False) -> Receipt:
+    def _one(self, task: NewTask, timeout: float, *, movable: bool = False) -> EnqueueOutcome:
         """Enqueue a task together with those of other threads."""
         task = self._closed(task)
         terms = task.terms
@@ -231,9 +231,9 @@ class Client:
         try:
             return self._commit.submit(way, task, len(task.encoded), timeout)
         except BrokerUnavailable as error:
-            return Receipt(of_task(error, task.id))
+            return EnqueueOutcome(of_task(error, task.id))
 
-    async def _aone(self, task: NewTask, timeout: float, *, movable: bool = False) -> Receipt:
+    async def _aone(self, task: NewTask, timeout: float, *, movable: bool = False) -> EnqueueOutcome:
         task, side = self._closed(task), self._loops.here()
         terms = task.terms
         node = side.broker.driver.owner(queue_keys(terms.queue).slot)
@@ -243,66 +243,66 @@ class Client:
         try:
             return await side.commit.submit(way, task, len(task.encoded), timeout)
         except BrokerUnavailable as error:
-            return Receipt(of_task(error, task.id))
+            return EnqueueOutcome(of_task(error, task.id))
 
-    def _together(self, way: Way, tasks: list[NewTask], timeout: float, resent: bool) -> list[Receipt]:
+    def _together(self, way: Way, tasks: list[NewTask], timeout: float, resent: bool) -> list[EnqueueOutcome]:
         return self._run(self._gathered(way, tasks, resent), timeout)
 
     async def _atogether(
         self, broker: AsyncBroker, way: Way, tasks: list[NewTask], timeout: float, resent: bool
-    ) -> list[Receipt]:
+    ) -> list[EnqueueOutcome]:
         return await self._arun(broker, self._gathered(way, tasks, resent), timeout)
 
-    def _gathered(self, way: Way, tasks: list[NewTask], resent: bool) -> Window:
+    def _gathered(self, way: Way, tasks: list[NewTask], resent: bool) -> Bulk:
         # What may have run already cannot be said to have certainly not been sent.
-        return window_of(tasks, self._listed.names, resent=resent, movable=way[2] and not resent)
+        return bulk_of(tasks, self._listed.names, resent=resent, movable=way[2] and not resent)
 
-    def _run(self, window: Window, timeout: float, meanwhile: Meanwhile | None = None) -> list[Receipt]:
-        receipts = self._home(window, self.broker.run_many(window.requests, timeout, meanwhile))
-        if (queues := self._listed.again(window.tasks)) and not self.broker.driver.topology.is_avoided(
+    def _run(self, bulk: Bulk, timeout: float, meanwhile: Meanwhile | None = None) -> list[EnqueueOutcome]:
+        outcomes = self._home(bulk, self.broker.run_many(bulk.requests, timeout, meanwhile))
+        if (queues := self._listed.again(bulk.tasks)) and not self.broker.driver.topology.is_avoided(
             INDEX_SLOT
         ):
             self.broker.run_many([publish_queues(queues)], min(timeout, PATIENCE))
-        return receipts
+        return outcomes
 
     async def _arun(
-        self, broker: AsyncBroker, window: Window, timeout: float, meanwhile: Meanwhile | None = None
-    ) -> list[Receipt]:
-        receipts = self._home(window, await broker.run_many(window.requests, timeout, meanwhile))
-        if queues := self._listed.again(window.tasks):
+        self, broker: AsyncBroker, bulk: Bulk, timeout: float, meanwhile: Meanwhile | None = None
+    ) -> list[EnqueueOutcome]:
+        outcomes = self._home(bulk, await broker.run_many(bulk.requests, timeout, meanwhile))
+        if queues := self._listed.again(bulk.tasks):
             topology = await broker.driver.open()
             if not topology.is_avoided(INDEX_SLOT):
                 await broker.run_many([publish_queues(queues)], min(timeout, PATIENCE))
-        return receipts
+        return outcomes
 
     # --------------------------------------------------------------------------------------------------------
 
-    def _loop_side(self) -> LoopSide[AsyncGroupCommit[Way, NewTask, Receipt]]:
+    def _loop_side(self) -> LoopSide[AsyncGroupCommit[Way, NewTask, EnqueueOutcome]]:
         broker = AsyncBroker(AsyncDriver(self.url))
         return LoopSide(broker, AsyncGroupCommit(partial(self._atogether, broker), is_undecided))
 
     def _closed(self, task: NewTask) -> NewTask:
         return task.with_message(self.seal.close(task.message)) if self._closes else task
 
-    def _window(self, tasks: Sequence[NewTask], *, movable: bool = False) -> Window:
+    def _bulk(self, tasks: Sequence[NewTask], *, movable: bool = False) -> Bulk:
         closed = [self._closed(task) for task in tasks] if self._closes else tasks
-        return window_of(closed, self._listed.names, movable=movable)
+        return bulk_of(closed, self._listed.names, movable=movable)
 
-    def _load(self, tasks: list[NewTask]) -> tuple[list[NewTask], Window | None]:
+    def _load(self, tasks: list[NewTask]) -> tuple[list[NewTask], Bulk | None]:
         """The next tasks of a bulk, and what takes them to the broker; None: the router has to look at them."""
         if self._router is not None and self._router.concerns(tasks):
             return tasks, None
-        return tasks, self._window(tasks)
+        return tasks, self._bulk(tasks)
 
-    def _home(self, window: Window, values: list[object]) -> list[Receipt]:
+    def _home(self, bulk: Bulk, values: list[object]) -> list[EnqueueOutcome]:
         """Learn from what came back: what became of the tasks, and of the queues and nodes."""
-        if is_all_created(window, values):
-            return [ENQUEUED] * len(window.tasks)
-        if has_published(window, values):
-            self._listed.add({task.terms.queue for task in window.tasks})
-        if count := undurable(window, values):
-            self._warn_undurable(window.tasks[0].terms.queue, count)
-        return receipts_of(window, values)
+        if is_all_created(bulk, values):
+            return [ENQUEUED] * len(bulk.tasks)
+        if has_published(bulk, values):
+            self._listed.add({task.terms.queue for task in bulk.tasks})
+        if count := undurable(bulk, values):
+            self._warn_undurable(bulk.tasks[0].terms.queue, count)
+        return outcomes_of(bulk, values)
 
     def _warn_undurable(self, queue: str, count: int) -> None:
         self.undurable += count
@@ -316,13 +316,13 @@ class Client:
             )
 
 
-def _placed(placed: Placed[Receipt]) -> Receipt:
-    if isinstance(placed.outcome, Receipt):
+def _placed(placed: Placed[EnqueueOutcome]) -> EnqueueOutcome:
+    if isinstance(placed.outcome, EnqueueOutcome):
         return replace(placed.outcome, task=placed.task)
-    return Receipt(placed.outcome)
+    return EnqueueOutcome(placed.outcome)
 
 
-def _checked(receipt: Receipt) -> Receipt:
-    if receipt.error is not None:
-        raise receipt.error
-    return receipt
+def _checked(outcome: EnqueueOutcome) -> EnqueueOutcome:
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome

@@ -1,17 +1,17 @@
 """Group commit: callers that come while a trip to a node is under way go together with the next one.
 
 A caller that finds nobody under way goes at once, by itself, so being alone costs nothing and no timer runs. All others wait
-in line; when the trip ends, the first of them leads the next one and takes the others with it. So the more callers there are
+in the queue; when the trip ends, the first of them leads the next one and takes the others with it. So the more callers there are
 at once, the more share a round trip.
 
 Nobody is stranded: a leader that is interrupted leaves its followers with what it knows, which is nothing, and each of them
 sends its own again, as one of which an earlier copy may have run. A leader that is gone without a word (a thread that was
-ended from outside) or that has met trouble is overtaken: after `PATIENCE` seconds the first in line goes by itself.
+ended from outside) or that has met trouble is overtaken: after `PATIENCE` seconds the first in the queue goes by itself.
 
 A thread may come while it is in here already: from a signal handler, from a finalizer that the collector runs, from a handler of
 a log. It cannot wait for what itself has begun, neither for a lock nor for a trip, so it goes by itself and touches nothing.
 
-`Line` decides, without I/O, locks or a clock; `GroupCommit` (threads) and `AsyncGroupCommit` (coroutines) wait and send.
+`CommitQueue` decides, without I/O, locks or a clock; `GroupCommit` (threads) and `AsyncGroupCommit` (coroutines) wait and send.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 from ..errors import BrokerUnavailable
-from .line import LEADS, SETTLED, UNDER_WAY, WAITING, Caller, Line
+from .commit_queue import ANSWERED, LEADS, UNDER_WAY, WAITING, Caller, CommitQueue
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 R = TypeVar("R")
 
 PATIENCE = 0.25
-"""Seconds that the first in line waits for a trip to end before it goes beside it."""
+"""Seconds that the first in the queue waits for a trip to end before it goes beside it."""
 
 BUNCH = 32
 """If more coroutines wait, half of them go, so that the server works on these while the others are made. (Threads all go: they
-are woken one by one in any case, so there are always some under way and some in line.)"""
+are woken one by one in any case, so there are always some under way and some in the queue.)"""
 
 
-class _Lines(Generic[K, T, R]):
-    """A line for each key: a node, and what must not be mixed on the way to it."""
+class _Queues(Generic[K, T, R]):
+    """A queue for each key: a node, and what must not be mixed on the way to it."""
 
     _bunch = math.inf
 
     def __init__(self, undecided: Callable[[R], bool]) -> None:
         self._undecided = undecided
-        self._lines: dict[K, Line[T, R]] = {}
+        self._queues: dict[K, CommitQueue[T, R]] = {}
 
-    def _line(self, key: K) -> Line[T, R]:
-        line = self._lines.get(key)
-        return line if line is not None else self._lines.setdefault(key, Line(self._bunch))
+    def _queue(self, key: K) -> CommitQueue[T, R]:
+        queue = self._queues.get(key)
+        return queue if queue is not None else self._queues.setdefault(key, CommitQueue(self._bunch))
 
     def _seconds(self, caller: Caller[T, R]) -> float:
         """How long the caller waits now."""
@@ -61,14 +61,14 @@ class _Lines(Generic[K, T, R]):
         return time.monotonic() >= caller.deadline
 
     def _alone(self, caller: Caller[T, R]) -> bool:
-        """Whether a caller that was settled has to send its item again by itself: its leader was interrupted, or had
+        """Whether a caller that was answered has to send its item again by itself: its leader was interrupted, or had
         less time than itself.
         """
         value = caller.value
         return value is None or (self._undecided(value) and not self._is_late(caller))
 
 
-class GroupCommit(_Lines[K, T, R]):
+class GroupCommit(_Queues[K, T, R]):
     """Group commit for threads.
 
     Args:
@@ -107,35 +107,35 @@ class GroupCommit(_Lines[K, T, R]):
             return self._send(key, [item], timeout, False)[0]
         inside.add(thread)
         try:
-            line = self._line(key)
+            queue = self._queue(key)
             caller: Caller[T, R] = Caller(item, weight, time.monotonic() + timeout)
             with self._mutex:
-                leads = line.enter(caller)
+                leads = queue.enter(caller)
                 if not leads:
                     caller.turn = threading.Lock()
                     caller.turn.acquire()
-            if leads or self._wait(line, caller):
-                return self._lead(key, line, caller)
+            if leads or self._wait(queue, caller):
+                return self._lead(key, queue, caller)
             if self._alone(caller):
                 return self._send(key, [item], caller.deadline - time.monotonic(), True)[0]
             return caller.value  # type: ignore[return-value]
         finally:
             inside.discard(thread)
 
-    def _wait(self, line: Line[T, R], caller: Caller[T, R]) -> bool:
-        """Wait until the caller is settled, or True: until it is to lead."""
+    def _wait(self, queue: CommitQueue[T, R], caller: Caller[T, R]) -> bool:
+        """Wait until the caller is answered, or True: until it is to lead."""
         try:
             while not caller.turn.acquire(timeout=self._seconds(caller)):
                 with self._mutex:
-                    if caller.state is SETTLED:  # whoever was to wake it is gone
+                    if caller.state is ANSWERED:  # whoever was to wake it is gone
                         break
                     if self._is_late(caller):
                         raise BrokerUnavailable("no answer from the broker in time")
-                    if line.overtake(caller):
+                    if queue.overtake(caller):
                         break
         except BaseException:
             with self._mutex:
-                successor = line.abandon(caller)
+                successor = queue.abandon(caller)
             if successor is not None:
                 successor.turn.release()
             raise
@@ -144,27 +144,27 @@ class GroupCommit(_Lines[K, T, R]):
                 caller.wakes.turn.release()
         return caller.state is LEADS
 
-    def _lead(self, key: K, line: Line[T, R], leader: Caller[T, R]) -> R:
-        crew = [leader]
+    def _lead(self, key: K, queue: CommitQueue[T, R], leader: Caller[T, R]) -> R:
+        batch = [leader]
         values: list[R] | None = None
         try:
-            if line.is_long:
+            if queue.has_waiting:
                 with self._mutex:
-                    crew = line.crew(leader)
+                    batch = queue.batch(leader)
             values = self._send(
-                key, [caller.item for caller in crew], leader.deadline - time.monotonic(), False
+                key, [caller.item for caller in batch], leader.deadline - time.monotonic(), False
             )
             return values[0]
         finally:
-            # Each wakes the next. If the leader woke them all, they would wake only to stand in line for the interpreter.
+            # Each wakes the next. If the leader woke them all, they would wake only to queue up for the interpreter.
             first: Caller[T, R] | None = None
             with self._mutex:
-                successor = line.leave(leader)
-                for index in range(len(crew) - 1, 0, -1):
-                    caller = crew[index]
+                successor = queue.leave(leader)
+                for index in range(len(batch) - 1, 0, -1):
+                    caller = batch[index]
                     if caller.state is UNDER_WAY:
                         caller.value = values[index] if values is not None else None
-                        caller.state = SETTLED
+                        caller.state = ANSWERED
                         caller.wakes, first = first, caller
             if successor is not None:
                 successor.turn.release()
@@ -172,13 +172,13 @@ class GroupCommit(_Lines[K, T, R]):
                 first.turn.release()
 
     def _after_fork(self) -> None:
-        """The threads that were under way or in line are the parent's."""
+        """The threads that were under way or in the queue are the parent's."""
         self._mutex = threading.Lock()
         self._inside = set()
-        self._lines = {}
+        self._queues = {}
 
 
-class AsyncGroupCommit(_Lines[K, T, R]):
+class AsyncGroupCommit(_Queues[K, T, R]):
     """Group commit for the coroutines of one event loop; the arguments are those of `GroupCommit`, `send` a coroutine
     function.
     """
@@ -197,15 +197,15 @@ class AsyncGroupCommit(_Lines[K, T, R]):
 
     async def submit(self, key: K, item: T, weight: int, timeout: float) -> R:
         """As `GroupCommit.submit`."""
-        line = self._line(key)
+        queue = self._queue(key)
         caller: Caller[T, R] = Caller(item, weight, time.monotonic() + timeout)
-        if line.enter(caller) or await self._wait(line, caller):
-            return await self._lead(key, line, caller)
+        if queue.enter(caller) or await self._wait(queue, caller):
+            return await self._lead(key, queue, caller)
         if self._alone(caller):
             return (await self._send(key, [item], caller.deadline - time.monotonic(), True))[0]
         return caller.value  # type: ignore[return-value]
 
-    async def _wait(self, line: Line[T, R], caller: Caller[T, R]) -> bool:
+    async def _wait(self, queue: CommitQueue[T, R], caller: Caller[T, R]) -> bool:
         """As `GroupCommit._wait`."""
         loop = asyncio.get_running_loop()
         try:
@@ -216,9 +216,9 @@ class AsyncGroupCommit(_Lines[K, T, R]):
                 if caller.state in (WAITING, UNDER_WAY) and self._is_late(caller):
                     raise BrokerUnavailable("no answer from the broker in time")
                 if caller.state is WAITING:
-                    line.overtake(caller)
+                    queue.overtake(caller)
         except BaseException:
-            successor = line.abandon(caller)
+            successor = queue.abandon(caller)
             if successor is not None:
                 _wake(successor.turn)
             raise
@@ -249,22 +249,22 @@ class AsyncGroupCommit(_Lines[K, T, R]):
         if left := [until for until in self._patient.values() if until > now]:
             self._set_timer(loop, min(left))
 
-    async def _lead(self, key: K, line: Line[T, R], leader: Caller[T, R]) -> R:
-        crew = line.crew(leader)
+    async def _lead(self, key: K, queue: CommitQueue[T, R], leader: Caller[T, R]) -> R:
+        batch = queue.batch(leader)
         values: list[R] | None = None
         try:
             values = await self._send(
-                key, [caller.item for caller in crew], leader.deadline - time.monotonic(), False
+                key, [caller.item for caller in batch], leader.deadline - time.monotonic(), False
             )
             return values[0]
         finally:
-            successor = line.leave(leader)
+            successor = queue.leave(leader)
             if successor is not None:
                 _wake(successor.turn)
-            for index in range(1, len(crew)):
-                caller = crew[index]
+            for index in range(1, len(batch)):
+                caller = batch[index]
                 caller.value = values[index] if values is not None else None
-                caller.state = SETTLED
+                caller.state = ANSWERED
                 _wake(caller.turn)
 
 

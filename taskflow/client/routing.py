@@ -28,7 +28,7 @@ from .listed import AGAIN, INDEX_SLOT
 FRESH = 10.0
 """Seconds after which a client asks again over how many partitions others spread the keys of a queue."""
 
-SETTLED = 30.0
+KNOWN_TO_ALL = 30.0
 """Seconds after which everybody has heard of a new number. Only then are keys placed by it."""
 
 HOLDS = 86400
@@ -95,11 +95,13 @@ class _Numbers:
 
     def placing(self, own: int, now: float) -> int:
         """The number to place keys by: our own, once everybody has heard of it; till then the one before it."""
-        if now - self.since.get(own, now) >= SETTLED:
+        if now - self.since.get(own, now) >= KNOWN_TO_ALL:
             return own
         others = {number: since for number, since in self.since.items() if number != own}
-        settled = {number: since for number, since in others.items() if now - since >= SETTLED} or others
-        return max(settled, key=settled.__getitem__, default=own)
+        known_to_all = {
+            number: since for number, since in others.items() if now - since >= KNOWN_TO_ALL
+        } or others
+        return max(known_to_all, key=known_to_all.__getitem__, default=own)
 
 
 class Router:
@@ -192,7 +194,7 @@ class Router:
         """Over how many partitions keys are spread, by us and by others; and tell them our number."""
         now = self._clock()
         known = self._numbers.get(queue)
-        suffices = known is not None and now - known.at < SETTLED and known.until >= now + seconds
+        suffices = known is not None and now - known.at < KNOWN_TO_ALL and known.until >= now + seconds
         if known is not None and suffices and now < max(known.at + FRESH, self._not_before.get(queue, 0.0)):
             return known
         holds = int(max(seconds * 1.1, HOLDS))

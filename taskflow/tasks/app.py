@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from ..broker.commands.enqueue import NewTask
-from ..client.bulk import Receipt
+from ..client.bulk import EnqueueOutcome
 from ..connection.url import parse
 from ..errors import (
     BrokerUnavailable,
@@ -35,7 +35,7 @@ from .mapping import Progress
 from .registry import register
 from .result import AsyncResult
 from .returned import is_coroutine_function, refuse_generators
-from .task import AsyncTask, BaseTask, Landed, Task
+from .task import AsyncTask, BaseTask, OnHandles, Task
 
 if TYPE_CHECKING:
     from ..client.client import Client
@@ -412,45 +412,45 @@ class TaskFlow:
         return self._handle(task, new, await self.client.aenqueue(new, timeout))
 
     def enqueue_many(
-        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
+        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
     ) -> None:
         """Enqueue prepared calls as they come; used by `task.map`."""
         if self.eager:
             for one in new:
-                landed([eager.run(task, one, propagate=self.eager_propagates)])
+                on_handles([eager.run(task, one, propagate=self.eager_propagates)])
             return
         self.client.enqueue_many(
-            new, timeout, lambda tasks, receipts: landed(self._handles(task, tasks, receipts))
+            new, timeout, lambda tasks, outcomes: on_handles(self._handles(task, tasks, outcomes))
         )
 
     async def aenqueue_many(
-        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
+        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
     ) -> None:
         """As `enqueue_many`, from a coroutine."""
         if self.eager:
             for one in new:
-                landed([await eager.arun(task, one, propagate=self.eager_propagates)])
+                on_handles([await eager.arun(task, one, propagate=self.eager_propagates)])
             return
         await self.client.aenqueue_many(
-            new, timeout, lambda tasks, receipts: landed(self._handles(task, tasks, receipts))
+            new, timeout, lambda tasks, outcomes: on_handles(self._handles(task, tasks, outcomes))
         )
 
-    def _handle(self, task: BaseTask[Any, Any], new: NewTask, receipt: Receipt) -> AsyncResult[Any]:
-        new = receipt.task or new
+    def _handle(self, task: BaseTask[Any, Any], new: NewTask, outcome: EnqueueOutcome) -> AsyncResult[Any]:
+        new = outcome.task or new
         message = new.terms.message
         return AsyncResult(
             self.client,
             new.id,
             message.queue,
             retention=message.retention,
-            durable=receipt.durable,
+            durable=outcome.durable,
             task=task,
         )
 
     def _handles(
-        self, task: BaseTask[Any, Any], new: Sequence[NewTask], receipts: Sequence[Receipt]
+        self, task: BaseTask[Any, Any], new: Sequence[NewTask], outcomes: Sequence[EnqueueOutcome]
     ) -> list[AsyncResult[Any] | TaskFlowError]:
         return [
-            receipt.error or self._handle(task, one, receipt)
-            for one, receipt in zip(new, receipts, strict=True)
+            outcome.error or self._handle(task, one, outcome)
+            for one, outcome in zip(new, outcomes, strict=True)
         ]

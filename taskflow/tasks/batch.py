@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..broker.commands.enqueue import NewTask
-from ..client.bulk import Receipt
+from ..client.bulk import EnqueueOutcome
 from ..errors import ConfigurationError
 from .mapping import MapItem, MapResult, Progress
 from .result import AsyncResult, ResultOf
@@ -144,17 +144,17 @@ class Batch:
         while new:
             yield new.pop()
 
-    def _landed(self, tasks: Sequence[NewTask], receipts: list[Receipt]) -> None:
-        for receipt in receipts:
+    def _landed(self, tasks: Sequence[NewTask], outcomes: list[EnqueueOutcome]) -> None:
+        for outcome in outcomes:
             index = len(self._items)
             handle = self._handles[index]
-            handle.durable = receipt.durable
-            if receipt.task is not None:
-                handle.queue = receipt.task.terms.queue
-            if receipt.error is None:
+            handle.durable = outcome.durable
+            if outcome.task is not None:
+                handle.queue = outcome.task.terms.queue
+            if outcome.error is None:
                 self._items.append(MapItem(index, handle, None))
             else:
-                self._items.append(MapItem(index, None, receipt.error))
+                self._items.append(MapItem(index, None, outcome.error))
         if self._progress is not None:
             self._progress(len(self._items), len(self._handles))
 

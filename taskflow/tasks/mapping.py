@@ -124,7 +124,7 @@ class Mapped(Generic[R]):
                 items.append(None)
                 yield new
 
-    def landed(self, outcomes: Sequence[AsyncResult[Any] | TaskFlowError]) -> None:
+    def on_handles(self, outcomes: Sequence[AsyncResult[Any] | TaskFlowError]) -> None:
         """Take what became of the next calls."""
         items, at = self._items, self._settled
         for outcome in outcomes:

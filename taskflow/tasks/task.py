@@ -28,7 +28,7 @@ SOFT_FIRST = 0.5
 """Seconds that the soft limit has at least before the hard one."""
 
 
-Landed = Callable[[Sequence[AsyncResult[Any] | TaskFlowError]], None]
+OnHandles = Callable[[Sequence[AsyncResult[Any] | TaskFlowError]], None]
 """Takes the handles and errors of some calls."""
 
 
@@ -45,12 +45,12 @@ class Backend(Protocol):
         """Enqueue one from a coroutine."""
 
     def enqueue_many(
-        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
+        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
     ) -> None:
-        """Enqueue many as they come; `landed` is told what became of them, in their order."""
+        """Enqueue many as they come; `on_handles` is told what became of them, in their order."""
 
     def aenqueue_many(
-        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, landed: Landed
+        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
     ) -> Awaitable[None]:
         """Enqueue many from a coroutine."""
 
@@ -146,7 +146,7 @@ class Sender(Generic[P, R]):
         """
         refuse_for_map(self._options)
         mapping: Mapped[R] = Mapped(self._prepare, self._task.name, calls, progress)
-        self._task.backend.enqueue_many(self._task, mapping.new(), self._timeout, mapping.landed)
+        self._task.backend.enqueue_many(self._task, mapping.new(), self._timeout, mapping.on_handles)
         return mapping.result()
 
     async def amap(
@@ -155,7 +155,7 @@ class Sender(Generic[P, R]):
         """As `map`, from a coroutine; other coroutines run between the chunks."""
         refuse_for_map(self._options)
         mapping: Mapped[R] = Mapped(self._prepare, self._task.name, calls, progress)
-        await self._task.backend.aenqueue_many(self._task, mapping.new(), self._timeout, mapping.landed)
+        await self._task.backend.aenqueue_many(self._task, mapping.new(), self._timeout, mapping.on_handles)
         return mapping.result()
 
     # --------------------------------------------------------------------------------------------------------

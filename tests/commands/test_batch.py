@@ -13,7 +13,7 @@ import pytest
 
 from taskflow import Batch, TaskFlow
 from taskflow.broker.keys import queue_keys
-from taskflow.client.bulk import WINDOW
+from taskflow.client.bulk import LARGEST_BULK
 from taskflow.errors import (
     BrokerUnavailable,
     ConfigurationError,
@@ -200,7 +200,7 @@ def test_from_coroutines(app: TaskFlow, noop: Any) -> None:
 
 
 def test_a_large_batch_tells_of_its_progress(app: TaskFlow, noop: Any) -> None:
-    count = WINDOW + 300
+    count = LARGEST_BULK + 300
     told: list[tuple[int, int | None]] = []
     with app.batch(progress=lambda *at: told.append(at)):
         for number in range(count):
@@ -240,14 +240,14 @@ def test_a_lost_reply_costs_no_task_and_none_twice(valkey: Server, queue: str, f
     app, noop = tasks_of(f"redis://127.0.0.1:{proxy.port}?socket_timeout=1", queue)
     try:
         with app.batch():
-            for number in range(2 * WINDOW):
+            for number in range(2 * LARGEST_BULK):
                 noop.delay(number)
         assert policy.faults("enqueue") > 0
     finally:
         app.close()
         proxy.stop()
     _, direct = tasks_of(valkey.url, queue)
-    assert waiting(direct) == list(range(2 * WINDOW))
+    assert waiting(direct) == list(range(2 * LARGEST_BULK))
     direct.backend.close()
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import redis
 
-from taskflow.client.bulk import WINDOW
+from taskflow.client.bulk import LARGEST_BULK
 from taskflow.errors import BrokerUnavailable, DuplicateTask, InvalidArguments, TaskFlowError, TaskIdConflict
 from tests.chaos.policy import Fate, Policy
 from tests.chaos.proxy import Proxy
@@ -177,8 +177,8 @@ class TestCallersAtOnce:
 
 
 class TestMap:
-    def test_more_than_a_window_arrives_in_order(self, noop: Any) -> None:
-        count = 2 * WINDOW + 77
+    def test_more_than_one_bulk_arrives_in_order(self, noop: Any) -> None:
+        count = 2 * LARGEST_BULK + 77
         told: list[tuple[int, int | None]] = []
         outcomes = noop.map(
             ((number,) for number in range(count)), progress=lambda done, total: told.append((done, total))
@@ -191,7 +191,7 @@ class TestMap:
         assert len(told) > 3
 
     def test_from_a_coroutine(self, noop: Any) -> None:
-        count = WINDOW + 77
+        count = LARGEST_BULK + 77
         told: list[tuple[int, int | None]] = []
 
         async def main() -> Any:
@@ -242,7 +242,7 @@ class TestMap:
     ) -> None:
         policy = Policy(random.Random(1), probability=0.15, kinds=(fate,), only=["enqueue"])
         app, noop = tasks_of(f"redis://127.0.0.1:{proxy(policy).port}?socket_timeout=1", queue)
-        count = 2 * WINDOW
+        count = 2 * LARGEST_BULK
         noop.map((number,) for number in range(count)).raise_for_errors()
         assert policy.faults("enqueue") > 1
         app.close()
@@ -282,7 +282,7 @@ def test_the_master_dies_in_the_middle(cluster: Cluster, queue: str) -> None:
             thread.start()
         wait_until(lambda: len(handles) > 100, description="calls are on their way")
         os.kill(victim.pid, signal.SIGKILL)
-        mapped = noop.options(durable=True).map((number,) for number in range(WINDOW))
+        mapped = noop.options(durable=True).map((number,) for number in range(LARGEST_BULK))
         seen = len(handles)
         wait_until(lambda: len(handles) > seen + 100, description="calls are on their way again", timeout=40)
         stop.set()
@@ -291,7 +291,7 @@ def test_the_master_dies_in_the_middle(cluster: Cluster, queue: str) -> None:
         mapped.raise_for_errors()
         assert failed == []
         there = waiting(noop)
-        assert len(there) == len(set(there)) == len(handles) + WINDOW + 1
+        assert len(there) == len(set(there)) == len(handles) + LARGEST_BULK + 1
     finally:
         stop.set()
         app.close()

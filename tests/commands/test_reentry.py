@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from taskflow import TaskFlow
+from taskflow.client.commit_queue import CommitQueue
 from taskflow.client.group_commit import GroupCommit
-from taskflow.client.line import Line
 from taskflow.connection import sync
 from taskflow.connection.sync import SyncDriver
 from taskflow.errors import BrokerUnavailable
@@ -150,14 +150,14 @@ def test_a_thread_that_holds_the_lock_of_the_line_goes_by_itself(monkeypatch: py
         return items
 
     commit: GroupCommit[Any, Any, Any] = GroupCommit(send, lambda value: False)
-    enter = Line.enter
+    enter = CommitQueue.enter
 
     def interrupted(line: Any, caller: Any) -> bool:
         if caller.item == "outer":
             assert commit.submit("node", "inner", 1, 5) == "inner"
         return enter(line, caller)
 
-    monkeypatch.setattr(Line, "enter", interrupted)
+    monkeypatch.setattr(CommitQueue, "enter", interrupted)
 
     in_time(lambda: commit.submit("node", "outer", 1, 5))
     assert trips == [["inner"], ["outer"]]

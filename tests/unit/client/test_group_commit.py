@@ -65,8 +65,8 @@ def threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
 
 
-def in_line(commit: GroupCommit[Any, Any, Any] | AsyncGroupCommit[Any, Any, Any], key: Any = "node") -> int:
-    return len(commit._line(key)._waiting)
+def in_queue(commit: GroupCommit[Any, Any, Any] | AsyncGroupCommit[Any, Any, Any], key: Any = "node") -> int:
+    return len(commit._queue(key)._waiting)
 
 
 class TestThreads:
@@ -74,14 +74,14 @@ class TestThreads:
     def call(
         self, commit: GroupCommit[Any, Any, Any], threads: ThreadPoolExecutor
     ) -> Callable[..., Future[Any]]:
-        """Submits an item in a thread of its own, and waits until it is in line (or under way)."""
+        """Submits an item in a thread of its own, and waits until it is in the queue (or under way)."""
 
         def call(item: Any, *, key: Any = "node", weight: int = 1, timeout: float = 10.0) -> Future[Any]:
-            before = in_line(commit, key)
-            leads = commit._line(key)._leader is None
+            before = in_queue(commit, key)
+            leads = commit._queue(key)._leader is None
             future = threads.submit(commit.submit, key, item, weight, timeout)
             wait_until(
-                lambda: commit._line(key)._leader is not None if leads else in_line(commit, key) > before,
+                lambda: commit._queue(key)._leader is not None if leads else in_queue(commit, key) > before,
                 description=f"{item} has come",
             )
             return future
@@ -116,13 +116,13 @@ class TestThreads:
         assert [len(items) for items, _ in road.trips] == [1, 3, 1]
 
     def test_a_trip_takes_a_batch_at_most(self, commit: GroupCommit[Any, Any, Any]) -> None:
-        line = commit._line("node")
+        queue = commit._queue("node")
         leader: Caller[Any, Any] = Caller("leader", 1, 0)
-        line.enter(leader)
+        queue.enter(leader)
         for number in range(BATCH + 50):
-            line.enter(Caller(number, 1, 0))
-        assert len(line.crew(leader)) == BATCH
-        assert in_line(commit) == 51
+            queue.enter(Caller(number, 1, 0))
+        assert len(queue.batch(leader)) == BATCH
+        assert in_queue(commit) == 51
 
     def test_an_error_of_the_trip_leaves_the_followers_to_themselves(self, call: Any, road: Road) -> None:
         """Whoever is interrupted while it leads says nothing to the others: theirs may have been sent, so they send them
@@ -163,17 +163,17 @@ class TestThreads:
         assert time.monotonic() - began < 5
         road.open.set()
         first.result(5)
-        assert road.trips == [([0], False)], "what was given up in line was not sent"
+        assert road.trips == [([0], False)], "what was given up in the queue was not sent"
 
     def test_the_own_deadline_holds_under_way(self, call: Any, commit: GroupCommit[Any, Any, Any]) -> None:
-        line = commit._line("node")
+        queue = commit._queue("node")
         leader: Caller[Any, Any] = Caller("leader", 1, 0)
-        assert line.enter(leader)
+        assert queue.enter(leader)
         follower = call("follower", timeout=PATIENCE * 0.8)
-        assert len(line.crew(leader)) == 2
+        assert len(queue.batch(leader)) == 2
         with pytest.raises(BrokerUnavailable):
             follower.result(5)
-        assert line.leave(leader) is None
+        assert queue.leave(leader) is None
 
     def test_who_waits_too_long_goes_beside_the_trip(self, call: Any, road: Road) -> None:
         """A lost reply stops its own trip for seconds; the others do not wait for it."""
@@ -190,7 +190,7 @@ class TestThreads:
     def test_a_leader_that_is_gone_without_a_word_stops_nobody(
         self, commit: GroupCommit[Any, Any, Any], road: Road
     ) -> None:
-        commit._line("node").enter(Caller("gone", 1, 0))
+        commit._queue("node").enter(Caller("gone", 1, 0))
         road.open.set()
         assert commit.submit("node", 1, 1, 5) == "1 done"
         assert commit.submit("node", 2, 1, 5) == "2 done"
@@ -212,7 +212,7 @@ class TestThreads:
         first = call(0)
         thread = threading.Thread(target=interrupted)
         thread.start()
-        wait_until(lambda: in_line(commit) == 1, description="it is in line")
+        wait_until(lambda: in_queue(commit) == 1, description="it is in the queue")
         raise_in = ctypes.pythonapi["PyThreadState_SetAsyncExc"]  # not the one that taskflow has given types
         raise_in(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(Stop))
         thread.join(5)
@@ -221,14 +221,14 @@ class TestThreads:
         road.open.set()
         assert first.result(5) == "0 done"
         assert commit.submit("node", "next", 1, 5) == "next done"
-        assert in_line(commit) == 0
+        assert in_queue(commit) == 0
 
     def test_who_is_not_woken_finds_out_by_itself(
         self, commit: GroupCommit[Any, Any, Any], call: Any, road: Road
     ) -> None:
         """Each wakes the next; one of them may be gone without a word."""
         futures = [call(number) for number in range(4)]
-        gone = commit._line("node")._waiting[1]
+        gone = commit._queue("node")._waiting[1]
 
         class Deaf:
             def release(self) -> None: ...
@@ -239,33 +239,33 @@ class TestThreads:
         assert real.locked()
 
     def test_one_that_has_gone_is_left_out_of_the_chain(self, commit: GroupCommit[Any, Any, Any]) -> None:
-        line = commit._line("node")
+        queue = commit._queue("node")
         callers = [Caller[Any, Any](number, 1, 0) for number in range(4)]
         for caller in callers:
-            line.enter(caller)
+            queue.enter(caller)
             caller.turn = threading.Lock()
             caller.turn.acquire()
 
         def send(key: Any, items: Any, timeout: float, resent: bool) -> list[str]:
-            line.abandon(callers[2])  # it is interrupted while its item is under way
+            queue.abandon(callers[2])  # it is interrupted while its item is under way
             return [f"{item} done" for item in items]
 
         commit._send = send
-        assert commit._lead("node", line, callers[0]) == "0 done"
+        assert commit._lead("node", queue, callers[0]) == "0 done"
         assert not callers[1].turn.locked()
         assert callers[1].wakes is callers[3]
         assert callers[2].turn.locked()
 
     def test_a_leader_that_has_left_hands_on(self, commit: GroupCommit[Any, Any, Any]) -> None:
-        line = commit._line("node")
+        queue = commit._queue("node")
         first, second, third = (Caller[Any, Any](number, 1, 0) for number in range(3))
-        assert [line.enter(caller) for caller in (first, second, third)] == [True, False, False]
-        assert line.leave(first) is second
-        assert line.abandon(second) is third
-        assert line.abandon(third) is None
-        assert line.enter(first)
+        assert [queue.enter(caller) for caller in (first, second, third)] == [True, False, False]
+        assert queue.leave(first) is second
+        assert queue.abandon(second) is third
+        assert queue.abandon(third) is None
+        assert queue.enter(first)
 
-    def test_a_forked_child_has_an_empty_line(
+    def test_a_forked_child_has_an_empty_queue(
         self, call: Any, road: Road, commit: GroupCommit[Any, Any, Any]
     ) -> None:
         """As gunicorn forks while a thread of the parent is under way: that thread is not in the child."""
@@ -369,10 +369,10 @@ class TestCoroutines:
     ) -> None:
         async def main() -> None:
             tasks = await self.calls(commit, 3)
-            line = commit._line("node")
-            leader = line._leader
+            queue = commit._queue("node")
+            leader = queue._leader
             assert leader is not None
-            successor = line.leave(leader)
+            successor = queue.leave(leader)
             assert successor is not None
             successor.turn.set_result(None)
             tasks[1].cancel()

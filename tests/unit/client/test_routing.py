@@ -11,7 +11,7 @@ import pytest
 
 from taskflow.broker.commands.enqueue import BATCH, NewTask
 from taskflow.broker.keys import queue_keys
-from taskflow.client.routing import FRESH, SETTLED, Ask, Placed, Router, Send
+from taskflow.client.routing import FRESH, KNOWN_TO_ALL, Ask, Placed, Router, Send
 from taskflow.connection.steps import NotSent
 from taskflow.errors import BrokerUnavailable, DuplicateTask, TaskFlowError, TaskIdConflict
 from taskflow.message.ids import new_id
@@ -252,8 +252,8 @@ def test_until_everybody_has_heard_of_a_new_number_the_one_before_it_counts() ->
     play.held[lock_in(now, new)] = "somebody"
     assert isinstance(play.run(new)[0].outcome, DuplicateTask)
     play.held.clear()
-    play.now += SETTLED
-    play.numbers = {1: 10**9, 3: 90000, 6: int(SETTLED)}
+    play.now += KNOWN_TO_ALL
+    play.numbers = {1: 10**9, 3: 90000, 6: int(KNOWN_TO_ALL)}
     assert queues(play.run(new)) == [now]
 
 
@@ -298,7 +298,7 @@ def test_numbers_that_were_heard_just_now_will_do_while_they_cannot_be_asked_for
     play.numbers = BrokerUnavailable("away")
     play.now += FRESH
     assert play.run(task(lock=60))[0].outcome is DONE
-    play.now += SETTLED
+    play.now += KNOWN_TO_ALL
     assert isinstance(play.run(task(lock=60))[0].outcome, BrokerUnavailable)
 
 

@@ -1,4 +1,4 @@
-"""A line: who is under way to a node, and who waits for the next trip (pure).
+"""A queue: who is under way to a node, and who waits for the next trip (pure).
 
 Without I/O, locks or a clock; `group_commit` waits and sends.
 """
@@ -13,7 +13,7 @@ from ..broker.commands.enqueue import BATCH, MOST_BYTES
 T = TypeVar("T")
 R = TypeVar("R")
 
-WAITING, LEADS, UNDER_WAY, SETTLED, GONE = "waiting", "leads", "under way", "settled", "gone"
+WAITING, LEADS, UNDER_WAY, ANSWERED, GONE = "waiting", "leads", "under way", "answered", "gone"
 
 
 class Caller(Generic[T, R]):
@@ -25,7 +25,7 @@ class Caller(Generic[T, R]):
         deadline: on the monotonic clock.
 
     Attributes:
-        value: what became of the item, once it is settled; None when its leader was interrupted.
+        value: what became of the item, once it is answered; None when its leader was interrupted.
         turn: what it waits on: a lock or a future.
         wakes: whom it wakes when it has been woken itself (threads only).
     """
@@ -42,11 +42,11 @@ class Caller(Generic[T, R]):
         self.wakes: Caller[T, R] | None = None
 
 
-class Line(Generic[T, R]):
+class CommitQueue(Generic[T, R]):
     """Who is under way to one node, and who waits for the next trip (pure).
 
     Args:
-        bunch: of more in line only half go on a trip.
+        bunch: of more in the queue only half go on a trip.
     """
 
     __slots__ = ("_bunch", "_leader", "_waiting")
@@ -66,24 +66,24 @@ class Line(Generic[T, R]):
         return False
 
     @property
-    def is_long(self) -> bool:
+    def has_waiting(self) -> bool:
         """Whether anybody waits."""
         return bool(self._waiting)
 
-    def crew(self, leader: Caller[T, R]) -> list[Caller[T, R]]:
-        """Who goes on the leader's trip: itself, and as many of those in line as fit."""
-        crew = [leader]
+    def batch(self, leader: Caller[T, R]) -> list[Caller[T, R]]:
+        """Who goes on the leader's trip: itself, and as many of those in the queue as fit."""
+        batch = [leader]
         waiting, room = self._waiting, MOST_BYTES
         most = min(max((len(waiting) + 1) // 2, self._bunch), BATCH)
-        while waiting and len(crew) < most and (room := room - waiting[0].weight) >= 0:
+        while waiting and len(batch) < most and (room := room - waiting[0].weight) >= 0:
             caller = waiting.popleft()
             caller.state = UNDER_WAY
-            crew.append(caller)
-        return crew
+            batch.append(caller)
+        return batch
 
     def leave(self, leader: Caller[T, R]) -> Caller[T, R] | None:
         """The leader's trip is over: who leads the next one and is to be woken for it."""
-        if self._leader is not leader:  # it was overtaken, and the line goes on without it
+        if self._leader is not leader:  # it was overtaken, and the queue goes on without it
             return None
         self._leader = None
         if not self._waiting:
@@ -94,7 +94,7 @@ class Line(Generic[T, R]):
         return successor
 
     def overtake(self, caller: Caller[T, R]) -> bool:
-        """The trip under way takes too long: whether the caller, if it is still in line, leads one beside it."""
+        """The trip under way takes too long: whether the caller, if it is still in the queue, leads one beside it."""
         if caller.state is not WAITING:
             return False
         self._waiting.remove(caller)
