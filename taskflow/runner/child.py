@@ -17,6 +17,7 @@ from ..pipe.page import Page
 from ..tasks.app import TaskFlow
 from ..tasks.loader import load_app
 from ..tasks.returned import may_return_coroutine
+from ..telemetry.lines import lines as log_lines
 from ..telemetry.logs import also_debug, restore
 from ..telemetry.safe import SafeLogger
 from . import lines, process
@@ -178,6 +179,7 @@ class Child:
     def _handle(self, value: frames.FromWorker) -> None:
         match value:
             case frames.Jobs(items):
+                log_lines.follow()
                 for job in items:
                     self._admit(job)
             case frames.Cancel(task_id):
@@ -247,6 +249,7 @@ def load(spec: str, say: Callable[[Any], None]) -> TaskFlow | None:
             app.use_broker(broker)
         also_debug([spec.partition(":")[0], *(task.__module__ for task in app.tasks.values())])
         restore()
+        log_lines.begin()
         return app
     except ConfigurationError as error:
         text = ""

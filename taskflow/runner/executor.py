@@ -23,6 +23,7 @@ from ..message.task_message import TaskMessage
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job, Outcome
 from ..tasks import returned
 from ..tasks.task import BaseTask
+from ..telemetry.traces import kind_of
 from . import lines, outcome
 from .attempt import HARD_MARGIN, LONGEST_LIMIT, Attempt, Plan, soft_limit
 
@@ -126,7 +127,7 @@ class Executor:
         Nothing that is stored may end the process: its jobs would go back, and end the next one.
         """
         lines.unprepared(job, error)
-        return outcome.unreadable(job.number, f"it cannot be prepared ({outcome.kind_of(error)})")
+        return outcome.unreadable(job.number, f"it cannot be prepared ({kind_of(error)})")
 
     def decode(self, attempt: Attempt) -> Outcome | None:
         """Start: turn the payload into arguments; the outcome when they do not fit, or when it is too late to start.
@@ -211,7 +212,7 @@ class Executor:
     def _refuse(self, job: Job, message: TaskMessage, error: MessageError) -> Outcome:
         """Archive a message unread: what was not signed by us is not even decoded."""
         self.refused += 1
-        lines.refused(job, error, self.refused)
+        lines.refused(job, message, error, self.refused)
         return outcome.refused(job.number, message, error, time.time())
 
     def _put_back(self, job: Job, message: TaskMessage, why: str = "is not known to this app") -> Outcome:

@@ -21,6 +21,7 @@ from ..message.task_message import TaskMessage, sanitize_text
 from ..pipe.frames import Job, Outcome
 from ..retry import RetryPolicy
 from ..states import Verb
+from ..telemetry.traces import kind_of
 
 UNKNOWN_FIRST_DELAY = 2.0
 UNKNOWN_LONGEST_DELAY = 300.0
@@ -28,7 +29,6 @@ UNKNOWN_LONGEST_DELAY = 300.0
 _MOST_DOUBLINGS = 16
 """Of the delay of an unknown task: beyond, it is the longest anyhow."""
 
-_NAME: Any = vars(type)["__name__"]
 _PARTS: Any = vars(BaseExceptionGroup)["exceptions"]
 
 _OUR_WORDS = (
@@ -172,11 +172,6 @@ def text_of(error: BaseException, *, whole: bool = True) -> str:
     except BaseException:  # noqa: BLE001 - the user's __str__ may do anything; the attempt still needs its verdict
         text = ""
     return sanitize_text(str(text) or kind_of(error))
-
-
-def kind_of(error: BaseException) -> str:
-    """The name of the exception's class, whatever its metaclass makes of that."""
-    return str(_NAME.__get__(type(error)))
 
 
 def _retried(

@@ -1,28 +1,25 @@
 """The log of a worker and its children: one line per event, as text or JSON, on standard error.
 
 A line never holds an argument, a result or a password, nor the text of an exception: that may quote any of
-them. The facts of an event (`task`, `id`, `queue`, `seconds`) are in the record's `facts`, so that both formats
-show the same.
+them. The facts of an event (`task`, `id`, `queue`, `retried`, `seconds`) are attributes of the record, as `extra=` gives them, so
+that JSON lines and the app's own handlers have them, too.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
-from types import TracebackType
 from typing import Any
 
 from .escape import cut, printable, printable_json
+from .traces import places
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 FORMATS = ("text", "json")
-
-ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 QUIET = "quiet"
 """An attribute of records whose exception is for whoever else listens (an error tracker, say): a line here names its type and
@@ -57,7 +54,7 @@ class _Formatter(logging.Formatter):
             return ""
         if self._errors or not _is_ours(record):
             return self.formatException(record.exc_info)
-        return "\n".join(_places(record.exc_info[1]))
+        return "\n".join(places(record.exc_info[1]))
 
 
 class TextFormatter(_Formatter):
@@ -71,7 +68,7 @@ class TextFormatter(_Formatter):
 
 
 class JSONFormatter(_Formatter):
-    """One JSON object per line: ts, level, logger, pid, message, the event's own facts, and what a line was given as `extra=`."""
+    """One JSON object per line: ts, level, logger, pid, message, and what the line was given as `extra=`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
@@ -80,19 +77,18 @@ class JSONFormatter(_Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "pid": record.process,
-            "message": _message(record, _cut) if _is_ours(record) else record.getMessage(),
+            "message": _message(record, _cut) if (ours := _is_ours(record)) else record.getMessage(),
         }
-        for name, fact in getattr(record, "facts", {}).items():
-            value[name] = _cut(fact)
-        for name in vars(record).keys() - _USUAL:
-            value.setdefault(name, _plain(vars(record)[name]))
+        for name, fact in vars(record).items():
+            if name not in _USUAL:
+                value.setdefault(name, _plain(_cut(fact) if ours else fact))
         trace = self.traceback(record)
         if trace:
             value["traceback"] = trace
         return printable_json(json.dumps(value, ensure_ascii=False, default=str))
 
 
-_USUAL = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "taskName", "facts", QUIET}
+_USUAL = vars(logging.makeLogRecord({})).keys() | {"message", "asctime", "taskName", QUIET}
 """The attributes of every record; any other was given to the line."""
 
 
@@ -155,69 +151,6 @@ def restore() -> None:
             logger.disabled = False
     if not logging.getLogger(OURS).hasHandlers():
         logging.getLogger().handlers += _HANDLERS
-
-
-def place(error: BaseException, prefer: str = "") -> str:
-    """Where an exception came from.
-
-    Args:
-        error: the exception.
-        prefer: a file: its last line that the exception passed through, if there is one; else the last in a file that
-            belongs to no library; else where it was raised.
-
-    Returns:
-        `file:line`, or "" for one that was never raised.
-    """
-    frames = list(_frames(traceback_of(error)))
-    for wanted in (lambda file: file == prefer, _is_users, lambda file: True):
-        places = [f"{file}:{line}" for file, line, _ in frames if wanted(file)]
-        if places:
-            return places[-1]
-    return ""
-
-
-_LIBRARY = os.path.dirname(os.__file__)
-_PACKAGE = os.path.dirname(os.path.dirname(__file__))
-
-
-def _is_users(file: str) -> bool:
-    """Whether a file is neither the standard library's, nor installed, nor ours."""
-    return not (file.startswith((_LIBRARY, _PACKAGE, "<frozen")) or "site-packages" in file)
-
-
-def traceback_of(error: BaseException) -> TracebackType | None:
-    """The exception's traceback, whatever its class makes of that attribute."""
-    return _TRACEBACK.__get__(error)  # type: ignore[no-any-return]
-
-
-_TRACEBACK: Any = vars(BaseException)["__traceback__"]
-
-
-def _places(error: BaseException | None) -> Iterator[str]:
-    """A traceback with files, lines, functions and types only, and with what led to it."""
-    seen: set[int] = set()
-    words = ""
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        if words:
-            yield words
-        for file, line, function in _frames(traceback_of(error)):
-            yield f'  File "{file}", line {line}, in {function}'
-        yield type(error).__qualname__
-        if error.__cause__ is not None:
-            error, words = error.__cause__, "caused by"
-        else:
-            error, words = (
-                None if error.__suppress_context__ else error.__context__,
-                "while this was being handled",
-            )
-
-
-def _frames(trace: TracebackType | None) -> Iterator[tuple[str, int, str]]:
-    while trace is not None:
-        code = trace.tb_frame.f_code
-        yield code.co_filename, trace.tb_lineno, code.co_qualname
-        trace = trace.tb_next
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from typing import Any
 
 
@@ -32,10 +31,16 @@ class SafeLogger:
 
     def log(self, level: int, text: str, *values: object, **more: Any) -> None:
         """Write a line, as `logging.Logger.log`."""
-        if self.enabled(level):
-            # A handler of the user's may raise whatever it likes, SystemExit too: then there is no line.
-            with suppress(BaseException):
-                self._logger.log(level, text, *values, stacklevel=3, **more)
+        if not self.enabled(level):
+            return
+        try:
+            self._logger.log(level, text, *values, stacklevel=2, **more)
+        except KeyError as error:
+            # A record factory of the app's has an attribute of this name itself: the line does without ours.
+            if more.pop("extra", None) is not None and "overwrite" in str(error):
+                self.log(level, text, *values, **more)
+        except BaseException:  # noqa: BLE001 - a handler of the user's may raise SystemExit, too: then there is no line
+            pass
 
     def debug(self, text: str, *values: object, **more: Any) -> None:
         """As `logging.Logger.debug`."""

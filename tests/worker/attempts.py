@@ -17,6 +17,7 @@ from taskflow.runner.limits import _raise_in
 from taskflow.runner.pool.loop import LoopPool
 from taskflow.runner.pool.slots import Slots
 from taskflow.runner.pool.threads import ThreadPool
+from tests.listening import logged
 from tests.servers import wait_until
 
 
@@ -94,9 +95,10 @@ def error_of(outcome: frames.Outcome) -> str:
 
 @contextmanager
 def attempts(app: TaskFlow, slots: int = 1) -> Iterator[Attempts]:
-    """`Attempts` that end with the block."""
+    """`Attempts` that end with the block; what happens to them is logged."""
     pools = Attempts(app, slots)
     try:
-        yield pools
+        with logged():
+            yield pools
     finally:
         pools.close()

@@ -54,7 +54,7 @@ def test_what_cannot_be_seen_is_shown_as_an_escape_wherever_foreign_text_is_show
     record = logging.LogRecord(
         "taskflow", logging.INFO, "f", 1, "Task %s: %s", (text, ContentTypeError(text)), None
     )
-    record.facts = {"id": text}
+    record.id = text
     assert TextFormatter().format(record).isascii()
     line = JSONFormatter().format(record)
     assert line.isascii()

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from taskflow.message.task_message import TaskMessage
-from taskflow.pipe.frames import Job, Outcome
-from taskflow.runner import lines
+from taskflow.telemetry import events, lines
+from taskflow.telemetry.events import emit
 from taskflow.telemetry.flood import MINUTE, MOST, MOST_OF_A_KIND, Flood
+from tests.listening import logged
 
 
 def test_a_minute_has_some_lines_of_a_kind_and_the_next_says_how_many_were_left_out() -> None:
@@ -34,12 +34,10 @@ def test_a_task_that_nobody_knows_is_said_a_few_times_a_minute_and_its_name_is_c
     """A name of a megabyte was logged whole at every put-back, and a thousand refused tasks were a thousand lines."""
     monkeypatch.setattr(lines, "_flood", Flood(lambda: 0.0))
     caplog.set_level(logging.INFO)
-    message = TaskMessage("x" * 1_000_000, None, "id", "q", timeout=1)
-    for number in range(50):
-        lines.put_back(
-            Job(number, "q", b"id", b""), message, "is not known to this app", Outcome(number, "u", at=2.0)
-        )
-        lines.unreadable(Job(number, "q", b"id", b""))
+    with logged():
+        for _ in range(50):
+            emit(events.PutBack("x" * 1_000_000, "id", "q", 0, "is not known to this app", 2.0))
+            emit(events.Unread("", "id", "q", 0, kind="unreadable", reason="it is no message"))
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 2 * MOST_OF_A_KIND
     assert max(map(len, said)) < 1000

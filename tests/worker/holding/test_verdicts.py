@@ -20,6 +20,7 @@ from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames
 from taskflow.runner.executor import Executor
 from taskflow.states import Verb
+from tests.listening import logged
 from tests.servers import wait_until
 from tests.worker.attempts import Attempts, attempts, error_of
 
@@ -150,7 +151,8 @@ def broken_log() -> Iterator[None]:
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)
-    yield
+    with logged():
+        yield
     logger.removeHandler(handler)
     logger.setLevel(level)
 

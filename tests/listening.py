@@ -1,0 +1,25 @@
+"""Who listens to events for as long as a test lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from taskflow.telemetry import lines
+from taskflow.telemetry.events import Event
+
+
+def kinds(kind: type[Event] = Event) -> list[type[Event]]:
+    """A kind of events, and all below it."""
+    return [kind, *(below for child in kind.__subclasses__() for below in kinds(child))]
+
+
+@contextmanager
+def logged() -> Iterator[None]:
+    """The lines of the log are written, as in a worker and its children."""
+    lines.Lines().begin()
+    try:
+        yield
+    finally:
+        for kind in kinds():
+            kind.heard = tuple(one for one in kind.heard if one is not lines._write)
