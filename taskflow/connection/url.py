@@ -176,10 +176,15 @@ def _network(common: _Common, location: str) -> BrokerURL:
 def _host(text: str, default_port: int) -> HostPort:
     text = text.strip()
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
+        host, closed, rest = text[1:].partition("]")
         port = rest.removeprefix(":")
     else:
         host, _, port = text.partition(":")
+        closed = "]"
+    if not closed or "[" in host or "]" in host:
+        raise InvalidBrokerURL(
+            f"an IPv6 address in the broker URL stands between brackets, as in redis://[::1]:6379; {ESCAPE}"
+        )
     if port and not (is_number(port) and 0 < int(port) < 65536):
         raise InvalidBrokerURL(
             f"what follows a colon in the broker URL is not a port (1 to 65535); a password ends with an @, and {ESCAPE}"
