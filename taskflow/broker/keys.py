@@ -37,9 +37,11 @@ class QueueKeys:
         "active",
         "aggregation_sets",
         "archived",
+        "channel_prefix",
         "completed",
         "due",
         "failed",
+        "group_prefix",
         "groups",
         "lease",
         "name",
@@ -63,6 +65,8 @@ class QueueKeys:
         self.own = f"taskflow:{{{name}}}:"
         self.task_prefix = prefix + "t:"
         self.unique_prefix = prefix + "unique:"
+        self.group_prefix = prefix + "g:"
+        self.channel_prefix = self.own + "verdict:"
         self.pending = prefix + "pending"
         self.active = prefix + "active"
         self.lease = prefix + "lease"
@@ -86,7 +90,7 @@ class QueueKeys:
 
     def group(self, group: str) -> str:
         """The waiting tasks of an aggregation group."""
-        return f"{self.prefix}g:{group}"
+        return self.group_prefix + group
 
     def state(self, state: str) -> str:
         """The list or sorted set of a state other than `aggregating`."""
@@ -114,7 +118,7 @@ class QueueKeys:
 
     def verdict_channel(self, task_id: str) -> str:
         """The sharded channel that tells waiters about the verdict on a task."""
-        return f"{self.own}verdict:{task_id}"
+        return self.channel_prefix + task_id
 
 
 def is_lasting(suffix: str) -> bool:
@@ -128,14 +132,20 @@ def queue_keys(name: str) -> QueueKeys:
     return QueueKeys(name)
 
 
-def server_record(host: str, pid: int, server_id: str) -> str:
-    """The key of a server's (for us: a worker's) record."""
-    return f"asynq:servers:{{{host}:{pid}:{server_id}}}"
+class RecordKeys:
+    """The keys of the record of a server (for us: a worker), by what it is called.
 
+    Attributes:
+        server: its record.
+        workers: the hash with the tasks that it is running.
+    """
 
-def workers_record(host: str, pid: int, server_id: str) -> str:
-    """The key of the hash with the tasks that a server is running."""
-    return f"asynq:workers:{{{host}:{pid}:{server_id}}}"
+    __slots__ = ("server", "slot", "workers")
+
+    def __init__(self, host: str, pid: int, server_id: str) -> None:
+        self.server = f"asynq:servers:{{{host}:{pid}:{server_id}}}"
+        self.workers = f"asynq:workers:{{{host}:{pid}:{server_id}}}"
+        self.slot = key_slot(self.server)
 
 
 @lru_cache(maxsize=8)

@@ -189,8 +189,8 @@ PLANTS: dict[str, Plant] = {
         [
             (
                 "enqueue",
-                r"local task, lock, group = KEYS\[key\], nil, nil",
-                "local task, lock, group = KEYS[key], nil, nil\n"
+                r"local task, lock, group_key = KEYS\[key\], nil, nil",
+                "local task, lock, group_key = KEYS[key], nil, nil\n"
                 "if resent == '1' then id = id .. '-again'; task = task .. '-again' end",
             )
         ],

@@ -473,9 +473,8 @@ def test_a_task_that_is_none_any_more_stops_neither_leases_nor_verdicts_of_other
     if kind == "a string":
         q.call("SET", q.keys.task("bad"), "x")
     q.call("LPUSH", good_lock := unique_key(q.name, "noop", b"{}"), "not a lock")
-    tasks = [(one.id, one.receipt) for one in (bad, good)]
-    assert q.run(extend(q.name, tasks)) == ["bad"]
+    assert q.run(extend(q.name, [bad, good])) == ["bad"]
     assert [one.id for one in q.run(held(q.name, "me"))] == ["good"]
-    verdicts = [Verdict(task_id, Verb.DONE, taken, lock=good_lock) for task_id, taken in tasks]
+    verdicts = [Verdict(one.id, Verb.DONE, one.receipt, lock=good_lock) for one in (bad, good)]
     assert q.run(finish(q.name, verdicts, time.time())) == [Written.REFUSED, Written.WRITTEN]
     assert q.call("EXISTS", q.keys.task("good")) == 0

@@ -387,12 +387,11 @@ def test_extend_renews_what_is_held_and_names_what_is_not(q: Queue) -> None:
     q.call("HSET", q.keys.task("c"), "receipt", "another" + taken[2].receipt[-40:])
     for task_id in "ac":
         q.call("ZADD", q.keys.lease, 5, task_id)
-    tasks = [(one.id, one.receipt) for one in taken]
-    assert q.run(extend(q.name, tasks)) == ["b", "c"]
+    assert q.run(extend(q.name, taken)) == ["b", "c"]
     assert float(q.call("ZSCORE", q.keys.lease, "a")) > time.time() + 20
     assert float(q.call("ZSCORE", q.keys.lease, "c")) == 5
     q.call("HSET", q.keys.task("a"), "msg", taken[0].message + b"x")
-    assert q.run(extend(q.name, tasks[:1])) == ["a"], "Go has rewritten the message, and left the receipt"
+    assert q.run(extend(q.name, taken[:1])) == ["a"], "Go has rewritten the message, and left the receipt"
     assert q.call("ZSCORE", q.keys.lease, "b") is None
 
 

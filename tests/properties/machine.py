@@ -255,8 +255,9 @@ class Queue(RuleBasedStateMachine):
     @rule(data=st.data())
     def python_extends(self, data: st.DataObject) -> None:
         owner = data.draw(st.sampled_from(self._busy()))
-        tasks = [(hand.taken.id, hand.taken.receipt) for hand in self.hands[owner]]
-        self._same(self.place.run(extend(self.place.name, tasks)), self.model.extend(tasks))
+        tasks = [hand.taken for hand in self.hands[owner]]
+        known = self.model.extend([(one.id, one.receipt) for one in tasks])
+        self._same(self.place.run(extend(self.place.name, tasks)), known)
 
     @precondition(lambda self: self.model.store.has(self.keys.active))
     @rule(which=owners)

@@ -71,7 +71,9 @@ BUILDERS: dict[str, Callable[[], Any]] = {
         [aggregate.Waiting("a", b"1"), aggregate.Waiting("b", b"2")],
     ),
     "held": lambda: dequeue.held(QUEUE, OWNER),
-    "extend": lambda: dequeue.extend(QUEUE, [("a", "0" * 40), ("b", "1" * 40)]),
+    "extend": lambda: dequeue.extend(
+        QUEUE, [dequeue.Taken("a", b"", "0" * 40), dequeue.Taken("b", b"", "1" * 40)]
+    ),
     "finish": lambda: finish.finish(
         QUEUE,
         [
@@ -153,10 +155,12 @@ def test_a_script_uses_everything_that_its_head_names(name: str) -> None:
         line for line in script.source.splitlines() if not re.match(r"local \w+ = \w+\[\d+\]$", line)
     )
 
-    for table, names in (("keys", script.keys), ("argv", script.args)):
-        for listed in names:
-            used = f"{listed[:-3]}_{table}_from" if listed.endswith("...") else listed
-            assert re.search(rf"\b{used}\b", code), f"{name}.lua never uses {listed}"
+    read = re.sub(r"local [\w, ]+ = (ARGV\[\w+( \+ \d+)?\](, )?)+", "", code)
+    rests = [f"{script.rest_keys}_keys_from"] if script.rest_keys else []
+    rests += [f"{script.rest_args}_argv_from"] if script.rest_args else []
+    parts = [part for names in script.items.values() for part in names]
+    for used in (*script.keys, *script.args, *rests, *parts):
+        assert re.search(rf"\b{used}\b", read), f"{name}.lua never uses {used}"
 
 
 @pytest.mark.parametrize("name", scripts.names())

@@ -8,14 +8,22 @@ from enum import Enum
 from typing import Any
 
 from ...states import State
+from ..builder import Build, builder
 from ..command import Command
 from ..keys import QueueKeys, queue_keys
-from ..scripts import load
 from .finish import ARCHIVE_SECONDS, ARCHIVE_SIZE
 from .once import once
 
 BATCH = 100
 """Items of one script call at most; callers repeat until nothing is left."""
+
+_TRIMMED: dict[str, Any] = {"archive_seconds": ARCHIVE_SECONDS, "archive_size": ARCHIVE_SIZE}
+_build_run_tasks = builder("run_tasks", "answer")
+_build_archive_tasks = builder("archive_tasks", "answer", **_TRIMMED)
+_build_delete_tasks = builder("delete_tasks", "answer")
+_build_run_all = builder("run_all", "answer source limit group")
+_build_archive_all = builder("archive_all", "answer source limit state group", **_TRIMMED)
+_build_delete_all = builder("delete_all", "answer source limit state group")
 
 
 class Moved(Enum):
@@ -40,88 +48,44 @@ class Swept:
 
 def run_tasks(queue: str, ids: Sequence[str]) -> Command[list[Moved]]:
     """Move tasks to pending from wherever they wait, archived and completed included."""
-    keys = queue_keys(queue)
-    names = [
-        keys.pending,
-        keys.active,
-        keys.lease,
-        keys.scheduled,
-        keys.retry,
-        keys.archived,
-        keys.completed,
-        keys.groups,
-        keys.aggregation_sets,
-    ]
-    return _by_id("run_tasks", keys, names, [keys.group("")], ids)
+    return _by_id(_build_run_tasks, queue, ids)
 
 
 def archive_tasks(queue: str, ids: Sequence[str]) -> Command[list[Moved]]:
     """Archive tasks that wait."""
-    keys = queue_keys(queue)
-    names = [
-        keys.pending,
-        keys.active,
-        keys.lease,
-        keys.scheduled,
-        keys.retry,
-        keys.archived,
-        keys.groups,
-        keys.aggregation_sets,
-    ]
-    return _by_id("archive_tasks", keys, names, [keys.group(""), *_archive(keys)], ids)
+    return _by_id(_build_archive_tasks, queue, ids)
 
 
 def delete_tasks(queue: str, ids: Sequence[str]) -> Command[list[Moved]]:
     """Delete tasks that are not running."""
-    keys = queue_keys(queue)
-    names = [
-        keys.pending,
-        keys.active,
-        keys.lease,
-        keys.scheduled,
-        keys.retry,
-        keys.archived,
-        keys.completed,
-        keys.groups,
-        keys.aggregation_sets,
-        keys.orphans,
-    ]
-    return _by_id("delete_tasks", keys, names, [keys.group(""), keys.unique_prefix], ids)
+    return _by_id(_build_delete_tasks, queue, ids)
 
 
 def run_all(queue: str, state: State, group: str = "", limit: int = BATCH) -> Command[Swept]:
     """One step of moving all tasks of a state (aggregating: of a group) to pending."""
     keys = queue_keys(queue)
-    names = (_source(keys, state, group), keys.pending, keys.active, keys.lease, keys.groups, keys.orphans)
-    return once(load("run_all"), keys, names, (limit, group, keys.task_prefix), _swept)
+    return once(_build_run_all, keys, _swept, source=_source(keys, state, group), limit=limit, group=group)
 
 
 def archive_all(queue: str, state: State, group: str = "", limit: int = BATCH) -> Command[Swept]:
     """One step of archiving all tasks of a state (aggregating: of a group)."""
-    keys = queue_keys(queue)
-    names = (_source(keys, state, group), keys.active, keys.lease, keys.archived, keys.groups, keys.orphans)
-    args = (limit, state.value, group, *_archive(keys))
-    return once(load("archive_all"), keys, names, args, _swept)
+    return _all(_build_archive_all, queue, state, group, limit)
 
 
 def delete_all(queue: str, state: State, group: str = "", limit: int = BATCH) -> Command[Swept]:
     """One step of deleting all tasks of a state (aggregating: of a group)."""
+    return _all(_build_delete_all, queue, state, group, limit)
+
+
+def _by_id(build: Build, queue: str, ids: Sequence[str]) -> Command[list[Moved]]:
     keys = queue_keys(queue)
-    names = (_source(keys, state, group), keys.active, keys.lease, keys.groups)
-    args = (limit, state.value, group, keys.task_prefix, keys.unique_prefix)
-    return once(load("delete_all"), keys, names, args, _swept)
+    return once(build, keys, _moved, [keys.task(task_id) for task_id in ids], ids)
 
 
-def _by_id(
-    script: str, keys: QueueKeys, names: list[str], args: list[Any], ids: Sequence[str]
-) -> Command[list[Moved]]:
-    names += [keys.task(task_id) for task_id in ids]
-    return once(load(script), keys, names, [*args, *ids], _moved)
-
-
-def _archive(keys: QueueKeys) -> tuple[Any, ...]:
-    """Arguments of a script that archives, from the prefixes on."""
-    return (keys.unique_prefix, keys.task_prefix, keys.own + "verdict:", ARCHIVE_SECONDS, ARCHIVE_SIZE)
+def _all(build: Build, queue: str, state: State, group: str, limit: int) -> Command[Swept]:
+    keys = queue_keys(queue)
+    source = _source(keys, state, group)
+    return once(build, keys, _swept, source=source, limit=limit, state=state.value, group=group)
 
 
 def _source(keys: QueueKeys, state: State, group: str) -> str:

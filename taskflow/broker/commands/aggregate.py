@@ -9,12 +9,16 @@ from hashlib import sha1
 from typing import Any
 
 from ...message.task_message import TaskMessage
+from ..builder import builder, item_of
 from ..command import Command, Plain
 from ..keys import queue_keys
-from ..scripts import load
 
 MOST_JOINED = 200
 """Tasks that one call joins, whatever `max_size` says: a script stays under 5 ms. The rest is joined in the next."""
+
+_build_ripe = builder("ripe", "group_key group grace max_delay max_size", limit=MOST_JOINED)
+_build_join = builder("join", "group_key joined group joined_id message")
+_joined = item_of("join")
 
 
 class Joined(Enum):
@@ -47,12 +51,14 @@ def group_names(queue: str) -> Plain[list[str]]:
 def ripe(queue: str, group: str, *, grace: int, max_delay: int, max_size: int) -> Command[list[Waiting]]:
     """The tasks of a group that are to be joined now; none while it is not ripe. Times are in seconds."""
     keys = queue_keys(queue)
-    return Command(
-        load("ripe"),
-        (keys.group(group), keys.groups, keys.orphans),
-        (group, grace, max_delay, max_size, MOST_JOINED, keys.task_prefix),
+    return _build_ripe(
+        keys,
         _waiting,
-        keys.slot,
+        group_key=keys.group(group),
+        group=group,
+        grace=grace,
+        max_delay=max_delay,
+        max_size=max_size,
     )
 
 
@@ -65,24 +71,14 @@ def _waiting(reply: list[Any]) -> list[Waiting]:
 def join(queue: str, group: str, message: TaskMessage, tasks: Sequence[Waiting]) -> Command[Joined]:
     """Put `message` in the place of these tasks of a group."""
     keys = queue_keys(queue)
-    return Command(
-        load("join"),
-        [
-            keys.group(group),
-            keys.groups,
-            keys.pending,
-            keys.task(message.id),
-            *(keys.task_prefix + task.id for task in tasks),
-        ],
-        [
-            0,
-            group,
-            message.id,
-            message.encode(),
-            keys.unique_prefix,
-            *(part for task in tasks for part in (task.id, sha1(task.message).hexdigest())),
-        ],
+    return _build_join(
+        keys,
         Joined,
-        keys.slot,
-        resend_flag=0,
+        [keys.task(task.id) for task in tasks],
+        [word for task in tasks for word in _joined(id=task.id, read=sha1(task.message).hexdigest())],
+        group_key=keys.group(group),
+        joined=keys.task(message.id),
+        group=group,
+        joined_id=message.id,
+        message=message.encode(),
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import msgspec
 
+from ..builder import builder, item_of
 from ..command import Command, Plain
 from ..keys import queue_keys
-from ..scripts import load
 
 LEASE_SECONDS = 30
 """As in Asynq: how long a worker may run a task without a sign of life."""
@@ -21,6 +22,14 @@ BATCH = 100
 
 UNKNOWN_GRACE = 3
 """Seconds for which a task that came back because nobody knew its name is left to others: Go's workers ask once a second."""
+
+MOST_HELD = 2000
+"""The newest so many active tasks of the queue are looked through: what a lost reply took is among them."""
+
+_build_dequeue = builder("dequeue", "taken owner token count lease_seconds", unknown_grace=UNKNOWN_GRACE)
+_build_held = builder("held", "owner", limit=MOST_HELD)
+_build_extend = builder("extend", "lease_seconds")
+_extended = item_of("extend").getter()
 
 
 class Taken(msgspec.Struct, frozen=True, gc=False):
@@ -62,13 +71,14 @@ def dequeue(queue: str, owner: str, token: str, count: int, lease: int = LEASE_S
     A repetition with the same `token` gets the same tasks, and no others.
     """
     keys = queue_keys(queue)
-    return Command(
-        load("dequeue"),
-        (keys.pending, keys.paused, keys.active, keys.lease, keys.taken_by(owner), keys.orphans),
-        [0, owner, token, min(count, BATCH), lease, keys.task_prefix, UNKNOWN_GRACE],
+    return _build_dequeue(
+        keys,
         _parse,
-        keys.slot,
-        resend_flag=0,
+        taken=keys.taken_by(owner),
+        owner=owner,
+        token=token,
+        count=min(count, BATCH),
+        lease_seconds=lease,
     )
 
 
@@ -119,33 +129,21 @@ def backlog(queue: str) -> Plain[int]:
     return Plain(("LLEN", keys.pending), int, keys.slot)
 
 
-MOST_HELD = 2000
-"""The newest so many active tasks of the queue are looked through: what a lost reply took is among them."""
-
-
 def held(queue: str, owner: str) -> Command[list[Taken]]:
     """The tasks that the server says this worker holds, among the newest that are active."""
-    keys = queue_keys(queue)
-    return Command(
-        load("held"),
-        (keys.active,),
-        [owner, MOST_HELD, keys.task_prefix],
-        lambda reply: _taken(reply, 0),
-        keys.slot,
-    )
+    return _build_held(queue_keys(queue), lambda reply: _taken(reply, 0), owner=owner)
 
 
-def extend(queue: str, tasks: Sequence[tuple[str, str]], lease: int = LEASE_SECONDS) -> Command[list[str]]:
-    """Extend the leases of a worker on tasks (id, receipt) to `lease` seconds; the reply lists the ids that it does not hold any
-    more.
-    """
+def extend(queue: str, tasks: Sequence[Taken], lease: int = LEASE_SECONDS) -> Command[list[str]]:
+    """Extend the leases of a worker on tasks to `lease` seconds; the reply lists the ids that it does not hold any more."""
     keys = queue_keys(queue)
-    return Command(
-        load("extend"),
-        [keys.lease, *(keys.task_prefix + task_id for task_id, _ in tasks)],
-        [lease, *(part for task in tasks for part in task)],
+    prefix = keys.task_prefix
+    return _build_extend(
+        keys,
         _ids,
-        keys.slot,
+        [prefix + task.id for task in tasks],
+        chain.from_iterable(map(_extended, tasks)),
+        lease_seconds=lease,
     )
 
 

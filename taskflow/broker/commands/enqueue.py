@@ -10,15 +10,19 @@ from typing import Any
 from ...connection.topology import key_slot
 from ...message.task_message import TaskMessage
 from ...message.template import MessageTemplate
+from ..builder import builder, item_of
 from ..command import Command, Plain
 from ..keys import ALL_QUEUES, queue_keys
-from ..scripts import load
 
 BATCH = 100
 """Items of one script call at most: a script stays under 5 ms."""
 
 MOST_BYTES = 1024 * 1024
 """Of the messages that go together in one trip, but for a single one that is larger: large ones take time, too."""
+
+_build_enqueue = builder("enqueue")
+_of_call, _of_terms = item_of("enqueue").split("start")
+_words_of = _of_call.getter(message="encoded")
 
 
 class Enqueued(Enum):
@@ -56,7 +60,7 @@ class Terms:
         "message",
         "process_at",
         "queue",
-        "when",
+        "words",
     )
 
     def __init__(
@@ -76,18 +80,15 @@ class Terms:
         self.process_at = process_at
         self.lock_seconds = lock_seconds
         self.durable = durable
-        self.when = ("p", "")
-        """The script's words for when it may run."""
-        if delay is not None:
-            self.when = ("d", f"{delay:.6f}")
-        elif process_at is not None:
-            self.when = ("a", f"{process_at:.6f}")
         self.expires = expires
         self.expires_at = expires_at
-        if expires is not None:
-            self.when = (self.when[0] + "x", f"{self.when[1]} +{expires:.6f}")
-        elif expires_at is not None:
-            self.when = (self.when[0] + "x", f"{self.when[1]} {expires_at:.6f}")
+        self.words = _of_terms(
+            start=_moment(delay, process_at),
+            expires=_moment(expires, expires_at),
+            lock_seconds=lock_seconds,
+            group=self.group,
+        )
+        """What the script is told of each call."""
         self._template: MessageTemplate | None = None
         self._elsewhere: dict[str, Terms] = {}
 
@@ -117,6 +118,13 @@ class Terms:
         new.payload = payload
         new.encoded, new.identity = template.encode(id, payload, lock)
         return new
+
+
+def _moment(seconds: float | None, at: float | None) -> str:
+    """A moment as the script reads it: from its start on, or in Unix seconds; "" for none."""
+    if seconds is not None:
+        return f"+{seconds:.6f}"
+    return "" if at is None else f"{at:.6f}"
 
 
 class NewTask:
@@ -209,8 +217,8 @@ def enqueue(
         movable: whether they can go elsewhere while nothing of them has reached a node.
     """
     keys = queue_keys(queue)
-    names = [keys.pending, keys.scheduled, keys.due, keys.groups]
-    args: list[Any] = [1 if resent else 0]
+    names: list[str] = []
+    words: list[Any] = []
     task_prefix = keys.task_prefix
     durable = False
     for task in tasks:
@@ -221,11 +229,11 @@ def enqueue(
             names.append(task.lock)
         if group:
             names.append(keys.group(group))
-        args += (task.id, task.encoded, task.identity, *terms.when, terms.lock_seconds, group)
+        words += _words_of(task)
+        words += terms.words
         durable = durable or bool(terms.durable)
-    return Command(
-        load("enqueue"), names, args, _parse, keys.slot, resend_flag=0, durable=durable, movable=movable
-    )
+    command = _build_enqueue(keys, _parse, names, words, durable=durable, movable=movable)
+    return command.again() if resent else command
 
 
 def _parse(reply: list[Any]) -> list[EnqueueReply]:

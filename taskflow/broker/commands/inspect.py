@@ -8,9 +8,9 @@ from typing import Any
 
 from ...connection.topology import key_slot
 from ...states import State
+from ..builder import builder
 from ..command import Command, Plain, same
 from ..keys import ALL_QUEUES, ALL_SERVERS, QueueKeys, queue_keys
-from ..scripts import load
 from .read import error_text
 
 PAGE = 200
@@ -18,6 +18,11 @@ PAGE = 200
 
 PAGE_BYTES = 4 * 1024 * 1024
 """A listing stops after so many bytes of messages and results, and is asked to go on."""
+
+_build_counts = builder("queue_counts", "processed_day failed_day")
+_build_groups = builder("list_groups", "cursor", limit=PAGE)
+_build_list = builder("list_tasks", "source kind offset limit", bytes=PAGE_BYTES)
+_build_row = builder("task_row", "task id")
 
 
 def text(data: bytes) -> str:
@@ -97,30 +102,13 @@ def server_time(queue: str | None = None) -> Plain[float]:
 def count_queue(queue: str, day: str) -> Command[Counts]:
     """Count a queue's tasks, without its aggregation groups. `day` (UTC) names the counters of today."""
     keys = queue_keys(queue)
-    names = (
-        keys.pending,
-        keys.active,
-        keys.lease,
-        keys.scheduled,
-        keys.retry,
-        keys.archived,
-        keys.completed,
-        keys.groups,
-        keys.aggregation_sets,
-        keys.paused,
-        keys.orphans,
-        keys.processed,
-        keys.failed,
-        keys.processed_on(day),
-        keys.failed_on(day),
-    )
-    return Command(load("queue_counts"), names, (keys.task_prefix, keys.group("")), _counts, keys.slot)
+    return _build_counts(keys, _counts, processed_day=keys.processed_on(day), failed_day=keys.failed_on(day))
 
 
 def list_groups(queue: str, cursor: str = "0") -> Command[Groups]:
     """Some of the aggregation groups of a queue; start with cursor "0"."""
     keys = queue_keys(queue)
-    return Command(load("list_groups"), (keys.groups,), (cursor, PAGE, keys.group("")), _groups, keys.slot)
+    return _build_groups(keys, _groups, cursor=cursor)
 
 
 def list_sets(queue: str) -> Plain[list[bytes]]:
@@ -149,8 +137,7 @@ def list_aggregating(queue: str, source: str, offset: int, limit: int) -> Comman
 def read_row(queue: str, task_id: str) -> Command[Page]:
     """One task, as a page with one row; a task that does not exist has a row that says so."""
     keys = queue_keys(queue)
-    names = (keys.task(task_id), keys.lease, keys.scheduled, keys.retry, keys.archived, keys.completed)
-    return Command(load("task_row"), names, (task_id,), _single, keys.slot)
+    return _build_row(keys, _single, task=keys.task(task_id), id=task_id)
 
 
 def daily_counts(queue: str, days: Sequence[str]) -> Plain[list[tuple[int, int]]]:
@@ -176,8 +163,7 @@ def read_workers(key: bytes) -> Plain[list[bytes]]:
 
 
 def _listing(keys: QueueKeys, source: str, kind: str, offset: int, limit: int) -> Command[Page]:
-    args = (kind, offset, min(limit, PAGE), PAGE_BYTES, keys.task_prefix)
-    return Command(load("list_tasks"), (source, keys.lease), args, _page, keys.slot)
+    return _build_list(keys, _page, source=source, kind=kind, offset=offset, limit=min(limit, PAGE))
 
 
 def _counts(reply: list[Any]) -> Counts:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ..builder import builder
 from ..command import Command
 from ..keys import queue_keys
-from ..scripts import load
 from .once import once
 
 BATCH = 100
@@ -25,6 +25,10 @@ ORPHAN_SIZE = 10_000
 FOREIGN_GRACE = 30
 """Seconds that a lease of Go's may be over before somebody else takes its task: its clock may differ."""
 
+_build_forward = builder("forward", limit=BATCH)
+_build_recover = builder("recover", "answer", limit=BATCH, effort_limit=EFFORT, foreign_grace=FOREIGN_GRACE)
+_build_expire = builder("expire", limit=BATCH, orphan_seconds=ORPHAN_SECONDS, orphan_size=ORPHAN_SIZE)
+
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
@@ -37,14 +41,7 @@ class Forwarded:
 
 def forward(queue: str) -> Command[Forwarded]:
     """Move what is due from scheduled and retry to pending (or to its aggregation group)."""
-    keys = queue_keys(queue)
-    return Command(
-        load("forward"),
-        (keys.scheduled, keys.retry, keys.due, keys.pending, keys.groups, keys.orphans),
-        (BATCH, keys.task_prefix, keys.prefix + "g:"),
-        _forwarded,
-        keys.slot,
-    )
+    return _build_forward(queue_keys(queue), _forwarded)
 
 
 def _forwarded(reply: list[Any]) -> Forwarded:
@@ -54,23 +51,13 @@ def _forwarded(reply: list[Any]) -> Forwarded:
 
 def recover(queue: str) -> Command[list[str]]:
     """Give back tasks whose lease has ended; the reply lists their ids. Repeat until there are none."""
-    keys = queue_keys(queue)
     return once(
-        load("recover"),
-        keys,
-        (keys.active, keys.lease, keys.pending, keys.orphans),
-        (BATCH, EFFORT, FOREIGN_GRACE, keys.task_prefix),
+        _build_recover,
+        queue_keys(queue),
         lambda reply: [item.decode("utf-8", "surrogateescape") for item in reply],
     )
 
 
 def expire(queue: str) -> Command[int]:
     """Delete completed tasks whose retention has passed, and old notes of ids without a task."""
-    keys = queue_keys(queue)
-    return Command(
-        load("expire"),
-        (keys.completed, keys.orphans),
-        (BATCH, keys.task_prefix, ORPHAN_SECONDS, ORPHAN_SIZE),
-        int,
-        keys.slot,
-    )
+    return _build_expire(queue_keys(queue), int)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ..builder import Build
 from ..command import Command
 from ..keys import QueueKeys
-from ..scripts import Script
 
 T = TypeVar("T")
 
 
-def once(
-    script: Script, keys: QueueKeys, names: Sequence[str], args: Sequence[Any], parse: Callable[[Any], T]
-) -> Command[T]:
+def once(build: Build, queue: QueueKeys, parse: Callable[[Any], T], *rest: Any, **given: Any) -> Command[T]:
     """A call whose reply the server notes for a minute, if the call changed anything.
 
     When the reply is lost, the re-sent call is not carried out once more: it gets that reply. So what an
@@ -23,11 +21,10 @@ def once(
     repeats until nothing is left does not stop early (design, section 3, rule 4).
 
     Args:
-        script: includes `replied`; its keys begin with `answer`, its arguments with `resent`.
-        keys: of the queue.
-        names: the other keys.
-        args: the other arguments.
+        build: of a script that includes `replied`; the key `answer` is given to it here.
+        queue: the keys of the queue.
         parse: turns the reply, a number or a list of numbers and texts, into a value.
+        rest: the keys and the arguments that take the rest, where the script has such.
+        given: what else the script's head names.
     """
-    answer = keys.answer(uuid.uuid4().hex)
-    return Command(script, [answer, *names], [0, *args], parse, keys.slot, resend_flag=0)
+    return build(queue, parse, *rest, answer=queue.answer(uuid.uuid4().hex), **given)

@@ -7,9 +7,11 @@ from enum import Enum
 from typing import Any
 
 from ...connection.topology import key_slot
+from ..builder import builder
 from ..command import Command, Plain
 from ..keys import ALL_QUEUES, queue_keys
-from ..scripts import load
+
+_build_note = builder("note_partitions", "count seconds")
 
 
 def are_listed(names: Sequence[str]) -> Plain[list[bool]]:
@@ -51,8 +53,7 @@ def note_count(queue: str, count: int, seconds: int) -> Command[dict[int, int]]:
     Returns:
         Every number by which clients place keys, and for how many seconds they have.
     """
-    keys = queue_keys(queue)
-    return Command(load("note_partitions"), (keys.partitions,), (count, seconds), _ages, keys.slot)
+    return _build_note(queue_keys(queue), _ages, count=count, seconds=seconds)
 
 
 def lock_holder(queue: str, lock: str) -> Plain[str]:

@@ -9,9 +9,9 @@ from enum import Enum
 from typing import Any
 
 from ...connection.topology import key_slot
+from ..builder import builder
 from ..command import Command, Plain
 from ..keys import ALL_QUEUES, queue_keys
-from ..scripts import load
 from .maintenance import FOREIGN_GRACE
 from .once import once
 
@@ -20,6 +20,11 @@ BATCH = 200
 
 GLOB = re.compile(r"([\\*?\[\]^-])")
 """What a name must have a backslash before, in a pattern for keys."""
+
+_build_pause = builder("pause", "answer whole")
+_build_resume = builder("resume", "answer")
+_build_remove_queue = builder("remove_queue", "answer force", limit=BATCH, foreign_grace=FOREIGN_GRACE)
+_build_remove_keys = builder("remove_keys")
 
 
 class Emptied(Enum):
@@ -49,33 +54,17 @@ class Scanned:
 
 def pause(queue: str, *, whole: bool = False) -> Command[bool]:
     """Let no worker take from the queue; False: it was paused already. `whole`: as one of all its partitions."""
-    keys = queue_keys(queue)
-    return once(load("pause"), keys, (keys.paused,), (int(whole),), bool)
+    return once(_build_pause, queue_keys(queue), bool, whole=int(whole))
 
 
 def resume(queue: str) -> Command[bool]:
     """Let workers take from the queue again; False: it was not paused."""
-    keys = queue_keys(queue)
-    return once(load("resume"), keys, (keys.paused,), (), bool)
+    return once(_build_resume, queue_keys(queue), bool)
 
 
 def remove_step(queue: str, *, force: bool) -> Command[Removal]:
     """One step of emptying a queue that is to be removed; repeat until nothing is left."""
-    keys = queue_keys(queue)
-    names = (
-        keys.pending,
-        keys.active,
-        keys.lease,
-        keys.scheduled,
-        keys.retry,
-        keys.archived,
-        keys.completed,
-        keys.groups,
-        keys.aggregation_sets,
-        keys.paused,
-    )
-    args = (int(force), BATCH, FOREIGN_GRACE, keys.task_prefix, keys.group(""), keys.unique_prefix)
-    return once(load("remove_queue"), keys, names, args, _removal)
+    return once(_build_remove_queue, queue_keys(queue), _removal, force=int(force))
 
 
 def scan_keys(queue: str, prefix: str, cursor: str) -> Plain[Scanned]:
@@ -86,18 +75,7 @@ def scan_keys(queue: str, prefix: str, cursor: str) -> Plain[Scanned]:
 
 def remove_keys(queue: str, names: Sequence[bytes]) -> Command[int]:
     """Delete keys that an empty queue has left; -1: it is not empty any more, and nothing was deleted."""
-    keys = queue_keys(queue)
-    states: list[Any] = [
-        keys.pending,
-        keys.active,
-        keys.scheduled,
-        keys.retry,
-        keys.archived,
-        keys.completed,
-        keys.groups,
-        keys.aggregation_sets,
-    ]
-    return Command(load("remove_keys"), states + list(names), (), int, keys.slot)
+    return _build_remove_keys(queue_keys(queue), int, names)
 
 
 def unlist(queue: str) -> Plain[int]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...connection.topology import key_slot
+from ..builder import builder, item_of
 from ..command import Command, Plain
-from ..keys import ALL_SERVERS, ALL_WORKERS, server_record, workers_record
-from ..scripts import load
+from ..keys import ALL_SERVERS, ALL_WORKERS, RecordKeys
+
+_build_record = builder("record_server", "info ttl", RecordKeys)
+_entry = item_of("record_server")
 
 
 def write_server(
@@ -23,26 +26,23 @@ def write_server(
 
     Three slots, so three commands, each idempotent.
     """
-    server, workers = server_record(host, pid, server_id), workers_record(host, pid, server_id)
+    keys = RecordKeys(host, pid, server_id)
     expiry = int(now) + ttl
+    entries = [
+        word for task_id, worker_info in running for word in _entry(task_id=task_id, worker_info=worker_info)
+    ]
     return [
-        Plain(("ZADD", ALL_SERVERS, expiry, server), int, slot=key_slot(ALL_SERVERS)),
-        Plain(("ZADD", ALL_WORKERS, expiry, workers), int, slot=key_slot(ALL_WORKERS)),
-        Command(
-            load("record_server"),
-            (server, workers),
-            [info, ttl, *(part for entry in running for part in entry)],
-            int,
-            key_slot(server),
-        ),
+        Plain(("ZADD", ALL_SERVERS, expiry, keys.server), int, slot=key_slot(ALL_SERVERS)),
+        Plain(("ZADD", ALL_WORKERS, expiry, keys.workers), int, slot=key_slot(ALL_WORKERS)),
+        _build_record(keys, int, entries, info=info, ttl=ttl),
     ]
 
 
 def clear_server(host: str, pid: int, server_id: str) -> list[Plain[int]]:
     """Remove the record at a clean stop."""
-    server, workers = server_record(host, pid, server_id), workers_record(host, pid, server_id)
+    keys = RecordKeys(host, pid, server_id)
     return [
-        Plain(("ZREM", ALL_SERVERS, server), int, slot=key_slot(ALL_SERVERS)),
-        Plain(("ZREM", ALL_WORKERS, workers), int, slot=key_slot(ALL_WORKERS)),
-        Plain(("DEL", server, workers), int, slot=key_slot(server)),
+        Plain(("ZREM", ALL_SERVERS, keys.server), int, slot=key_slot(ALL_SERVERS)),
+        Plain(("ZREM", ALL_WORKERS, keys.workers), int, slot=key_slot(ALL_WORKERS)),
+        Plain(("DEL", keys.server, keys.workers), int, slot=keys.slot),
     ]

@@ -11,9 +11,9 @@ from enum import StrEnum
 from typing import Any
 
 from ...connection.topology import Address
+from ..builder import builder, item_of
 from ..command import Command, Plain
 from ..keys import queue_keys
-from ..scripts import load
 from .inspect import text
 from .maintenance import EFFORT
 from .once import once
@@ -39,6 +39,15 @@ NOWHERE = "nowhere"
 
 WAITING = ("pending", "scheduled", "retry", "archived", "completed")
 """The places, besides `active`, that every queue has."""
+
+_build_survey = builder("survey", "active_offset lease_offset group_cursor", limit=PAGE)
+_build_settle = builder(
+    "settle", "answer dry", trial_seconds=TRIAL_SECONDS, reach=REACH, near=NEAR, effort_limit=EFFORT
+)
+_build_reclaim = builder("reclaim", "answer", limit=PAGE)
+_build_release_locks = builder("release_locks", "answer dry")
+_build_read_states = builder("read_states")
+_source, _item = item_of("survey"), item_of("settle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +216,14 @@ def survey(
 ) -> Command[Survey]:
     """Look at a page of `active`, and at a page of the sources together. `cursor` "0" starts with the groups."""
     keys = queue_keys(queue)
-    names = [keys.active, keys.lease, keys.groups, keys.aggregation_sets]
-    args: list[Any] = [PAGE, keys.task_prefix, keys.group(""), active, lease, cursor]
+    names: list[str] = []
+    words: list[Any] = []
     for source in sources:
         names.append(keys.group(source.group) if source.group else keys.state(source.place))
-        args += (source.place, source.offset, source.group)
-    return Command(load("survey"), names, args, _survey, keys.slot)
+        words += _source(place=source.place, offset=source.offset, group=source.group)
+    return _build_survey(
+        keys, _survey, names, words, active_offset=active, lease_offset=lease, group_cursor=cursor
+    )
 
 
 def settle(queue: str, items: Sequence[Item], *, dry: bool = False) -> Command[list[Settled]]:
@@ -222,23 +233,14 @@ def settle(queue: str, items: Sequence[Item], *, dry: bool = False) -> Command[l
     """
     keys = queue_keys(queue)
     given = list(items[:BATCH])
-    names = [
-        keys.pending,
-        keys.active,
-        keys.lease,
-        keys.scheduled,
-        keys.retry,
-        keys.archived,
-        keys.completed,
-        keys.groups,
-        keys.aggregation_sets,
-        keys.orphans,
-        *(keys.task(item.id) for item in given),
+    words = [
+        word
+        for item in given
+        for word in _item(id=item.id, where=item.where, seen=item.seen, expiry=item.expiry)
     ]
-    args: list[Any] = [int(dry), TRIAL_SECONDS, REACH, NEAR, EFFORT, keys.group(""), keys.unique_prefix]
-    for item in given:
-        args += (item.id, item.where, item.seen, item.expiry)
-    return once(load("settle"), keys, names, args, _settled(given))
+    return once(
+        _build_settle, keys, _settled(given), [keys.task(item.id) for item in given], words, dry=int(dry)
+    )
 
 
 def reclaim(queue: str, empty_groups: Sequence[str] = ()) -> Command[Reclaimed]:
@@ -247,22 +249,19 @@ def reclaim(queue: str, empty_groups: Sequence[str] = ()) -> Command[Reclaimed]:
     Repeat until nothing is done.
     """
     keys = queue_keys(queue)
-    names = (keys.aggregation_sets, keys.groups, keys.orphans)
-    args = [PAGE, keys.task_prefix, keys.group(""), *empty_groups]
-    return once(load("reclaim"), keys, names, args, lambda reply: Reclaimed(*reply))
+    return once(_build_reclaim, keys, lambda reply: Reclaimed(*reply), words=empty_groups)
 
 
 def release_locks(queue: str, locks: Sequence[str], *, dry: bool = False) -> Command[list[bool]]:
     """Delete the unique locks whose task is gone or does not own them; for each whether it is such a one."""
     keys = queue_keys(queue)
-    args = (int(dry), keys.task_prefix, keys.unique_prefix)
-    return once(load("release_locks"), keys, locks, args, lambda reply: [bool(one) for one in reply])
+    return once(_build_release_locks, keys, lambda reply: [bool(one) for one in reply], locks, dry=int(dry))
 
 
 def read_states(queue: str, ids: Sequence[str]) -> Command[list[TaskFacts]]:
     """Read what tasks say of themselves."""
     keys = queue_keys(queue)
-    return Command(load("read_states"), [keys.task(one) for one in ids], (), _facts, keys.slot)
+    return _build_read_states(keys, _facts, [keys.task(one) for one in ids])
 
 
 def scan(

@@ -2,17 +2,18 @@
 -- moves:   -
 -- keys:    lease, task...
 -- args:    lease_seconds, item...
+-- item:    id, receipt
 -- flags:   allow-oom
 -- returns: the ids that the worker does not hold any more
 --
--- An item is: id, receipt (as dequeue.lua gave it). Never makes a lease anew: one that is gone was recovered by somebody.
+-- `receipt` is as dequeue.lua gave it. Never makes a lease anew: one that is gone was recovered by somebody.
 -- @include read_task
 -- @include is_about
 local expiry = tonumber(redis.call('TIME')[1]) + tonumber(lease_seconds)
 local lost = {}
 local key = task_keys_from
-for arg = item_argv_from, #ARGV, 2 do
-  local id, receipt = ARGV[arg], ARGV[arg + 1]
+for arg = item_argv_from, #ARGV, item_size do
+  -- @read item arg
   local fields = read_task(KEYS[key], 'state', 'receipt', 'msg')
   key = key + 1
   if fields[1] == 'active' and fields[2] == receipt and is_about(receipt, fields[3]) then

@@ -2,14 +2,14 @@
 -- moves:   -
 -- keys:    server, workers
 -- args:    info, ttl, entry...
+-- entry:   task_id, worker_info
 -- flags:   allow-oom
 -- returns: 1
---
--- An entry is: task id, WorkerInfo.
 redis.call('SETEX', server, ttl, info)
 redis.call('DEL', workers)
-for index = entry_argv_from, #ARGV, 2 do
-  redis.call('HSET', workers, ARGV[index], ARGV[index + 1])
+for arg = entry_argv_from, #ARGV, entry_size do
+  -- @read entry arg
+  redis.call('HSET', workers, task_id, worker_info)
 end
 redis.call('EXPIRE', workers, ttl)
 return 1

@@ -2,11 +2,12 @@
 -- moves:   active -> pending, scheduled -> pending, retry -> pending, aggregating -> pending, pending -> gone, active -> gone, scheduled -> gone, retry -> gone, archived -> gone, completed -> gone, aggregating -> gone
 -- keys:    answer, pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, orphans, task...
 -- args:    resent, dry, trial_seconds, reach, near, effort_limit, group_prefix, unique_prefix, item...
+-- item:    id, where, seen, expiry
 -- derives: the group and the lock of a task, and the aggregation sets of the queue
 -- flags:   allow-oom
 -- returns: outcome and detail of each item that it came to; the caller gives the rest again
 --
--- An item is: id, where, seen, expiry. `where` it was found: a place, the key of a group, or `nowhere` if somebody has looked
+-- `where` it was found: a place, the key of a group, or `nowhere` if somebody has looked
 -- everywhere (of lists only the `near` ends are looked through then). `seen`: the SHA-1 of its message when it was already seen active without a lease, some seconds ago. `expiry`:
 -- until when to keep it, should it be completed and stand nowhere. With `dry` 1 nothing is written.
 --
@@ -206,9 +207,10 @@ end
 
 local nothing_done = {fine = true, suspect = true, unclear = true, failed = true}
 local replies, changed = {}, false
-for index = item_argv_from, #ARGV, 4 do
-  local task = KEYS[task_keys_from + (index - item_argv_from) / 4]
-  local worked, outcome, detail = pcall(settle, ARGV[index], task, ARGV[index + 1], ARGV[index + 2], ARGV[index + 3])
+for arg = item_argv_from, #ARGV, item_size do
+  -- @read item arg
+  local task = KEYS[task_keys_from + (arg - item_argv_from) / item_size]
+  local worked, outcome, detail = pcall(settle, id, task, where, seen, expiry)
   if not worked then
     detail = type(outcome) == 'table' and outcome.err or tostring(outcome)
     outcome = 'failed'

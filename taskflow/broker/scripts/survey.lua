@@ -2,13 +2,14 @@
 -- moves:   -
 -- keys:    active, lease, groups, aggregation_sets, source...
 -- args:    limit, task_prefix, group_prefix, active_offset, lease_offset, group_cursor, item...
+-- item:    place, offset, group
 -- derives: the hash of each id, the aggregation groups and sets of the queue
 -- flags:   no-writes
 -- returns: where to go on in active, in lease and in groups; for each source its next offset (0 its end, -1 not looked at); ids
 --   that are not as they should be, each with where it stands; groups with tasks; groups without; how many sets are to be
 --   reclaimed; keys of a wrong type
 --
--- An item is: place, offset, group; `place` is pending or the name of a sorted set, `group` that of an aggregation group or
+-- The items say what the sources are: `place` is pending or the name of a sorted set, `group` that of an aggregation group or
 -- empty. Whoever is named here is looked at again by settle.lua, which decides: this only has to be quick.
 local now = tonumber(redis.call('TIME')[1])
 local size = tonumber(limit)
@@ -57,8 +58,9 @@ end
 
 local budget, offsets = size, {}
 for index = source_keys_from, #KEYS do
-  local arg = item_argv_from + 3 * (index - source_keys_from)
-  local source, place, offset, group = KEYS[index], ARGV[arg], tonumber(ARGV[arg + 1]), ARGV[arg + 2]
+  local source, arg = KEYS[index], item_argv_from + item_size * (index - source_keys_from)
+  -- @read item arg
+  offset = tonumber(offset)
   local following = -1
   if budget > 0 then
     local ids

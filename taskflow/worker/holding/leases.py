@@ -33,10 +33,7 @@ class Leases(Service):
             batches += [held[start : start + BATCH] for start in range(0, len(held), BATCH)]
         if not batches:
             return times.lease_extension
-        commands = [
-            extend(batch[0].queue, [(held.id, held.taken.receipt) for held in batch], times.lease)
-            for batch in batches
-        ]
+        commands = [extend(batch[0].queue, [held.taken for held in batch], times.lease) for batch in batches]
         replies = await self._broker.run_many(commands, times.lease_extension)
         failed: BrokerError | None = None
         for batch, reply in zip(batches, replies, strict=True):
