@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from .errors import Reject, Retry
+    from .inspector import AsyncInspector, Inspector
     from .options import Declaration, Options
     from .partitions import QueueOptions
     from .states import State
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
     from .tasks.task import AsyncTask, Task
 
 __all__ = [
+    "AsyncInspector",
     "AsyncResult",
     "AsyncTask",
     "Batch",
     "CurrentTask",
     "Declaration",
+    "Inspector",
     "MapItem",
     "MapResult",
     "Options",
@@ -54,11 +57,13 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncInspector": "inspector",
     "AsyncResult": "tasks.result",
     "AsyncTask": "tasks.task",
     "Batch": "tasks.batch",
     "CurrentTask": "tasks.context",
     "Declaration": "options",
+    "Inspector": "inspector",
     "MapItem": "tasks.mapping",
     "MapResult": "tasks.mapping",
     "Options": "options",

@@ -39,6 +39,7 @@ from .task import AsyncTask, BaseTask, OnHandles, Task
 
 if TYPE_CHECKING:
     from ..client.client import Client
+    from ..inspector import AsyncInspector, Inspector
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -184,6 +185,26 @@ class TaskFlow:
                 ) from error
             self._client = Client(self.broker_url, self.seal, self.partitions, app=self.name)
         return self._client
+
+    @property
+    def inspector(self) -> Inspector:
+        """Reads and administers this app's queues, tasks and workers, and what others have in them; with its keys, if it has any.
+
+        Example:
+            >>> app.inspector.queue("images").pending                    # doctest: +SKIP
+            3
+        """
+        # Only here, as below: an app that enqueues has no use for it.
+        from ..inspector import Inspector
+
+        return Inspector(self.client.broker, self.seal)
+
+    @property
+    def ainspector(self) -> AsyncInspector:
+        """The same from coroutines: `await app.ainspector.queue("images")`."""
+        from ..inspector import AsyncInspector
+
+        return AsyncInspector(lambda: self.client.async_broker, self.seal)
 
     # --- tasks ----------------------------------------------------------------------------------------------
 

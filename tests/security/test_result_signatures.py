@@ -151,7 +151,7 @@ def test_the_tools_say_whether_a_result_can_be_trusted_if_they_are_given_the_app
     with worker("signed"):
         good, forged = completed(apps.signed, queue, "one", "two")
     stored.raw.hset(stored.key(forged.id), "result", '"forged"')
-    knowing = Inspector(broker, apps.signed.seal)
+    knowing = apps.signed.inspector
     assert knowing.task(queue, good.id).result_problem == ""
     assert (
         knowing.task(queue, forged.id).result_problem

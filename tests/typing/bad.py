@@ -93,6 +93,15 @@ assert_type(resize.delay("a.png"), AsyncResult[int])  # E: it is a handle on a s
 resize.delay("a.png").get("10")  # E: a timeout in seconds
 print(resize.delay("a.png").value)  # E: no such attribute
 
+# Queues and tasks.
+app.inspector.tasks("images", "retry")  # E: a state is a State
+paused: str = app.inspector.pause("images")  # E: it returns a bool
+
+
+async def inspect_from_asyncio() -> None:
+    print((await app.ainspector.queue("images")).peding)  # E: no such attribute
+    print(app.ainspector.queue("images").pending)  # E: it has to be awaited
+
 
 async def from_asyncio() -> None:
     await resize.adelay(123)  # E: a wrong type

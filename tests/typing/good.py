@@ -9,9 +9,11 @@ from typing import Any, assert_type
 from tenacity import retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential_jitter
 
 from taskflow import (
+    AsyncInspector,
     AsyncResult,
     AsyncTask,
     CurrentTask,
+    Inspector,
     MapResult,
     Reject,
     ResultInfo,
@@ -22,6 +24,7 @@ from taskflow import (
     current_task,
 )
 from taskflow.errors import DuplicateTask, TaskFlowError
+from taskflow.inspector import QueueInfo, TaskInfo
 
 app = TaskFlow("shop", broker="redis://127.0.0.1:6379", max_retries=3, retention=timedelta(hours=1))
 
@@ -140,6 +143,19 @@ assert_type(resize.map([{"src": "a.png"}]).results, list[AsyncResult[str]])
 # By name, and from another process: nobody knows the type.
 assert_type(app.send("images:resize", src="a.png"), AsyncResult[Any])
 assert_type(app.result("order-1", queue="images"), AsyncResult[Any])
+
+# Queues, tasks and workers.
+assert_type(app.inspector, Inspector)
+assert_type(app.inspector.queue("images"), QueueInfo)
+assert_type(app.inspector.tasks("images", State.RETRY, page=2).tasks, tuple[TaskInfo, ...])
+assert_type(app.inspector.run_all("images", State.ARCHIVED), int)
+assert_type(app.ainspector, AsyncInspector)
+
+
+async def inspect_from_asyncio() -> None:
+    assert_type(await app.ainspector.task("images", "order-1"), TaskInfo)
+    assert_type([queue.pending for queue in await app.ainspector.queues()], list[int])
+    assert_type(await app.ainspector.pause("images"), bool)
 
 
 # Functions that are no tasks, by value.
