@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ..broker.command import Plain
-from ..broker.fitness import parse_info
 from ..broker.keys import ALL_QUEUES
+from ..broker.server_checks import parse_info
 from ..connection.topology import Address, key_slot
 from ..errors import BrokerError
 from .both import AnyBroker

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..broker.aio import AsyncBroker
 from ..broker.command import Plain
-from ..broker.fitness import TOO_OLD, defects, parse_info
+from ..broker.server_checks import TOO_OLD, defects, parse_info
 from ..connection.refusals import is_a_cluster, is_a_sentinel
 from ..connection.topology import Address, parse_slots
 from ..connection.url import BrokerURL

@@ -27,7 +27,7 @@ from .health.health_file import HealthFile
 from .health.health_server import HealthServer
 from .health.troubles import Troubles
 from .holding.acker import Acker
-from .holding.holdings import Held, Holdings
+from .holding.held_tasks import Held, HeldTasks
 from .holding.leases import Leases
 from .launch import Launched
 from .loops.aggregator import Aggregator
@@ -39,12 +39,12 @@ from .loops.subscriber import Subscriber
 from .loops.sweeper import Sweeper
 from .loops.watches import Burst, Limits
 from .service import Service
-from .taking.crowd import Crowd
 from .taking.fetcher import Fetcher
+from .taking.idle_backoff import IdleBackoff
 from .taking.intake import Intake
 from .taking.partitions import Partitions
 from .taking.places import Places, RollCall
-from .taking.shares import Shares
+from .taking.slot_allocator import SlotAllocator
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -79,7 +79,7 @@ class Worker:
         self._config = config
         self._identity = Identity()
         self._clock = ServerClock()
-        self._holdings = Holdings()
+        self._held_tasks = HeldTasks()
         self._supervisor = Supervisor(
             config,
             self._outcomes,
@@ -90,7 +90,7 @@ class Worker:
             on_hello=self._learn,
         )
         self._broker: AsyncBroker | None = None
-        self._shares: Shares | None = None
+        self._allocator: SlotAllocator | None = None
         self._acker: Acker | None = None
         self._fetchers: list[Fetcher] = []
         self._services: list[Service] = []
@@ -226,9 +226,9 @@ class Worker:
         roll_call = RollCall(broker)
         many = NarrowBroker(broker.driver)
         # Verdicts wait for no loop that only looks.
-        self._acker = Acker(NarrowBroker(broker.driver), self._holdings, self._clock)
-        intake = Intake(self._holdings, self._supervisor, self._outcomes, self._clock, self._is_open)
-        self._shares = shares = Shares(
+        self._acker = Acker(NarrowBroker(broker.driver), self._held_tasks, self._clock)
+        intake = Intake(self._held_tasks, self._supervisor, self._outcomes, self._clock, self._is_open)
+        self._allocator = allocator = SlotAllocator(
             queues, strict=self._config.strict, room=self._supervisor.room, most=BATCH
         )
         self._subscriber = subscriber = Subscriber(
@@ -242,28 +242,28 @@ class Worker:
             """Serve a queue, or a partition of it."""
             if self._stop.is_set():
                 return
-            shares.add(name, queue)
-            crowd = Crowd()
+            allocator.add(name, queue)
+            backoff = IdleBackoff()
             fetcher = Fetcher(
                 name,
                 owner,
                 many,
-                shares,
+                allocator,
                 intake.take,
-                self._holdings.receipts,
+                self._held_tasks.receipts,
                 self._clock,
-                crowd,
+                backoff,
                 places,
                 roll_call,
             )
             self._fetchers.append(fetcher)
-            forwarder = Forwarder(name, many, self._clock, crowd)
+            forwarder = Forwarder(name, many, self._clock, backoff)
             subscriber.add(name, forwarder.tell)
             self._loops[name] = loops = [
                 forwarder,
-                Recoverer(name, many, crowd),
-                Janitor(name, many, crowd),
-                Sweeper(name, many, crowd, joins=queue in rules),
+                Recoverer(name, many, backoff),
+                Janitor(name, many, backoff),
+                Sweeper(name, many, backoff, joins=queue in rules),
                 *([Aggregator(name, rules[queue], many)] if queue in rules else []),
                 fetcher,
             ]
@@ -288,7 +288,7 @@ class Worker:
                 self._acker,
                 roll_call,
                 Limits(self._supervisor.watch_limits),
-                Leases(broker, self._holdings),
+                Leases(broker, self._held_tasks),
                 self._heartbeat,
                 subscriber,
                 self._partitions,
@@ -296,7 +296,7 @@ class Worker:
         )
         if self._config.burst:
             self._watch(
-                [Burst(broker, self._clock, self._known_queues, self._holdings.__len__, self._stop.set)]
+                [Burst(broker, self._clock, self._known_queues, self._held_tasks.__len__, self._stop.set)]
             )
 
     def _watch(self, services: Sequence[Service]) -> None:
@@ -313,12 +313,17 @@ class Worker:
 
     def _learn(self, hello: frames.Hello) -> None:
         """A new child may know queues that those before it did not: a deployment, then SIGHUP."""
-        if self._partitions is None or self._shares is None or self._heartbeat is None or self._stop.is_set():
+        if (
+            self._partitions is None
+            or self._allocator is None
+            or self._heartbeat is None
+            or self._stop.is_set()
+        ):
             return
         self._rules.update({rule.queue: rule for rule in hello.aggregations})
         fresh = False
         for queue, weight in (self._config.queues or queues_of(hello)).items():
-            self._shares.declare(queue, weight)
+            self._allocator.declare(queue, weight)
             self._queues.setdefault(queue, weight)
             if self._partitions.declare(queue, hello.partitions.get(queue, 1)):
                 logger.info("Serving queue %s as the new code names it", queue)
@@ -332,8 +337,8 @@ class Worker:
         self._services[:] = [service for service in self._services if service not in loops]
         self._fetchers[:] = [fetcher for fetcher in self._fetchers if fetcher not in loops]
         await asyncio.gather(*(loop.stop() for loop in loops))
-        if self._shares is not None:
-            self._shares.remove(name)
+        if self._allocator is not None:
+            self._allocator.remove(name)
         if self._subscriber is not None:
             self._subscriber.remove(name)
 
@@ -380,8 +385,8 @@ class Worker:
         return any(isinstance(reply, int) and reply > 0 for reply in replies)
 
     def _room(self) -> None:
-        if self._shares is not None and not self._stop.is_set():
-            self._shares.pump()
+        if self._allocator is not None and not self._stop.is_set():
+            self._allocator.pump()
 
     # --- the end --------------------------------------------------------------------------------------------
 
@@ -402,7 +407,7 @@ class Worker:
             if not await self._acker.drain(FLUSH_SECONDS):
                 logger.error(
                     "%d tasks could not be handed back; their leases end within %d s",
-                    len(self._holdings),
+                    len(self._held_tasks),
                     self._config.timings.lease,
                 )
         with said("the stop of the loops"):

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from taskflow.broker.fitness import ServerVersion, version_of
+from taskflow.broker.server_checks import ServerVersion, version_of
 from taskflow.inspector.cluster import Shard
 from taskflow.inspector.doctor.advice import judge
 from taskflow.inspector.doctor.nodes import NodeState, Servers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from ...broker.fitness import defects
+from ...broker.server_checks import defects
 from .nodes import NodeState, Servers
 from .values import Finding, Severity
 
@@ -55,7 +55,7 @@ def judge_node(node: NodeState, servers: Servers) -> Iterator[Finding]:
         yield from _cluster_state(facts)
 
 
-def _fitness(facts: Facts) -> Iterator[Finding]:
+def _defects(facts: Facts) -> Iterator[Finding]:
     node, info, settings = facts
     known = {"maxmemory_policy": settings.get("maxmemory-policy"), "maxmemory": settings.get("maxmemory")}
     for defect in defects({**info, **{name: value for name, value in known.items() if value}}):
@@ -111,7 +111,7 @@ def _replication(facts: Facts) -> Iterator[Finding]:
         )
 
 
-_CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (_fitness, _persistence, _replication)
+_CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (_defects, _persistence, _replication)
 
 
 def _min_replicas(facts: Facts, replicas: int) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...broker.command import Plain
-from ...broker.fitness import parse_info
+from ...broker.server_checks import parse_info
 from ...connection.topology import SLOTS, Address
 from ...errors import BrokerError
 from ..both import AnyBroker

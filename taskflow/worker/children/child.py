@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...pipe import frames, page
-from ..holding.holdings import Held
+from ..holding.held_tasks import Held
 from ..timings import TIMINGS, Timings
 from .liveness import Liveness
 from .process import Process

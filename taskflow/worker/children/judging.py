@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from ..holding.holdings import Held
+from ..holding.held_tasks import Held
 from .child import Child
 
 

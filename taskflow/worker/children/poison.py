@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from ...pipe.frames import Outcome
-from ..holding.holdings import Held
+from ..holding.held_tasks import Held
 from ..holding.verdicts import archived
 
 logger = logging.getLogger("taskflow.worker")

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...pipe.frames import Outcome
 from ...states import Verb
-from ..holding.holdings import Held
+from ..holding.held_tasks import Held
 from .child import Child
 
 logger = logging.getLogger("taskflow.worker")

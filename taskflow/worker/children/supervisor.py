@@ -12,7 +12,7 @@ from ...errors import AppNotFound
 from ...pipe import frames
 from ...states import Verb
 from ..config import WorkerConfig
-from ..holding.holdings import Held
+from ..holding.held_tasks import Held
 from ..holding.verdicts import too_large
 from ..launch import Launched
 from .child import END_SECONDS, Child

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from ..holding.holdings import Held
+from ..holding.held_tasks import Held
 from ..timings import TIMINGS, Timings
 from .child import Child
 

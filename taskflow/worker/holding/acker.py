@@ -19,7 +19,7 @@ from ...broker.commands.finish import BATCH, Written, finish
 from ...clock import ServerClock
 from ...pipe.frames import Outcome
 from ..service import Service
-from .holdings import Held, Holdings
+from .held_tasks import Held, HeldTasks
 from .verdicts import substitute, verdict
 
 logger = logging.getLogger("taskflow.worker")
@@ -115,16 +115,16 @@ class Acker(Service):
 
     Args:
         broker: where to.
-        holdings: what is held; a task leaves it when its verdict is written or refused.
+        held_tasks: what is held; a task leaves it when its verdict is written or refused.
         clock: the server's time.
     """
 
     name = "acker"
 
-    def __init__(self, broker: AsyncBroker, holdings: Holdings, clock: ServerClock) -> None:
+    def __init__(self, broker: AsyncBroker, held_tasks: HeldTasks, clock: ServerClock) -> None:
         super().__init__()
         self._broker = broker
-        self._holdings = holdings
+        self._held_tasks = held_tasks
         self._clock = clock
         self._queues: dict[str, _Queue] = {}
         self._stopped = False
@@ -236,7 +236,7 @@ class Acker(Service):
         batch.resent = True
         replies = await self._broker.run(command, TIMEOUT)
         queue.settled(batch)
-        self._holdings.remove(name, [held for held, _ in items])
+        self._held_tasks.remove(name, [held for held, _ in items])
         if not queue.failed:
             queue.is_at_fault = False
             self.troubles.worked(_who(name))

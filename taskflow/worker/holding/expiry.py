@@ -7,7 +7,7 @@ import logging
 from ...errors import DecodeError
 from ...message.task_message import TaskMessage
 from ...pipe.frames import Outcome
-from .holdings import Held
+from .held_tasks import Held
 from .verdicts import archived
 
 logger = logging.getLogger("taskflow.worker")

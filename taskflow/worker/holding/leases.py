@@ -8,7 +8,7 @@ from ...broker.aio import AsyncBroker
 from ...broker.commands.dequeue import extend
 from ...errors import BrokerError
 from ..service import Service
-from .holdings import Held, Holdings
+from .held_tasks import Held, HeldTasks
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -20,16 +20,16 @@ class Leases(Service):
 
     name = "leases"
 
-    def __init__(self, broker: AsyncBroker, holdings: Holdings) -> None:
+    def __init__(self, broker: AsyncBroker, held_tasks: HeldTasks) -> None:
         super().__init__()
         self._broker = broker
-        self._holdings = holdings
+        self._held_tasks = held_tasks
 
     async def tick(self) -> float:
         """Extend every lease once. Queues on a node that does not answer do not keep the others waiting."""
         times = self.timings
         batches: list[list[Held]] = []
-        for _, held in self._holdings.by_queue():
+        for _, held in self._held_tasks.by_queue():
             batches += [held[start : start + BATCH] for start in range(0, len(held), BATCH)]
         if not batches:
             return times.lease_extension

@@ -11,7 +11,7 @@ from ...errors import DecodeError
 from ...message.task_message import TaskMessage
 from ...pipe.frames import Outcome
 from ...states import Verb
-from .holdings import Held
+from .held_tasks import Held
 
 logger = logging.getLogger("taskflow.worker")
 

@@ -10,7 +10,7 @@ from ...broker.aio import AsyncBroker
 from ...broker.commands.maintenance import BATCH, forward
 from ...clock import ServerClock
 from ..service import TIMEOUT, Service
-from ..taking.crowd import Crowd
+from ..taking.idle_backoff import IdleBackoff
 
 AFTER_TICK = 0.02
 """Go's programs write whole seconds, so what they and others have written since is found by a look at each. What comes due
@@ -28,33 +28,33 @@ class Forwarder(Service):
         queue: its name.
         broker: where it is.
         clock: is told the server's time.
-        crowd: of the workers on the queue. Where they are many, some look each second, not all at the same moment.
+        backoff: of the workers on the queue. Where they are many, some look each second, not all at the same moment.
     """
 
-    def __init__(self, queue: str, broker: AsyncBroker, clock: ServerClock, crowd: Crowd) -> None:
+    def __init__(self, queue: str, broker: AsyncBroker, clock: ServerClock, backoff: IdleBackoff) -> None:
         super().__init__()
         self.name = f"forwarder of queue {queue}"
         self._queue = queue
         self._broker = broker
         self._clock = clock
-        self._crowd = crowd
+        self._backoff = backoff
         self._due: float | None = None
         """When the next task is due, as far as is known."""
         self._told = asyncio.Event()
 
     async def tick(self) -> float:
         """Move everything that is due; wait for the next task, or for the time just after the next second."""
-        if self._crowd.helps():
+        if self._backoff.helps():
             await self.forward()
         while await self._rest():
-            if not await self.forward() and not self._crowd.helps():
+            if not await self.forward() and not self._backoff.helps():
                 # Another one was faster, and knows what comes next.
                 self._due = None
         return 0.0
 
     def tell(self, due: float) -> None:
         """A task has come that is due at this time, before all others: from whoever has written it, by way of the server."""
-        if (self._due is None or due < self._due) and self._crowd.helps():
+        if (self._due is None or due < self._due) and self._backoff.helps():
             self._due = due
             self._told.set()
 
@@ -73,7 +73,7 @@ class Forwarder(Service):
     async def _rest(self) -> bool:
         """Wait; whether a task is due, and not only another second over."""
         now = self._clock.now()
-        earliest = now + LEAST * self._crowd.stretch(8)
+        earliest = now + LEAST * self._backoff.stretch(8)
         period = self.timings.forward
         second = now - now % period + period + AFTER_TICK
         while True:

@@ -13,7 +13,7 @@ from ...errors import BrokerError, DecodeError
 from ...message.records import ServerInfo, Timestamp, WorkerInfo
 from ...message.task_message import TaskMessage
 from ..config import Identity
-from ..holding.holdings import Held
+from ..holding.held_tasks import Held
 from ..service import Service
 
 LAST_SECOND = 253_402_300_799

@@ -8,7 +8,7 @@ import random
 from ...broker.aio import AsyncBroker
 from ...broker.commands.maintenance import BATCH, expire, recover
 from ..service import TIMEOUT, Service
-from ..taking.crowd import Crowd
+from ..taking.idle_backoff import IdleBackoff
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -19,12 +19,12 @@ class Recoverer(Service):
     Args:
         queue: its name.
         broker: where it is.
-        crowd: of the workers on the queue: where they are many, each looks less often, but never seldom.
+        backoff: of the workers on the queue: where they are many, each looks less often, but never seldom.
     """
 
-    def __init__(self, queue: str, broker: AsyncBroker, crowd: Crowd) -> None:
+    def __init__(self, queue: str, broker: AsyncBroker, backoff: IdleBackoff) -> None:
         super().__init__()
-        self._crowd = crowd
+        self._backoff = backoff
         self.name = f"recoverer of queue {queue}"
         self._queue = queue
         self._broker = broker
@@ -39,15 +39,15 @@ class Recoverer(Service):
             logger.warning(
                 "%d tasks of queue %s had lost their worker and were given back", len(recovered), self._queue
             )
-        return self.timings.recover * random.uniform(0.8, 1.2) * self._crowd.stretch(2)
+        return self.timings.recover * random.uniform(0.8, 1.2) * self._backoff.stretch(2)
 
 
 class Janitor(Service):
     """Deletes completed tasks of one queue when their retention has passed; its arguments are those of `Recoverer`."""
 
-    def __init__(self, queue: str, broker: AsyncBroker, crowd: Crowd) -> None:
+    def __init__(self, queue: str, broker: AsyncBroker, backoff: IdleBackoff) -> None:
         super().__init__()
-        self._crowd = crowd
+        self._backoff = backoff
         self.name = f"janitor of queue {queue}"
         self._queue = queue
         self._broker = broker
@@ -56,4 +56,4 @@ class Janitor(Service):
         """Delete what has expired."""
         while await self._broker.run(expire(self._queue), TIMEOUT) >= BATCH:
             pass
-        return self.timings.expire * random.uniform(0.875, 1.125) * self._crowd.stretch(2)
+        return self.timings.expire * random.uniform(0.875, 1.125) * self._backoff.stretch(2)

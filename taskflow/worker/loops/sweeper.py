@@ -11,7 +11,7 @@ from ...broker.aio import AsyncBroker
 from ...broker.commands.sweep import Outcome, Settled, Survey, reclaim, settle
 from ...broker.walk import FirstLooks, Walk
 from ..service import TIMEOUT, Service
-from ..taking.crowd import Crowd
+from ..taking.idle_backoff import IdleBackoff
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -33,9 +33,9 @@ class Sweeper(Service):
         joins: whether this worker's app has a rule for the queue's aggregation groups.
     """
 
-    def __init__(self, queue: str, broker: AsyncBroker, crowd: Crowd, *, joins: bool = True) -> None:
+    def __init__(self, queue: str, broker: AsyncBroker, backoff: IdleBackoff, *, joins: bool = True) -> None:
         super().__init__()
-        self._crowd = crowd
+        self._backoff = backoff
         self.name = f"sweeper of queue {queue}"
         self._queue = queue
         self._broker = broker
@@ -56,7 +56,7 @@ class Sweeper(Service):
             self._report_groups(found.groups)
             if not self._walk.is_amid_active:
                 break
-        return self.timings.sweep * random.uniform(0.9, 1.1) * self._crowd.stretch(3)
+        return self.timings.sweep * random.uniform(0.9, 1.1) * self._backoff.stretch(3)
 
     async def _settle(self, found: Survey) -> None:
         left = deque(self._first_looks.items(found.suspects, time.monotonic(), self.timings.second_look))

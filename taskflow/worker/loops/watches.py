@@ -10,7 +10,7 @@ from ...broker.commands.dequeue import backlog
 from ...clock import ServerClock
 from ...errors import BrokerError
 from ..service import Service
-from ..taking.crowd import Crowd
+from ..taking.idle_backoff import IdleBackoff
 from .forwarder import Forwarder
 
 LIMITS_PERIOD = 0.025
@@ -76,7 +76,7 @@ class Burst(Service):
         queues = list(queues)
         for queue in queues:
             with contextlib.suppress(BrokerError):
-                await Forwarder(queue, self._broker, self._clock, Crowd()).forward()
+                await Forwarder(queue, self._broker, self._clock, IdleBackoff()).forward()
         replies = await self._broker.run_many([backlog(queue) for queue in queues])
         if all(reply == 0 for reply in replies) and not self._held():
             self._end()

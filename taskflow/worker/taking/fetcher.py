@@ -19,9 +19,9 @@ from ...connection.settings import pack
 from ...connection.waiting import Watch
 from ...errors import BrokerError, BrokerUnavailable
 from ..service import TIMEOUT, Service
-from .crowd import Crowd
+from .idle_backoff import IdleBackoff
 from .places import Places, RollCall
-from .shares import Shares
+from .slot_allocator import SlotAllocator
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -39,11 +39,11 @@ class Fetcher(Service):
         queue: its name.
         owner: whose leases the tasks get.
         broker: where from.
-        shares: who may take how many.
+        allocator: who may take how many.
         take: is given the tasks.
         known: the receipts of what is held of this queue.
         clock: is told the server's time.
-        crowd: what is known of the other workers on the queue; it learns here.
+        backoff: what is known of the other workers on the queue; it learns here.
         places: who may wait on a connection; None: this queue may.
         roll_call: who tells it of tasks where it may not.
     """
@@ -53,11 +53,11 @@ class Fetcher(Service):
         queue: str,
         owner: str,
         broker: AsyncBroker,
-        shares: Shares,
+        allocator: SlotAllocator,
         take: Callable[[str, list[Taken]], None],
         known: Callable[[str], set[str]],
         clock: ServerClock,
-        crowd: Crowd,
+        backoff: IdleBackoff,
         places: Places | None = None,
         roll_call: RollCall | None = None,
     ) -> None:
@@ -67,13 +67,13 @@ class Fetcher(Service):
         self._queue = queue
         self._owner = owner
         self._broker = broker
-        self._shares = shares
+        self._allocator = allocator
         self._take = take
         self._known = known
         self._clock = clock
         keys = queue_keys(queue)
         self._watch = Watch(broker.driver, keys.slot, keys.pending)
-        self._crowd = crowd
+        self._backoff = backoff
         self._places = places or Places()
         self._roll_call = roll_call or RollCall(broker)
         self._woken = False
@@ -93,7 +93,7 @@ class Fetcher(Service):
         if self._unsure:
             await self._take_up_again()
         with self.resting():
-            count = await self._shares.grant(self._queue)
+            count = await self._allocator.grant(self._queue)
         pause = self._next(await self._dequeue(count), count)
         while pause is None:
             pause = await self._wait()
@@ -122,7 +122,7 @@ class Fetcher(Service):
         if reply.paused or reply.left:
             # Whoever woke us woke us for this: nobody was faster.
             self._woken = False
-            return self.timings.paused if reply.paused else self._crowd.pause_beside()
+            return self.timings.paused if reply.paused else self._backoff.pause_beside()
         if reply.tasks or not reply.orphans:
             self._learn(found=bool(reply.tasks))
         return None if len(reply.tasks) < count else 0.0
@@ -174,7 +174,7 @@ class Fetcher(Service):
             yield took
         finally:
             self._answered.set()
-            self._shares.settle(self._queue, count, used, more=more)
+            self._allocator.account(self._queue, count, used, more=more)
 
     def _command(self, count: int) -> Command[Dequeued]:
         return dequeue(self._queue, self._owner, secrets.token_hex(8), count, self.timings.lease)
@@ -199,18 +199,18 @@ class Fetcher(Service):
         """What a fetch says about the crowd."""
         woken, self._woken = self._woken, False
         if woken:
-            (self._crowd.won if found else self._crowd.lost)()
+            (self._backoff.won if found else self._backoff.lost)()
         elif found:
-            self._crowd.found()
+            self._backoff.found()
 
     async def _wait(self) -> float | None:
         """Wait until the list has something, and take it; or, where that is for others to do, look a little later whether it has:
         the pause before the next fetch; None: wait on.
         """
         try:
-            while (may := self._places.has(self._queue)) and self._crowd.waits():
+            while (may := self._places.has(self._queue)) and self._backoff.waits():
                 # While there is nothing to do: then nothing but sending is left.
-                count = self._shares.free()
+                count = self._allocator.free()
                 command = self._command(count)
                 data = pack([command.wire(full=False, resent=False)])
                 came = await self._watch.wait(WAIT_SECONDS)
@@ -218,7 +218,7 @@ class Fetcher(Service):
                 self.troubles.worked(self._waiting)
                 if came:
                     self._woken = True
-                    if not self._shares.grant_at_once(self._queue, count):
+                    if not self._allocator.grant_at_once(self._queue, count):
                         return 0.0
                     reply = await self._dequeue_here(count, data, command)
                     return 0.0 if reply is None else self._next(reply, count)
@@ -233,7 +233,7 @@ class Fetcher(Service):
             with self.resting():
                 await self._roll_call.wait(self._queue)
             return 0.0
-        await asyncio.sleep(self._crowd.pause())
+        await asyncio.sleep(self._backoff.pause())
         self.progressed()
         # Not the script: most looks of a crowd find nothing.
         return 0.0 if await self._broker.run(backlog(self._queue), TIMEOUT) else None

@@ -13,7 +13,7 @@ from ...states import Verb
 from ..children.poison import MOST_CRASHES, archive_poison
 from ..children.supervisor import Supervisor
 from ..holding.expiry import archive_expired
-from ..holding.holdings import Held, Holdings
+from ..holding.held_tasks import Held, HeldTasks
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -24,7 +24,7 @@ class Intake:
     """Takes what the fetchers bring. From here on each task is held, until its verdict is written.
 
     Args:
-        holdings: what is held.
+        held_tasks: what is held.
         supervisor: who gives them to children.
         outcomes: takes verdicts.
         clock: the server's time.
@@ -33,13 +33,13 @@ class Intake:
 
     def __init__(
         self,
-        holdings: Holdings,
+        held_tasks: HeldTasks,
         supervisor: Supervisor,
         outcomes: Outcomes,
         clock: ServerClock,
         is_open: Callable[[], bool],
     ) -> None:
-        self._holdings = holdings
+        self._held_tasks = held_tasks
         self._supervisor = supervisor
         self._outcomes = outcomes
         self._clock = clock
@@ -49,7 +49,7 @@ class Intake:
         """Tasks of one queue that are ours now."""
         now = time.monotonic()
         items = [Held(queue, taken, now) for taken in tasks]
-        self._holdings.add(queue, items)
+        self._held_tasks.add(queue, items)
         if not self._is_open():
             self._hand_back(items)
             return

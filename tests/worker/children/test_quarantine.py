@@ -12,7 +12,7 @@ from taskflow.pipe.frames import Outcome
 from taskflow.states import Verb
 from taskflow.worker.children.quarantine import MOST_CELLS, Quarantine, groups_for
 from taskflow.worker.children.starter import pause_after
-from taskflow.worker.holding.holdings import Held
+from taskflow.worker.holding.held_tasks import Held
 
 
 def suspects(count: int, crashes: int = 1) -> list[Held]:

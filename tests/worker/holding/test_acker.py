@@ -22,7 +22,7 @@ from taskflow.pipe.frames import Outcome
 from taskflow.states import Verb
 from taskflow.worker.holding import acker as acker_module
 from taskflow.worker.holding.acker import Acker
-from taskflow.worker.holding.holdings import Held, Holdings
+from taskflow.worker.holding.held_tasks import Held, HeldTasks
 from tests.servers import Server, until
 
 Breaks = Callable[[Any], BaseException | None]
@@ -48,8 +48,8 @@ class Rig:
     def __init__(self, url: str, queue: str) -> None:
         self.queue = queue
         self.broker = Breakable(AsyncDriver(url))
-        self.holdings = Holdings()
-        self.acker = Acker(self.broker, self.holdings, ServerClock())
+        self.held_tasks = HeldTasks()
+        self.acker = Acker(self.broker, self.held_tasks, ServerClock())
 
     async def take(self, *ids: str) -> list[Held]:
         tasks = [
@@ -58,7 +58,7 @@ class Rig:
         await self.broker.run(enqueue(self.queue, tasks))
         taken = (await self.broker.run(dequeue(self.queue, "me", "0123456789abcdef", len(ids)))).tasks
         items = [Held(self.queue, one) for one in taken]
-        self.holdings.add(self.queue, items)
+        self.held_tasks.add(self.queue, items)
         return items
 
 
@@ -105,11 +105,11 @@ def test_verdicts_survive_an_error_of_any_class_and_health_is_red_until_they_are
             rig.acker.add(_done(items))
             await until(lambda: rig.broker.failed > 6)
             assert not rig.acker.idle
-            assert len(rig.holdings) == 3
+            assert len(rig.held_tasks) == 3
             assert rig.acker.troubles.complaints(), "red"
             rig.broker.breaks = lambda command: None
             await until(lambda: rig.acker.idle)
-            assert len(rig.holdings) == 0
+            assert len(rig.held_tasks) == 0
             assert rig.acker.counts.written == 3
             assert rig.acker.troubles.complaints() == []
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from taskflow.broker.commands.dequeue import Taken
 from taskflow.errors import BrokerAuthError, BrokerError
-from taskflow.worker.holding.holdings import Held, Holdings
+from taskflow.worker.holding.held_tasks import Held, HeldTasks
 from taskflow.worker.holding.leases import Leases
 from tests.servers import until
 
@@ -30,13 +30,13 @@ class Refusing:
 
 def test_a_refused_extension_is_red_and_the_other_queues_leases_are_extended() -> None:
     """It was a line in the log each five seconds, and health was green while the tasks were given to others."""
-    holdings = Holdings()
+    held_tasks = HeldTasks()
     for queue in ("bad", "good"):
-        holdings.add(queue, [Held(queue, Taken("id", b"", "receipt"))])
+        held_tasks.add(queue, [Held(queue, Taken("id", b"", "receipt"))])
 
     async def scene() -> None:
         broker = Refusing()
-        leases = Leases(broker, holdings)  # type: ignore[arg-type]
+        leases = Leases(broker, held_tasks)  # type: ignore[arg-type]
         leases.start()
         await until(lambda: leases.troubles.complaints())
         assert "no permission" in leases.troubles.complaints()[0]

@@ -26,9 +26,9 @@ from taskflow.errors import BrokerUnavailable
 from taskflow.message.task_message import TaskMessage
 from taskflow.worker.config import WorkerConfig
 from taskflow.worker.taking import fetcher as fetcher_module
-from taskflow.worker.taking.crowd import Crowd
 from taskflow.worker.taking.fetcher import Fetcher
-from taskflow.worker.taking.shares import Shares
+from taskflow.worker.taking.idle_backoff import IdleBackoff
+from taskflow.worker.taking.slot_allocator import SlotAllocator
 from taskflow.worker.worker import Worker
 from tests.servers import Server, until
 
@@ -39,9 +39,9 @@ class Rig:
     def __init__(self, url: str) -> None:
         self.broker = AsyncBroker(AsyncDriver(url))
         self.taken: list[Taken] = []
-        self.shares = Shares({"q": 1}, strict=False, room=lambda: 8 - len(self.taken), most=8)
+        self.allocator = SlotAllocator({"q": 1}, strict=False, room=lambda: 8 - len(self.taken), most=8)
         self.fetcher = Fetcher(
-            "q", "me", self.broker, self.shares, self._take, self._known, ServerClock(), Crowd()
+            "q", "me", self.broker, self.allocator, self._take, self._known, ServerClock(), IdleBackoff()
         )
 
     def _take(self, queue: str, tasks: list[Taken]) -> None:
@@ -98,7 +98,7 @@ def test_what_comes_while_it_waits_is_taken_where_it_waited(
                 await until(lambda so_far=number: len(rig.taken) > so_far)  # type: ignore[misc]
             assert rig.ids == ["0", "1", "2"]
             assert len(asked) == 3
-            assert rig.shares.free() == 8 - 3, "each grant was settled"
+            assert rig.allocator.free() == 8 - 3, "each grant was accounted for"
 
     asyncio.run(scene())
 
@@ -186,7 +186,7 @@ def test_a_reply_to_something_else_strands_nothing(
                 await rig.enqueue(*ids)
                 await until(lambda last=ids[-1]: last in rig.ids)  # type: ignore[misc]
             assert sorted(rig.ids) == ["a", "b", "c"], "each once"
-            assert rig.shares.free() == 8 - 3, "each grant was settled"
+            assert rig.allocator.free() == 8 - 3, "each grant was accounted for"
             first, second = connections
             assert first is not second
 
@@ -251,14 +251,14 @@ def test_a_task_that_is_left_to_others_makes_no_crowd_of_one_worker(
                 client.hset("asynq:{q}:t:unknown", "unknown", 1)
                 before = _scripts(client)
             rig.fetcher.start()
-            crowd = rig.fetcher._crowd
+            backoff = rig.fetcher._backoff
             for number in range(5):
                 await asyncio.sleep(0.1)
                 await rig.enqueue(str(number))
                 await until(lambda last=str(number): last in rig.ids)  # type: ignore[misc]
                 assert "unknown" not in rig.ids
-                assert crowd.share == 1
-                assert crowd._losses == 0
+                assert backoff.share == 1
+                assert backoff._losses == 0
             with redis.Redis.from_url(own_server.url) as client:
                 assert _scripts(client) - before < 200, "it asks now and then, not all the time"
             await until(lambda: "unknown" in rig.ids)
@@ -282,7 +282,7 @@ def test_a_pause_is_no_race_that_somebody_else_has_won(own_server: Server) -> No
                 Plain(("DEL", "asynq:{q}:t:a", "asynq:{q}:pending", "asynq:{q}:paused"), int)
             )
             await rig.waits()
-            assert rig.fetcher._crowd._losses == 0
+            assert rig.fetcher._backoff._losses == 0
 
     asyncio.run(scene())
 

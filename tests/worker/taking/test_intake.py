@@ -10,7 +10,7 @@ from taskflow.broker.commands.dequeue import Taken
 from taskflow.clock import ServerClock
 from taskflow.pipe.frames import Outcome
 from taskflow.states import Verb
-from taskflow.worker.holding.holdings import Held, Holdings
+from taskflow.worker.holding.held_tasks import Held, HeldTasks
 from taskflow.worker.taking.intake import Intake
 
 
@@ -34,12 +34,12 @@ def test_what_cannot_be_given_to_a_child_goes_back(error: Exception | None, is_o
     """It was held, with a lease that was renewed for ever, and nobody ran it."""
     supervisor: Any = Supervisor(error)
     outcomes: list[tuple[Held, Outcome]] = []
-    holdings = Holdings()
-    intake = Intake(holdings, supervisor, outcomes.extend, ServerClock(), lambda: is_open)
+    held_tasks = HeldTasks()
+    intake = Intake(held_tasks, supervisor, outcomes.extend, ServerClock(), lambda: is_open)
 
     intake.take("q", [Taken("a", b"", "1"), Taken("b", b"", "2")])
 
-    assert len(holdings) == 2
+    assert len(held_tasks) == 2
     assert [(held.id, outcome.verb) for held, outcome in outcomes] == [
         ("a", Verb.REQUEUE),
         ("b", Verb.REQUEUE),

@@ -32,7 +32,7 @@ HELP = 2
 """So many times as often as it waits does a worker do what one of the crowd has to do each second."""
 
 
-class Crowd:
+class IdleBackoff:
     """What one worker believes about the others on its queue.
 
     Args:

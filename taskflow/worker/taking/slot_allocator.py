@@ -50,7 +50,7 @@ class _Part:
         self.busy = False
 
 
-class Shares:
+class SlotAllocator:
     """Divides the room in the children among the queues.
 
     Args:
@@ -99,7 +99,7 @@ class Shares:
             return await part.waiter
         except asyncio.CancelledError:
             if part.waiter.done() and not part.waiter.cancelled():
-                self.settle(name, part.waiter.result(), 0, more=False)
+                self.account(name, part.waiter.result(), 0, more=False)
             raise
         finally:
             part.waiter = None
@@ -109,7 +109,7 @@ class Shares:
         return min(self._unclaimed(time.monotonic()), self._most)
 
     def grant_at_once(self, name: str, count: int) -> bool:
-        """Grant so many slots now, if nobody has to be weighed against this one; it is settled as any grant."""
+        """Grant so many slots now, if nobody has to be weighed against this one; it is accounted for as any grant."""
         now = time.monotonic()
         part = self._parts[name]
         rivals = self._strict and len(self._parts) > 1
@@ -123,7 +123,7 @@ class Shares:
         self._grant(part, count, now)
         return True
 
-    def settle(self, name: str, granted: int, used: int, *, more: bool) -> None:
+    def account(self, name: str, granted: int, used: int, *, more: bool) -> None:
         """A fetch has ended: so many of its slots were used, the rest is free.
 
         `more`: there is more to take.

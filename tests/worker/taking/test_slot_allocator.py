@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from taskflow.worker.taking.shares import CLAIM_SECONDS, Shares
+from taskflow.worker.taking.slot_allocator import CLAIM_SECONDS, SlotAllocator
 
 
 class Rig:
@@ -15,24 +15,24 @@ class Rig:
 
     def __init__(self, weights: dict[str, int], *, strict: bool = False, room: int = 0) -> None:
         self.room = room
-        self.shares = Shares(weights, strict=strict, room=lambda: self.room, most=100)
+        self.allocator = SlotAllocator(weights, strict=strict, room=lambda: self.room, most=100)
         self.taken: Counter[str] = Counter()
 
     async def fetch(self, name: str, tasks: int = 10**9, round_trip: float = 0.0) -> None:
         left = tasks
         while left:
-            count = await self.shares.grant(name)
+            count = await self.allocator.grant(name)
             await asyncio.sleep(round_trip)
             used = min(count, left)
             left -= used
             self.room -= used
             self.taken[name] += used
-            self.shares.settle(name, count, used, more=used == count)
+            self.allocator.account(name, count, used, more=used == count)
 
     async def free(self, slots: int, times: int, pause: float = 0.0) -> None:
         for _ in range(times):
             self.room += slots
-            self.shares.pump()
+            self.allocator.pump()
             await asyncio.sleep(pause)
             while self.room:
                 await asyncio.sleep(pause)
@@ -73,8 +73,8 @@ def test_strict_order_leaves_nothing_to_the_lighter_while_the_weightier_has_task
 def test_a_fetch_that_hangs_does_not_keep_slots_from_the_others() -> None:
     async def scene() -> None:
         rig = Rig({"dead": 5, "alive": 1}, room=10)
-        assert await rig.shares.grant("dead") == 10  # and its node never answers
-        assert await asyncio.wait_for(rig.shares.grant("alive"), 2) == 10
+        assert await rig.allocator.grant("dead") == 10  # and its node never answers
+        assert await asyncio.wait_for(rig.allocator.grant("alive"), 2) == 10
 
     asyncio.run(scene())
 
@@ -82,19 +82,19 @@ def test_a_fetch_that_hangs_does_not_keep_slots_from_the_others() -> None:
 def test_what_a_cancelled_fetcher_was_granted_is_free_again() -> None:
     async def scene() -> None:
         rig = Rig({"a": 1, "b": 1}, room=0)
-        waiting = asyncio.create_task(rig.shares.grant("a"))
+        waiting = asyncio.create_task(rig.allocator.grant("a"))
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
         rig.room = 4
-        assert await asyncio.wait_for(rig.shares.grant("b"), 1) == 4
+        assert await asyncio.wait_for(rig.allocator.grant("b"), 1) == 4
 
     asyncio.run(scene())
 
 
 def _spread(rig: Rig, queue: str, parts: list[str]) -> None:
     for part in parts:
-        rig.shares.add(part, queue)
+        rig.allocator.add(part, queue)
 
 
 @pytest.mark.parametrize("slots", [1, 7, 60])
@@ -127,10 +127,10 @@ def test_a_partition_may_go_while_its_fetch_is_under_way() -> None:
     async def scene() -> None:
         rig = Rig({"a": 1}, room=4)
         _spread(rig, "a", ["a~1"])
-        assert await rig.shares.grant("a~1") == 4
-        rig.shares.remove("a~1")
-        rig.shares.settle("a~1", 4, 0, more=False)
-        assert await asyncio.wait_for(rig.shares.grant("a"), 1) == 4
+        assert await rig.allocator.grant("a~1") == 4
+        rig.allocator.remove("a~1")
+        rig.allocator.account("a~1", 4, 0, more=False)
+        assert await asyncio.wait_for(rig.allocator.grant("a"), 1) == 4
 
     asyncio.run(scene())
 
@@ -138,25 +138,25 @@ def test_a_partition_may_go_while_its_fetch_is_under_way() -> None:
 def test_slots_are_granted_at_once_only_where_nobody_is_to_be_weighed() -> None:
     async def scene() -> None:
         room = 10
-        shares = Shares({"a": 1, "b": 1}, strict=False, room=lambda: room, most=8)
-        assert shares.free() == 8
-        assert not shares.grant_at_once("a", 0)
-        assert not shares.grant_at_once("a", 11)
-        assert shares.grant_at_once("a", 8)
-        assert shares.free() == 2, "what is granted is kept"
-        assert not shares.grant_at_once("b", 3)
-        shares.settle("a", 8, 8, more=True)
+        allocator = SlotAllocator({"a": 1, "b": 1}, strict=False, room=lambda: room, most=8)
+        assert allocator.free() == 8
+        assert not allocator.grant_at_once("a", 0)
+        assert not allocator.grant_at_once("a", 11)
+        assert allocator.grant_at_once("a", 8)
+        assert allocator.free() == 2, "what is granted is kept"
+        assert not allocator.grant_at_once("b", 3)
+        allocator.account("a", 8, 8, more=True)
         room = 2
-        assert not shares.grant_at_once("b", 1), "the busy queue will be back in a moment"
+        assert not allocator.grant_at_once("b", 1), "the busy queue will be back in a moment"
         await asyncio.sleep(CLAIM_SECONDS)
-        assert shares.grant_at_once("b", 1)
-        shares.settle("b", 1, 0, more=False)
+        assert allocator.grant_at_once("b", 1)
+        allocator.account("b", 1, 0, more=False)
         room = 0
-        waiting = asyncio.ensure_future(shares.grant("a"))
+        waiting = asyncio.ensure_future(allocator.grant("a"))
         await asyncio.sleep(0)
         room = 1
-        assert not shares.grant_at_once("b", 1), "the other queue has asked first"
-        shares.pump()
+        assert not allocator.grant_at_once("b", 1), "the other queue has asked first"
+        allocator.pump()
         assert await waiting == 1
 
     asyncio.run(scene())
@@ -164,9 +164,9 @@ def test_slots_are_granted_at_once_only_where_nobody_is_to_be_weighed() -> None:
 
 def test_in_strict_order_nothing_is_granted_at_once_but_to_a_lone_queue() -> None:
     async def scene() -> None:
-        two = Shares({"a": 2, "b": 1}, strict=True, room=lambda: 5, most=8)
+        two = SlotAllocator({"a": 2, "b": 1}, strict=True, room=lambda: 5, most=8)
         assert not two.grant_at_once("a", 1)
-        lone = Shares({"a": 1}, strict=True, room=lambda: 5, most=8)
+        lone = SlotAllocator({"a": 1}, strict=True, room=lambda: 5, most=8)
         assert lone.grant_at_once("a", 5)
 
     asyncio.run(scene())
@@ -174,10 +174,10 @@ def test_in_strict_order_nothing_is_granted_at_once_but_to_a_lone_queue() -> Non
 
 def test_what_is_granted_at_once_counts_for_the_shares() -> None:
     async def scene() -> None:
-        shares = Shares({"a": 1, "b": 1}, strict=False, room=lambda: 10, most=10)
-        assert shares.grant_at_once("a", 10)
-        shares.settle("a", 10, 10, more=False)
-        a, b = (asyncio.ensure_future(shares.grant(name)) for name in "ab")
+        allocator = SlotAllocator({"a": 1, "b": 1}, strict=False, room=lambda: 10, most=10)
+        assert allocator.grant_at_once("a", 10)
+        allocator.account("a", 10, 10, more=False)
+        a, b = (asyncio.ensure_future(allocator.grant(name)) for name in "ab")
         assert await b == 10, "it is ten tasks behind"
         a.cancel()
 

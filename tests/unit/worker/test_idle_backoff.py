@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from taskflow.worker.taking.crowd import FREE, LAST_LOOK, Crowd
+from taskflow.worker.taking.idle_backoff import FREE, LAST_LOOK, IdleBackoff
 
 ROUND_TRIP = 0.001
 WAIT = 2.0
@@ -34,7 +34,7 @@ class Simulation:
     def run(self, tasks: int) -> None:
         """Until so many tasks have come."""
         self.dice = dice = random.Random(1)
-        self.crowds = [Crowd(random.Random(seed)) for seed in range(self.workers)]
+        self.crowds = [IdleBackoff(random.Random(seed)) for seed in range(self.workers)]
         self.events: list[tuple[float, int, int, int]] = []
         self.order = itertools.count()
         self.waiting: dict[int, int] = {}
@@ -74,23 +74,23 @@ class Simulation:
     def _look(self, worker: int) -> None:
         self.looks += 1
         woken, self.is_woken[worker] = self.is_woken[worker], False
-        crowd = self.crowds[worker]
+        backoff = self.crowds[worker]
         if self.pending:
             self.latencies.append(self.now - self.pending.pop(0))
-            (crowd.won if woken else crowd.found)()
+            (backoff.won if woken else backoff.found)()
             self._at(self.now + self.seconds_per_task, worker)
             return
         if woken:
-            crowd.lost()
+            backoff.lost()
         self._idle(worker)
 
     def _idle(self, worker: int) -> None:
-        crowd = self.crowds[worker]
-        if crowd.waits():
+        backoff = self.crowds[worker]
+        if backoff.waits():
             self.waiting[worker] = round_ = next(self.order)
             self._at(self.now + WAIT, worker, round_)
         else:
-            self._at(self.now + crowd.pause(), worker)
+            self._at(self.now + backoff.pause(), worker)
 
 
 def percentile(values: list[float], percent: float) -> float:
@@ -139,28 +139,28 @@ def test_a_crowd_that_is_half_busy_starts_a_task_soon() -> None:
 
 
 def test_the_last_of_a_crowd_waits_again_after_one_look() -> None:
-    crowd = Crowd(random.Random(1))
+    backoff = IdleBackoff(random.Random(1))
     for _ in range(100):
-        crowd.lost()
-    assert crowd.share == 1 / 16
-    assert all(0 < crowd.pause() <= LAST_LOOK for _ in range(100))
+        backoff.lost()
+    assert backoff.share == 1 / 16
+    assert all(0 < backoff.pause() <= LAST_LOOK for _ in range(100))
 
-    crowd.found()
+    backoff.found()
 
-    assert crowd.share == 1
-    assert all(crowd.waits() for _ in range(100))
+    assert backoff.share == 1
+    assert all(backoff.waits() for _ in range(100))
 
 
 def test_losses_that_may_be_chance_change_nothing() -> None:
-    crowd = Crowd(random.Random(1))
+    backoff = IdleBackoff(random.Random(1))
     for _ in range(FREE):
-        crowd.lost()
+        backoff.lost()
 
-    assert all(crowd.waits() for _ in range(100))
+    assert all(backoff.waits() for _ in range(100))
 
 
 def test_of_a_large_crowd_a_part_does_what_one_has_to_do_each_second() -> None:
-    alone, many = Crowd(random.Random(1)), Crowd(random.Random(1))
+    alone, many = IdleBackoff(random.Random(1)), IdleBackoff(random.Random(1))
     for _ in range(100):
         many.lost()
 
@@ -169,13 +169,13 @@ def test_of_a_large_crowd_a_part_does_what_one_has_to_do_each_second() -> None:
 
 
 def test_in_a_crowd_each_does_less_of_what_any_can_do_but_never_seldom() -> None:
-    crowd = Crowd(random.Random(1))
-    assert crowd.stretch(3) == 1
+    backoff = IdleBackoff(random.Random(1))
+    assert backoff.stretch(3) == 1
     for _ in range(FREE + 2):
-        crowd.lost()
-    assert crowd.stretch(3) == 2
+        backoff.lost()
+    assert backoff.stretch(3) == 2
     for _ in range(100):
-        crowd.lost()
-    assert crowd.stretch(3) == 3
-    crowd.found()
-    assert crowd.stretch(3) == 1
+        backoff.lost()
+    assert backoff.stretch(3) == 3
+    backoff.found()
+    assert backoff.stretch(3) == 1

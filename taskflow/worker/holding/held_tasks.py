@@ -31,7 +31,7 @@ class Held:
         return self.taken.id
 
 
-class Holdings:
+class HeldTasks:
     """Everything held, by queue."""
 
     def __init__(self) -> None:

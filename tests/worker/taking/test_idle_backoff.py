@@ -16,9 +16,9 @@ from taskflow.clock import ServerClock
 from taskflow.connection.aio import AsyncDriver
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import Verb
-from taskflow.worker.taking.crowd import Crowd
 from taskflow.worker.taking.fetcher import Fetcher
-from taskflow.worker.taking.shares import Shares
+from taskflow.worker.taking.idle_backoff import IdleBackoff
+from taskflow.worker.taking.slot_allocator import SlotAllocator
 from tests.servers import Server
 
 WORKERS = 20
@@ -63,9 +63,9 @@ def _fetcher(queue: str, owner: str, broker: AsyncBroker, taken: list[str], seed
         writing.add(asyncio.ensure_future(broker.run(finish(queue, verdicts, time.time()), 5)))
 
     writing: set[asyncio.Future[list[int]]] = set()
-    shares = Shares({queue: 1}, strict=False, room=lambda: 1, most=1)
-    crowd = Crowd(random.Random(seed))
-    return Fetcher(queue, owner, broker, shares, take, lambda _: set(), ServerClock(), crowd)
+    allocator = SlotAllocator({queue: 1}, strict=False, room=lambda: 1, most=1)
+    backoff = IdleBackoff(random.Random(seed))
+    return Fetcher(queue, owner, broker, allocator, take, lambda _: set(), ServerClock(), backoff)
 
 
 async def _one(queue: str, broker: AsyncBroker, task_id: str, taken: list[str]) -> None:
