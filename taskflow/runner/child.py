@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ConfigurationError
 from ..pipe import frames
 from ..pipe.page import Page
+from ..tasks import lines
 from ..tasks.app import TaskFlow
 from ..tasks.loader import load_app
+from ..tasks.outcome import unreadable
 from ..tasks.returned import may_return_coroutine
+from ..tasks.run import Pipeline
 from ..telemetry.lines import lines as log_lines
 from ..telemetry.logs import also_debug, restore
 from ..telemetry.safe import SafeLogger
-from . import lines, process
-from .attempt import Attempt
-from .executor import Executor
-from .outcome import unreadable
+from . import process
 from .patched import patched_by
 from .pool.slots import Slots
 from .pool.threads import ThreadPool
@@ -144,9 +144,9 @@ class Child:
         self._app = app
         self._connection = connection
         self._outbox = Outbox(connection)
-        self._executor = Executor(app.tasks, app.seal, error_text=app.error_text, most=most)
+        self._pipeline = Pipeline(app.tasks, app.seal, error_text=app.error_text, most=most)
         shared = Slots(page, slots)
-        self._threads = ThreadPool(slots, self._executor, shared, self._outbox.outcome, self._outbox.returned)
+        self._threads = ThreadPool(slots, self._pipeline, shared, self._outbox.outcome, self._outbox.returned)
         self._threads.finish = lambda attempt, awaitable: self._coroutines().finish(attempt, awaitable)
         self._making = threading.Lock()
         self._shared = shared
@@ -178,7 +178,7 @@ class Child:
             case frames.Jobs(items):
                 log_lines.follow()
                 for job in items:
-                    self._admit(job)
+                    self._take(job)
             case frames.Cancel(task_id):
                 self._threads.cancel(task_id)
                 if self._loop is not None:
@@ -191,18 +191,14 @@ class Child:
             case frames.DumpStacks():
                 self._outbox.stacks(stacks(self._loop.loop if self._loop is not None else None))
 
-    def _admit(self, job: frames.Job) -> None:
-        attempt: Attempt | frames.Outcome
-        try:
-            attempt = self._executor.prepare(job)
-        except BaseException as error:  # noqa: BLE001 - it is logged there
-            attempt = self._executor.unprepared(job, error)
-        if isinstance(attempt, frames.Outcome):
-            self._outbox.outcome(attempt)
-        elif attempt.plan.task.is_async:
-            self._coroutines().submit(attempt)
+    def _take(self, job: frames.Job) -> None:
+        received = self._pipeline.receive(job)
+        if isinstance(received, frames.Outcome):
+            self._outbox.outcome(received)
+        elif received.plan.task.is_async:
+            self._coroutines().submit(received)
         else:
-            self._threads.submit(attempt)
+            self._threads.submit(received)
 
     def _coroutines(self) -> LoopPool:
         """The event loop for coroutines, from the first of them on: asyncio takes 9 MB."""
@@ -212,7 +208,7 @@ class Child:
             with self._making:
                 if self._loop is None:
                     done, dropped = self._outbox.outcome, self._outbox.returned
-                    self._loop = LoopPool(self._executor, self._shared, done, dropped)
+                    self._loop = LoopPool(self._pipeline, self._shared, done, dropped)
         return self._loop
 
 

@@ -25,7 +25,6 @@ from ..message.seal import Seal
 from ..options import BOTTOM, DEFAULT_QUEUE, POLICY, Declaration, Defaults, Scope, TaskOptions, merge
 from ..partitions import QueueOptions, check_own_queue, check_queues, partition_name
 from ..retry import RetryPolicy
-from . import eager
 from .aggregation import Aggregation, aggregation
 from .batch import Batch, gather
 from .by_value import CALL, CALL_ASYNC, AsyncSubmit, ByValueTask, Submit
@@ -40,6 +39,7 @@ from .task import AsyncTask, BaseTask, OnHandles, Task
 if TYPE_CHECKING:
     from ..client.client import Client
     from ..inspector import AsyncInspector, Inspector
+    from .eager import Eager
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -139,6 +139,7 @@ class TaskFlow:
         self._discoveries: list[Discovery] = []
         self._broker = broker
         self._client: Client | None = None
+        self._eager: Eager | None = None
         register(self)
         self._defaults = merge(BOTTOM, layer)
         if self.seal is not None and self.seal.signs:
@@ -205,6 +206,16 @@ class TaskFlow:
         from ..inspector import AsyncInspector
 
         return AsyncInspector(lambda: self.client.async_broker, self.seal)
+
+    @property
+    def _runs_here(self) -> Eager:
+        """What runs tasks in eager mode."""
+        if self._eager is None:
+            # Only here: programs that enqueue have no use for what runs tasks, nor for asyncio.
+            from .eager import Eager
+
+            self._eager = Eager(self.name, self.tasks, self.seal, error_text=self.error_text)
+        return self._eager
 
     # --- tasks ----------------------------------------------------------------------------------------------
 
@@ -370,7 +381,7 @@ class TaskFlow:
 
     def result(self, task_id: str, *, queue: str | None = None) -> AsyncResult[Any]:
         """A handle on a task that was enqueued elsewhere, by Python or by Go. Its result is what its JSON holds: whose it is
-        is not known here.
+        is not known here. In eager mode, on a task that this app has run.
 
         Args:
             task_id: its id.
@@ -378,9 +389,10 @@ class TaskFlow:
                 partitions all are asked, unless one is named.
         """
         queue = check_queue_name(queue or self._defaults.queue or DEFAULT_QUEUE)
-        return AsyncResult(
-            self.client, check_task_id(task_id), queue, partitions=self.partitions.get(queue, 0)
-        )
+        check_task_id(task_id)
+        if self.eager:
+            return self._runs_here.result(task_id, queue)
+        return AsyncResult(self.client, task_id, queue, partitions=self.partitions.get(queue, 0))
 
     def batch(self, *, raise_errors: bool = True, progress: Progress | None = None) -> Batch:
         """Gather the calls of a block and send them together at its end: `with app.batch() as batch:`, or `async with`.
@@ -419,7 +431,7 @@ class TaskFlow:
     def enqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """Enqueue one prepared call; used by `task.delay`."""
         if self.eager:
-            return eager.run(task, new, propagate=self.eager_propagates)
+            return self._runs_here.run(task, new, propagate=self.eager_propagates)
         if (gathered := gather(self, task, new, timeout)) is not None:
             return gathered
         return self._handle(task, new, self.client.enqueue(new, timeout))
@@ -427,7 +439,7 @@ class TaskFlow:
     async def aenqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """As `enqueue`, from a coroutine."""
         if self.eager:
-            return await eager.arun(task, new, propagate=self.eager_propagates)
+            return await self._runs_here.arun(task, new, propagate=self.eager_propagates)
         if (gathered := gather(self, task, new, timeout)) is not None:
             return gathered
         return self._handle(task, new, await self.client.aenqueue(new, timeout))
@@ -438,7 +450,7 @@ class TaskFlow:
         """Enqueue prepared calls as they come; used by `task.map`."""
         if self.eager:
             for one in new:
-                on_handles([eager.run(task, one, propagate=self.eager_propagates)])
+                on_handles([self._runs_here.run(task, one, propagate=self.eager_propagates)])
             return
         self.client.enqueue_many(
             new, timeout, lambda tasks, outcomes: on_handles(self._handles(task, tasks, outcomes))
@@ -450,7 +462,7 @@ class TaskFlow:
         """As `enqueue_many`, from a coroutine."""
         if self.eager:
             for one in new:
-                on_handles([await eager.arun(task, one, propagate=self.eager_propagates)])
+                on_handles([await self._runs_here.arun(task, one, propagate=self.eager_propagates)])
             return
         await self.client.aenqueue_many(
             new, timeout, lambda tasks, outcomes: on_handles(self._handles(task, tasks, outcomes))

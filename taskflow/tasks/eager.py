@@ -1,190 +1,233 @@
-"""`TaskFlow(eager=True)`: tasks run where they are enqueued, for tests.
+"""`TaskFlow(eager=True)`: tasks run where they are enqueued, for tests, by the pipeline that runs them in a worker.
 
-Arguments and results still go through JSON.
+What a worker would decide of a task is decided here, from its stored message on: arguments and results go through JSON, and
+through the app's keys if it has any, and what is to be retried is run again at once.
 """
 
 from __future__ import annotations
 
-import threading
-from contextvars import copy_context
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from typing import Any
 
 from ..broker.commands.enqueue import NewTask
-from ..errors import ResultNotKept, TaskFailed
+from ..broker.commands.read import Snapshot, error_text
+from ..errors import DecodeError, TaskCancelled
+from ..message.seal import NO_KEYS, Seal
 from ..message.task_message import TaskMessage
-from ..states import State
-from . import context
-from .registry import TaskOf
-from .result import AsyncResult, ResultOf
-from .result_info import ResultInfo
-from .returned import is_awaitable, refuse_lazy
+from ..pipe.frames import Job, Outcome
+from ..states import State, Verb
+from . import lines
+from .attempt import Attempt
+from .eager_call import TimedCall
+from .eager_result import EagerClient, EagerResult, Kept
+from .on_loop import LoopCall
+from .run import Pipeline
 from .task import BaseTask
 
+MOST_ATTEMPTS = 1000
+"""A task that always fails and may always be retried ends after so many: it stays in retry."""
 
-class EagerResult(AsyncResult[Any]):
-    """The handle on a task that has already run.
+_STATES = {
+    Verb.COMPLETE: State.COMPLETED,
+    Verb.RETRY: State.RETRY,
+    Verb.ARCHIVE: State.ARCHIVED,
+    Verb.ARCHIVE_RAW: State.ARCHIVED,
+    Verb.PUT_BACK: State.SCHEDULED,
+}
+"""Where a task is after a verdict; one that is done is gone."""
 
-    `get()` behaves as with a broker: a failure is `TaskFailed`, its cause the task's own exception; without
-    `retention` there is no result. There is one attempt: retries are for workers.
+_OF_TASKS = (
+    Exception,
+    BaseExceptionGroup,
+    TaskCancelled,
+    SystemExit,
+    GeneratorExit,
+    asyncio.CancelledError,
+)
+"""What a task may end with. Anything else is for whoever called it: Ctrl-C, or what ends a test, as `pytest.fail()` does."""
+
+
+class Eager:
+    """Runs an app's tasks in the thread, or on the event loop, of whoever enqueues them.
+
+    Args:
+        name: the app's.
+        tasks: the app's tasks by name.
+        seal: what the app's keys do; None: it has none.
+        error_text: as `TaskFlow` takes it.
     """
 
     def __init__(
-        self,
-        message: TaskMessage,
-        data: bytes,
-        error: BaseException | None,
-        task: ResultOf | None = None,
-        app: str = "",
+        self, name: str, tasks: dict[str, BaseTask[Any, Any]], seal: Seal | None, *, error_text: bool
     ) -> None:
-        from ..client.client import Client
+        self._client = EagerClient(name, seal or NO_KEYS)
+        self._seal = seal
+        self._pipeline = Pipeline(tasks, seal, error_text=error_text, passes=_is_for_the_caller)
+        self._kept = Kept()
 
-        client = Client("embedded://", app=app)
-        super().__init__(client, message.id, message.queue, retention=message.retention, task=task)
-        self._message = message
-        self._data = data
-        self._error = error
+    def run(self, task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
+        """Run a task here, until there is a verdict.
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        name = self._task.name if self._task is not None else ""
-        return restored, (self._message, self._data, self._error, self._client.app, name)
+        A coroutine runs on an event loop of its own, in a thread of its own if one runs here.
+
+        Args:
+            task: the task.
+            new: the call.
+            propagate: raise what it failed with, if it did.
+        """
+        if task.is_async:
+            return _on_own_loop(lambda: self.arun(task, new, propagate=propagate))  # type: ignore[no-any-return]
+        attempts = _Attempts(self._pipeline, self._stored(new))
+        call = TimedCall(_finish).call
+        while (attempt := attempts.next()) is not None:
+            attempts.ended(attempt, Context().run(self._pipeline.run, attempt, call))
+        return self._handle(attempts, task, propagate)
+
+    async def arun(self, task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
+        """As `run`, from a coroutine, whose event loop the task shares; a function runs in its thread."""
+        if not task.is_async:
+            return self.run(task, new, propagate=propagate)
+        attempts = _Attempts(self._pipeline, self._stored(new))
+        loop = asyncio.get_running_loop()
+        while (attempt := attempts.next()) is not None:
+            calls = LoopCall(attempt, loop)
+            outcome = await _alone(calls, self._pipeline.arun(attempt, calls.call), Context())
+            attempts.ended(attempt, outcome)
+        return self._handle(attempts, task, propagate)
+
+    def result(self, task_id: str, queue: str) -> EagerResult:
+        """A handle on a task that has run, by its id."""
+        return EagerResult(self._client, task_id, queue, self._kept)
+
+    def _stored(self, new: NewTask) -> NewTask:
+        """The call as a queue would have it."""
+        return new if self._seal is None else new.with_message(self._seal.close(new.message))
+
+    def _handle(self, attempts: _Attempts, task: BaseTask[Any, Any], propagate: bool) -> EagerResult:
+        snapshot, error = attempts.snapshot, attempts.error
+        self._kept.put(attempts.queue, attempts.id, snapshot)
+        handle = EagerResult(self._client, attempts.id, attempts.queue, snapshot, task=task, error=error)
+        if propagate and snapshot.state == State.ARCHIVED:
+            if error is not None:
+                raise error
+            handle.get()
+        return handle
+
+
+class _Attempts:
+    """The attempts at one task, one after the other, until there is a verdict.
+
+    Args:
+        pipeline: receives each.
+        new: the call.
+    """
+
+    def __init__(self, pipeline: Pipeline, new: NewTask) -> None:
+        self._pipeline = pipeline
+        self._data = new.encoded
+        self._expires = _expires(new)
+        self._first_failed_at = 0.0
+        self._count = 0
+        self._outcome: Outcome | None = None
+        self.queue, self.id = new.terms.queue, new.id
+        self.error: BaseException | None = None
+        """What the last attempt failed with."""
+
+    def next(self) -> Attempt | None:
+        """What is to be run now; None: there is a verdict."""
+        while self._outcome is None or (self._outcome.verb == Verb.RETRY and self._count < MOST_ATTEMPTS):
+            self._count += 1
+            job = Job(
+                0, self.queue, self.id.encode(), self._data, "", int(self._first_failed_at), self._expires
+            )
+            received = self._pipeline.receive(job)
+            if isinstance(received, Attempt):
+                return received
+            self._note(received, None)
+        return None
+
+    def ended(self, attempt: Attempt, outcome: Outcome) -> None:
+        """An attempt has its outcome."""
+        self._note(outcome, attempt.error)
+        lines.ended(attempt, outcome)
+
+    def _note(self, outcome: Outcome, error: BaseException | None) -> None:
+        self._outcome, self.error = outcome, error
+        self._data = outcome.message or self._data
+        if outcome.verb == Verb.RETRY:
+            # Nobody sleeps for its delay, but a policy that gives up after so many seconds counts it.
+            self._first_failed_at = (self._first_failed_at or time.time()) - outcome.at
+            self._expires = 0
 
     @property
-    def state(self) -> State | None:
-        """Archived, completed, or None for a task without `retention`."""
-        if self._error is not None:
-            return State.ARCHIVED
-        return State.COMPLETED if self._message.retention else None
-
-    def get(self, timeout: float | None = None) -> Any:
-        """What the task returned."""
-        if self._error is not None:
-            raise TaskFailed(str(self._error) or type(self._error).__name__, task_id=self.id) from self._error
-        if not self._message.retention:
-            raise ResultNotKept(
-                f"task {self.id} keeps no result; give it one with retention=<seconds>", task_id=self.id
-            )
-        return self._converted(self._data)
-
-    async def aget(self, timeout: float | None = None) -> Any:
-        """As `get`."""
-        return self.get(timeout)
-
-    def info(self) -> ResultInfo:
-        """What a queue would know of the task."""
-        message = self._message
-        return ResultInfo(
-            id=message.id,
-            queue=message.queue,
-            name=message.type,
-            state=self.state or State.COMPLETED,
-            retried=0,
-            max_retries=message.max_retries,
-            last_error=str(self._error or ""),
-            last_failed_at=None,
-            completed_at=None,
-            retention=message.retention,
-        )
-
-    async def ainfo(self) -> ResultInfo:
-        """As `info`."""
-        return self.info()
-
-
-def restored(
-    message: TaskMessage, data: bytes, error: BaseException | None, app: str, name: str
-) -> EagerResult:
-    """A handle out of a pickle; its task, by which the result is converted, is looked for when it is first asked for."""
-    return EagerResult(message, data, error, TaskOf(app, name) if name else None, app)
-
-
-def run(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
-    """Run a task here.
-
-    A coroutine runs on an event loop of its own, in a thread of its own if one runs here.
-    """
-    if not task.is_async:
-        message = new.message
-        return _settle(task, message, propagate)
-    import asyncio
-
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(arun(task, new, propagate=propagate))
-    return _in_thread(task, new, propagate)
-
-
-async def arun(task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
-    """Run a task here, from a coroutine."""
-    if not task.is_async:
-        return run(task, new, propagate=propagate)
-    message = new.message
-    token = context.enter(context.direct(message))
-    try:
-        value = await task.call(task.decode(message.payload))
-        while is_awaitable(value):
-            value = await value
-        refuse_lazy(value)
-        return EagerResult(message, task.returns.encode(value), None, task, task.backend.name)
-    except Exception as error:
-        if propagate:
-            raise
-        return EagerResult(message, b"", error)
-    finally:
-        context.leave(token)
-
-
-def _settle(task: BaseTask[Any, Any], message: TaskMessage, propagate: bool) -> EagerResult:
-    token = context.enter(context.direct(message))
-    try:
-        value = _finished(task.call(task.decode(message.payload)))
-        return EagerResult(message, task.returns.encode(value), None, task, task.backend.name)
-    except Exception as error:
-        if propagate:
-            raise
-        return EagerResult(message, b"", error)
-    finally:
-        context.leave(token)
-
-
-def _finished(value: Any) -> Any:
-    """What a function has returned; if that is to be awaited, what comes of it."""
-    if is_awaitable(value):
-        import asyncio  # both here for the start-up: most programs need neither
-        from concurrent.futures import ThreadPoolExecutor
-
-        async def wait(found: Any) -> Any:
-            while is_awaitable(found):
-                found = await found
-            return found
-
+    def snapshot(self) -> Snapshot:
+        """What the queue would have of the task now."""
+        outcome = self._outcome
+        assert outcome is not None, "there is a verdict"
         try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            value = asyncio.run(wait(value))
-        else:
-            own = copy_context()
-            with ThreadPoolExecutor(1) as thread:
-                value = thread.submit(own.run, asyncio.run, wait(value)).result()
-    refuse_lazy(value)
+            message = TaskMessage.decode(self._data)
+        except DecodeError:
+            message = None
+        state = _STATES.get(Verb(outcome.verb))
+        return Snapshot(state, message, outcome.result or None, error_text(outcome.error.encode()))
+
+
+def _expires(new: NewTask) -> int:
+    """Until when it may start, in milliseconds on the monotonic clock; 0: no matter when."""
+    terms = new.terms
+    if terms.expires_at is not None:
+        left = terms.expires_at - time.time()
+    elif terms.expires is not None:
+        left = terms.expires
+    else:
+        return 0
+    return max(1, int((time.monotonic() + left) * 1000))
+
+
+def _is_for_the_caller(error: BaseException) -> bool:
+    return not isinstance(error, _OF_TASKS)
+
+
+def _finish(attempt: Attempt, awaitable: Any) -> Any:
+    """Await what a function has returned, in its context and within its limit."""
+    own = copy_context()
+
+    async def main() -> tuple[Any, BaseException | None]:
+        calls = LoopCall(attempt, asyncio.get_running_loop())
+        return await _alone(calls, _caught(calls, awaitable), own)  # type: ignore[no-any-return]
+
+    value, error = _on_own_loop(main)
+    if error is not None:
+        raise error
     return value
 
 
-def _in_thread(task: BaseTask[Any, Any], new: NewTask, propagate: bool) -> EagerResult:
-    import asyncio
+async def _caught(calls: LoopCall, awaitable: Any) -> tuple[Any, BaseException | None]:
+    try:
+        return await calls.finish(awaitable), None
+    except BaseException as error:  # noqa: BLE001 - raised again where the function was called
+        return None, error
 
-    outcome: list[EagerResult] = []
-    errors: list[BaseException] = []
 
-    def work() -> None:
-        try:
-            outcome.append(asyncio.run(arun(task, new, propagate=propagate)))
-        except BaseException as error:  # noqa: BLE001 - raised again below, in the caller's thread
-            errors.append(error)
+async def _alone(calls: LoopCall, coroutine: Coroutine[Any, Any, Any], context: Context) -> Any:
+    """What comes of an attempt in a context of its own. If whoever waits for it is cancelled, so is it."""
+    task = calls.start(coroutine, context)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        calls.cancel()
+        await asyncio.wait([task])
+        raise
+    return task.result()
 
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return outcome[0]
+
+def _on_own_loop(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """Run a coroutine on a loop of its own: in this thread, or in another if a loop runs here."""
+    if asyncio._get_running_loop() is None:
+        return asyncio.run(main())
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(main())).result()

@@ -11,11 +11,11 @@ import pytest
 from taskflow import TaskFlow
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, page
-from taskflow.runner.attempt import Attempt
-from taskflow.runner.executor import Executor
 from taskflow.runner.pool.loop import LoopPool
 from taskflow.runner.pool.slots import Slots
 from taskflow.states import Verb
+from taskflow.tasks.attempt import Attempt
+from taskflow.tasks.run import Pipeline
 from tests.servers import wait_until
 
 app = TaskFlow("cancelled", broker="redis://127.0.0.1:1")
@@ -35,15 +35,15 @@ class Pool:
         os.close(memory)
         self.slots = Slots(self.page, 1)
         self.outcomes: list[frames.Outcome] = []
-        self.executor = Executor(app.tasks)
-        self.loop = LoopPool(self.executor, self.slots, self.outcomes.append, lambda number: None)
+        self.pipeline = Pipeline(app.tasks)
+        self.loop = LoopPool(self.pipeline, self.slots, self.outcomes.append, lambda number: None)
 
     def submit(self, number: int) -> None:
         message = TaskMessage(
             type="sleepy", payload=b"{}", id=f"t{number}", queue="q", max_retries=0, timeout=60
         )
         self.page.expect(number)
-        attempt = self.executor.prepare(
+        attempt = self.pipeline.receive(
             frames.Job(number, "q", f"t{number}".encode(), message.encode(), "", 0)
         )
         assert isinstance(attempt, Attempt)

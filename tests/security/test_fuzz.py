@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from contextvars import Context
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,9 +34,9 @@ from taskflow.message.signing import SIGNATURE_HEADER, SigningKeys
 from taskflow.message.task_message import TaskMessage
 from taskflow.options import HARD_TIMEOUT_HEADER
 from taskflow.pipe import frames
-from taskflow.runner.attempt import Attempt
-from taskflow.runner.executor import Executor
 from taskflow.states import State
+from taskflow.tasks.attempt import Attempt
+from taskflow.tasks.run import Pipeline
 from tests.security import app as module
 from tests.security.conftest import Stored
 from tests.security.keys import SIGNING
@@ -186,35 +187,37 @@ def test_a_frame_that_begins_with_text_is_none() -> None:
     assert frames.body_size(b"\0\0\1\0") == 256
 
 
+def raises(attempt: Attempt) -> None:
+    raise OSError("x")
+
+
 @settings(fuzz, max_examples=300)
 @given(messages(), st.booleans(), st.booleans())
 @pytest.mark.parametrize("app", ["plain", "signed", "encrypted", "sealed", "hidden"])
-def test_the_executor_has_a_verdict_on_every_message(
+def test_the_pipeline_has_a_verdict_on_every_message(
     app: str, message: TaskMessage, signed_by_us: bool, failed: bool
 ) -> None:
-    """From the bytes to the outcome, without a pool: neither `prepare` nor what follows raises."""
+    """From the bytes to the outcome, without a pool: neither `receive` nor what follows raises."""
     apps = getattr(module, app)
-    executor = Executor(apps.tasks, apps.seal, error_text=apps.error_text)
+    pipeline = Pipeline(apps.tasks, apps.seal, error_text=apps.error_text)
     if signed_by_us:
         message = SEAL.close(message)
     job = frames.Job(1, message.queue, message.id.encode(), message.encode(), "killed" if failed else "", 5)
-    attempt = executor.prepare(job)
+    attempt = pipeline.receive(job)
     if isinstance(attempt, Attempt):
         assert 0 < attempt.plan.soft <= attempt.plan.hard < 2**63 / 1e9
         attempt.current()
-        found = executor.decode(attempt)
-        for verdict in (found, executor.fail(attempt, OSError("x")), executor.succeed(attempt, 5)):
-            if verdict is not None:
-                frames.frame(frames.Outcomes([verdict]))
+        for call in (lambda attempt: 5, raises):
+            frames.frame(frames.Outcomes([Context().run(pipeline.run, attempt, call)]))
     else:
         frames.frame(frames.Outcomes([attempt]))
 
 
 @fuzz
 @given(BYTES)
-def test_the_executor_has_a_verdict_on_any_bytes(data: bytes) -> None:
-    executor = Executor(module.signed.tasks, module.signed.seal)
-    verdict = executor.prepare(frames.Job(1, "q", b"\xff", data))
+def test_the_pipeline_has_a_verdict_on_any_bytes(data: bytes) -> None:
+    pipeline = Pipeline(module.signed.tasks, module.signed.seal)
+    verdict = pipeline.receive(frames.Job(1, "q", b"\xff", data))
     assert isinstance(verdict, frames.Outcome)
 
 

@@ -31,10 +31,10 @@ def _in_the_worker(size: int) -> None:
 
 def _in_the_child(size: int) -> None:
     """Each task leaves some bytes behind."""
-    from taskflow.runner.executor import Executor
+    from taskflow.tasks.run import Pipeline
 
     kept = bytearray()
-    _before(Executor, "prepare", lambda *_: kept.extend(bytes(size)))
+    _before(Pipeline, "receive", lambda *_: kept.extend(bytes(size)))
 
 
 def _files(_: int) -> None:
@@ -63,7 +63,7 @@ def _keys(_: int) -> None:
     import redis
 
     from taskflow.pipe.frames import BROKER_VARIABLE
-    from taskflow.runner.executor import Executor
+    from taskflow.tasks.run import Pipeline
 
     def write(*_: object) -> None:
         # It may be cut, too.
@@ -73,7 +73,7 @@ def _keys(_: int) -> None:
         ):
             client.set(f"left-behind-{uuid.uuid4()}", 1)
 
-    _before(Executor, "fail", write)
+    _before(Pipeline, "fail", write)
 
 
 PLANTS: dict[str, Callable[[int], None]] = {

@@ -11,12 +11,12 @@ from typing import Any
 from taskflow import TaskFlow
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, page
-from taskflow.runner.attempt import Attempt
-from taskflow.runner.executor import Executor
-from taskflow.runner.limits import _raise_in
 from taskflow.runner.pool.loop import LoopPool
 from taskflow.runner.pool.slots import Slots
 from taskflow.runner.pool.threads import ThreadPool
+from taskflow.tasks.attempt import Attempt
+from taskflow.tasks.limits import _raise_in
+from taskflow.tasks.run import Pipeline
 from tests.listening import logged
 from tests.servers import wait_until
 
@@ -34,9 +34,9 @@ class Attempts:
         self.page = page.Page(self._page, slots)
         os.close(self._page)
         self.outcomes: dict[int, frames.Outcome] = {}
-        self.executor = Executor(app.tasks)
+        self.pipeline = Pipeline(app.tasks)
         self.slots = Slots(self.page, slots)
-        parts = (self.executor, self.slots, self._done, lambda number: None)
+        parts = (self.pipeline, self.slots, self._done, lambda number: None)
         self.threads = ThreadPool(slots, *parts)
         self.loop = LoopPool(*parts)
         self.threads.finish = self.loop.finish
@@ -49,7 +49,7 @@ class Attempts:
         given = {"timeout": 60, **fields}
         message = TaskMessage(type=name, payload=payload, id=task_id, queue="q", **given).encode()
         self.page.expect(number)
-        attempt = self.executor.prepare(frames.Job(number, "q", task_id.encode(), message))
+        attempt = self.pipeline.receive(frames.Job(number, "q", task_id.encode(), message))
         assert isinstance(attempt, Attempt)
         (self.loop if attempt.plan.task.is_async else self.threads).submit(attempt)
         return number

@@ -13,10 +13,10 @@ import pytest
 
 from taskflow import TaskFlow
 from taskflow.errors import TaskCancelled, TaskTimeout
-from taskflow.runner import limits
-from taskflow.runner.delicate import is_delicate
-from taskflow.runner.limits import SoftLimits, ThreadLimit
 from taskflow.states import Verb
+from taskflow.tasks import limits
+from taskflow.tasks.delicate import is_delicate
+from taskflow.tasks.limits import SoftLimits, ThreadLimit
 from tests.servers import wait_until
 from tests.worker.attempts import attempts, error_of
 

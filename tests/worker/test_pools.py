@@ -12,12 +12,12 @@ import pytest
 from taskflow import TaskFlow, current_task
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, page
-from taskflow.runner.attempt import Attempt
-from taskflow.runner.executor import Executor
-from taskflow.runner.limits import _raise_in
 from taskflow.runner.pool.loop import LoopPool
 from taskflow.runner.pool.slots import Slots
 from taskflow.runner.pool.threads import ThreadPool
+from taskflow.tasks.attempt import Attempt
+from taskflow.tasks.limits import _raise_in
+from taskflow.tasks.run import Pipeline
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.filterwarnings(
@@ -64,9 +64,9 @@ class Pools:
         self.page = page.Page(memory, 5)
         os.close(memory)
         self.outcomes: list[frames.Outcome] = []
-        self.executor = Executor(app.tasks)
+        self.pipeline = Pipeline(app.tasks)
         self.slots = Slots(self.page, 5)
-        parts = (self.executor, self.slots, self.outcomes.append, lambda number: None)
+        parts = (self.pipeline, self.slots, self.outcomes.append, lambda number: None)
         self.threads = ThreadPool(5, *parts)
         self.loop = LoopPool(*parts)
         self._number = 0
@@ -77,7 +77,7 @@ class Pools:
             number, task_id = self._number, f"t{self._number}"
             message = TaskMessage(type=name, payload=None, id=task_id, queue="q", timeout=60).encode()
             self.page.expect(number)
-            attempt = self.executor.prepare(frames.Job(number, "q", task_id.encode(), message))
+            attempt = self.pipeline.receive(frames.Job(number, "q", task_id.encode(), message))
             assert isinstance(attempt, Attempt)
             (self.loop if attempt.plan.task.is_async else self.threads).submit(attempt)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context, copy_context
@@ -13,14 +12,11 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from ... import errors
 from ...pipe.frames import Outcome
-from ...tasks import context
-from ...tasks.returned import PLAIN, is_awaitable
-from .. import lines
-from ..attempt import Attempt
-from ..executor import Executor
-from .driven import Driven, TaskCancelled, TaskTimeout
+from ...tasks import lines
+from ...tasks.attempt import Attempt
+from ...tasks.on_loop import LoopCall, TaskCancelled
+from ...tasks.run import Pipeline
 from .slots import Slots
 
 Answer = Callable[[tuple[Any, BaseException | None]], None]
@@ -31,7 +27,7 @@ class LoopPool:
     """Runs coroutine tasks, each in a slot of its own.
 
     Args:
-        executor: decodes and decides.
+        pipeline: runs each attempt.
         slots: shared with the threads.
         done: takes each outcome.
         dropped: takes the number of a job that was recalled when it was about to start.
@@ -39,17 +35,17 @@ class LoopPool:
 
     def __init__(
         self,
-        executor: Executor,
+        pipeline: Pipeline,
         slots: Slots,
         done: Callable[[Outcome], None],
         dropped: Callable[[int], None],
     ) -> None:
-        self._executor = executor
+        self._pipeline = pipeline
         self._slots = slots
         self._done = done
         self._dropped = dropped
         self._backlog: deque[Attempt] = deque()
-        self._running: dict[bytes, tuple[Attempt, Driven]] = {}
+        self._running: dict[bytes, LoopCall] = {}
         self._woken = False
         self.answered = 0
         """The last question that the loop has answered."""
@@ -156,14 +152,14 @@ class LoopPool:
             self._dropped(attempt.job.number)
             self._slots.give_back(slot)
             return
-        driven = Driven(self._work(attempt))
+        assert self._loop is not None, "this runs on it"
+        calls = self._running[attempt.job.id] = LoopCall(attempt, self._loop)
         # In a context of its own: what a task leaves in context variables is not for the next.
-        task = driven.task = asyncio.Task(driven, loop=self._loop, context=Context())
-        self._running[attempt.job.id] = attempt, driven
+        task = calls.start(self._work(attempt, calls), Context())
         task.add_done_callback(partial(self._ended, attempt, slot))
 
-    async def _work(self, attempt: Attempt) -> None:
-        outcome = await self._run(attempt)
+    async def _work(self, attempt: Attempt, calls: LoopCall) -> None:
+        outcome = await self._pipeline.arun(attempt, calls.call)
         self._done(outcome)
         lines.ended(attempt, outcome)
 
@@ -171,30 +167,10 @@ class LoopPool:
         """Not in a `finally` of the coroutine: one that is cancelled before its first step is never entered."""
         self._running.pop(attempt.job.id, None)
         if not attempt.started and (task.cancelled() or task.exception() is not None):
-            attempt.started = time.monotonic()
-            outcome = self._executor.fail(attempt, TaskCancelled("cancelled"))
+            outcome = self._pipeline.fail(attempt, TaskCancelled("cancelled"))
             self._done(outcome)
             lines.ended(attempt, outcome)
         self._slots.give_back(slot)
-
-    async def _run(self, attempt: Attempt) -> Outcome:
-        executor, plan = self._executor, attempt.plan
-        attempt.started = time.monotonic()
-        decoded = executor.decode(attempt)
-        if decoded is not None:
-            return decoded
-        context.enter(attempt.current)
-        assert self._loop is not None, "it runs on it"
-        limit = self._loop.call_later(plan.soft, self._expire, attempt)
-        try:
-            value = await plan.task.call(attempt.kwargs)
-            while type(value) not in PLAIN and is_awaitable(value):
-                value = await value
-        except BaseException as error:  # noqa: BLE001 - whatever user code raises, SystemExit too, is a verdict
-            return executor.fail(attempt, error)
-        finally:
-            limit.cancel()
-        return executor.succeed(attempt, value)
 
     # --- what a function in a thread has returned -------------------------------------------------------------
 
@@ -215,44 +191,27 @@ class LoopPool:
         return value
 
     def _finish(self, attempt: Attempt, awaitable: Any, own: Context, answer: Answer) -> None:
-        driven = Driven(self._settle(attempt, awaitable, answer))
-        task = driven.task = asyncio.Task(driven, loop=self._loop, context=own)
-        self._running[attempt.job.id] = attempt, driven
-        task.add_done_callback(lambda task: self._settled(attempt, answer))
+        assert self._loop is not None, "this runs on it"
+        calls = self._running[attempt.job.id] = LoopCall(attempt, self._loop)
+        task = calls.start(_answered(calls, awaitable, answer), own)
+        task.add_done_callback(lambda task: self._finished(attempt, answer))
 
-    async def _settle(self, attempt: Attempt, awaitable: Any, answer: Answer) -> None:
-        assert self._loop is not None, "it runs on it"
-        left = attempt.started + attempt.plan.soft - time.monotonic()
-        limit = self._loop.call_later(left, self._expire, attempt)
-        value = awaitable
-        try:
-            while is_awaitable(value):
-                value = await value
-        except BaseException as error:  # noqa: BLE001 - the thread decides
-            answer((None, error))
-        else:
-            answer((value, None))
-        finally:
-            limit.cancel()
-
-    def _settled(self, attempt: Attempt, answer: Answer) -> None:
+    def _finished(self, attempt: Attempt, answer: Answer) -> None:
         self._running.pop(attempt.job.id, None)
         # Counts only if there has been none: it was cancelled before its first step.
         answer((None, TaskCancelled("cancelled")))
 
-    # --- from outside ---------------------------------------------------------------------------------------
-
-    def _expire(self, attempt: Attempt) -> None:
-        self._interrupt(attempt.job.id, TaskTimeout(attempt.limit))
-
     def _cancel(self, task_id: bytes) -> None:
-        self._interrupt(task_id, TaskCancelled("cancelled"))
-
-    def _interrupt(self, task_id: bytes, error: TaskTimeout | TaskCancelled) -> None:
         if task_id in self._running:
-            attempt, driven = self._running[task_id]
-            attempt.asked = errors.TaskCancelled if isinstance(error, TaskCancelled) else errors.TaskTimeout
-            driven.interrupt(error)
+            self._running[task_id].cancel()
+
+
+async def _answered(calls: LoopCall, awaitable: Any, answer: Answer) -> None:
+    """Tell a thread what comes of what its function has returned: a value, or whatever it raises. The thread decides."""
+    try:
+        answer((await calls.finish(awaitable), None))
+    except BaseException as error:  # noqa: BLE001 - raised again in the thread
+        answer((None, error))
 
 
 def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

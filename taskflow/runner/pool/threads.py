@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
 from queue import SimpleQueue
-from typing import Any
 
-from ...errors import LazyResult, TaskCancelled, TaskTimeout
+from ...errors import TaskCancelled
 from ...pipe.frames import Outcome
-from ...tasks import context
-from ...tasks.returned import PLAIN, is_awaitable
-from .. import lines
-from ..attempt import Attempt
-from ..executor import Executor
-from ..limits import SoftLimits, ThreadLimit
+from ...tasks import lines
+from ...tasks.attempt import Attempt
+from ...tasks.in_thread import Finish, ThreadCall, nobody_awaits
+from ...tasks.limits import SoftLimits
+from ...tasks.run import Call, Pipeline
 from .slots import Slots
 
 
@@ -30,7 +27,7 @@ class ThreadPool:
 
     Args:
         size: threads.
-        executor: decodes and decides.
+        pipeline: runs each attempt.
         slots: shared with the event loop.
         done: takes each outcome.
         dropped: takes the number of a job that was recalled when it was about to start.
@@ -39,13 +36,13 @@ class ThreadPool:
     def __init__(
         self,
         size: int,
-        executor: Executor,
+        pipeline: Pipeline,
         slots: Slots,
         done: Callable[[Outcome], None],
         dropped: Callable[[int], None],
     ) -> None:
         self._size = size
-        self._executor = executor
+        self._pipeline = pipeline
         self._slots = slots
         self._done = done
         self._dropped = dropped
@@ -55,8 +52,8 @@ class ThreadPool:
         self._lock = threading.Lock()
         self._idle = 0
         self._bell: SimpleQueue[None] = SimpleQueue()
-        self.finish: Callable[[Attempt, Any], Any] = _nobody_awaits
-        """Awaits on the event loop what a function has returned, within the attempt's limits, and gives the value."""
+        self.finish: Finish = nobody_awaits
+        """Awaits on the event loop what a function has returned; to be set before the first attempt."""
         self._called = False
         """Whether a thread has been called that has not come yet. It looks into the queue after it has cleared this."""
 
@@ -98,13 +95,14 @@ class ThreadPool:
         thread.start()
 
     def _work(self) -> None:
-        limit = ThreadLimit()
-        self._limits.watch(limit)
+        calls = ThreadCall(self.finish)
+        self._limits.watch(calls.limit)
+        call = calls.call
         while True:
             self._called = False
             while self._queue:
                 try:
-                    self._serve(limit)
+                    self._serve(call)
                 except BaseException as error:  # noqa: BLE001 - a thread that ends takes a slot and a task with it
                     lines.unexpected(error)
             with self._lock:
@@ -113,9 +111,9 @@ class ThreadPool:
             with self._lock:
                 self._idle -= 1
 
-    def _serve(self, limit: ThreadLimit) -> None:
+    def _serve(self, call: Call) -> None:
         """Run what waits in one slot, until nothing does or the event loop wants the slot."""
-        queue, slots = self._queue, self._slots
+        queue, slots, run = self._queue, self._slots, self._pipeline.run
         slot = slots.take()
         try:
             while True:
@@ -126,7 +124,8 @@ class ThreadPool:
                 if queue and not self._called:
                     self._call()
                 if slots.start(slot, attempt.job.number, attempt.plan.hard_ns):
-                    outcome = Context().run(self._run, attempt, limit)
+                    # In a context of its own: what a task leaves in context variables is not for the next.
+                    outcome = Context().run(run, attempt, call)
                     self._done(outcome)
                     lines.ended(attempt, outcome)
                 else:
@@ -135,41 +134,3 @@ class ThreadPool:
                     break
         finally:
             slots.hand_back(slot)
-
-    def _run(self, attempt: Attempt, limit: ThreadLimit) -> Outcome:
-        """In a context of the attempt's own: what a task leaves in context variables is not for the next."""
-        executor = self._executor
-        plan = attempt.plan
-        attempt.started = time.monotonic()
-        decoded = executor.decode(attempt)
-        if decoded is not None:
-            return decoded
-        context.enter(attempt.current)
-        try:
-            limit.open(attempt.job.id, attempt.started + plan.soft)
-            value = plan.task.call(attempt.kwargs)
-            limit.close()
-            if type(value) not in PLAIN and is_awaitable(value):
-                value = self.finish(attempt, value)
-        except BaseException as error:  # noqa: BLE001 - whatever user code raises, SystemExit too, is a verdict
-            # Also when the exception came as the limit was being closed: it must not be left open.
-            attempt.asked = limit.close() or attempt.asked
-            _say_why(error, attempt)
-            return executor.fail(attempt, error)
-        return executor.succeed(attempt, value)
-
-
-def _nobody_awaits(attempt: Attempt, awaitable: Any) -> Any:
-    raise LazyResult(
-        f"the task returned a {type(awaitable).__name__}, and there is no event loop to await it"
-    )
-
-
-def _say_why(error: BaseException, attempt: Attempt) -> None:
-    """Python raises the bare type in the thread; say what it means."""
-    if error.args:
-        return
-    if isinstance(error, TaskTimeout):
-        error.args = (attempt.limit,)
-    elif isinstance(error, TaskCancelled):
-        error.args = ("cancelled",)

@@ -18,8 +18,8 @@ from taskflow import Reject, Retry, TaskFlow, current_task
 from taskflow.errors import NotInTask, TaskCancelled, TaskTimeout
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames
-from taskflow.runner.executor import Executor
 from taskflow.states import Verb
+from taskflow.tasks.run import Pipeline
 from tests.listening import logged
 from tests.servers import wait_until
 from tests.worker.attempts import Attempts, attempts, error_of
@@ -171,14 +171,14 @@ def test_a_log_that_raises_costs_no_verdict_and_no_slot(pools: Attempts, name: s
 @pytest.mark.usefixtures("broken_log")
 def test_a_log_that_raises_does_not_end_the_reader() -> None:
     """Every record raised, the reader with it: children were started and died ten times a second."""
-    executor = Executor(app.tasks)
+    pipeline = Pipeline(app.tasks)
     for message in (
         TaskMessage(type="plain", payload=None, id="a", queue="q").encode(),
         TaskMessage(type="unknown", payload=None, id="a", queue="q").encode(),
         TaskMessage(type="plain", payload=None, id="a", queue="q", deadline=1).encode(),
         b"\xff",
     ):
-        executor.prepare(frames.Job(1, "q", b"a", message))
+        pipeline.receive(frames.Job(1, "q", b"a", message))
 
 
 @pytest.mark.parametrize("log", ["quiet", "broken"])

@@ -1,4 +1,4 @@
-"""One attempt at a job on its way through the child, and how messages of its kind are run."""
+"""One attempt at a job on its way through the pipeline, and how messages of its kind are run."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from ..message.task_message import TaskMessage
 from ..pipe.frames import Job
-from ..tasks import context
-from ..tasks.task import BaseTask
+from . import context
+from .task import BaseTask
 
 DEFAULT_TIMEOUT = 1800
 """Seconds: a message without timeout and deadline gets Asynq's half hour."""

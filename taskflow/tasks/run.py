@@ -1,12 +1,14 @@
-"""The straight pipeline of one attempt: read the message, find the task, decode, call, decide the outcome.
+"""The one pipeline of an attempt at a task: receive, admit, decode, call, decide.
 
-Whatever user code does on the way, there is an outcome: what decides runs nothing of the user's that could stop it, and the
-lines of the log come after the outcome is sent (`lines`).
+A child's threads, its event loop, `-P solo` and eager mode all run it; they say only how the function is called. Whatever user
+code does on the way, there is an outcome: what decides runs nothing of the user's that could stop it, and the lines of the log
+come after the outcome is sent (`lines`).
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ..errors import (
@@ -21,25 +23,35 @@ from ..message.seal import CONTENT_TYPE_HEADER, NO_KEYS, Seal
 from ..message.split import split
 from ..message.task_message import TaskMessage
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job, Outcome
-from ..tasks import returned
-from ..tasks.task import BaseTask
 from ..telemetry.traces import kind_of
-from . import lines, outcome
+from . import context, lines, outcome, returned
 from .attempt import HARD_MARGIN, LONGEST_LIMIT, Attempt, Plan, soft_limit
+from .task import BaseTask
 
 MOST_PLANS = 1000
 """Kinds of messages whose plans are remembered. There are as many as tasks and options that callers give to them."""
 
+Call = Callable[[Attempt], Any]
+"""Calls the function of an attempt, within its limits, and gives what it returned or raises what it raised."""
 
-class Executor:
-    """Turns jobs into outcomes: `prepare`, `decode`, then the pool's call, then `succeed` or `fail`; when the outcome has been
-    sent, `lines.ended`.
+AsyncCall = Callable[[Attempt], Awaitable[Any]]
+"""The same for a coroutine function."""
+
+
+def _passes_nothing(error: BaseException) -> bool:
+    return False
+
+
+class Pipeline:
+    """Turns jobs into outcomes: `receive`, then `run`, or `arun` on an event loop; when the outcome has been sent, `lines.ended`.
 
     Args:
         tasks: the app's tasks by name.
         seal: what the app's keys ask of a message; None: it has no keys.
         error_text: whether the text of an exception becomes the error of its task.
         most: bytes that a result may have.
+        passes: whether an exception is no failure of its task but meant for whoever runs the pipeline, and raised there. In a
+            worker there is none: whatever user code raises is a verdict.
     """
 
     def __init__(
@@ -49,33 +61,44 @@ class Executor:
         *,
         error_text: bool = True,
         most: int = DEFAULT_MOST_MESSAGE,
+        passes: Callable[[BaseException], bool] = _passes_nothing,
     ) -> None:
         self._most = most
         self._tasks = tasks
         self._seal = seal or NO_KEYS
         self._sealed = seal is not None
         self._error_text = error_text
+        self._passes = passes
         self._unknown: dict[bytes, int] = {}
         self._plans: dict[bytes, Plan] = {}
         self.refused = 0
         """How many messages were archived unread."""
 
-    def prepare(self, job: Job) -> Attempt | Outcome:
-        """Read the message and find its task; or the outcome of a job that cannot be run."""
-        parts = split(job.message)
-        if parts is not None:
-            kind, id_, payload = parts
-            plan = self._plans.get(kind)
-            if plan is not None and id_ == job.id and not job.failure:
-                attempt = Attempt(job, plan, payload)
-                lines.received(attempt)
-                return attempt
-        prepared = self._prepare(job)
-        if parts is not None and isinstance(prepared, Attempt):
-            self._remember(parts[0], prepared)
-        return prepared
+    # --- receive --------------------------------------------------------------------------------------------
 
-    def _prepare(self, job: Job) -> Attempt | Outcome:
+    def receive(self, job: Job) -> Attempt | Outcome:
+        """Read the message and find its task; or the outcome of a job that cannot be run."""
+        try:
+            parts = split(job.message)
+            if parts is not None:
+                kind, id_, payload = parts
+                plan = self._plans.get(kind)
+                if plan is not None and id_ == job.id and not job.failure:
+                    attempt = Attempt(job, plan, payload)
+                    lines.received(attempt)
+                    return attempt
+            received = self._read(job)
+            if parts is not None and isinstance(received, Attempt):
+                self._remember(parts[0], received)
+            return received
+        except BaseException as error:
+            if self._passes(error):
+                raise
+            # Nothing that is stored may end the process: its jobs would go back, and end the next one.
+            lines.unprepared(job, error)
+            return outcome.unreadable(job.number, f"it cannot be prepared ({kind_of(error)})")
+
+    def _read(self, job: Job) -> Attempt | Outcome:
         try:
             message = TaskMessage.decode(job.message)
         except DecodeError as error:
@@ -121,21 +144,46 @@ class Executor:
             self._plans.clear()
         self._plans[kind] = attempt.plan
 
-    def unprepared(self, job: Job, error: BaseException) -> Outcome:
-        """The outcome of a job at which `prepare` itself failed.
+    # --- run: admit, decode, call, decide -------------------------------------------------------------------
 
-        Nothing that is stored may end the process: its jobs would go back, and end the next one.
+    def run(self, attempt: Attempt, call: Call) -> Outcome:
+        """Run an attempt in this thread, from its start to its outcome.
+
+        Args:
+            attempt: what `receive` gave.
+            call: how its function is called here.
+
+        To be called in a context of the attempt's own (`Context().run`): what a task leaves in context variables is not for the
+        next.
         """
-        lines.unprepared(job, error)
-        return outcome.unreadable(job.number, f"it cannot be prepared ({kind_of(error)})")
+        verdict = self._start(attempt)
+        if verdict is not None:
+            return verdict
+        try:
+            value = call(attempt)
+        except BaseException as error:  # noqa: BLE001 - whatever user code raises, SystemExit too, is a verdict
+            return self.fail(attempt, error)
+        return self._succeed(attempt, value)
 
-    def decode(self, attempt: Attempt) -> Outcome | None:
-        """Start: turn the payload into arguments; the outcome when they do not fit, or when it is too late to start.
+    async def arun(self, attempt: Attempt, call: AsyncCall) -> Outcome:
+        """As `run`, on the running event loop, in an `asyncio.Task` that was given a context of its own."""
+        verdict = self._start(attempt)
+        if verdict is not None:
+            return verdict
+        try:
+            value = await call(attempt)
+        except BaseException as error:  # noqa: BLE001 - likewise
+            return self.fail(attempt, error)
+        return self._succeed(attempt, value)
 
-        Runs in the task's own thread or loop, since converting may be user code (pydantic's validators).
+    def _start(self, attempt: Attempt) -> Outcome | None:
+        """Admit the attempt, and turn its payload into arguments; the outcome when it is too late to start, or they do not fit.
+
+        In the task's own thread or loop, since converting may be user code (pydantic's validators), and in its context.
         """
+        attempt.started = time.monotonic()
         plan, payload, expires = attempt.plan, attempt.payload, attempt.job.expires
-        if expires and time.monotonic() * 1000 >= expires:
+        if expires and attempt.started * 1000 >= expires:
             lines.expired(attempt)
             return outcome.expired(attempt.job.number, attempt.message, time.time())
         try:
@@ -148,9 +196,10 @@ class Executor:
             return self._refuse(attempt.job, attempt.message, error)
         except BaseException as error:  # noqa: BLE001 - a validator may raise anything; the attempt still needs its verdict
             return self.fail(attempt, error)
+        context.enter(attempt.current)
         return None
 
-    def succeed(self, attempt: Attempt, value: object) -> Outcome:
+    def _succeed(self, attempt: Attempt, value: object) -> Outcome:
         """The call returned."""
         seconds = time.monotonic() - attempt.started
         kind, number = attempt.plan.message, attempt.job.number
@@ -169,14 +218,19 @@ class Executor:
                 )
             if self._sealed:
                 message, result = self._seal.close_result(message, attempt.job.queue, attempt.job.id, result)
-        except BaseException as error:  # noqa: BLE001 - a model's own serialiser may raise anything
+        except BaseException as error:
+            if self._passes(error):
+                raise
             # It has run: another attempt would do the work again and fail in the same way.
             attempt.error = error
             return outcome.archived(number, message, self._text(error), error, time.time(), seconds)
         return outcome.completed(number, message, result, time.time(), seconds)
 
     def fail(self, attempt: Attempt, error: BaseException) -> Outcome:
-        """The call raised."""
+        """The call raised, or the attempt was ended before it."""
+        if self._passes(error):
+            raise error
+        attempt.started = attempt.started or time.monotonic()
         seconds = time.monotonic() - attempt.started
         if attempt.asked is TaskCancelled and not isinstance(error, TaskCancelled):
             # Whatever the cancel became on its way through the task: to run it again is not what the operator wants.
@@ -186,7 +240,7 @@ class Executor:
         attempt.error = error
         return self._judged(attempt.job, attempt.message, attempt.plan.task, error, seconds)
 
-    # --------------------------------------------------------------------------------------------------------
+    # --- decide ---------------------------------------------------------------------------------------------
 
     def _unrun(self, job: Job, message: TaskMessage, task: BaseTask[Any, Any], why: str) -> Outcome:
         """What a task that is not to be run (any more) fails with."""
@@ -202,7 +256,9 @@ class Executor:
         try:
             deciding = outcome.deciding(error)
             return outcome.failed(job, message, deciding, self._text(deciding), task.policy, now, seconds)
-        except BaseException as broken:  # noqa: BLE001 - a policy of the user's may raise anything
+        except BaseException as broken:
+            if self._passes(broken):
+                raise
             lines.policy_raised(message, broken)
             return outcome.archived(job.number, message, self._text(broken), broken, now, seconds)
 
