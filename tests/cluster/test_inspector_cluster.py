@@ -25,6 +25,7 @@ from taskflow.inspector import ClusterQueue, Inspector
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import State
 from tests.embedded.support import end_all, kill
+from tests.inspector.ask import OnALoop
 from tests.servers import wait_until
 
 SLOTS = {"images": 9450, "webhooks": 4418, "notifications": 16340}
@@ -92,6 +93,20 @@ def test_queues_on_three_nodes_are_read_together(six: Cluster) -> None:
         (2, 1, 1),
         (3, 1, 1),
     ]
+
+
+def test_a_coroutine_sees_the_same_nodes_and_queues(six: Cluster) -> None:
+    """Nodes are asked by their addresses, which each driver finds out for itself."""
+    put(six, "looked-at", "t1")
+    on_a_loop = OnALoop(six.url)
+    try:
+        assert on_a_loop.cluster_queues() == six.inspector.cluster_queues()
+        assert {one.address for one in on_a_loop.stats().nodes} == {
+            one.address for one in six.inspector.stats().nodes
+        }
+        assert len(on_a_loop.examine(["looked-at"]).nodes) == 6
+    finally:
+        on_a_loop.close()
 
 
 def test_every_order_stays_in_the_slot_of_its_queue(six: Cluster) -> None:
