@@ -161,6 +161,7 @@ _WORKER_SCRIPTS = (
     "finish",
     "forward",
     "held",
+    "hold_guard",
     "join",
     "note_partitions",
     "pause",

@@ -116,6 +116,10 @@ class QueueKeys:
         """What the call `token` replied: lets a repeated order by hand say what its first copy did."""
         return f"{self.own}answer:{token}"
 
+    def guard(self, name: str) -> str:
+        """Who of the workers does what one of them should."""
+        return f"{self.own}guard:{name}"
+
     def verdict_channel(self, task_id: str) -> str:
         """The sharded channel that tells waiters about the verdict on a task."""
         return self.channel_prefix + task_id

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from ..errors import BrokerError
 from .health.troubles import Troubles
+from .loops.guard import Guard
 from .timings import TIMINGS
 
 TIMEOUT = 10.0
@@ -39,6 +40,8 @@ class Service(ABC):
         self._progress_at = 0.0
         self._resting = False
         self._is_failing = False
+        self.guard: Guard | None = None
+        """Where one worker of many does this: who."""
         self.timings = TIMINGS
         """Those of its worker."""
         self.troubles = Troubles()
@@ -120,12 +123,17 @@ class Service(ABC):
         if keep_age:
             self._progress_at = since
 
+    async def _round(self) -> float:
+        if self.guard is None or await self.guard.is_ours():
+            return await self.tick()
+        return self.guard.pause
+
     async def _run(self) -> None:
         failures = 0
         while True:
             began = time.monotonic()
             try:
-                pause = await self.tick()
+                pause = await self._round()
                 failures = 0
                 self.progressed()
             except (Exception, asyncio.CancelledError) as error:

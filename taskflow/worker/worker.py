@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from ..broker import scripts
 from ..broker.aio import AsyncBroker
 from ..broker.command import Plain
-from ..broker.commands.dequeue import BATCH, backlog
+from ..broker.commands.dequeue import backlog
 from ..clock import ServerClock
 from ..connection.aio import AsyncDriver
 from ..connection.url import parse
@@ -20,31 +20,15 @@ from .banner import banner
 from .children.starter import Start
 from .children.supervisor import Supervisor
 from .config import Identity, WorkerConfig, check_doubtful
-from .descriptors import places as waiting_connections
 from .errands import Errands, said
 from .health.health import Health
 from .health.health_file import HealthFile
 from .health.health_server import HealthServer
 from .health.troubles import Troubles
-from .holding.acker import Acker
 from .holding.held_tasks import Held, HeldTasks
-from .holding.leases import Leases
 from .launch import Launched
-from .loops.aggregator import Aggregator
-from .loops.forwarder import Forwarder
-from .loops.heartbeat import Heartbeat
-from .loops.narrow import NarrowBroker
-from .loops.recoverer import Janitor, Recoverer
-from .loops.subscriber import Subscriber
-from .loops.sweeper import Sweeper
-from .loops.watches import Burst, Limits
-from .service import Service
-from .taking.fetcher import Fetcher
-from .taking.idle_backoff import IdleBackoff
-from .taking.intake import Intake
-from .taking.partitions import Partitions
-from .taking.places import Places, RollCall
-from .taking.slot_allocator import SlotAllocator
+from .parts import Parts
+from .serving import Serving
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -89,26 +73,14 @@ class Worker:
             backlog=self._has_backlog,
             on_hello=self._learn,
         )
-        self._broker: AsyncBroker | None = None
-        self._allocator: SlotAllocator | None = None
-        self._acker: Acker | None = None
-        self._fetchers: list[Fetcher] = []
-        self._services: list[Service] = []
-        self._queues: dict[str, int] = {}
-        self._rules: dict[str, frames.Aggregation] = {}
-        self._loops: dict[str, list[Service]] = {}
-        """Those of each queue that is served, and of each partition."""
-        self._partitions: Partitions | None = None
-        self._heartbeat: Heartbeat | None = None
-        self._subscriber: Subscriber | None = None
+        self._parts: Parts | None = None
+        self._serving: Serving | None = None
         self._health: Health | None = None
         self._health_server: HealthServer | None = None
         self._stop = asyncio.Event()
         self._grace = config.grace
-        self._taking = True
         self._troubles = Troubles()
         self._errands = Errands()
-        self._quieting: list[asyncio.Future[None]] = []
 
     async def run(self) -> None:
         """Run until told to stop.
@@ -126,17 +98,16 @@ class Worker:
         except BaseException:
             await self._supervisor.drain(lambda: 0.0)
             raise
-        self._broker = broker
-        queues = self._config.queues or queues_of(hello)
+        queues = self._queues(hello)
         masters = (await broker.driver.open()).masters()
-        self._wire(broker, queues, hello, len(masters))
-        self._open_health(broker, hello)
+        self._parts = parts = self._wire(broker, queues, hello, len(masters))
+        self._serving = serving = Serving(parts, queues, hello, self._troubles, self._errands, self._stop)
+        self._health = health = self._open_health(serving, broker, hello)
         logger.info(banner(self._config, hello, str(broker.driver.url), queues))
         try:
-            for service in self._services:
-                service.start()
+            serving.start()
             await self._stop.wait()
-            await self._shut_down()
+            await self._shut_down(parts, serving, health)
         finally:
             self._close_health()
             await broker.close()
@@ -163,22 +134,13 @@ class Worker:
 
     def quiet(self) -> None:
         """Take nothing more; go on with what runs."""
-        if self._taking and self._heartbeat is not None:
-            self._taking = False
-            self._heartbeat.status = "stopped"
-            logger.info("Quiet: no more tasks are taken")
-            self._quieting = [
-                self._errands.begin(f"the stop of the {fetcher.name}", fetcher.stop())
-                for fetcher in self._fetchers
-            ]
+        if self._serving is not None:
+            self._serving.quiet()
 
     def resume(self) -> None:
         """Take tasks again after `quiet`."""
-        if not self._taking and self._heartbeat is not None and not self._stop.is_set():
-            self._taking = True
-            self._heartbeat.status = "active"
-            logger.info("Taking tasks again")
-            self._errands.begin("the start of taking", self._take_again())
+        if self._serving is not None:
+            self._serving.resume()
 
     def reload(self) -> None:
         """Replace the children: new ones import the app anew, the old ones finish what they run."""
@@ -196,13 +158,6 @@ class Worker:
 
     # --- wiring ---------------------------------------------------------------------------------------------
 
-    async def _take_again(self) -> None:
-        """Not before they have stopped: the stop would end what was just started, for good."""
-        await asyncio.gather(*self._quieting)
-        for fetcher in self._fetchers:
-            if self._taking and not self._stop.is_set() and not fetcher.runs:
-                fetcher.start()
-
     async def _reach(self, url: str) -> AsyncBroker:
         # Before the first task: later their folder may be gone.
         scripts.texts()
@@ -219,150 +174,51 @@ class Worker:
             raise
         return broker
 
-    def _wire(self, broker: AsyncBroker, queues: Mapping[str, int], hello: frames.Hello, nodes: int) -> None:
-        owner = self._identity.owner
-        parts = sum(hello.partitions.get(queue, 1) for queue in queues)
-        places = Places(waiting_connections(parts, nodes, self._config.children))
-        roll_call = RollCall(broker)
-        many = NarrowBroker(broker.driver)
-        # Verdicts wait for no loop that only looks.
-        self._acker = Acker(NarrowBroker(broker.driver), self._held_tasks, self._clock)
-        intake = Intake(self._held_tasks, self._supervisor, self._outcomes, self._clock, self._is_open)
-        self._allocator = allocator = SlotAllocator(
-            queues, strict=self._config.strict, room=self._supervisor.room, most=BATCH
-        )
-        self._subscriber = subscriber = Subscriber(
-            broker, lambda task_id: self._supervisor.broadcast(frames.Cancel(task_id))
-        )
-        self._queues.update(queues)
-        self._rules.update({rule.queue: rule for rule in hello.aggregations})
-        rules = self._rules
+    def _queues(self, hello: frames.Hello) -> Mapping[str, int]:
+        """What is served: what the command says, else what the app names."""
+        return self._config.queues or queues_of(hello)
 
-        def begin(name: str, queue: str) -> None:
-            """Serve a queue, or a partition of it."""
-            if self._stop.is_set():
-                return
-            allocator.add(name, queue)
-            backoff = IdleBackoff()
-            fetcher = Fetcher(
-                name,
-                owner,
-                many,
-                allocator,
-                intake.take,
-                self._held_tasks.receipts,
-                self._clock,
-                backoff,
-                places,
-                roll_call,
-            )
-            self._fetchers.append(fetcher)
-            forwarder = Forwarder(name, many, self._clock, backoff)
-            subscriber.add(name, forwarder.tell)
-            self._loops[name] = loops = [
-                forwarder,
-                Recoverer(name, many, backoff),
-                Janitor(name, many, backoff),
-                Sweeper(name, many, backoff, joins=queue in rules),
-                *([Aggregator(name, rules[queue], many)] if queue in rules else []),
-                fetcher,
-            ]
-            self._watch(loops)
-            for loop in loops:
-                if loop is not fetcher or self._taking:
-                    loop.start()
-
-        self._partitions = Partitions(queues, hello.partitions, broker, begin, self._leave)
-        self._heartbeat = Heartbeat(
-            broker,
+    def _wire(self, broker: AsyncBroker, queues: Mapping[str, int], hello: frames.Hello, nodes: int) -> Parts:
+        return Parts.wire(
+            self._config,
             self._identity,
-            queues,
-            published=self._partitions.declared,
-            strict=self._config.strict,
-            concurrency=self._config.total,
-            running=self._supervisor.running,
-            clock=self._clock,
+            self._clock,
+            self._held_tasks,
+            self._supervisor,
+            broker,
+            queues=queues,
+            waits=sum(hello.partitions.get(queue, 1) for queue in queues),
+            nodes=nodes,
+            on_outcomes=self._outcomes,
+            is_open=self._is_open,
         )
-        self._watch(
-            [
-                self._acker,
-                roll_call,
-                Limits(self._supervisor.watch_limits),
-                Leases(broker, self._held_tasks),
-                self._heartbeat,
-                subscriber,
-                self._partitions,
-            ]
-        )
-        if self._config.burst:
-            self._watch(
-                [Burst(broker, self._clock, self._known_queues, self._held_tasks.__len__, self._stop.set)]
-            )
-
-    def _watch(self, services: Sequence[Service]) -> None:
-        """Loops whose progress is watched, and whose failures are told."""
-        for service in services:
-            service.troubles = self._troubles
-            service.timings = self._config.timings
-        self._services += services
-
-    def _known_queues(self) -> list[str] | None:
-        """What is served; None before the first look at what there is."""
-        looked = self._partitions is not None and self._partitions.looks
-        return list(self._loops) if looked else None
 
     def _learn(self, hello: frames.Hello) -> None:
-        """A new child may know queues that those before it did not: a deployment, then SIGHUP."""
-        if (
-            self._partitions is None
-            or self._allocator is None
-            or self._heartbeat is None
-            or self._stop.is_set()
-        ):
-            return
-        self._rules.update({rule.queue: rule for rule in hello.aggregations})
-        fresh = False
-        for queue, weight in (self._config.queues or queues_of(hello)).items():
-            self._allocator.declare(queue, weight)
-            self._queues.setdefault(queue, weight)
-            if self._partitions.declare(queue, hello.partitions.get(queue, 1)):
-                logger.info("Serving queue %s as the new code names it", queue)
-                fresh = True
-        if fresh:
-            self._heartbeat.serve(self._queues, self._partitions.declared)
+        if self._serving is not None:
+            self._serving.learn(self._queues(hello), hello)
 
-    async def _leave(self, name: str) -> None:
-        """Serve a partition no more."""
-        loops = self._loops.pop(name)
-        self._services[:] = [service for service in self._services if service not in loops]
-        self._fetchers[:] = [fetcher for fetcher in self._fetchers if fetcher not in loops]
-        await asyncio.gather(*(loop.stop() for loop in loops))
-        if self._allocator is not None:
-            self._allocator.remove(name)
-        if self._subscriber is not None:
-            self._subscriber.remove(name)
-
-    def _open_health(self, broker: AsyncBroker, hello: frames.Hello) -> None:
+    def _open_health(self, serving: Serving, broker: AsyncBroker, hello: frames.Hello) -> Health:
         config, identity = self._config, self._identity
         given = parse(config.broker or hello.broker)
         facts = {
             "app": config.app,
             "name": hello.app,
             "brokers": list(dict.fromkeys([str(broker.driver.url), str(given)])),
-            "queues": self._queues,
+            "queues": serving.queues,
             "host": identity.host,
         }
-        self._health = Health(
-            self._services,
+        health = Health(
+            serving.services,
             HealthFile(facts, identity.pid, identity.server_id[:8]),
             [self._supervisor, self._troubles],
             lambda: (sum(child.takes_work for child in self._supervisor.children), config.children),
         )
-        self._health.troubles = self._troubles
-        self._health.timings = config.timings
+        health.troubles = self._troubles
+        health.timings = config.timings
         if config.health_port is not None:
-            self._health_server = HealthServer(config.health_port, self._health.state, config.health_host)
-        self._health.start()
+            self._health_server = HealthServer(config.health_port, health.state, config.health_host)
+        health.start()
+        return health
 
     def _close_health(self) -> None:
         if self._health is not None:
@@ -371,40 +227,38 @@ class Worker:
             self._health_server.close()
 
     def _is_open(self) -> bool:
-        return self._taking and not self._stop.is_set()
+        return self._serving is not None and self._serving.takers.are_open and not self._stop.is_set()
 
     def _outcomes(self, items: list[tuple[Held, frames.Outcome]]) -> None:
-        assert self._acker is not None
-        self._acker.add(items)
+        assert self._parts is not None
+        self._parts.acker.add(items)
 
     async def _has_backlog(self) -> bool:
         """Whether any task waits in a queue that is served; False also when nobody can say."""
-        if self._broker is None:
+        if self._parts is None or self._serving is None:
             return False
-        replies = await self._broker.run_many([backlog(queue) for queue in self._loops], BACKLOG_SECONDS)
+        names = self._serving.names()
+        replies = await self._parts.broker.run_many([backlog(name) for name in names], BACKLOG_SECONDS)
         return any(isinstance(reply, int) and reply > 0 for reply in replies)
 
     def _room(self) -> None:
-        if self._allocator is not None and not self._stop.is_set():
-            self._allocator.pump()
+        if self._parts is not None and not self._stop.is_set():
+            self._parts.allocator.pump()
 
     # --- the end --------------------------------------------------------------------------------------------
 
-    async def _shut_down(self) -> None:
+    async def _shut_down(self, parts: Parts, serving: Serving, health: Health) -> None:
         started = time.monotonic()
-        assert self._heartbeat is not None
-        assert self._acker is not None
-        assert self._health is not None
-        self._heartbeat.status = "closed"
+        serving.heartbeat.status = "closed"
         with said("the stop of the watch"):
-            await self._health.stop()
+            await health.stop()
         with said("the stop of taking"):
             async with asyncio.timeout(STOP_SECONDS):
-                await asyncio.gather(*(fetcher.stop() for fetcher in self._fetchers))
+                await serving.takers.stop()
         with said("the end of the child processes"):
             await self._supervisor.drain(lambda: self._grace)
         with said("the writing of the last verdicts"):
-            if not await self._acker.drain(FLUSH_SECONDS):
+            if not await parts.acker.drain(FLUSH_SECONDS):
                 logger.error(
                     "%d tasks could not be handed back; their leases end within %d s",
                     len(self._held_tasks),
@@ -412,9 +266,9 @@ class Worker:
                 )
         with said("the stop of the loops"):
             async with asyncio.timeout(STOP_SECONDS):
-                await asyncio.gather(*(service.stop() for service in self._services))
+                await serving.stop()
         with said("the removal of the worker's record"):
-            await self._heartbeat.clear()
+            await serving.heartbeat.clear()
         logger.info("Stopped after %.1f s", time.monotonic() - started)
 
 

@@ -99,7 +99,7 @@ def _forget_verdicts() -> None:
             await asyncio.wait_for(write(self, name, queue, batch), 1.0)
         except TimeoutError:
             queue.settled(batch)
-            self._holdings.remove(name, [held for held, _ in batch.items])
+            self._held_tasks.remove(name, [held for held, _ in batch.items])
 
     Acker._write_batch = once  # type: ignore[method-assign]
 
@@ -126,7 +126,7 @@ def _beat_among_tasks() -> None:
 
     async def if_heard(self: Any) -> float:
         silent = [path for path in folder.glob("beat-*") if time.time() - path.stat().st_mtime > 10 * BEAT]
-        return leases.PERIOD if silent else await tick(self)
+        return self.timings.lease_extension if silent else await tick(self)
 
     leases.Leases.tick = if_heard  # type: ignore[method-assign]
 

@@ -21,10 +21,12 @@ from taskflow.errors import DuplicateTask, TaskIdConflict
 from taskflow.inspector import Inspector
 from taskflow.message.task_message import TaskMessage
 from taskflow.partitions import partition_name, partition_names
-from taskflow.worker.taking import partitions as looks
+from taskflow.worker.timings import Timings
 from tests.lifecycle.conftest import Ledger
 from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess
+
+QUICK = Timings(partitions=0.3)
 
 StartWorker = Callable[..., WorkerProcess]
 
@@ -78,12 +80,12 @@ def test_a_worker_drains_partitions_that_its_app_does_not_declare_any_more(
 def test_a_running_worker_finds_partitions_that_come_later(
     worker: StartWorker, queue: str, ledger: Ledger, put: Any
 ) -> None:
-    with worker() as process:
+    with worker(timings=QUICK) as process:
         put(queue, "first")
         ledger.wait_for("end", "first")  # it has looked once
         name = partition_name(queue, 5)
         put(name, "grown")
-        ledger.wait_for("end", "grown", timeout=looks.PERIOD + 5)
+        ledger.wait_for("end", "grown")
         process.wait_for_log(f"Serving partition {name} of queue {queue} too")
 
 
@@ -102,13 +104,13 @@ def test_a_removed_partition_is_served_no_more(
 ) -> None:
     name = partition_name(queue, 3)
     put(name, "last")
-    with worker() as process:
+    with worker(timings=QUICK) as process:
         ledger.wait_for("end", "last")
         wait_until(lambda: not Inspector(broker).queue(name).active, description="its verdict is written")
         broker.run(unlist(name))
-        process.wait_for_log(f"Partition {name} of queue {queue} was removed", looks.PERIOD + 5)
+        process.wait_for_log(f"Partition {name} of queue {queue} was removed")
         put(name, "again")
-        ledger.wait_for("end", "again", timeout=looks.PERIOD + 5)
+        ledger.wait_for("end", "again")
 
 
 def test_a_partition_that_comes_after_a_pause_is_paused_too(

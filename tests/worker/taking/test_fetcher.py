@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,12 +23,12 @@ from taskflow.connection.aio import AsyncDriver
 from taskflow.connection.waiting import Watch
 from taskflow.errors import BrokerUnavailable
 from taskflow.message.task_message import TaskMessage
-from taskflow.worker.config import WorkerConfig
+from taskflow.worker.errands import Errands
 from taskflow.worker.taking import fetcher as fetcher_module
 from taskflow.worker.taking.fetcher import Fetcher
 from taskflow.worker.taking.idle_backoff import IdleBackoff
 from taskflow.worker.taking.slot_allocator import SlotAllocator
-from taskflow.worker.worker import Worker
+from taskflow.worker.taking.takers import Takers
 from tests.servers import Server, until
 
 
@@ -294,18 +293,17 @@ def test_a_worker_that_is_resumed_before_it_was_quite_quiet_takes_tasks(own_serv
 
     async def scene() -> None:
         async with fetching(own_server.url) as rig:
-            worker = Worker(WorkerConfig(app="any"))
-            worker._fetchers = [rig.fetcher]
-            worker._heartbeat = SimpleNamespace(status="")  # type: ignore[assignment]
             await rig.waits()
+            takers = Takers(Errands())
+            takers.add(rig.fetcher)
             for number in range(3):
-                worker.quiet()
-                worker.resume()
-                worker.quiet()
-                worker.resume()
+                takers.quiet()
+                takers.resume()
+                takers.quiet()
+                takers.resume()
                 await rig.enqueue(str(number))
                 await until(lambda last=str(number): last in rig.ids)  # type: ignore[misc]
-            worker.quiet()
+            takers.quiet()
             await until(lambda: not rig.fetcher.runs)
 
     asyncio.run(scene())
