@@ -19,7 +19,7 @@ import threading
 import side
 import taskflow_app
 
-from taskflow.pipe.page import Page
+from taskflow.pipe.shared_marks import SharedMarks
 from taskflow.runner.child import Child
 from taskflow.telemetry.logs import setup
 from taskflow.worker.children.process import ThreadProcess
@@ -39,7 +39,7 @@ def worker() -> Worker:
         child = Child(
             taskflow_app.app,
             socket.socket(fileno=connection),
-            Page(os.dup(memory), config.slots),
+            SharedMarks(os.dup(memory), config.slots),
             config.slots,
         )
         threading.Thread(target=child.run, daemon=True).start()

@@ -138,7 +138,7 @@ class Cancel(msgspec.Struct, tag="cancel", frozen=True):
 
 
 class Ping(msgspec.Struct, tag="ping", frozen=True):
-    """A question to a child that has work and says nothing: do its parts get on? The answers are marks in the shared page.
+    """A question to a child that has work and says nothing: do its parts get on? The answers are marks in the shared marks.
 
     One that did not start its jobs in time gets no more until it has answered.
     """

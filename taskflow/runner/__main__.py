@@ -8,7 +8,7 @@ import socket
 import sys
 
 from ..pipe.frames import DEFAULT_MOST_MESSAGE
-from ..pipe.page import Page
+from ..pipe.shared_marks import SharedMarks
 from ..telemetry.logs import setup
 from .child import main
 from .process import leave_signals_to_the_worker, write_output_at_once
@@ -19,7 +19,7 @@ def run() -> int:
     parser = argparse.ArgumentParser(prog="python -m taskflow.runner")
     parser.add_argument("--app", required=True)
     parser.add_argument("--socket", type=int, required=True)
-    parser.add_argument("--page", type=int, required=True)
+    parser.add_argument("--marks", type=int, required=True)
     parser.add_argument("--slots", type=int, required=True)
     parser.add_argument("--max-message", type=int, default=DEFAULT_MOST_MESSAGE)
     parser.add_argument("--log-level", default="info")
@@ -29,11 +29,11 @@ def run() -> int:
     leave_signals_to_the_worker()
     write_output_at_once()
     setup(options.log_level, options.log_format, errors=options.log_errors)
-    for descriptor in (options.socket, options.page):
+    for descriptor in (options.socket, options.marks):
         os.set_inheritable(descriptor, False)  # what a task starts has no business there
-    page = Page(options.page, options.slots)
+    marks = SharedMarks(options.marks, options.slots)
     connection = socket.socket(fileno=options.socket)
-    return main(options.app, connection, page, options.slots, most=options.max_message)
+    return main(options.app, connection, marks, options.slots, most=options.max_message)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
 from ..pipe import frames
-from ..pipe.page import Page
+from ..pipe.shared_marks import SharedMarks
 from ..tasks import lines
 from ..tasks.app import TaskFlow
 from ..tasks.loader import load_app
@@ -128,7 +128,7 @@ class Child:
     Args:
         app: whose tasks it runs.
         connection: to the worker.
-        page: shared with the worker.
+        marks: shared with the worker.
         slots: how many tasks run at once.
         most: bytes that a result may have.
     """
@@ -137,7 +137,7 @@ class Child:
         self,
         app: TaskFlow,
         connection: socket.socket,
-        page: Page,
+        marks: SharedMarks,
         slots: int,
         most: int = frames.DEFAULT_MOST_MESSAGE,
     ) -> None:
@@ -145,13 +145,13 @@ class Child:
         self._connection = connection
         self._outbox = Outbox(connection)
         self._pipeline = Pipeline(app.tasks, app.seal, error_text=app.error_text, most=most)
-        shared = Slots(page, slots)
+        shared = Slots(marks, slots)
         self._threads = ThreadPool(slots, self._pipeline, shared, self._outbox.outcome, self._outbox.returned)
         self._threads.finish = lambda attempt, awaitable: self._coroutines().finish(attempt, awaitable)
         self._making = threading.Lock()
         self._shared = shared
         self._loop: LoopPool | None = None
-        self._progress = Progress(page, self._threads, lambda: self._loop)
+        self._progress = Progress(marks, self._threads, lambda: self._loop)
         self.told_to_end = False
         """Whether the worker has said that this is the end. If not, and the socket closes, the worker has died."""
 
@@ -259,7 +259,7 @@ def load(spec: str, say: Callable[[Any], None]) -> TaskFlow | None:
 def main(
     spec: str,
     connection: socket.socket,
-    page: Page,
+    marks: SharedMarks,
     slots: int,
     *,
     here: bool = False,
@@ -270,7 +270,7 @@ def main(
     Args:
         spec: `module[:attribute]` of the app.
         connection: to the worker.
-        page: shared with the worker.
+        marks: shared with the worker.
         slots: how many tasks run at once.
         here: tasks run in the calling thread, and the process does not end with the socket (`-P solo`).
         most: bytes that a result may have.
@@ -286,7 +286,7 @@ def main(
         # While its file is there: a deployment may remove the folder from under a worker that runs.
         importlib.import_module(f"{__package__}.pool.loop")
     process.keep_from_forks(connection)
-    child = Child(app, connection, page, slots, most)
+    child = Child(app, connection, marks, slots, most)
     try:
         child.run(here=here)
     except ConnectionError:

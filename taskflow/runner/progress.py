@@ -1,4 +1,4 @@
-"""Answers the worker's question whether the parts of this child get on, by marks in the shared page.
+"""Answers the worker's question whether the parts of this child get on, by marks in the shared marks.
 
 The reader of the socket answers, so that an answer proves that it reads. Of the threads and the event loop it says since which
 question something waits for them: that costs nothing while tasks run.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..pipe.page import Page
+from ..pipe.shared_marks import SharedMarks
 from .pool.threads import ThreadPool
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ class Progress:
     """What is known of the parts of a child; for its reader alone.
 
     Args:
-        page: shared with the worker.
+        marks: shared with the worker.
         threads: where functions run.
         loop: where coroutines run, once there has been one.
     """
 
-    def __init__(self, page: Page, threads: ThreadPool, loop: Callable[[], LoopPool | None]) -> None:
-        self._page = page
+    def __init__(self, marks: SharedMarks, threads: ThreadPool, loop: Callable[[], LoopPool | None]) -> None:
+        self._marks = marks
         self._threads = threads
         self._loop = loop
         self._head: object = None
@@ -45,6 +45,6 @@ class Progress:
         elif not self._loop_since or loop.answered >= self._loop_since:
             self._loop_since = question
             asks = True
-        self._page.answer(question, self._head_since if head is not None else 0, self._loop_since)
+        self._marks.answer(question, self._head_since if head is not None else 0, self._loop_since)
         if asks and loop is not None:
-            loop.ask(question, self._page.answer_loop)
+            loop.ask(question, self._marks.answer_loop)

@@ -15,7 +15,7 @@ DEFAULT_TIMEOUT = 1800
 """Seconds: a message without timeout and deadline gets Asynq's half hour."""
 
 LONGEST_LIMIT = 100 * 366 * 86400.0
-"""Seconds: Go may store limits that neither Python's dates nor the shared page can hold."""
+"""Seconds: Go may store limits that neither Python's dates nor the shared marks can hold."""
 
 HARD_MARGIN = 30
 """Seconds that a task may go on after its soft limit before its process is killed, unless it has a

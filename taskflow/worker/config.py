@@ -23,7 +23,7 @@ DEFAULT_GRACE = 30.0
 """Seconds that running tasks get at a stop: what Kubernetes gives."""
 
 MAX_SLOTS = 4000
-"""Tasks that one child may run at once: it has to fit in the page that it shares with the worker."""
+"""Tasks that one child may run at once: it has to fit in the marks that it shares with the worker."""
 
 
 @dataclass(frozen=True, slots=True)

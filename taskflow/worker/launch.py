@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..pipe import page
+from ..pipe import shared_marks
 from ..pipe.frames import BROKER_VARIABLE
 from .config import WorkerConfig
 
@@ -27,8 +27,8 @@ EARLY_SIGNALS = (
 
 @dataclass(slots=True)
 class Launched:
-    """A child that was started and has not said anything yet: our end of its socket, the memory of its page (a descriptor that
-    whoever opens the page closes), and its process.
+    """A child that was started and has not said anything yet: our end of its socket, the memory of its marks (a descriptor that
+    whoever opens it closes), and its process.
     """
 
     connection: socket.socket
@@ -49,7 +49,7 @@ def launch(config: WorkerConfig, slots: int | None = None) -> Launched:
     ours, theirs = socket_pair()
     with theirs, contextlib.ExitStack() as undo:
         undo.callback(ours.close)
-        memory = page.create()
+        memory = shared_marks.create()
         undo.callback(os.close, memory)
         process = subprocess.Popen(
             [
@@ -59,7 +59,7 @@ def launch(config: WorkerConfig, slots: int | None = None) -> Launched:
                 "taskflow.runner",
                 f"--app={config.app}",
                 f"--socket={theirs.fileno()}",
-                f"--page={memory}",
+                f"--marks={memory}",
                 f"--slots={slots or config.slots}",
                 f"--log-level={config.log_level}",
                 f"--log-format={config.log_format}",

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from ..pipe.page import Page
+from ..pipe.shared_marks import SharedMarks
 from .children.process import ThreadProcess
 from .config import WorkerConfig
 from .launch import ignore_late_signals
@@ -54,7 +54,7 @@ class _Solo:
         self._actions = actions
         self._acts: dict[int, Callable[[], object]] = {}
         self._started = threading.Event()
-        self._ready: list[tuple[socket.socket, Page]] = []
+        self._ready: list[tuple[socket.socket, SharedMarks]] = []
         self._failed: list[BaseException] = []
         self._ended = threading.Event()
         self._leaving = False
@@ -72,9 +72,9 @@ class _Solo:
             while not self._started.wait(0.1) and not self._ended.is_set():
                 pass
             if self._ready:
-                connection, page = self._ready[0]
+                connection, marks = self._ready[0]
                 config = self._config
-                runner.main(config.app, connection, page, config.slots, here=True, most=config.max_message)
+                runner.main(config.app, connection, marks, config.slots, here=True, most=config.max_message)
             while not self._ended.wait(0.1):
                 pass
         except _Ended:
@@ -110,7 +110,9 @@ class _Solo:
         await worker.run()
 
     async def _start(self, connection: int, memory: int) -> ThreadProcess:
-        self._ready.append((socket.socket(fileno=connection), Page(os.dup(memory), self._config.slots)))
+        self._ready.append(
+            (socket.socket(fileno=connection), SharedMarks(os.dup(memory), self._config.slots))
+        )
         self._started.set()
         return ThreadProcess()
 
@@ -127,7 +129,7 @@ class _Solo:
 
     def _is_running(self) -> bool:
         """Whether a task still runs here, which was handed back: it must neither go on nor have a verdict."""
-        return any(True for _, page in self._ready for _ in page.running())
+        return any(True for _, marks in self._ready for _ in marks.running())
 
     def _leave_at_once(self) -> None:
         """End this process from inside a task, as a child is ended whose grace is over."""

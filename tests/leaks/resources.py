@@ -13,7 +13,7 @@ from typing import Any
 import redis
 
 VARIABLE = "TASKFLOW_TEST_PROCESS"
-"""Marks what this process has started, also its grandchildren, and what nobody is the parent of any more."""
+"""Answers what this process has started, also its grandchildren, and what nobody is the parent of any more."""
 
 os.environ[VARIABLE] = MARK = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
 

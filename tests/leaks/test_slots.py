@@ -10,7 +10,7 @@ import pytest
 
 from taskflow import TaskFlow
 from taskflow.message.task_message import TaskMessage
-from taskflow.pipe import frames, page
+from taskflow.pipe import frames, shared_marks
 from taskflow.runner.pool.loop import LoopPool
 from taskflow.runner.pool.slots import Slots
 from taskflow.states import Verb
@@ -30,10 +30,10 @@ class Pool:
     """A loop with one slot, and the outcomes that come from it."""
 
     def __init__(self) -> None:
-        memory = page.create()
-        self.page = page.Page(memory, 1)
+        memory = shared_marks.create()
+        self.marks = shared_marks.SharedMarks(memory, 1)
         os.close(memory)
-        self.slots = Slots(self.page, 1)
+        self.slots = Slots(self.marks, 1)
         self.outcomes: list[frames.Outcome] = []
         self.pipeline = Pipeline(app.tasks)
         self.loop = LoopPool(self.pipeline, self.slots, self.outcomes.append, lambda number: None)
@@ -42,7 +42,7 @@ class Pool:
         message = TaskMessage(
             type="sleepy", payload=b"{}", id=f"t{number}", queue="q", max_retries=0, timeout=60
         )
-        self.page.expect(number)
+        self.marks.expect(number)
         attempt = self.pipeline.receive(
             frames.Job(number, "q", f"t{number}".encode(), message.encode(), "", 0)
         )
@@ -61,7 +61,7 @@ def pool() -> Iterator[Pool]:
     assert loop is not None
     pool.loop.close()
     wait_until(loop.is_closed, description="the loop ends")
-    pool.page.close()
+    pool.marks.close()
 
 
 def test_a_coroutine_that_is_cancelled_before_its_first_step_gives_its_slot_back(pool: Pool) -> None:

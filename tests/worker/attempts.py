@@ -10,7 +10,7 @@ from typing import Any
 
 from taskflow import TaskFlow
 from taskflow.message.task_message import TaskMessage
-from taskflow.pipe import frames, page
+from taskflow.pipe import frames, shared_marks
 from taskflow.runner.pool.loop import LoopPool
 from taskflow.runner.pool.slots import Slots
 from taskflow.runner.pool.threads import ThreadPool
@@ -30,12 +30,12 @@ class Attempts:
     """
 
     def __init__(self, app: TaskFlow, slots: int = 1) -> None:
-        self._page = page.create()
-        self.page = page.Page(self._page, slots)
-        os.close(self._page)
+        self._memory = shared_marks.create()
+        self.marks = shared_marks.SharedMarks(self._memory, slots)
+        os.close(self._memory)
         self.outcomes: dict[int, frames.Outcome] = {}
         self.pipeline = Pipeline(app.tasks)
-        self.slots = Slots(self.page, slots)
+        self.slots = Slots(self.marks, slots)
         parts = (self.pipeline, self.slots, self._done, lambda number: None)
         self.threads = ThreadPool(slots, *parts)
         self.loop = LoopPool(*parts)
@@ -48,7 +48,7 @@ class Attempts:
         number, task_id = self._number, f"t{self._number}"
         given = {"timeout": 60, **fields}
         message = TaskMessage(type=name, payload=payload, id=task_id, queue="q", **given).encode()
-        self.page.expect(number)
+        self.marks.expect(number)
         attempt = self.pipeline.receive(frames.Job(number, "q", task_id.encode(), message))
         assert isinstance(attempt, Attempt)
         (self.loop if attempt.plan.task.is_async else self.threads).submit(attempt)
@@ -85,7 +85,7 @@ class Attempts:
         if (loop := self.loop._loop) is not None:
             self.loop.close()
             wait_until(loop.is_closed, description="the loop ends")
-        self.page.close()
+        self.marks.close()
 
 
 def error_of(outcome: frames.Outcome) -> str:

@@ -25,7 +25,7 @@ from taskflow import TaskFlow
 from taskflow.broker.commands.enqueue import NewTask
 from taskflow.message.seal import CLOUDPICKLE, CONTENT_TYPE_HEADER
 from taskflow.message.task_message import TaskMessage
-from taskflow.pipe import frames, page
+from taskflow.pipe import frames, shared_marks
 from taskflow.states import State, Verb
 from taskflow.tasks import lines
 from taskflow.tasks.attempt import Attempt
@@ -152,17 +152,17 @@ class Child:
 
     def __init__(self, way: str) -> None:
         mine, its = socket.socketpair()
-        memory = page.create()
-        self._page = page.Page(memory, SLOTS)
+        memory = shared_marks.create()
+        self._marks = shared_marks.SharedMarks(memory, SLOTS)
         descriptors = (its.fileno(), memory)
         code = "import sys; from taskflow.runner.__main__ import run; sys.exit(run())"
         if way == "solo":
             code = (
-                "import socket; from taskflow.pipe.page import Page; from taskflow.runner.child import main; "
+                "import socket; from taskflow.pipe.shared_marks import SharedMarks; from taskflow.runner.child import main; "
                 f"main('tests.worker.pipeline_app:app', socket.socket(fileno={descriptors[0]}), "
-                f"Page({descriptors[1]}, {SLOTS}), {SLOTS}, here=True)"
+                f"SharedMarks({descriptors[1]}, {SLOTS}), {SLOTS}, here=True)"
             )
-        numbers = ("--socket", str(descriptors[0]), "--page", str(descriptors[1]), "--slots", str(SLOTS))
+        numbers = ("--socket", str(descriptors[0]), "--marks", str(descriptors[1]), "--slots", str(SLOTS))
         self._process = subprocess.Popen(
             [sys.executable, "-c", code, "--app", "tests.worker.pipeline_app:app", *numbers],
             pass_fds=descriptors,
@@ -183,7 +183,7 @@ class Child:
         first_failed_at, expires = 0.0, 1 if new.terms.expires_at else 0
         while True:
             self._number += 1
-            self._page.expect(self._number)
+            self._marks.expect(self._number)
             job = frames.Job(
                 self._number,
                 message.queue,
@@ -220,7 +220,7 @@ class Child:
         self._process.wait(10)
         self._stream.close()
         self._socket.close()
-        self._page.close()
+        self._marks.close()
 
 
 class Eagerly:

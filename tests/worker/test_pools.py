@@ -11,7 +11,7 @@ import pytest
 
 from taskflow import TaskFlow, current_task
 from taskflow.message.task_message import TaskMessage
-from taskflow.pipe import frames, page
+from taskflow.pipe import frames, shared_marks
 from taskflow.runner.pool.loop import LoopPool
 from taskflow.runner.pool.slots import Slots
 from taskflow.runner.pool.threads import ThreadPool
@@ -60,12 +60,12 @@ class Pools:
     """Both pools of a child with five slots, without a socket."""
 
     def __init__(self) -> None:
-        memory = page.create()
-        self.page = page.Page(memory, 5)
+        memory = shared_marks.create()
+        self.marks = shared_marks.SharedMarks(memory, 5)
         os.close(memory)
         self.outcomes: list[frames.Outcome] = []
         self.pipeline = Pipeline(app.tasks)
-        self.slots = Slots(self.page, 5)
+        self.slots = Slots(self.marks, 5)
         parts = (self.pipeline, self.slots, self.outcomes.append, lambda number: None)
         self.threads = ThreadPool(5, *parts)
         self.loop = LoopPool(*parts)
@@ -76,7 +76,7 @@ class Pools:
             self._number += 1
             number, task_id = self._number, f"t{self._number}"
             message = TaskMessage(type=name, payload=None, id=task_id, queue="q", timeout=60).encode()
-            self.page.expect(number)
+            self.marks.expect(number)
             attempt = self.pipeline.receive(frames.Job(number, "q", task_id.encode(), message))
             assert isinstance(attempt, Attempt)
             (self.loop if attempt.plan.task.is_async else self.threads).submit(attempt)
@@ -99,7 +99,7 @@ def pools() -> Iterator[Pools]:
     if loop is not None:
         pools.loop.close()
         wait_until(loop.is_closed, description="the loop ends")
-    pools.page.close()
+    pools.marks.close()
 
 
 def end_threads(pool: ThreadPool) -> None:
@@ -157,7 +157,7 @@ def test_all_slots_are_free_again(pools: Pools) -> None:
         pools.submit(name, 50)
     pools.wait_for(200)
     wait_until(lambda: free(pools) == 5, description="five free slots")
-    assert list(pools.page.running()) == []
+    assert list(pools.marks.running()) == []
 
 
 @pytest.mark.parametrize(("many", "few"), [("quick", "aquick"), ("aquick", "quick")])
@@ -191,7 +191,7 @@ def test_the_running_task_is_known_by_its_own_id_when_messages_are_alike(pools: 
 def test_a_job_that_was_recalled_is_not_run(pools: Pools) -> None:
     pools.submit("blocked", 5)
     wait_until(lambda: free(pools) == 0, description="no free slot")
-    pools.page.recall(pools._number + 3)
+    pools.marks.recall(pools._number + 3)
     pools.submit("quick", 2)
     gate.set()
     pools.wait_for(5)

@@ -6,22 +6,22 @@ import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-from ...pipe.page import Page
+from ...pipe.shared_marks import SharedMarks
 
 
 class Slots:
-    """Hands out slots and marks in the shared page what runs in them.
+    """Hands out slots and marks in the shared marks what runs in them.
 
     Threads wait for a slot and may keep it for one task after the other. The event loop cannot wait: it says that it wants one,
     and is handed the next that a thread lets go of. What the loop itself lets go of is anybody's, so neither starves the other.
 
     Args:
-        page: shared with the worker.
+        marks: shared with the worker.
         count: how many there are.
     """
 
-    def __init__(self, page: Page, count: int) -> None:
-        self._page = page
+    def __init__(self, marks: SharedMarks, count: int) -> None:
+        self._marks = marks
         self._free: SimpleQueue[int] = SimpleQueue()
         for slot in range(count):
             self._free.put(slot)
@@ -46,11 +46,11 @@ class Slots:
     def start(self, slot: int, number: int, hard_ns: int) -> bool:
         """Mark a job with a hard limit of so many nanoseconds as started; False when the worker has taken it back."""
         now = time.monotonic_ns()
-        return self._page.start(slot, number, now, now + hard_ns)
+        return self._marks.start(slot, number, now, now + hard_ns)
 
     def hand_back(self, slot: int) -> None:
         """A thread needs its slot no more, or somebody else does."""
-        self._page.end(slot)
+        self._marks.end(slot)
         if self.wanted:
             self.on_handed(slot)
         else:
@@ -58,7 +58,7 @@ class Slots:
 
     def give_back(self, slot: int) -> None:
         """The task in this slot has ended on the event loop."""
-        self._page.end(slot)
+        self._marks.end(slot)
         self._release(slot)
 
     def _release(self, slot: int) -> None:

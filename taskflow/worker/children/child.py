@@ -1,4 +1,4 @@
-"""One child process, seen from the worker: its socket, its shared page, and the jobs it holds."""
+"""One child process, seen from the worker: its socket, its shared marks, and the jobs it holds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ...pipe import frames, page
+from ...pipe import frames, shared_marks
 from ..holding.held_tasks import Held
 from ..timings import TIMINGS, Timings
 from .liveness import Liveness
@@ -40,9 +40,9 @@ what it held waits for its end.
 END_SECONDS = 5.0
 """What a child gets to end after its socket has: for what its code has left to do then. Then it is killed."""
 
-_MOST_AHEAD = page.RING // 4
+_MOST_AHEAD = shared_marks.RING // 4
 
-_MOST_JOBS = page.RING
+_MOST_JOBS = shared_marks.RING
 """Of one frame."""
 
 
@@ -57,14 +57,14 @@ class Child:
     def __init__(
         self,
         connection: socket.socket,
-        shared: page.Page,
+        shared: shared_marks.SharedMarks,
         slots: int,
         process: Process,
         timings: Timings = TIMINGS,
     ) -> None:
         self.index = next(self._numbers)
         self.slots = slots
-        self.page = shared
+        self.marks = shared
         self.process = process
         self.jobs: dict[int, Held] = {}
         self.retiring = False
@@ -191,7 +191,7 @@ class Child:
     def send_jobs(self, items: list[Held]) -> None:
         """Send tasks to be run (or judged, where they were ended from outside)."""
         jobs = []
-        number, mine, expect = self._next, self.jobs, self.page.expect
+        number, mine, expect = self._next, self.jobs, self.marks.expect
         for held in items:
             expect(number)
             mine[number] = held
@@ -237,7 +237,7 @@ class Child:
         """Take back what should have started and has not; such a child gets no work until it answers. `idle`: it runs nothing."""
         late = False
         for number, held in self.jobs.items():
-            if not self.page.has_started(number) and not held.failure:
+            if not self.marks.has_started(number) and not held.failure:
                 late = now - held.taken_at > self._timings.put_back
                 break
         if not late:
@@ -245,7 +245,7 @@ class Child:
         self.stalled = True
         # Something slow is running: nothing is sent ahead until quick outcomes have been seen again.
         self._seconds = max(self._seconds, self._timings.put_back)
-        if any(number >= self._recalled_below and self.page.has_started(number) for number in self.jobs):
+        if any(number >= self._recalled_below and self.marks.has_started(number) for number in self.jobs):
             self.liveness.got_on()
         self._recalled_below = self._next
         taken_back = self.recall()
@@ -258,7 +258,7 @@ class Child:
         if number := self.liveness.question(now):
             self.send(frames.Ping(number))
 
-    def look(self, now: float, runs: Sequence[page.Running]) -> None:
+    def look(self, now: float, runs: Sequence[shared_marks.Running]) -> None:
         """One look at how it gets on, with what it runs now."""
         jobs = self.jobs
         kept = {run.number for run in runs if run.number not in jobs}
@@ -266,18 +266,18 @@ class Child:
         quiet = now - self.heard_at > self._timings.ask
         if quiet and jobs:
             running = {run.number for run in runs}
-            unsaid = {n for n in jobs if n not in running and self.page.has_started(n)}
+            unsaid = {n for n in jobs if n not in running and self.marks.has_started(n)}
         self.liveness.look(now, busy=len(runs) >= self.slots, unsaid=unsaid, kept=kept)
         if self.liveness.is_due(now) and ((quiet and jobs) or self.liveness.wrong(0.0, work_waits=True)):
             self.ask(now)
 
     def recall(self) -> list[Held]:
         """Take back every job that has not started."""
-        self.page.recall(self._next)
-        unstarted = [number for number in self.jobs if not self.page.has_started(number)]
+        self.marks.recall(self._next)
+        unstarted = [number for number in self.jobs if not self.marks.has_started(number)]
         return [self.jobs.pop(number) for number in unstarted]
 
-    def over_limit(self, now_ns: int, runs: Sequence[page.Running]) -> list[Held]:
+    def over_limit(self, now_ns: int, runs: Sequence[shared_marks.Running]) -> list[Held]:
         """The jobs whose hard limit has passed, of those that run."""
         numbers = [run.number for run in runs if run.limit_ns and run.limit_ns <= now_ns]
         return [self.jobs[number] for number in numbers if number in self.jobs]
@@ -285,7 +285,7 @@ class Child:
     def running(self) -> list[tuple[Held, float]]:
         """The running jobs, and for how many seconds each has run."""
         now = time.monotonic_ns()
-        runs = [(self.jobs.get(run.number), (now - run.started_ns) / 1e9) for run in self.page.running()]
+        runs = [(self.jobs.get(run.number), (now - run.started_ns) / 1e9) for run in self.marks.running()]
         return [(held, seconds) for held, seconds in runs if held is not None]
 
     # --- end ------------------------------------------------------------------------------------------------
@@ -309,10 +309,10 @@ class Child:
         """Let go of one that was never given anything, and end it."""
         self.close()
         self.kill()
-        self.page.close()
+        self.marks.close()
 
     def left(self) -> list[tuple[Held, bool]]:
         """After its end: the jobs without an outcome, and whether each had started."""
-        items = [(held, self.page.has_started(number)) for number, held in self.jobs.items()]
+        items = [(held, self.marks.has_started(number)) for number, held in self.jobs.items()]
         self.jobs.clear()
         return items

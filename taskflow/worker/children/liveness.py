@@ -1,13 +1,13 @@
 """Is a child alive, in the sense that matters: does it get on with what waits for it?
 
 An open socket proves nothing. A child is asked now and then while it has work, and each of its parts answers with a mark in the
-shared page: the reader of its socket, its threads, its event loop. A part is stuck when something waits for it and its mark has
+shared marks: the reader of its socket, its threads, its event loop. A part is stuck when something waits for it and its mark has
 stood still for some seconds. A child that computes in all its slots is not: nothing could be expected of it.
 """
 
 from __future__ import annotations
 
-from ...pipe.page import Page
+from ...pipe.shared_marks import SharedMarks
 from ..timings import TIMINGS, Timings
 
 AGAIN_SECONDS = 1.0
@@ -44,12 +44,12 @@ class Liveness:
     """What one child has shown.
 
     Args:
-        page: shared with it.
+        marks: shared with it.
         timings: how long something may be as it should not be.
     """
 
-    def __init__(self, page: Page, timings: Timings = TIMINGS) -> None:
-        self._page = page
+    def __init__(self, marks: SharedMarks, timings: Timings = TIMINGS) -> None:
+        self._marks = marks
         self._timings = timings
         self._asked = 0
         self._asked_at = 0.0
@@ -67,17 +67,17 @@ class Liveness:
 
     def question(self, now: float) -> int:
         """The number of a question that is put now; 0 while the one before has no answer."""
-        if self._page.marks().reader < self._asked:
+        if self._marks.answers().reader < self._asked:
             return 0
         self._asked += 1
         self._asked_at = now
         return self._asked
 
-    def is_settled(self, now: float) -> bool:
+    def is_quiet(self, now: float) -> bool:
         """Whether there is nothing to find out: it has answered all, and nothing that it said was a reason to ask more."""
-        marks = self._page.marks()
-        answered = marks.reader >= self._asked and not (
-            marks.threads or marks.loop or self._unsaid or self._kept
+        answers = self._marks.answers()
+        answered = answers.reader >= self._asked and not (
+            answers.threads or answers.loop or self._unsaid or self._kept
         )
         return answered and now - self._gave_back_at > AGAIN_SECONDS
 
@@ -112,10 +112,10 @@ class Liveness:
         """
         step = min(now - self._looked_at, LONGEST_STEP)
         self._looked_at = now
-        marks = self._page.marks()
-        self._reader.look(marks.reader < self._asked, step)
-        self._threads.look(marks.threads, step, busy=busy)
-        self._loop.look(marks.loop, step)
+        answers = self._marks.answers()
+        self._reader.look(answers.reader < self._asked, step)
+        self._threads.look(answers.threads, step, busy=busy)
+        self._loop.look(answers.loop, step)
         self._verdict.look(bool(self._unsaid & unsaid), step)
         self._unsaid = self._unsaid & unsaid or unsaid
         self._slot.look(bool(self._kept & kept), step)

@@ -25,7 +25,7 @@ FEW_GROUPS, MOST_GROUPS = 3, 8
 
 GROUP = 8
 
-MOST_CELLS = 16
+MOST_PROCESSES = 16
 """Processes for suspects, groups and those that run alone: each has the app in memory."""
 
 IDLE_SECONDS = 5.0
@@ -44,7 +44,7 @@ EXPECT_SECONDS = 3.0
 """So long room is kept for suspects that were given back. Another worker may have taken them."""
 
 
-class Cell:
+class QuarantineProcess:
     """One process for suspects, from the moment when it is started."""
 
     def __init__(self, slots: int) -> None:
@@ -54,7 +54,7 @@ class Cell:
         """Given to it while it starts."""
         self.idle_since = time.monotonic()
 
-    def inmates(self) -> list[Held]:
+    def tasks(self) -> list[Held]:
         """What it runs or will run."""
         return [*self.waiting, *(self.child.jobs.values() if self.child is not None else ())]
 
@@ -62,10 +62,10 @@ class Cell:
         """For how many that may share a process; none beside one that has to be alone."""
         if self.child is not None and (self.child.retiring or self.child.closed):
             return 0
-        inmates = self.inmates()
-        if any(must_be_alone(held.taken.crashes) for held in inmates):
+        tasks = self.tasks()
+        if any(must_be_alone(held.taken.crashes) for held in tasks):
             return 0
-        return self.slots - len(inmates)
+        return self.slots - len(tasks)
 
     def is_empty(self) -> bool:
         """Whether it can have one that must be alone."""
@@ -112,7 +112,7 @@ class Quarantine:
         self._background = background
         self._expected = 0
         self._expected_until = 0.0
-        self._cells: list[Cell] = []
+        self._processes: list[QuarantineProcess] = []
 
     def room(self) -> int:
         """For how many suspects that are on their way back."""
@@ -126,7 +126,7 @@ class Quarantine:
         """Suspects are going back to their queues, with so many crashes each: get ready for them."""
         lonely = sum(must_be_alone(count) for count in crashes)
         self._open_groups(len(crashes) - lonely - self._room())
-        for _ in range(min(lonely - sum(cell.is_empty() for cell in self._cells), self._left())):
+        for _ in range(min(lonely - sum(process.is_empty() for process in self._processes), self._left())):
             self._open(1)
         asyncio.get_running_loop().call_later(WRITE_SECONDS, self._keep_room, len(crashes))
 
@@ -146,35 +146,35 @@ class Quarantine:
 
     def drain(self) -> list[Held]:
         """Start nothing more: what has not been sent to a process."""
-        waiting = [held for cell in self._cells for held in cell.waiting]
-        self._cells.clear()
+        waiting = [held for process in self._processes for held in process.waiting]
+        self._processes.clear()
         return waiting
 
     # --------------------------------------------------------------------------------------------------------
 
     def _place_alone(self, held: Held) -> bool:
-        empty = [cell for cell in self._cells if cell.is_empty()]
-        cell = min(empty, key=lambda cell: cell.slots, default=None) or (
+        empty = [process for process in self._processes if process.is_empty()]
+        process = min(empty, key=lambda process: process.slots, default=None) or (
             self._open(1) if self._left() else None
         )
-        if cell is None:
+        if process is None:
             return False
-        cell.give([held])
+        process.give([held])
         return True
 
     def _place_in_groups(self, items: list[Held]) -> list[Held]:
         """The suspects that there is no room for."""
         self._open_groups(len(items) - self._room())
-        for cell in sorted(self._cells, key=Cell.room, reverse=True):
-            room = max(cell.room(), 0)
+        for process in sorted(self._processes, key=QuarantineProcess.room, reverse=True):
+            room = max(process.room(), 0)
             if items and room:
-                cell.give(items[:room])
+                process.give(items[:room])
                 items = items[room:]
         return items
 
     def _room(self) -> int:
         """For how many that may share a process."""
-        return sum(max(cell.room(), 0) for cell in self._cells)
+        return sum(max(process.room(), 0) for process in self._processes)
 
     def _open_groups(self, count: int) -> None:
         if count <= 0:
@@ -184,14 +184,14 @@ class Quarantine:
             # 20 over 3: 6, 7, 7.
             self._open(min((count + number) // groups, self._widest))
 
-    def _open(self, slots: int) -> Cell:
-        cell = Cell(slots)
-        self._cells.append(cell)
-        self._background(self._run(cell))
-        return cell
+    def _open(self, slots: int) -> QuarantineProcess:
+        process = QuarantineProcess(slots)
+        self._processes.append(process)
+        self._background(self._run(process))
+        return process
 
     def _left(self) -> int:
-        return MOST_CELLS - len(self._cells)
+        return MOST_PROCESSES - len(self._processes)
 
     def _keep_room(self, count: int) -> None:
         self._expected = self.room() + count
@@ -202,32 +202,32 @@ class Quarantine:
         if items:
             self._return([(held, Outcome(0, Verb.SNOOZE, at=BACK_SECONDS)) for held in items])
 
-    async def _run(self, cell: Cell) -> None:
-        patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._lose_patience, cell)
+    async def _run(self, process: QuarantineProcess) -> None:
+        patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._lose_patience, process)
         try:
-            child = await self._start(cell.slots)
-            if child is None or cell not in self._cells:
-                self._lose_patience(cell)
+            child = await self._start(process.slots)
+            if child is None or process not in self._processes:
+                self._lose_patience(process)
                 if child is not None:
                     child.close()
                 return
-            cell.open(child)
-            cell.idle_since = time.monotonic()
+            process.open(child)
+            process.idle_since = time.monotonic()
             while not child.closed:
                 await asyncio.sleep(0.5)
-                if cell.inmates():
-                    cell.idle_since = time.monotonic()
-                elif time.monotonic() - cell.idle_since > IDLE_SECONDS:
+                if process.tasks():
+                    process.idle_since = time.monotonic()
+                elif time.monotonic() - process.idle_since > IDLE_SECONDS:
                     child.retiring = True
                     child.close()
         finally:
             patience.cancel()
-            if cell in self._cells:
-                self._cells.remove(cell)
+            if process in self._processes:
+                self._processes.remove(process)
 
-    def _lose_patience(self, cell: Cell) -> None:
-        if cell.child is None:
-            waiting, cell.waiting = cell.waiting, []
+    def _lose_patience(self, process: QuarantineProcess) -> None:
+        if process.child is None:
+            waiting, process.waiting = process.waiting, []
             self._give_back(waiting)
 
 

@@ -8,7 +8,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 
-from ...pipe import frames, page
+from ...pipe import frames, shared_marks
 from ..config import WorkerConfig
 from ..launch import Launched, launch, socket_pair
 from ..timings import TIMINGS, Timings
@@ -18,7 +18,7 @@ from .process import ChildProcess, Process
 logger = logging.getLogger("taskflow.worker")
 
 Start = Callable[[int, int], Awaitable[Process]]
-"""Starts a child's code on a socket and a page (both as descriptors)."""
+"""Starts a child's code on a socket and shared marks (both as descriptors)."""
 
 FREE_DEATHS = 2
 """So many children in a row may die at once before there is a pause: two tasks that kill are no reason to stand still."""
@@ -61,7 +61,7 @@ class Starter:
                 self._config.timings,
             )
         ours, theirs = socket_pair()
-        memory = page.create()
+        memory = shared_marks.create()
         try:
             process = await self._start(theirs.detach(), memory)
         except BaseException:
@@ -133,9 +133,9 @@ def pause_after(deaths: int, timings: Timings = TIMINGS) -> float:
     return min(timings.first_restart * 2.0 ** (deaths - FREE_DEATHS - 1), timings.longest_restart)
 
 
-def _open(memory: int, slots: int) -> page.Page:
-    """The page in this memory, which needs its descriptor no more."""
+def _open(memory: int, slots: int) -> shared_marks.SharedMarks:
+    """The marks in this memory, which needs its descriptor no more."""
     try:
-        return page.Page(memory, slots)
+        return shared_marks.SharedMarks(memory, slots)
     finally:
         os.close(memory)

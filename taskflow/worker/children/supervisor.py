@@ -259,7 +259,7 @@ class Supervisor:
         code = await child.live(self._on_frame)
         self.children.remove(child)
         self._bury(child, code)
-        child.page.close()
+        child.marks.close()
         if not (self._stopping or child.retiring or child.quarantined):
             short = time.monotonic() - child.born < self._config.timings.short_life
             await self._start_one(child.deaths + 1 if short else 0)

@@ -61,9 +61,9 @@ class Watch:
         """One look at every child."""
         now, now_ns = time.monotonic(), time.monotonic_ns()
         for child in list(self._owner.children):
-            if not child.jobs and child.liveness.is_settled(now):
+            if not child.jobs and child.liveness.is_quiet(now):
                 continue
-            runs = list(child.page.running())
+            runs = list(child.marks.running())
             if late := child.recall_late(now, idle=not runs):
                 self._owner.hand_back(late)
             over = child.over_limit(now_ns, runs)

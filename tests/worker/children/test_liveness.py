@@ -1,4 +1,4 @@
-"""What a child's marks say about it: by the page alone, with a clock of the test's own."""
+"""What a child's marks say about it: by them alone, with a clock of the test's own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from taskflow.pipe import page
+from taskflow.pipe import shared_marks
 from taskflow.worker.children.liveness import Liveness
 from taskflow.worker.timings import TIMINGS
 
@@ -15,11 +15,14 @@ STUCK_SECONDS = TIMINGS.stuck
 
 
 class Sides:
-    """A child's page, and what the worker makes of it; each look is 0.1 s later."""
+    """A child's marks, and what the worker makes of it; each look is 0.1 s later."""
 
     def __init__(self) -> None:
-        descriptor = page.create()
-        self.child, self._worker = page.Page(descriptor, 2), page.Page(descriptor, 2)
+        descriptor = shared_marks.create()
+        self.child, self._worker = (
+            shared_marks.SharedMarks(descriptor, 2),
+            shared_marks.SharedMarks(descriptor, 2),
+        )
         os.close(descriptor)
         self.liveness = Liveness(self._worker)
         self.now = 1000.0

@@ -10,7 +10,7 @@ from typing import Any
 from taskflow.broker.commands.dequeue import Taken
 from taskflow.pipe.frames import Outcome
 from taskflow.states import Verb
-from taskflow.worker.children.quarantine import MOST_CELLS, Quarantine, groups_for
+from taskflow.worker.children.quarantine import MOST_PROCESSES, Quarantine, groups_for
 from taskflow.worker.children.starter import pause_after
 from taskflow.worker.holding.held_tasks import Held
 
@@ -85,9 +85,9 @@ def test_a_suspect_of_two_crashes_is_alone_also_beside_those_of_one() -> None:
 def test_what_cannot_be_started_goes_back_for_others_and_counts_nothing() -> None:
     """Each process has the app in memory; a bound on them must not keep tasks here that another worker could run."""
     scene = play(lambda scene: scene.quarantine.give(suspects(20, crashes=2)))
-    assert scene.groups() == [1] * MOST_CELLS
+    assert scene.groups() == [1] * MOST_PROCESSES
     assert [(outcome.verb, outcome.at > 0) for _, outcome in scene.back] == [(Verb.SNOOZE, True)] * (
-        20 - MOST_CELLS
+        20 - MOST_PROCESSES
     )
 
 

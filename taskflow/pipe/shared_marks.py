@@ -34,7 +34,7 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
+class Answers:
     """How the parts of a child get on: numbers of the worker's questions.
 
     `reader` is the last that the reader of its socket has read. `threads` and `loop`: since which one the same job waits for a
@@ -47,15 +47,15 @@ class Marks:
 
 
 def create() -> int:
-    """A file descriptor for the page's memory: anonymous where the system can."""
+    """A file descriptor for their memory: anonymous where the system can."""
     if hasattr(os, "memfd_create"):
         return os.memfd_create("taskflow", 0)
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
 
-class Page:
-    """The shared page of one child with so many slots. Every mark is one word or one byte, written at once.
+class SharedMarks:
+    """What one child of so many slots shares with the worker. Every mark is one word or one byte, written at once.
 
     Args:
         descriptor: of the memory; stays the caller's.
@@ -93,7 +93,7 @@ class Page:
         self._words[_HEAD + slot * _SLOT] = 0
 
     def answer(self, question: int, threads: int, loop: int) -> None:
-        """Mark how the parts get on; the arguments are those of `Marks`."""
+        """Mark how the parts get on; the arguments are those of `Answers`."""
         words = self._words
         words[_THREADS] = threads
         words[_LOOP] = loop
@@ -124,10 +124,10 @@ class Page:
         """
         self._words[_RECALL_BELOW] = below
 
-    def marks(self) -> Marks:
+    def answers(self) -> Answers:
         """What the child last answered."""
         words = self._words
-        return Marks(words[_READER], words[_THREADS], words[_LOOP])
+        return Answers(words[_READER], words[_THREADS], words[_LOOP])
 
     def running(self) -> Iterator[Running]:
         """The jobs that run now."""

@@ -1,4 +1,4 @@
-"""The page that a worker shares with a child."""
+"""The marks that a worker shares with a child."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Iterator
 
 import pytest
 
-from taskflow.pipe import page
-from taskflow.pipe.page import Page
+from taskflow.pipe import shared_marks
+from taskflow.pipe.shared_marks import SharedMarks
 
 
 @pytest.fixture
-def sides() -> Iterator[tuple[Page, Page]]:
-    """The worker's and the child's view of one page."""
-    descriptor = page.create()
-    worker, child = Page(descriptor, 4), Page(descriptor, 4)
+def sides() -> Iterator[tuple[SharedMarks, SharedMarks]]:
+    """The worker's and the child's view of the same marks."""
+    descriptor = shared_marks.create()
+    worker, child = SharedMarks(descriptor, 4), SharedMarks(descriptor, 4)
     os.close(descriptor)
     yield worker, child
     worker.close()
     child.close()
 
 
-def test_the_worker_sees_what_runs_and_what_has_started(sides: tuple[Page, Page]) -> None:
+def test_the_worker_sees_what_runs_and_what_has_started(sides: tuple[SharedMarks, SharedMarks]) -> None:
     worker, child = sides
     for number in (1, 2):
         worker.expect(number)
@@ -35,7 +35,7 @@ def test_the_worker_sees_what_runs_and_what_has_started(sides: tuple[Page, Page]
     assert not worker.has_started(2)
 
 
-def test_a_recalled_job_does_not_start(sides: tuple[Page, Page]) -> None:
+def test_a_recalled_job_does_not_start(sides: tuple[SharedMarks, SharedMarks]) -> None:
     worker, child = sides
     worker.recall(3)
     assert not child.start(0, 2, 1, 0)
@@ -43,9 +43,9 @@ def test_a_recalled_job_does_not_start(sides: tuple[Page, Page]) -> None:
     assert [run.number for run in worker.running()] == [3]
 
 
-def test_a_number_can_be_used_again_after_a_round(sides: tuple[Page, Page]) -> None:
+def test_a_number_can_be_used_again_after_a_round(sides: tuple[SharedMarks, SharedMarks]) -> None:
     worker, child = sides
     worker.expect(5)
     assert child.start(0, 5, 1, 0)
-    worker.expect(5 + page.RING)
-    assert not worker.has_started(5 + page.RING)
+    worker.expect(5 + shared_marks.RING)
+    assert not worker.has_started(5 + shared_marks.RING)
