@@ -8,6 +8,7 @@ from dataclasses import replace
 from .command import Command
 from .commands.sweep import WAITING, Item, Outcome, Settled, Source, Survey, Suspect, survey
 from .keys import queue_keys
+from .words import Offset
 
 SECOND_LOOK = 4.0
 """Seconds after which a task that is active without a lease, and without an owner, is looked at again, unless told otherwise."""
@@ -53,7 +54,7 @@ class Walk:
         left = [
             Source(source.place, offset if offset > 0 else source.offset, source.group)
             for source, offset in zip(self._asked, found.offsets, strict=True)
-            if offset != 0
+            if offset != Offset.AT_END
         ]
         groups = [Source("aggregating", 0, name) for name in found.groups]
         self._sources = left + self._sources[len(self._asked) :] + groups

@@ -11,12 +11,12 @@ from ..broker.commands.enqueue import (
     BATCH,
     CREATED,
     MOST_BYTES,
-    Enqueued,
     EnqueueReply,
     NewTask,
     enqueue,
     publish_queues,
 )
+from ..broker.words import Enqueued
 from ..connection.steps import Confirmed, NotSent, Request
 from ..errors import BrokerError, BrokerUnavailable, DuplicateTask, NotDurable, TaskFlowError, TaskIdConflict
 from ..partitions import split

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from ..broker.command import Command
 from ..broker.commands.admin import (
     BATCH,
-    Moved,
     Swept,
     archive_all,
     archive_tasks,
@@ -19,6 +18,7 @@ from ..broker.commands.admin import (
 )
 from ..broker.commands.inspect import count_set
 from ..broker.keys import queue_keys
+from ..broker.words import Moved
 from ..errors import IllegalMove, TaskFlowError, TaskNotFound
 from ..states import State
 from .both import AnyBroker

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 
 from ..broker.commands.enqueue import publish_queues
 from ..broker.commands.inspect import count_queue
-from ..broker.commands.queues import BATCH, Emptied, remove_keys, remove_step, resume, scan_keys, unlist
+from ..broker.commands.queues import BATCH, remove_keys, remove_step, resume, scan_keys, unlist
 from ..broker.keys import day_of, queue_keys
+from ..broker.words import Emptied
 from ..errors import QueueNotEmpty
 from .both import AnyBroker
 from .queues import require

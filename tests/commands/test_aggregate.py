@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from taskflow.broker.command import Plain, same
-from taskflow.broker.commands.aggregate import Joined, Waiting, group_names, join, ripe
+from taskflow.broker.commands.aggregate import Waiting, group_names, join, ripe
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.keys import queue_keys
+from taskflow.broker.words import Joined
 from taskflow.message.task_message import TaskMessage, unique_key
 
 Run = Callable[[Any], Any]

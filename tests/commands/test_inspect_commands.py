@@ -24,9 +24,10 @@ from taskflow.broker.commands.inspect import (
     list_tasks,
     read_row,
 )
-from taskflow.broker.commands.queues import Emptied, pause, remove_keys, remove_step, resume
+from taskflow.broker.commands.queues import pause, remove_keys, remove_step, resume
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
+from taskflow.broker.words import Emptied
 from taskflow.message.task_message import unique_key
 from taskflow.states import State
 from tests.inspector.stored import PAYLOAD, Stored

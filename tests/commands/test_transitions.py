@@ -12,10 +12,11 @@ import pytest
 
 from taskflow.broker.command import Plain, same
 from taskflow.broker.commands.dequeue import Taken, dequeue, extend
-from taskflow.broker.commands.enqueue import Enqueued, EnqueueReply, NewTask, enqueue
+from taskflow.broker.commands.enqueue import EnqueueReply, NewTask, enqueue
 from taskflow.broker.commands.finish import Verdict, Written, finish
 from taskflow.broker.commands.maintenance import expire, forward, recover
 from taskflow.broker.keys import day_of, queue_keys
+from taskflow.broker.words import Enqueued
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.states import Verb
 

@@ -17,12 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from taskflow.broker.command import Command
 from taskflow.broker.commands import admin, aggregate, maintenance, queues, sweep
-from taskflow.broker.commands.admin import Moved
-from taskflow.broker.commands.aggregate import Joined, Waiting
+from taskflow.broker.commands.aggregate import Waiting
 from taskflow.broker.commands.dequeue import Taken, dequeue, extend, held
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.commands.finish import Verdict, Written, finish
 from taskflow.broker.walk import Walk
+from taskflow.broker.words import Joined, Moved
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.states import State, Verb
 from tests.properties import gos

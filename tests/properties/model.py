@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from taskflow.broker.commands.admin import Moved, Swept
-from taskflow.broker.commands.aggregate import Joined, Waiting
+from taskflow.broker.commands.admin import Swept
+from taskflow.broker.commands.aggregate import Waiting
 from taskflow.broker.commands.dequeue import LEASE_SECONDS, Taken
-from taskflow.broker.commands.enqueue import Enqueued, EnqueueReply, NewTask
+from taskflow.broker.commands.enqueue import EnqueueReply, NewTask
 from taskflow.broker.commands.finish import Verdict, Written
 from taskflow.broker.commands.maintenance import FOREIGN_GRACE
 from taskflow.broker.commands.sweep import Reclaimed
 from taskflow.broker.keys import day_of, queue_keys
+from taskflow.broker.words import Enqueued, Joined, Moved
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import State, Verb
 from tests.properties.store import About, Store

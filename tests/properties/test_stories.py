@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
-from taskflow.broker.commands.admin import Moved, delete_tasks, run_tasks
-from taskflow.broker.commands.aggregate import Joined, join, ripe
+from taskflow.broker.commands.admin import delete_tasks, run_tasks
+from taskflow.broker.commands.aggregate import join, ripe
 from taskflow.broker.commands.dequeue import Taken, dequeue, held
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.commands.finish import Verdict, Written, finish
+from taskflow.broker.words import Joined, Moved
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import Verb
 from tests.properties import gos

@@ -12,6 +12,8 @@ from taskflow.broker.builder import Item, builder, item_of
 from taskflow.broker.command import same
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.scripts import load
+from taskflow.broker.words import Enqueued, put_in
+from taskflow.states import Verb
 
 KEYS = queue_keys("images")
 
@@ -140,3 +142,18 @@ def test_a_script_counts_its_words_against_the_head() -> None:
         enqueue.check(5, 3)
     with pytest.raises(ValueError, match=r"dequeue\.lua takes keys pending, paused"):
         dequeue.check(4, 7)
+
+
+def test_a_word_of_a_script_is_what_python_means_by_it() -> None:
+    """A script says names, and what it sends are their values: a letter or a number cannot mean two things."""
+    text = put_in("take", "if verb == Verb.DONE then reply = Enqueued.ALREADY_THERE end")
+
+    assert text == f"if verb == '{Verb.DONE.value}' then reply = {Enqueued.ALREADY_THERE.value} end"
+
+
+@pytest.mark.parametrize("word", ["Enqueued.LOST", "Enqueue.CREATED"])
+def test_a_word_that_is_not_known_is_an_error_at_import(files: dict[str, str], word: str) -> None:
+    files["take"] = a_script("pending", "owner") + f"return {word}\n"
+
+    with pytest.raises(ValueError, match=rf"take\.lua says {word}, which is not among the words"):
+        builder("take", "owner")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from ...states import State
 from ..builder import Build, builder
 from ..command import Command
 from ..keys import QueueKeys, queue_keys
+from ..words import Moved
 from .finish import ARCHIVE_SECONDS, ARCHIVE_SIZE
 from .once import once
 
@@ -24,18 +24,6 @@ _build_delete_tasks = builder("delete_tasks", "answer")
 _build_run_all = builder("run_all", "answer source limit group")
 _build_archive_all = builder("archive_all", "answer source limit state group", **_TRIMMED)
 _build_delete_all = builder("delete_all", "answer source limit state group")
-
-
-class Moved(Enum):
-    """What became of an order to move or delete a task."""
-
-    MOVED = 1
-    NO_SUCH_TASK = 0
-    IS_ACTIVE = -1
-    IS_THERE = -2
-    """It is already in the state that it was told to go to."""
-    IS_BEING_AGGREGATED = -3
-    IS_COMPLETED = -4
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from hashlib import sha1
 from typing import Any
 
@@ -12,6 +11,7 @@ from ...message.task_message import TaskMessage
 from ..builder import builder, item_of
 from ..command import Command, Plain
 from ..keys import queue_keys
+from ..words import Joined
 
 MOST_JOINED = 200
 """Tasks that one call joins, whatever `max_size` says: a script stays under 5 ms. The rest is joined in the next."""
@@ -19,15 +19,6 @@ MOST_JOINED = 200
 _build_ripe = builder("ripe", "group_key group grace max_delay max_size", limit=MOST_JOINED)
 _build_join = builder("join", "group_key joined group joined_id message")
 _joined = item_of("join")
-
-
-class Joined(Enum):
-    """What became of a join."""
-
-    JOINED = 1
-    ALREADY_JOINED = 2
-    CHANGED = 0
-    """Another worker joined some of them, or somebody took one out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ import msgspec
 from ..builder import builder, item_of
 from ..command import Command, Plain
 from ..keys import queue_keys
+from ..words import Notice
 
 LEASE_SECONDS = 30
 """As in Asynq: how long a worker may run a task without a sign of life."""
@@ -85,11 +86,11 @@ def dequeue(queue: str, owner: str, token: str, count: int, lease: int = LEASE_S
 def _parse(reply: list[Any]) -> Dequeued:
     return Dequeued(
         _taken(reply, 3),
-        paused=reply[1] == 1,
+        paused=reply[1] == Notice.PAUSED,
         orphans=reply[2],
         server_time=float(reply[0]),
-        unspent=reply[1] == 2,
-        left=reply[1] == 3,
+        unspent=reply[1] == Notice.NEVER_RAN,
+        left=reply[1] == Notice.LEFT_TO_OTHERS,
     )
 
 

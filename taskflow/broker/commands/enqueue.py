@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any
 
 from ...connection.topology import key_slot
@@ -13,6 +12,7 @@ from ...message.template import MessageTemplate
 from ..builder import builder, item_of
 from ..command import Command, Plain
 from ..keys import ALL_QUEUES, queue_keys
+from ..words import Enqueued
 
 BATCH = 100
 """Items of one script call at most: a script stays under 5 ms."""
@@ -23,16 +23,6 @@ MOST_BYTES = 1024 * 1024
 _build_enqueue = builder("enqueue")
 _of_call, _of_terms = item_of("enqueue").split("start")
 _words_of = _of_call.getter(message="encoded")
-
-
-class Enqueued(Enum):
-    """What became of a new task."""
-
-    CREATED = 1
-    ALREADY_THERE = 2
-    """A repeated call found the task that its first copy had written."""
-    ID_TAKEN = 0
-    DUPLICATE = -1
 
 
 class Terms:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from ...connection.topology import key_slot
 from ..builder import builder
 from ..command import Command, Plain
 from ..keys import ALL_QUEUES, queue_keys
+from ..words import Emptied
 from .maintenance import FOREIGN_GRACE
 from .once import once
 
@@ -25,14 +25,6 @@ _build_pause = builder("pause", "answer whole")
 _build_resume = builder("resume", "answer")
 _build_remove_queue = builder("remove_queue", "answer force", limit=BATCH, foreign_grace=FOREIGN_GRACE)
 _build_remove_keys = builder("remove_keys")
-
-
-class Emptied(Enum):
-    """What a step of a removal says."""
-
-    GO_ON = 1
-    HOLDS_TASKS = -1
-    RUNS_TASKS = -2
 
 
 @dataclass(frozen=True, slots=True)

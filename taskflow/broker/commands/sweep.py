@@ -14,6 +14,7 @@ from ...connection.topology import Address
 from ..builder import builder, item_of
 from ..command import Command, Plain
 from ..keys import queue_keys
+from ..words import Stored
 from .inspect import text
 from .maintenance import EFFORT
 from .once import once
@@ -72,10 +73,10 @@ class Survey:
     """What a look has found, and where the next goes on.
 
     Args:
-        next_active: offset in `active`; 0: it was looked through.
+        next_active: offset in `active`, or `Offset.AT_END`.
         next_lease: likewise.
         cursor: of the groups; "0" at the end, empty when they were not asked for.
-        offsets: for each source where to go on; 0: its end; -1: it was not looked at.
+        offsets: for each source where to go on, or an `Offset`.
         suspects: ids to be settled.
         groups: aggregation groups with tasks.
         empty_groups: groups that are listed and have none.
@@ -301,6 +302,12 @@ def _settled(items: Sequence[Item]) -> Callable[[list[bytes]], list[Settled]]:
 
 def _facts(reply: list[Any]) -> list[TaskFacts]:
     return [
-        TaskFacts(kind != 0, kind in (1, 2), kind == 1, text(state), text(group))
+        TaskFacts(
+            kind != Stored.NOTHING,
+            kind in (Stored.TASK, Stored.NO_MESSAGE),
+            kind == Stored.TASK,
+            text(state),
+            text(group),
+        )
         for kind, state, group in zip(reply[::3], reply[1::3], reply[2::3], strict=True)
     ]

@@ -13,7 +13,8 @@ The head is machine-read:
 dots takes the rest: `task...` makes `task_keys_from` the index of the first of them (in `args`, `item...`:
 `item_argv_from`). Where such arguments come in groups of several, a line with their name (`item:`) lists what is in one: then
 `item_size` says how many that are, and `-- @read item at` in the script becomes `local id, message = ARGV[at], ARGV[at + 1]`.
-`-- @include name` puts in `include/name.lua`. Python gives all of them by these names, too: `broker/builder.py`.
+`-- @include name` puts in `include/name.lua`. Python gives all of them by these names, too: `broker/builder.py`. What stands for
+something else, in arguments or replies, has a name in both languages: `broker/words.py`.
 
 All texts are in memory from the first use on: a process that runs for weeks outlives the folder that it was started from, and a
 script that is missing, or one of the next release, would meet it at the worst moment, such as when leases are to be renewed.
@@ -27,6 +28,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from ..words import put_in
 
 _HEAD = re.compile(r"^-- ([a-z_]+):\s*(.*)$")
 _LINES = frozenset({"moves", "keys", "args", "derives", "returns", "flags"})
@@ -99,7 +102,7 @@ def load(name: str) -> Script:
         + _locals("KEYS", keys, rest_keys)
         + _locals("ARGV", args, rest_args)
         + "".join(f"local {item}_size = {len(listed)}\n" for item, listed in items.items())
-        + _code(_READ.sub(reading, body))
+        + put_in(name, _code(_READ.sub(reading, body)))
     )
     sha = hashlib.sha1(source.encode()).hexdigest()
     return Script(name, _moves(head["moves"]), keys, args, rest_keys, rest_args, items, source, sha)

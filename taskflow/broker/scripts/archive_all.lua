@@ -26,7 +26,7 @@ for _, id in ipairs(ids) do
     redis.call('HSET', task, 'state', 'archived')
     redis.call('ZADD', archived, seconds, id)
     release_lock(id, fields[3], fields[1])
-    redis.call('SPUBLISH', channel_prefix .. id, 'a')
+    redis.call('SPUBLISH', channel_prefix .. id, Verb.ARCHIVE)
     moved = moved + 1
   end
   leave_source(id)

@@ -4,7 +4,7 @@
 -- args:    resent, group_prefix, unique_prefix, task_prefix, channel_prefix, archive_seconds, archive_size, id...
 -- derives: the group and the lock of a task, the aggregation sets of the queue, the hashes of trimmed tasks
 -- flags:   allow-oom
--- returns: for each id 1 moved | 0 no such task | -1 active | -2 archived already | -3 being aggregated | -4 completed
+-- returns: for each id a Moved
 --
 -- Heals: a task whose hash says active, but which nobody holds, is archived too. The message is left as it is, as in Go.
 -- @include replied
@@ -15,19 +15,19 @@ local replies, trim = {}, false
 for index = id_argv_from, #ARGV do
   local id, task = ARGV[index], KEYS[task_keys_from + index - id_argv_from]
   local fields = redis.call('HMGET', task, 'msg', 'state', 'group', 'unique_key')
-  local state, reply = fields[2], 1
+  local state, reply = fields[2], Moved.MOVED
   if not fields[1] then
-    reply = 0
+    reply = Moved.NO_SUCH_TASK
   elseif state == 'active' and held(id) then
-    reply = -1
+    reply = Moved.IS_ACTIVE
   elseif state == 'archived' and redis.call('ZSCORE', archived, id) then
-    reply = -2
+    reply = Moved.IS_THERE
   elseif state == 'completed' then
-    reply = -4
+    reply = Moved.IS_COMPLETED
   elseif state == 'aggregating' and not leave_group(id, fields[3]) and set_of(id) then
-    reply = -3
+    reply = Moved.IS_BEING_AGGREGATED
   end
-  if reply == 1 then
+  if reply == Moved.MOVED then
     if state == 'pending' then redis.call('LREM', pending, 0, id) end
     redis.call('ZREM', scheduled, id)
     redis.call('ZREM', retry, id)
@@ -35,7 +35,7 @@ for index = id_argv_from, #ARGV do
     redis.call('HSET', task, 'state', 'archived')
     redis.call('ZADD', archived, seconds, id)
     release_lock(id, fields[4], fields[1])
-    redis.call('SPUBLISH', channel_prefix .. id, 'a')
+    redis.call('SPUBLISH', channel_prefix .. id, Verb.ARCHIVE)
     trim = true
   end
   replies[#replies + 1] = reply

@@ -4,7 +4,7 @@
 -- args:    resent, group_prefix, unique_prefix, id...
 -- derives: the group and the lock of a task, and the aggregation sets of the queue
 -- flags:   allow-oom
--- returns: for each id 1 deleted | 0 no such task | -1 active
+-- returns: for each id a Moved
 --
 -- Also deletes what is no task any more: an id that is listed without a hash, and a hash without a message, which Go's
 -- dequeue leaves as active for ever.
@@ -15,9 +15,9 @@ local replies, changed = {}, false
 for index = id_argv_from, #ARGV do
   local id, task = ARGV[index], KEYS[task_keys_from + index - id_argv_from]
   local fields = redis.call('HMGET', task, 'msg', 'state', 'group', 'unique_key')
-  local state, reply = fields[2], 1
+  local state, reply = fields[2], Moved.MOVED
   if fields[1] and state == 'active' and held(id) then
-    reply = -1
+    reply = Moved.IS_ACTIVE
   else
     local found = redis.call('ZREM', scheduled, id) + redis.call('ZREM', retry, id) + redis.call('ZREM', archived, id)
       + redis.call('ZREM', completed, id) + redis.call('ZREM', orphans, id)
@@ -33,7 +33,7 @@ for index = id_argv_from, #ARGV do
       end
     end
     release_lock(id, fields[4], fields[1])
-    if found + redis.call('DEL', task) > 0 then changed = true else reply = 0 end
+    if found + redis.call('DEL', task) > 0 then changed = true else reply = Moved.NO_SUCH_TASK end
   end
   replies[#replies + 1] = reply
 end

@@ -4,7 +4,7 @@
 -- args:    resent, owner, token, count, lease_seconds, task_prefix, unknown_grace
 -- derives: the hash of each id found in pending
 -- flags:   allow-oom
--- returns: the server's time; 1 if the queue is paused, 2 if there is no record of a repeated call, 3 if all that waits is left to others; the number of ids without a hash; then id, message, receipt, history of each task
+-- returns: the server's time; a Notice; the number of ids without a hash; then id, message, receipt, history of each task
 --
 -- The receipt of a task is the call's token and the SHA-1 of the message: one taking of it, by whoever calls with it. Whatever
 -- Go does that takes a task out of our hands rewrites its message or lets somebody of ours take it anew, so who has the receipt
@@ -30,7 +30,7 @@
 -- @include history
 -- @include orphan
 local time = redis.call('TIME')
-local answer = {time[1] .. '.' .. string.format('%06d', time[2]), 0, 0}
+local answer = {time[1] .. '.' .. string.format('%06d', time[2]), Notice.NONE, 0}
 if resent == '1' then
   local before = redis.pcall('GET', taken)
   if type(before) == 'string' then
@@ -49,11 +49,11 @@ if resent == '1' then
       return answer
     end
   end
-  answer[2] = 2
+  answer[2] = Notice.NEVER_RAN
   return answer
 end
 if redis.call('EXISTS', paused) == 1 then
-  answer[2] = 1
+  answer[2] = Notice.PAUSED
   return answer
 end
 local ids = redis.call('RPOP', pending, count)
@@ -93,7 +93,7 @@ for index, id in ipairs(ids) do
 end
 if #left > 0 then redis.call('RPUSH', pending, unpack(left)) end
 if #aside > 0 then redis.call('LPUSH', pending, unpack(aside)) end
-if #aside > 0 and #held == 0 then answer[2] = 3 end
+if #aside > 0 and #held == 0 then answer[2] = Notice.LEFT_TO_OTHERS end
 if #held > 0 then
   redis.call('LPUSH', active, unpack(held))
   redis.call('ZADD', lease, unpack(leases))

@@ -3,7 +3,7 @@
 -- keys:    pending, scheduled, due, groups, key...
 -- args:    resent, item...
 -- item:    id, message, identity, start, expires, lock_seconds, group
--- returns: for each item 1 enqueued | 2 was there already (a re-send) | 0 the id is taken | the id that holds the lock
+-- returns: for each item an Enqueued, or the id that holds the lock
 --
 -- `start` is when it may run, `expires` until when it may start: a Unix time, or + and a number of seconds from now; empty: now, and
 -- for ever. A task that may run now and has a group waits in it; one that is for later runs alone then, as in Go.
@@ -27,13 +27,13 @@ for arg = item_argv_from, #ARGV, item_size do
   if group ~= '' then group_key = KEYS[key]; key = key + 1 end
   local at = start ~= '' and moment(start) or 0
   local later = at > now
-  local reply = 1
+  local reply = Enqueued.CREATED
   if redis.call('EXISTS', task) == 1 then
-    reply = 0
+    reply = Enqueued.ID_TAKEN
     -- Whatever has the name, also what is no hash: it takes the id from this task only, not from its neighbours.
     local known = resent == '1' and redis.pcall('HGET', task, 'msg')
     if type(known) == 'string' and string.sub(known, 1, tonumber(identity)) == string.sub(message, 1, tonumber(identity)) then
-      reply = 2
+      reply = Enqueued.ALREADY_THERE
       -- Written once more, so that a WAIT behind it waits for what the first copy wrote.
       redis.call('HSET', task, 'msg', known)
     end
@@ -46,7 +46,7 @@ for arg = item_argv_from, #ARGV, item_size do
       if holder ~= id then reply = holder end
     end
   end
-  if reply == 1 then
+  if reply == Enqueued.CREATED then
     if later then
       redis.call('HSET', task, 'msg', message, 'state', 'scheduled')
       enter_later(scheduled, id, at)

@@ -3,15 +3,15 @@
 -- keys:    task...
 -- args:    -
 -- flags:   no-writes
--- returns: for each task 0 there is none | 1 it has a message | 2 it has none | 3 its key is no hash; its state, its group
+-- returns: for each task a Stored, its state, its group
 local replies = {}
 for index = task_keys_from, #KEYS do
-  local kind, length = 3, redis.pcall('HSTRLEN', KEYS[index], 'msg')
+  local kind, length = Stored.NO_HASH, redis.pcall('HSTRLEN', KEYS[index], 'msg')
   local fields = {}
   if type(length) == 'number' then
-    kind = length > 0 and 1 or 2
+    kind = length > 0 and Stored.TASK or Stored.NO_MESSAGE
     fields = redis.call('HMGET', KEYS[index], 'state', 'group')
-    if kind == 2 and redis.call('EXISTS', KEYS[index]) == 0 then kind = 0 end
+    if kind == Stored.NO_MESSAGE and redis.call('EXISTS', KEYS[index]) == 0 then kind = Stored.NOTHING end
   end
   replies[#replies + 1] = kind
   replies[#replies + 1] = fields[1] or ''

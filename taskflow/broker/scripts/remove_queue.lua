@@ -4,7 +4,7 @@
 -- args:    resent, force, limit, foreign_grace, task_prefix, group_prefix, unique_prefix
 -- derives: the hash and the lock of each task, the groups and the aggregation sets of the queue
 -- flags:   allow-oom
--- returns: 1 go on until nothing is left | -1 it holds tasks | -2 it runs tasks; how many are left; 1 if it was paused for this
+-- returns: an Emptied (GO_ON until nothing is left); how many are left; 1 if it was paused for this
 --
 -- Without force it deletes no task. With force it pauses the queue first, so that no worker takes a task meanwhile. A task counts
 -- as running until its lease is `foreign_grace` seconds over, unless its hash has no message (Go's dequeue leaves such).
@@ -14,7 +14,7 @@ local budget = tonumber(limit)
 local now = tonumber(redis.call('TIME')[1])
 local recent = now - tonumber(foreign_grace)
 for _, id in ipairs(redis.call('ZRANGE', lease, recent, '+inf', 'BYSCORE', 'LIMIT', 0, budget)) do
-  if redis.call('HEXISTS', task_prefix .. id, 'msg') == 1 then return {-2, redis.call('LLEN', active), 0} end
+  if redis.call('HEXISTS', task_prefix .. id, 'msg') == 1 then return {Emptied.RUNS_TASKS, redis.call('LLEN', active), 0} end
 end
 local function drain(key, ids, cut)
   for _, id in ipairs(ids) do
@@ -54,7 +54,7 @@ for _, key in ipairs(redis.call('ZRANGE', aggregation_sets, 0, 99)) do
 end
 local left = redis.call('LLEN', pending) + redis.call('LLEN', active) + redis.call('ZCARD', scheduled) + redis.call('ZCARD', retry)
   + redis.call('ZCARD', archived) + redis.call('ZCARD', completed) + redis.call('SCARD', groups) + redis.call('ZCARD', aggregation_sets)
-if force ~= '1' and left > 0 then return {-1, left, 0} end
+if force ~= '1' and left > 0 then return {Emptied.HOLDS_TASKS, left, 0} end
 -- A repetition finds the queue paused, and must still know by whom.
-if stopped == 1 then note({1, left, 1}) end
-return {1, left, stopped}
+if stopped == 1 then note({Emptied.GO_ON, left, 1}) end
+return {Emptied.GO_ON, left, stopped}

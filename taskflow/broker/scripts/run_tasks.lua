@@ -4,7 +4,7 @@
 -- args:    resent, group_prefix, id...
 -- derives: the aggregation group of a task, and the aggregation sets of the queue
 -- flags:   allow-oom
--- returns: for each id 1 moved | 0 no such task | -1 active | -2 pending already | -3 being aggregated
+-- returns: for each id a Moved
 --
 -- Heals: a task whose hash says active or pending, but which stands in no list, is put into pending.
 -- @include replied
@@ -15,17 +15,17 @@ local replies, waiting, moved = {}, {}, {}
 for index = id_argv_from, #ARGV do
   local id, task = ARGV[index], KEYS[task_keys_from + index - id_argv_from]
   local fields = redis.call('HMGET', task, 'msg', 'state', 'group')
-  local state, reply = fields[2], 1
+  local state, reply = fields[2], Moved.MOVED
   if not fields[1] then
-    reply = 0
+    reply = Moved.NO_SUCH_TASK
   elseif state == 'active' and held(id) then
-    reply = -1
+    reply = Moved.IS_ACTIVE
   elseif state == 'pending' and (moved[id] or redis.call('LPOS', pending, id)) then
-    reply = -2
+    reply = Moved.IS_THERE
   elseif state == 'aggregating' and not leave_group(id, fields[3]) and set_of(id) then
-    reply = -3
+    reply = Moved.IS_BEING_AGGREGATED
   end
-  if reply == 1 then
+  if reply == Moved.MOVED then
     redis.call('ZREM', scheduled, id)
     redis.call('ZREM', retry, id)
     redis.call('ZREM', archived, id)

@@ -5,7 +5,7 @@
 -- item:    place, offset, group
 -- derives: the hash of each id, the aggregation groups and sets of the queue
 -- flags:   no-writes
--- returns: where to go on in active, in lease and in groups; for each source its next offset (0 its end, -1 not looked at); ids
+-- returns: where to go on in active, in lease and in groups; for each source its next offset, or an Offset; ids
 --   that are not as they should be, each with where it stands; groups with tasks; groups without; how many sets are to be
 --   reclaimed; keys of a wrong type
 --
@@ -39,7 +39,7 @@ end
 
 local from = tonumber(active_offset)
 local running = page_of(active, from, size)
-local next_active = #running == size and from + size or 0
+local next_active = #running == size and from + size or Offset.AT_END
 if #running > 0 then
   local leases = ask('ZMSCORE', lease, unpack(running)) or {}
   for index, id in ipairs(running) do
@@ -47,7 +47,7 @@ if #running > 0 then
   end
 end
 -- Leases without a place in active: looked for only where the numbers say that there are some.
-local next_lease = 0
+local next_lease = Offset.AT_END
 local length = ask('LLEN', active)
 if length and (ask('ZCARD', lease) or 0) > length then
   from = tonumber(lease_offset)
@@ -61,7 +61,7 @@ for index = source_keys_from, #KEYS do
   local source, arg = KEYS[index], item_argv_from + item_size * (index - source_keys_from)
   -- @read item arg
   offset = tonumber(offset)
-  local following = -1
+  local following = Offset.NOT_LOOKED_AT
   if budget > 0 then
     local ids
     if place == 'pending' then
@@ -69,7 +69,7 @@ for index = source_keys_from, #KEYS do
     else
       ids = ask('ZRANGE', source, offset, offset + budget - 1) or {}
     end
-    following = #ids == budget and offset + budget or 0
+    following = #ids == budget and offset + budget or Offset.AT_END
     budget = budget - #ids
     for _, id in ipairs(ids) do
       if not sound(id, place, group) then suspect(id, group == '' and place or source) end

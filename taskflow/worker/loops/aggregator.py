@@ -9,7 +9,8 @@ from dataclasses import replace
 import msgspec
 
 from ...broker.aio import AsyncBroker
-from ...broker.commands.aggregate import Joined, Waiting, group_names, join, ripe
+from ...broker.commands.aggregate import Waiting, group_names, join, ripe
+from ...broker.words import Joined
 from ...errors import DecodeError
 from ...message.ids import new_id
 from ...message.task_message import TaskMessage
