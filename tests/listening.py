@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from taskflow.telemetry import lines
-from taskflow.telemetry.events import Event
+from taskflow.telemetry.events import Event, attach
 
 
 def kinds(kind: type[Event] = Event) -> list[type[Event]]:
@@ -23,3 +23,14 @@ def logged() -> Iterator[None]:
     finally:
         for kind in kinds():
             kind.heard = tuple(one for one in kind.heard if one is not lines._write)
+
+
+@contextmanager
+def listening(*wanted: type[Event]) -> Iterator[list[Event]]:
+    """The events of these kinds, or of all, as they come."""
+    told: list[Event] = []
+    detach: Callable[[], None] = attach(told.append, wanted or [Event])
+    try:
+        yield told
+    finally:
+        detach()

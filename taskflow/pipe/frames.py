@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..telemetry.counts import TaskCount
+
 T = TypeVar("T")
 
 LENGTH = 4
@@ -109,6 +111,12 @@ class Outcomes(msgspec.Struct, tag="outcomes", frozen=True):
     items: list[Outcome]
 
 
+class Events(msgspec.Struct, tag="events", frozen=True):
+    """What the worker is to know of what has happened in the child: one count for each name of which attempts have ended."""
+
+    counts: list[TaskCount]
+
+
 class Returned(msgspec.Struct, tag="returned", frozen=True):
     """Jobs that the child gives back because it saw the recall after it had marked their start."""
 
@@ -154,7 +162,7 @@ class End(msgspec.Struct, tag="end", frozen=True):
     """The last frame to a child: the worker closes the socket now. If it closes without this, the worker has died."""
 
 
-FromChild = Hello | ImportFailed | Outcomes | Returned | Pong | Stacks
+FromChild = Hello | ImportFailed | Outcomes | Events | Returned | Pong | Stacks
 FromWorker = Jobs | Cancel | Ping | DumpStacks | End
 
 

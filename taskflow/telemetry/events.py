@@ -171,8 +171,8 @@ class Requeued(TaskEvent, frozen=True):
     crashed: bool = False
 
 
-class Returned(Requeued, frozen=True):
-    """It is about to be handed back, since no verdict on it can be written."""
+class GivenUp(TaskEvent, frozen=True):
+    """No verdict on it can be written: it is about to be requeued."""
 
 
 class LeaseLost(TaskEvent, frozen=True):

@@ -171,7 +171,7 @@ def _timed_out(event: events.TimedOut) -> None:
         _say_of(worker, logging.ERROR, text, event)
 
 
-def _returned(event: events.Returned) -> None:
+def _given_up(event: events.GivenUp) -> None:
     text = "Task %s of queue %s is handed back: no verdict on it can be written"
     _say_of(worker, logging.ERROR, text, event)
 
@@ -232,7 +232,7 @@ def _worker_stopping(event: events.WorkerStopping) -> None:
 
 
 def _worker_stopped(event: events.WorkerStopped) -> None:
-    text = "Stopped after %.1f s; %s at tasks ended, %d of them failed"
+    text = "Stopped after %.1f s; %s, %d failed"
     worker.info(text, event.seconds, counted(event.attempts, "attempt"), event.failures)
 
 
@@ -253,7 +253,7 @@ _LINES: Mapping[type[Event], Callable[[Any], None]] = {
     events.LeftBehind: _left_behind,
     events.Unexpected: _unexpected,
     events.TimedOut: _timed_out,
-    events.Returned: _returned,
+    events.GivenUp: _given_up,
     events.LeaseLost: _lease_lost,
     events.VerdictRefused: _verdict_refused,
     events.Quarantined: _quarantined,

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from ..telemetry.lines import lines
 from ..telemetry.logs import setup
 from .config import WorkerConfig
 from .launch import Launched, ignore_late_signals
@@ -32,6 +33,7 @@ def run(config: WorkerConfig, launched: Sequence[Launched] = ()) -> None:
         BrokerUnavailable: the broker cannot be reached at the start.
     """
     setup(config.log_level, config.log_format, errors=config.log_errors)
+    lines.begin()
     if config.pool == "solo":
         run_solo(config, actions)
     else:

@@ -16,6 +16,7 @@ from ..connection.aio import AsyncDriver
 from ..connection.url import parse
 from ..options import DEFAULT_QUEUE
 from ..pipe import frames
+from ..telemetry.events import WorkerStarted, WorkerStopped, WorkerStopping, emit
 from .banner import banner
 from .children.starter import Start
 from .children.supervisor import Supervisor
@@ -103,7 +104,7 @@ class Worker:
         self._parts = parts = self._wire(broker, queues, hello, len(masters))
         self._serving = serving = Serving(parts, queues, hello, self._troubles, self._errands, self._stop)
         self._health = health = self._open_health(serving, broker, hello)
-        logger.info(banner(self._config, hello, str(broker.driver.url), queues))
+        emit(self._started(hello, str(broker.driver.url), queues))
         try:
             serving.start()
             await self._stop.wait()
@@ -116,19 +117,16 @@ class Worker:
 
     def stop(self) -> None:
         """Stop gracefully; the second time, hand back at once what still runs."""
-        if self._stop.is_set():
+        again = self._stop.is_set()
+        if again:
             self._grace = 0.0
-            logger.warning("Stopping at once: running tasks are handed back")
-        else:
-            logger.info(
-                "Stopping: running tasks have %.0f s; stop again to hand them back at once", self._grace
-            )
+        emit(WorkerStopping(self._grace, again=again))
         self._stop.set()
 
     def stop_at_once(self) -> None:
         """Stop and hand back at once what runs."""
         if not self._stop.is_set():
-            logger.info("Stopping at once: running tasks are handed back")
+            emit(WorkerStopping(0.0))
         self._grace = 0.0
         self._stop.set()
 
@@ -155,6 +153,10 @@ class Worker:
     def dump_stacks(self) -> None:
         """Ask every child for the stacks of its threads and coroutines; each is one block in the log."""
         self._errands.begin("the question for stacks", self._supervisor.ask_for_stacks())
+
+    def _started(self, hello: frames.Hello, broker: str, queues: Mapping[str, int]) -> WorkerStarted:
+        summary = banner(self._config, hello, broker, queues)
+        return WorkerStarted(hello.app, broker, tuple(queues), summary)
 
     # --- wiring ---------------------------------------------------------------------------------------------
 
@@ -212,6 +214,7 @@ class Worker:
             HealthFile(facts, identity.pid, identity.server_id[:8]),
             [self._supervisor, self._troubles],
             lambda: (sum(child.takes_work for child in self._supervisor.children), config.children),
+            self._supervisor.counts.all,
         )
         health.troubles = self._troubles
         health.timings = config.timings
@@ -269,7 +272,8 @@ class Worker:
                 await serving.stop()
         with said("the removal of the worker's record"):
             await serving.heartbeat.clear()
-        logger.info("Stopped after %.1f s", time.monotonic() - started)
+        ended = self._supervisor.counts.sum()
+        emit(WorkerStopped(time.monotonic() - started, ended.count, ended.failures))
 
 
 def queues_of(hello: frames.Hello) -> dict[str, int]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from tests.workers import ROOT
 
 _REFUSED = "A late verdict on task"
-_LEASE_LOST = re.compile(r"(\d+) tasks of queue \S+ had lost their worker")
+_LEASE_LOST = re.compile(r"(\d+) tasks? of queue \S+ had lost (?:its|their) worker")
 _NO_BROKER = "Error: no answer from the broker"
 _UNEXPECTED = re.compile(r"unexpected error|Traceback|exception was never retrieved|script .\w+. failed")
 

@@ -202,7 +202,7 @@ def test_a_worker_takes_over_and_cancels(guarded: Server, admin: redis.Redis, qu
         "tests.security.app:plain", broker=guarded.url_as("worker"), queues={queue: 1}
     ) as process:
         assert result.get(30) == "left behind"
-        process.wait_for_log("had lost their worker")
+        process.wait_for_log("had lost its worker")
         Inspector(Broker(SyncDriver(guarded.url_as("operator")))).cancel("nobody")
         process.terminate()
     assert not denied(admin)

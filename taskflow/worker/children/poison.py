@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
 from ...pipe.frames import Outcome
+from ...telemetry.events import Poisonous, emit
 from ..holding.held_tasks import Held
 from ..holding.verdicts import archived
-
-logger = logging.getLogger("taskflow.worker")
 
 MOST_CRASHES = 3
 """Processes that a task may cost. The first may have been a neighbour's fault; in the others it ran alone."""
@@ -17,5 +14,6 @@ MOST_CRASHES = 3
 def archive_poison(held: Held, now: float) -> Outcome:
     """The verdict on a task that has cost `MOST_CRASHES` processes."""
     reason = f"its process died {held.taken.crashes} times while it ran"
-    logger.error("Task %s of queue %s is archived: %s", held.id, held.queue, reason)
+    if Poisonous.heard:
+        emit(Poisonous(*held.who(), crashes=held.taken.crashes))
     return archived(held, reason, "ProcessDied", now)

@@ -8,17 +8,15 @@ as wide as it takes, and their processes are started in the moment of the crash,
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from ...pipe.frames import Outcome
 from ...states import Verb
+from ...telemetry.events import Quarantined, emit
 from ..holding.held_tasks import Held
 from .child import Child
-
-logger = logging.getLogger("taskflow.worker")
 
 FEW_GROUPS, MOST_GROUPS = 3, 8
 """Processes that suspects of one crash are spread over: few, unless a group would get more than `GROUP` tasks then."""
@@ -39,6 +37,9 @@ BACK_SECONDS = 1.0
 
 WRITE_SECONDS = 0.05
 """So long it takes until suspects are in their queue again and can be taken: what is taken before is something else."""
+
+GATHER_SECONDS = 0.5
+"""Suspects of one crash come back one by one, and from several queues: after so long they are spoken of, all together."""
 
 EXPECT_SECONDS = 3.0
 """So long room is kept for suspects that were given back. Another worker may have taken them."""
@@ -113,6 +114,8 @@ class Quarantine:
         self._expected = 0
         self._expected_until = 0.0
         self._processes: list[QuarantineProcess] = []
+        self._fresh: list[Held] = []
+        """Suspects that nobody was told of yet."""
 
     def room(self) -> int:
         """For how many suspects that are on their way back."""
@@ -132,12 +135,9 @@ class Quarantine:
 
     def give(self, suspects: list[Held]) -> None:
         """Run these; what cannot be started at once goes back for other workers, and no crash is counted."""
-        logger.warning(
-            "%d tasks were running when a process died, and run apart from the others now: %s%s",
-            len(suspects),
-            ", ".join(f"{held.id} of queue {held.queue} ({held.taken.crashes})" for held in suspects[:5]),
-            ", ..." if len(suspects) > 5 else "",
-        )
+        if not self._fresh:
+            asyncio.get_running_loop().call_later(GATHER_SECONDS, self._tell)
+        self._fresh += suspects
         back = [
             held for held in suspects if must_be_alone(held.taken.crashes) and not self._place_alone(held)
         ]
@@ -151,6 +151,10 @@ class Quarantine:
         return waiting
 
     # --------------------------------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        emit(Quarantined(tuple((held.id, held.queue, held.taken.crashes) for held in fresh)))
 
     def _place_alone(self, held: Held) -> bool:
         empty = [process for process in self._processes if process.is_empty()]

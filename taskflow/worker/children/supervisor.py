@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 from ...errors import AppNotFound
 from ...pipe import frames
 from ...states import Verb
+from ...telemetry.counts import Totals
+from ...telemetry.events import ChildReplaced, ChildStarted, ChildStopped, TimedOut, Unread, emit
 from ..config import WorkerConfig
 from ..holding.held_tasks import Held
 from ..holding.verdicts import too_large
@@ -23,8 +24,6 @@ from .quarantine import Quarantine
 from .stacks import StackQuestions
 from .starter import Start, Starter
 from .watch import Watch
-
-logger = logging.getLogger("taskflow.worker")
 
 KILL_SECONDS = 2.0
 """What a process may take to end after it was killed."""
@@ -78,6 +77,8 @@ class Supervisor:
         self._restarting = asyncio.Lock()
         self._restarts = 0
         self.children: list[Child] = []
+        self.counts = Totals()
+        """What they have said of the tasks that they ran."""
 
     async def start(self) -> frames.Hello:
         """Start all children; what the first says about the app.
@@ -133,13 +134,10 @@ class Supervisor:
         most = self._config.max_message
         large = [held for held in items if len(held.taken.message) > most]
         for held in large:
-            logger.error(
-                "Task %s in queue %s was archived unread: its message has %d bytes, over the limit of %d (--max-message)",
-                held.id,
-                held.queue,
-                len(held.taken.message),
-                most,
-            )
+            if Unread.heard:
+                size = len(held.taken.message)
+                reason = f"its message has {size} bytes, over the limit of {most} (--max-message)"
+                emit(Unread(*held.who(), kind="large", reason=reason))
         self._on_outcomes([(held, too_large(len(held.taken.message), most)) for held in large])
         return [held for held in items if len(held.taken.message) <= most]
 
@@ -216,6 +214,7 @@ class Supervisor:
 
     def _adopt(self, child: Child) -> None:
         self.children.append(child)
+        emit(ChildStarted(child.process.pid))
         child.life = self._background(self._live(child))
         # The oldest go: those that a restart replaces, or one whose place was taken twice.
         for old in [one for one in self.children if one.takes_work][: -self._config.children]:
@@ -272,6 +271,8 @@ class Supervisor:
                 child.liveness.got_on()
                 known = [(child.jobs.pop(item.number, None), item) for item in items]
                 self._on_outcomes([(held, item) for held, item in known if held is not None])
+            case frames.Events(counts):
+                self.counts.add(counts)
             case frames.Stacks(text):
                 self._stacks.answered(child, text)
             case frames.Returned(numbers):
@@ -285,6 +286,9 @@ class Supervisor:
     def _bury(self, child: Child, code: int) -> None:
         """Decide about the jobs of a child that has ended."""
         left = child.left()
+        running = sum(started for _, started in left)
+        wanted = self._stopping or (child.retiring and not left)
+        emit(ChildStopped(child.process.pid, signal_name(code), wanted, running, len(left) - running))
         if self._stopping:
             for started in (False, True):
                 self.hand_back(
@@ -292,14 +296,6 @@ class Supervisor:
                 )
             return
         crashed = [held for held, started in left if started and not held.failure]
-        if left or not child.retiring:
-            logger.error(
-                "Child %s ended (%s) while it ran %d tasks; %d more had not started; all go back at once",
-                child.process.pid,
-                signal_name(code),
-                sum(started for _, started in left),
-                sum(not started for _, started in left),
-            )
         self.hand_back([held for held, started in left if not started and not held.failure])
         if child.retiring:
             self.hand_back(crashed, started=True)
@@ -318,13 +314,10 @@ class Supervisor:
         for held in over:
             if not held.failure:
                 held.failure = "hard time limit exceeded; its process was killed"
+                if TimedOut.heard:
+                    emit(TimedOut(*held.who(), hard=True, killed=True))
         if child.retiring:
             return
-        logger.error(
-            "Task %s in queue %s is over its hard time limit; its process will be killed",
-            over[0].id,
-            over[0].queue,
-        )
         self._retire(child)
         asyncio.get_running_loop().call_later(self._config.grace, child.kill)
         if not child.quarantined:
@@ -335,7 +328,7 @@ class Supervisor:
         old = sum(other.retiring for other in self.children)
         if old >= self._config.children + EXTRA_OLD:
             return  # `complaints` goes on saying what is wrong
-        logger.error("Child %d is replaced: %s; what runs in it may end", child.process.pid, why)
+        emit(ChildReplaced(child.process.pid, why))
         self._retire(child)
         if not child.quarantined:
             self._background(self._start_one())

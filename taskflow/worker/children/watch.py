@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from ...telemetry.events import TimedOut, emit
 from ..holding.held_tasks import Held
 from ..timings import TIMINGS, Timings
 from .child import Child
-
-logger = logging.getLogger("taskflow.worker")
 
 BACKLOG_SECONDS = 1.0
 """Between two looks at whether tasks wait in the queues, while it matters."""
@@ -88,7 +86,8 @@ class Watch:
     def _say_overdue(self, over: list[Held]) -> None:
         """In `-P solo` nothing can end a task but itself; then the next one has the slot."""
         for held in set(over) - self._overdue:
-            logger.error("Task %s in queue %s %s: nothing else runs meanwhile", held.id, held.queue, _OVERDUE)
+            if TimedOut.heard:
+                emit(TimedOut(*held.who(), hard=True))
         self._overdue = set(over)
 
     def _judge(self, child: Child, now: float, *, is_full: bool) -> None:

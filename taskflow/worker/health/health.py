@@ -13,11 +13,16 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from ...errors import NotPrivate
+from ...telemetry.counts import TaskCount
 from ..service import Service
 from .health_file import HealthFile
 from .troubles import SHOWN
 
 logger = logging.getLogger("taskflow.worker")
+
+
+MOST_TASKS = 50
+"""Names of tasks in an answer: it has to fit into the buffer of a socket."""
 
 
 class Complaining(Protocol):
@@ -35,6 +40,7 @@ class Health(Service):
         file: where the state is written for `taskflow worker --check`, or None.
         parts: what may have complaints.
         children: how many children take work, and how many should.
+        tasks: what was counted of the tasks, those first that run most often.
     """
 
     name = "health"
@@ -45,12 +51,14 @@ class Health(Service):
         file: HealthFile | None = None,
         parts: Sequence[Complaining] = (),
         children: Callable[[], tuple[int, int]] | None = None,
+        tasks: Callable[[], Sequence[TaskCount]] | None = None,
     ) -> None:
         super().__init__()
         self._services = services
         self._file = file
         self._parts = parts
         self._children = children
+        self._tasks = tasks
         self._rebuilt: dict[Service, float] = {}
         self._state: dict[str, object] = {"ok": True, "why": [], "still": {}}
         self.rebuilds = 0
@@ -79,7 +87,8 @@ class Health(Service):
         """How it is. May be asked from any thread, and also tells when this very loop does not get on.
 
         `ok` says whether all is well, `why` what is not (a line for each), `still` which loops stand still and for how many
-        seconds, `children` how many take work and how many should.
+        seconds, `children` how many take work and how many should, `tasks` how many attempts at tasks of a name have ended, how
+        many of them failed, and how many seconds all took together and the longest.
         """
         seconds = self.still_for(time.monotonic())
         state = self._state
@@ -110,6 +119,8 @@ class Health(Service):
         if self._children is not None:
             alive, wanted = self._children()
             state["children"] = {"alive": alive, "wanted": wanted}
+        if self._tasks is not None:
+            state["tasks"] = {one.name: _numbers(one) for one in self._tasks()[:MOST_TASKS]}
         for part in self._parts:
             try:
                 why += part.complaints()
@@ -124,9 +135,19 @@ class Health(Service):
             return
         who = "the file for `taskflow worker --check`"
         try:
-            self._file.write(self.state())
+            # `--check` asks whether it is well.
+            self._file.write({name: value for name, value in self.state().items() if name != "tasks"})
         except (OSError, NotPrivate) as error:
             # A container may be read-only, and its probe asks the port.
             self.troubles.failed(who, error, grave=False, note="--check does not find this worker")
         else:
             self.troubles.worked(who)
+
+
+def _numbers(one: TaskCount) -> dict[str, float]:
+    return {
+        "count": one.count,
+        "failures": one.failures,
+        "seconds": round(one.seconds, 6),
+        "longest": round(one.longest, 6),
+    }

@@ -18,6 +18,8 @@ from ...broker.aio import AsyncBroker
 from ...broker.commands.finish import BATCH, Written, finish
 from ...clock import ServerClock
 from ...pipe.frames import Outcome
+from ...states import Verb
+from ...telemetry.events import Requeued, VerdictRefused, emit
 from ..service import Service
 from .held_tasks import Held, HeldTasks
 from .verdicts import substitute, verdict
@@ -41,6 +43,8 @@ MOST_TRIES = 5
 PERIOD = 1.0
 
 Item = tuple[Held, Outcome]
+
+_HAND_BACKS = frozenset({Verb.REQUEUE.value, Verb.REQUEUE_CRASHED.value, Verb.SNOOZE.value})
 
 
 @dataclass(slots=True)
@@ -243,14 +247,8 @@ class Acker(Service):
         refused = replies.count(Written.REFUSED)
         self.counts.refused += refused
         self.counts.written += len(items) - refused
-        if refused:
-            for (held, _), reply in zip(items, replies, strict=True):
-                if reply is Written.REFUSED:
-                    logger.warning(
-                        "A late verdict on task %s of queue %s was refused: it is not ours any more",
-                        held.id,
-                        name,
-                    )
+        if refused or Requeued.heard:
+            _tell(items, replies)
         self.on_written()
 
     async def _failed(
@@ -295,6 +293,16 @@ class Acker(Service):
             batch.items = [(held, instead)]
             batch.tries = 0
             batch.not_before = 0.0
+
+
+def _tell(items: list[Item], replies: list[Written]) -> None:
+    """What the server has made of verdicts, but for those that the child has told."""
+    for (held, outcome), reply in zip(items, replies, strict=True):
+        if reply is Written.REFUSED:
+            if VerdictRefused.heard:
+                emit(VerdictRefused(*held.who()))
+        elif outcome.verb in _HAND_BACKS and Requeued.heard:
+            emit(Requeued(*held.who(), crashed=outcome.verb == Verb.REQUEUE_CRASHED))
 
 
 def _who(queue: str) -> str:

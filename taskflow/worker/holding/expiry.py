@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
-
 from ...errors import DecodeError
 from ...message.task_message import TaskMessage
 from ...pipe.frames import Outcome
+from ...telemetry.events import Expired, emit
 from .held_tasks import Held
 from .verdicts import archived
-
-logger = logging.getLogger("taskflow.worker")
 
 REASON = "expired"
 """The error of such a task."""
@@ -29,12 +26,8 @@ def archive_expired(held: Held, now: float) -> Outcome | None:
     if left > 0:
         held.expires = int((held.taken_at + left) * 1000)
         return None
-    logger.warning(
-        "Task %s of queue %s is archived: it had not started when it expired, %.1f s ago",
-        held.id,
-        held.queue,
-        -left,
-    )
+    if Expired.heard:
+        emit(Expired(*held.who(), late=-left))
     return archived(held, REASON, "Expired", now)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ...broker.commands.dequeue import Taken
+from ...errors import DecodeError
+from ...message.task_message import TaskMessage
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +31,15 @@ class Held:
     def id(self) -> str:
         """The task's id."""
         return self.taken.id
+
+    def who(self) -> tuple[str, str, str, int]:
+        """The task as events name it: its name ("" where its message cannot be read), id, queue, and how often it was retried."""
+        task_id = self.id.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        try:
+            message = TaskMessage.decode(self.taken.message)
+        except DecodeError:
+            return "", task_id, self.queue, 0
+        return message.type, task_id, self.queue, message.retried
 
 
 class HeldTasks:

@@ -7,6 +7,7 @@ import logging
 from ...broker.aio import AsyncBroker
 from ...broker.commands.dequeue import extend
 from ...errors import BrokerError
+from ...telemetry.events import LeaseLost, emit
 from ..service import Service
 from .held_tasks import Held, HeldTasks
 
@@ -52,8 +53,5 @@ class Leases(Service):
         for held in batch:
             if held.id in ids and not held.lost:
                 held.lost = True
-                logger.debug(
-                    "The lease on task %s of queue %s is gone; its verdict will be refused",
-                    held.id,
-                    held.queue,
-                )
+                if LeaseLost.heard:
+                    emit(LeaseLost(*held.who()))

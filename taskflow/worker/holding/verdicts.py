@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from dataclasses import replace
 
 from ...broker.commands.finish import Verdict
@@ -11,9 +10,8 @@ from ...errors import DecodeError
 from ...message.task_message import TaskMessage
 from ...pipe.frames import Outcome
 from ...states import Verb
+from ...telemetry.events import GivenUp, Unwritable, emit
 from .held_tasks import Held
-
-logger = logging.getLogger("taskflow.worker")
 
 _VERBS = {verb.value: verb for verb in Verb}
 
@@ -83,13 +81,13 @@ def substitute(held: Held, outcome: Outcome, error: BaseException, now: float) -
     if outcome.verb in _HAND_BACKS:
         return None
     if outcome.verb in (Verb.ARCHIVE_RAW.value, Verb.PUT_BACK.value):
-        logger.error(
-            "Task %a of queue %s is handed back: no verdict on it can be written", held.id, held.queue
-        )
+        if GivenUp.heard:
+            emit(GivenUp(*held.who()))
         return Outcome(0, Verb.REQUEUE)
     kind = type(error).__name__
     reason = f"its verdict could not be written ({kind})"
-    logger.error("Task %a of queue %s is archived: %s", held.id, held.queue, reason)
+    if Unwritable.heard:
+        emit(Unwritable(*held.who(), reason=reason))
     return (
         archived_raw(reason, kind)
         if outcome.verb == Verb.ARCHIVE.value

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import random
 
 from ...broker.aio import AsyncBroker
 from ...broker.commands.maintenance import BATCH, expire, recover
+from ...telemetry.events import Recovered, emit
 from ..service import TIMEOUT, Service
 from ..taking.idle_backoff import IdleBackoff
-
-logger = logging.getLogger("taskflow.worker")
 
 
 class Recoverer(Service):
@@ -36,9 +34,7 @@ class Recoverer(Service):
             recovered += ids
             self.progressed()
         if recovered:
-            logger.warning(
-                "%d tasks of queue %s had lost their worker and were given back", len(recovered), self._queue
-            )
+            emit(Recovered(self._queue, len(recovered)))
         return self.timings.recover * random.uniform(0.8, 1.2) * self._backoff.stretch(2)
 
 

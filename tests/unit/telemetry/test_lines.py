@@ -119,7 +119,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             events.WorkerStopped(0.5, 1, 0),
             "INFO",
             "worker",
-            "Stopped after 0.5 s; 1 attempt at tasks ended, 0 of them failed",
+            "Stopped after 0.5 s; 1 attempt, 0 failed",
         ),
     ],
     ids=lambda given: type(given).__name__ if isinstance(given, Event) else "",

@@ -7,12 +7,18 @@ from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from taskflow.broker.commands.dequeue import Taken
 from taskflow.pipe.frames import Outcome
 from taskflow.states import Verb
+from taskflow.telemetry.events import Quarantined
+from taskflow.worker.children import quarantine
 from taskflow.worker.children.quarantine import MOST_PROCESSES, Quarantine, groups_for
 from taskflow.worker.children.starter import pause_after
 from taskflow.worker.holding.held_tasks import Held
+from tests.listening import listening
+from tests.servers import until
 
 
 def suspects(count: int, crashes: int = 1) -> list[Held]:
@@ -115,3 +121,27 @@ def test_with_a_process_for_each_task_no_suspect_shares_one() -> None:
 
 def test_the_pause_before_a_start_grows_with_the_deaths_in_a_row() -> None:
     assert [pause_after(deaths) for deaths in (0, 2, 3, 4, 5, 8, 9, 40)] == [0, 0, 0.5, 1, 2, 16, 30, 30]
+
+
+def test_suspects_of_one_crash_are_spoken_of_once_however_they_come_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They were taken one by one, and each was a line: "1 tasks were running when a process died", twenty times."""
+    monkeypatch.setattr(quarantine, "GATHER_SECONDS", 0.05)
+
+    async def run() -> None:
+        scene = Scene()
+        with listening(Quarantined) as told:
+            for held in suspects(20):
+                scene.quarantine.give([held])
+                await scene.settle()
+            await until(lambda: told)
+            scene.quarantine.give(suspects(2, crashes=2))
+            await until(lambda: len(told) > 1)
+        assert told == [
+            Quarantined(tuple((f"1-{n}", "q", 1) for n in range(20))),
+            Quarantined((("2-0", "q", 2), ("2-1", "q", 2))),
+        ]
+        scene.end()
+
+    asyncio.run(run())

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from taskflow.errors import BrokerAuthError, BrokerUnavailable
+from taskflow.telemetry.counts import TaskCount, Totals
 from taskflow.worker import service
+from taskflow.worker.health import health
 from taskflow.worker.health.health import Health
 from taskflow.worker.health.health_file import HealthFile
 from taskflow.worker.health.health_server import HealthServer
@@ -285,3 +287,24 @@ def test_a_health_file_that_cannot_be_written_ends_nothing_and_is_tried_again(
     [record] = caplog.records
     assert "--check does not find this worker" in record.getMessage()
     assert not list((tmp_path / "taskflow").iterdir())
+
+
+def test_it_shows_what_was_counted_of_the_tasks_that_run_most_often(tmp_path: Path) -> None:
+    """An answer has to fit into a socket's buffer, and the file for `--check` is written every second, for another question."""
+    totals = Totals()
+    totals.add([TaskCount(f"t{number}", number, 0, 1.0, 0.5) for number in range(1, 200)])
+
+    async def scene() -> None:
+        watch = Health([], HealthFile({"app": "shop"}, os.getpid(), "token"), tasks=totals.all)
+        watch.start()
+        await until(lambda: watch.state().get("tasks"))
+        tasks = watch.state()["tasks"]
+        assert isinstance(tasks, dict)
+        assert list(tasks) == [f"t{number}" for number in range(199, 199 - health.MOST_TASKS, -1)]
+        assert tasks["t199"] == {"count": 199, "failures": 0, "seconds": 1.0, "longest": 0.5}
+        [file] = (tmp_path / "taskflow").glob("worker-*.json")
+        assert "tasks" not in json.loads(file.read_text())
+        await watch.stop()
+        watch.forget()
+
+    asyncio.run(scene())

@@ -20,9 +20,11 @@ from taskflow.errors import BrokerUnavailable
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe.frames import Outcome
 from taskflow.states import Verb
+from taskflow.telemetry.events import Requeued, VerdictRefused
 from taskflow.worker.holding import acker as acker_module
 from taskflow.worker.holding.acker import Acker
 from taskflow.worker.holding.held_tasks import Held, HeldTasks
+from tests.listening import listening
 from tests.servers import Server, until
 
 Breaks = Callable[[Any], BaseException | None]
@@ -214,3 +216,28 @@ def test_a_writer_that_ends_is_replaced_and_one_without_end_is_started_anew(
             assert rig.acker.counts.written == 3
 
     asyncio.run(scene())
+
+
+def test_what_the_server_makes_of_verdicts_is_told_with_the_names_of_the_tasks(
+    valkey: Server, queue: str, raw: redis.Redis
+) -> None:
+    """Only the worker knows that a verdict was refused, or that a task is in its queue again; what a child has decided, the child
+    tells.
+    """
+
+    async def scene() -> list[Any]:
+        async with acking(valkey, queue) as rig:
+            items = {held.id: held for held in await rig.take(*"abcd")}
+            raw.hset(f"asynq:{{{queue}}}:t:a", "receipt", "another")
+            verbs = {"a": Verb.DONE, "b": Verb.DONE, "c": Verb.REQUEUE, "d": Verb.REQUEUE_CRASHED}
+            with listening(Requeued, VerdictRefused) as told:
+                rig.acker.add([(items[one], Outcome(0, verb.value)) for one, verb in verbs.items()])
+                await until(lambda: rig.acker.idle)
+            return told
+
+    told = asyncio.run(scene())
+    assert told == [
+        VerdictRefused("t", "a", queue, 0),
+        Requeued("t", "c", queue, 0),
+        Requeued("t", "d", queue, 0, crashed=True),
+    ]
