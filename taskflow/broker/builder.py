@@ -17,6 +17,7 @@ a dictionary of names would (a microsecond and more, for each task that is enque
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Protocol, TypeVar
@@ -82,13 +83,21 @@ def builder(name: str, given: str = "", of: type[Any] = QueueKeys, **constants: 
     head += ["words=()"] if script.rest_args else []
     head += ["*", *per_call, "durable=False", "movable=False"]
     resend_flag = script.args.index("resent") if "resent" in script.args else -1
+    # What `Command(...)` would do, and the words of its first sending, which would else be put together by another call.
     text = f"""def build({", ".join(head)}):
-        return Command(
-            script, [{", ".join(keys)}], [{", ".join(words)}], parse, place.slot, {resend_flag}, None, durable, movable
-        )"""
+        command = make(Command)
+        command.script, command.parse, command.slot, command.node = script, parse, place.slot, None
+        command.resend_flag, command.durable, command.movable = {resend_flag}, durable, movable
+        command.keys = keys = [{", ".join(keys)}]
+        command.args = args = [{", ".join(words)}]
+        command.first_wire = ("EVALSHA", sha, len(keys), *keys, *args)
+        return command"""
     scope = {
+        "__name__": sys._getframe(1).f_globals["__name__"],  # it is part of the module that asks for it
         "Command": Command,
+        "make": object.__new__,
         "script": script,
+        "sha": script.sha,
         **{f"constants_{one}": constants[one] for one in constants},
     }
     exec(compile(text, f"<builder of {name}.lua>", "exec"), scope)  # of nothing but names that a head has
@@ -107,14 +116,15 @@ class Item:
     def __init__(self, script: Script, names: tuple[str, ...]) -> None:
         self._script = script
         self.names = names
+        self._known = frozenset(names)
 
     def __call__(self, **values: Any) -> tuple[Any, ...]:
         """One group, from its values by name; a TypeError where one is missing or is not the item's."""
-        if values.keys() != set(self.names):
+        if values.keys() != self._known:
             raise TypeError(
                 f"An item of {self._script.name}.lua is {', '.join(self.names)}, not {', '.join(values)}"
             )
-        return tuple(values[name] for name in self.names)
+        return tuple(map(values.__getitem__, self.names))
 
     def getter(self, **attributes: str) -> Callable[[Any], tuple[Any, ...]]:
         """What makes a group from an object that has its values, and costs hardly more than to read them.

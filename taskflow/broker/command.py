@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
 
 from ..connection.topology import Address
@@ -35,6 +35,8 @@ class Command(Generic[T]):
     node: Address | None = None
     durable: bool = False
     movable: bool = False
+    first_wire: tuple[Any, ...] | None = field(default=None, init=False)
+    """The words of its first sending, where its builder has put them together; else `wire` does."""
 
     @property
     def name(self) -> str:
@@ -55,10 +57,6 @@ class Command(Generic[T]):
         args = [*self.args[: self.resend_flag], 1, *self.args[self.resend_flag + 1 :]]
         return replace(self, args=args)
 
-    def read(self, reply: Any) -> T:
-        """The reply as a value."""
-        return self.parse(reply)
-
 
 @dataclass(frozen=True, slots=True)
 class Plain(Generic[T]):
@@ -68,6 +66,11 @@ class Plain(Generic[T]):
     parse: Callable[[Any], T]
     slot: int | None = None
     node: Address | None = None
+
+    @property
+    def first_wire(self) -> tuple[Any, ...] | None:
+        """None: `wire` puts the words together."""
+        return None
 
     @property
     def durable(self) -> bool:
@@ -87,10 +90,6 @@ class Plain(Generic[T]):
     def wire(self, *, full: bool, resent: bool) -> tuple[Any, ...]:
         """The command's words."""
         return tuple(self.words)
-
-    def read(self, reply: Any) -> T:
-        """The reply as a value."""
-        return self.parse(reply)
 
     def on(self, node: Address) -> Plain[T]:
         """The same command, for one node."""

@@ -64,6 +64,11 @@ class Bulk(NamedTuple):
     requests: Sequence[Request]
 
 
+def lone(tasks: Sequence[NewTask], request: Request) -> Bulk:
+    """The bulk of one task, and the call that enqueues it."""
+    return Bulk(tasks, _ONLY, (request,))
+
+
 def bulk_of(
     tasks: Sequence[NewTask], published: Set[str], *, resent: bool = False, movable: bool = False
 ) -> Bulk:
@@ -75,8 +80,8 @@ def bulk_of(
         resent: whether earlier copies may have run.
         movable: whether they can go elsewhere while nothing of them has reached a node.
     """
-    if len(tasks) == 1 and (queue := tasks[0].terms.queue) in published:  # the usual `.delay()`
-        return Bulk(tasks, _ONLY, (enqueue(queue, tasks, resent=resent, movable=movable),))
+    if len(tasks) == 1 and (queue := tasks[0].terms.queue) in published:
+        return lone(tasks, enqueue(queue, tasks, resent=resent, movable=movable))
     # Who waits for a replica does not make others wait for it, nor fail with it.
     groups: dict[tuple[str, bool], list[int]] = {}
     for index, task in enumerate(tasks):
@@ -187,7 +192,7 @@ class Loader(Generic[W]):
         try:
             for task in self._tasks:
                 tasks.append(task)
-                room -= len(task.encoded)
+                room -= len(task.payload)
                 if len(tasks) == self._size or room <= 0:
                     break
         except Exception as error:  # noqa: BLE001 - the user's own, raised again by `take`

@@ -49,31 +49,27 @@ class CommitQueue(Generic[T, R]):
         bunch: of more in the queue only half go on a trip.
     """
 
-    __slots__ = ("_bunch", "_leader", "_waiting")
+    __slots__ = ("_bunch", "leader", "waiting")
 
     def __init__(self, bunch: float) -> None:
         self._bunch = bunch
-        self._leader: Caller[T, R] | None = None
-        self._waiting: deque[Caller[T, R]] = deque()
+        self.leader: object = None
+        """Who is under way: a caller, or whatever stands for one that found nobody."""
+        self.waiting: deque[Caller[T, R]] = deque()
 
     def enter(self, caller: Caller[T, R]) -> bool:
         """Come. True: nobody is under way, so lead a trip at once; False: wait."""
-        if self._leader is None:
-            self._leader = caller
+        if self.leader is None:
+            self.leader = caller
             caller.state = LEADS
             return True
-        self._waiting.append(caller)
+        self.waiting.append(caller)
         return False
-
-    @property
-    def has_waiting(self) -> bool:
-        """Whether anybody waits."""
-        return bool(self._waiting)
 
     def batch(self, leader: Caller[T, R]) -> list[Caller[T, R]]:
         """Who goes on the leader's trip: itself, and as many of those in the queue as fit."""
         batch = [leader]
-        waiting, room = self._waiting, MOST_BYTES
+        waiting, room = self.waiting, MOST_BYTES
         most = min(max((len(waiting) + 1) // 2, self._bunch), BATCH)
         while waiting and len(batch) < most and (room := room - waiting[0].weight) >= 0:
             caller = waiting.popleft()
@@ -81,15 +77,15 @@ class CommitQueue(Generic[T, R]):
             batch.append(caller)
         return batch
 
-    def leave(self, leader: Caller[T, R]) -> Caller[T, R] | None:
+    def leave(self, leader: object) -> Caller[T, R] | None:
         """The leader's trip is over: who leads the next one and is to be woken for it."""
-        if self._leader is not leader:  # it was overtaken, and the queue goes on without it
+        if self.leader is not leader:  # it was overtaken, and the queue goes on without it
             return None
-        self._leader = None
-        if not self._waiting:
+        self.leader = None
+        if not self.waiting:
             return None
-        successor = self._waiting.popleft()
-        self._leader = successor
+        successor = self.waiting.popleft()
+        self.leader = successor
         successor.state = LEADS
         return successor
 
@@ -97,8 +93,8 @@ class CommitQueue(Generic[T, R]):
         """The trip under way takes too long: whether the caller, if it is still in the queue, leads one beside it."""
         if caller.state is not WAITING:
             return False
-        self._waiting.remove(caller)
-        self._leader = caller
+        self.waiting.remove(caller)
+        self.leader = caller
         caller.state = LEADS
         return True
 
@@ -107,6 +103,6 @@ class CommitQueue(Generic[T, R]):
         if caller.state is LEADS:
             return self.leave(caller)
         if caller.state is WAITING:
-            self._waiting.remove(caller)
+            self.waiting.remove(caller)
         caller.state = GONE
         return None

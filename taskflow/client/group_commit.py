@@ -107,20 +107,40 @@ class GroupCommit(_Queues[K, T, R]):
             return self._send(key, [item], timeout, False)[0]
         inside.add(thread)
         try:
-            queue = self._queue(key)
-            caller: Caller[T, R] = Caller(item, weight, time.monotonic() + timeout)
+            queue = self._queues.get(key) or self._queue(key)
+            alone = [item]
+            caller: Caller[T, R] | None = None
             with self._mutex:
-                leads = queue.enter(caller)
-                if not leads:
+                if queue.leader is None:  # nearly always
+                    queue.leader = alone
+                else:
+                    caller = Caller(item, weight, time.monotonic() + timeout)
+                    queue.enter(caller)
                     caller.turn = threading.Lock()
                     caller.turn.acquire()
-            if leads or self._wait(queue, caller):
+            if caller is None:
+                return self._go_alone(key, queue, alone, timeout)
+            if self._wait(queue, caller):
                 return self._lead(key, queue, caller)
             if self._alone(caller):
                 return self._send(key, [item], caller.deadline - time.monotonic(), True)[0]
             return caller.value  # type: ignore[return-value]
         finally:
             inside.discard(thread)
+
+    def _go_alone(self, key: K, queue: CommitQueue[T, R], items: list[T], timeout: float) -> R:
+        """What `_lead` does for one who found nobody under way: those who come now wait for its return."""
+        try:
+            return self._send(key, items, timeout, False)[0]
+        finally:
+            successor = None
+            with self._mutex:
+                if queue.leader is items and not queue.waiting:
+                    queue.leader = None
+                else:
+                    successor = queue.leave(items)
+            if successor is not None:
+                successor.turn.release()
 
     def _wait(self, queue: CommitQueue[T, R], caller: Caller[T, R]) -> bool:
         """Wait until the caller is answered, or True: until it is to lead."""
@@ -148,9 +168,8 @@ class GroupCommit(_Queues[K, T, R]):
         batch = [leader]
         values: list[R] | None = None
         try:
-            if queue.has_waiting:
-                with self._mutex:
-                    batch = queue.batch(leader)
+            with self._mutex:
+                batch = queue.batch(leader)
             values = self._send(
                 key, [caller.item for caller in batch], leader.deadline - time.monotonic(), False
             )

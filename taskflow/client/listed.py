@@ -31,8 +31,8 @@ class Listed:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.names: set[str] = set()
         self._clock = clock
-        self._again_at = clock() + AGAIN
-        self._stale: frozenset[str] = frozenset()
+        self.again_at = clock() + AGAIN
+        self.stale: frozenset[str] = frozenset()
 
     def add(self, queues: Iterable[str]) -> None:
         """They were entered just now."""
@@ -43,11 +43,11 @@ class Listed:
         more are not: they may have been removed for good.
         """
         now = self._clock()
-        if now >= self._again_at:
-            self._again_at = now + AGAIN
-            self._stale = frozenset(self.names)
-        if not self._stale:
+        if now >= self.again_at:
+            self.again_at = now + AGAIN
+            self.stale = frozenset(self.names)
+        if not self.stale:
             return []
-        used = self._stale.intersection(task.terms.queue for task in tasks)
-        self._stale -= used
+        used = self.stale.intersection(task.terms.queue for task in tasks)
+        self.stale -= used
         return sorted(used)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -128,6 +128,15 @@ class Router:
             if count and (count > 1 or _has_key(task)):
                 return True
         return False
+
+    def place(self, task: NewTask, is_avoided: Avoided) -> NewTask | None:
+        """The usual call: a task in the partition whose turn it is; None: there is more to ask or to do, as `route` does."""
+        queue = task.terms.queue
+        count = self._counts.get(queue, 0)
+        if count < 2 or _has_key(task) or self._listed.get(queue, 0.0) <= self._clock():
+            return None
+        partition = self._next(queue, (), is_avoided)
+        return task.moved_to(partition_name(queue, partition), _id_at(task.id, partition, count))
 
     def route(
         self, tasks: Sequence[NewTask], is_avoided: Avoided
@@ -285,14 +294,18 @@ class Router:
             chunks[queue] = left - 1, partition, name
             yield index, task.moved_to(name, _id_at(task.id, partition, count))
 
-    def _next(self, queue: str, unreachable: Iterable[int], is_avoided: Avoided) -> int:
+    def _next(self, queue: str, unreachable: Collection[int], is_avoided: Avoided) -> int:
         """The partition whose turn it is, but for those whose node is away, if another's is not."""
         count = self._counts[queue]
         turn = next(self._turns[queue])
-        order = [(turn + step) % count for step in range(count)]
-        reached = [partition for partition in order if partition not in unreachable] or order
-        here = (one for one in reached if not is_avoided(queue_keys(partition_name(queue, one)).slot))
-        return next(here, reached[0])
+        best: int | None = None
+        for step in range(count):
+            partition = (turn + step) % count
+            if partition not in unreachable:
+                if not is_avoided(queue_keys(partition_name(queue, partition)).slot):
+                    return partition
+                best = partition if best is None else best
+        return turn % count if best is None else best
 
 
 def _has_key(task: NewTask) -> bool:

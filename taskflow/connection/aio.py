@@ -5,21 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from redis import exceptions as redis_errors
 
-from ..errors import BrokerUnavailable
 from .asking import ainquire
-from .exchange import Exchange
 from .faults import is_timeout
 from .greeting import greeting
 from .inquiry import Inquiry
 from .nodes import async_node
-from .refusals import refusal
+from .plans import connecting, exchanging
 from .settings import IDLE_CONNECTIONS, IDLE_SECONDS, pack, resolve, topology_of
-from .steps import Answer, Broken, Pause, Refresh, Request, Trip, Trips, is_plain, lone
+from .steps import Answer, Broken, Open, Pause, Refresh, Request, Step, Trip, Trips
 from .topology import Address, Topology
 from .url import BrokerURL
 
@@ -61,29 +59,39 @@ class AsyncDriver:
         """Send the requests, one pipeline per node, and wait for their replies; as `SyncDriver.execute`."""
         topology = self._topology or await self.open()
         deadline = time.monotonic() + timeout
-        if not topology.known:
-            await self._refresh(topology.generation, deadline, doubt=False)
         first: tuple[Address, Answer] | None = None
-        if len(requests) == 1 and (trip := lone(requests[0], topology)) is not None:
-            answer = (await self._travel([trip], deadline, meanwhile))[0]
-            if is_plain(answer):
-                topology.heard(trip.address)
-                return [requests[0].read(answer[0])]
-            first, meanwhile = (trip.address, answer), None
-        steps = Exchange(requests, topology, deadline, time.monotonic).run(first)
+        if len(requests) == 1:
+            request = requests[0]
+            address = None if request.durable else topology.ready(request.node, request.slot)
+            if address is not None:
+                trip = Trip(
+                    address, [request.first_wire or request.wire(full=False, resent=False)], request.movable
+                )
+                answer = (await self._travel([trip], deadline, meanwhile))[0]
+                if not (isinstance(answer, Broken) or isinstance(answer[0], Exception)):
+                    return [request.parse(answer[0])]
+                first, meanwhile = (address, answer), None
+        steps = exchanging(requests, topology, deadline, time.monotonic, first)
+        return await self._carry_out(steps, deadline, meanwhile)  # type: ignore[no-any-return]
+
+    async def _carry_out(
+        self, steps: Generator[Step, Any, Any], deadline: float, meanwhile: Callable[[], None] | None = None
+    ) -> Any:
         done: Any = None
         while True:
             try:
                 step, done = steps.send(done), None
             except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
+                return end.value
             match step:
                 case Trips(trips):
                     done, meanwhile = await self._travel(trips, deadline, meanwhile), None
-                case Refresh(generation):
-                    await self._refresh(generation, deadline)
+                case Refresh(generation, doubt):
+                    await self._refresh(generation, deadline, doubt=doubt)
                 case Pause(seconds):
                     await asyncio.sleep(seconds)
+                case Open(address, until):
+                    done = await self._open(address, until)
 
     def owner(self, slot: int) -> Address | None:
         """The node that owns `slot`, as far as known now; nobody is asked."""
@@ -95,25 +103,7 @@ class AsyncDriver:
         """
         deadline = time.monotonic() + timeout
         topology = await self.open()
-        address = topology.owner(slot)
-        if address is None or topology.may_have_changed((slot,), time.monotonic()):
-            await self._refresh(topology.generation, deadline, doubt=topology.known)
-            address = topology.owner(slot)
-        if address is None:
-            raise BrokerUnavailable(f"no node of {self.url} is known to own key slot {slot}")
-        connection = self._new(address)
-        now = time.monotonic()
-        try:
-            await connection.open(topology.open_deadline(address, deadline, now))
-        except _ERRORS as error:
-            topology.missed(address, now)
-            generation = topology.generation
-            await self._refresh(generation, deadline)
-            if topology.owner(slot) == address and (said := refusal(self.url, address, error)) is not None:
-                raise said from error
-            raise BrokerUnavailable(f"{self.url}: {error}") from error
-        topology.heard(address)
-        return connection
+        return await self._carry_out(connecting(topology, self.url, slot, deadline, time.monotonic), deadline)
 
     async def lost(self, connection: Any, error: Exception, timeout: float) -> None:
         """A connection of `connect` broke, or was silent: look at the topology anew. The idle ones to its node are given up."""
@@ -201,6 +191,14 @@ class AsyncDriver:
     def _new(self, address: Address) -> Any:
         assert self._topology is not None
         return async_node(self.url, address, greeting(self.url, self._topology, address))
+
+    async def _open(self, address: Address, until: float) -> Any:
+        connection = self._new(address)
+        try:
+            await connection.open(until)
+        except _ERRORS as error:
+            return Broken(error, sent=False)
+        return connection
 
     async def _give_back(self, address: Address, connection: Any) -> None:
         pool = self._pools.setdefault(address, deque())

@@ -7,6 +7,7 @@ import select
 import socket
 import ssl
 import struct
+import threading
 import time
 from contextlib import suppress
 from typing import Any
@@ -15,7 +16,7 @@ from redis import connection as redis_connection
 from redis import exceptions as redis_errors
 from redis.asyncio import connection as async_redis_connection
 
-from .signals import may_interrupt
+from . import signals
 
 SLACK = 0.02
 """The part of a socket's timeout by which a reply may outlast its deadline: below it nothing is set for one reply."""
@@ -40,6 +41,7 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
         super().on_connect(connection, **options)
         connection.channel = self
         self._patience = connection.socket_timeout
+        self._enough = self._patience * (1 - SLACK)
         self._in_kernel = False
         self._watch = None
         # Not with TLS, where a session's tickets may wait to be read.
@@ -75,7 +77,7 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
         try:
             while rest:
                 left = deadline - time.monotonic()
-                if left < self._patience * (1 - SLACK):
+                if left < self._enough:
                     short = True
                     self._wait_no_longer_than(max(left, 0.001), socket.SO_SNDTIMEO)
                 rest = rest[self._sock.send(rest) :]
@@ -84,6 +86,46 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
         finally:
             if short:
                 self._wait_no_longer_than(self._patience, socket.SO_SNDTIMEO)
+
+    def ask(self, data: bytes, now: float, deadline: float) -> Any:
+        """Send one command and read its reply; an error of the server comes as an exception. `send` and `replies` are called as
+        soon as something is not as usual.
+
+        Args:
+            data: the command, packed.
+            now: on the monotonic clock.
+            deadline: on the same.
+
+        Raises:
+            redis.ConnectionError: as `replies`.
+            redis.TimeoutError: as `send` and `replies`.
+            OSError: as they.
+        """
+        seen = signals.handlers
+        if (
+            deadline - now < self._enough
+            or len(data) > AT_ONCE
+            or now >= seen.look_at
+            or (seen.exist and threading.get_ident() == seen.main)
+        ):
+            self.send(data, deadline)
+        else:
+            self._sock.sendall(data)
+            try:
+                size = self._sock.recv_into(self._buffer)
+            except (TimeoutError, BlockingIOError):
+                raise redis_errors.TimeoutError("Timeout reading from socket") from None
+            if not size:
+                raise redis_errors.ConnectionError("Connection closed by server.")
+            self._reader.feed(self._buffer, 0, size)
+            reply = self._reader.gets(False)
+            if reply is not self._incomplete:
+                if isinstance(reply, redis_errors.ConnectionError):
+                    raise reply
+                return reply
+        replies: list[Any] = []
+        self.replies(replies, 1, deadline)
+        return replies[0]
 
     def replies(self, replies: list[Any], count: int, deadline: float) -> None:
         """Read replies; those of the server that are errors come as exceptions among them.
@@ -107,11 +149,11 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
                 while reply is incomplete:
                     now = time.monotonic()
                     left = deadline - now
-                    if self._in_kernel and self._watch is not None and may_interrupt(now):
+                    if self._in_kernel and self._watch is not None and signals.may_interrupt(now):
                         # `poll` goes on with its time after a signal; the kernel would begin its own anew.
                         if not self._watch.poll(max(min(left, patience) * 1000, 1)):
                             raise TimeoutError
-                    elif left < patience * (1 - SLACK):
+                    elif left < self._enough:
                         short = True
                         self._wait_no_longer_than(max(left, 0.001))
                     size = sock.recv_into(buffer)

@@ -206,11 +206,11 @@ class Exchange:
                 # Another WAIT could not answer in time, and its silence would hide what is missing.
                 self._settle(index, BrokerUnavailable(self._verdict()))
         else:
-            self._settle(index, Confirmed(self._requests[index].read(reply), replicas))
+            self._settle(index, Confirmed(self._requests[index].parse(reply), replicas))
 
     def _settle_reply(self, address: Address, index: int, reply: Any) -> None:
         if not isinstance(reply, Exception):
-            self._settle(index, self._requests[index].read(reply))
+            self._settle(index, self._requests[index].parse(reply))
             return
         fault = understand(reply)
         attempt = self._open[index]

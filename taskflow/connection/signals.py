@@ -19,8 +19,14 @@ _HARMLESS = (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler)
 _SIGNALS = sorted(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
-class _Handlers:
-    """What was seen at the last look."""
+class Handlers:
+    """What was seen at the last look.
+
+    Attributes:
+        look_at: when the next look is due, on the monotonic clock.
+        exist: whether there were any.
+        main: the thread that they run in.
+    """
 
     def __init__(self) -> None:
         self.look_at = 0.0
@@ -33,7 +39,7 @@ class _Handlers:
         self.exist = any(signal.getsignal(number) not in _HARMLESS for number in _SIGNALS)
 
 
-_handlers = _Handlers()
+handlers = Handlers()
 
 
 def may_interrupt(now: float) -> bool:
@@ -42,7 +48,7 @@ def may_interrupt(now: float) -> bool:
     Args:
         now: on the monotonic clock.
     """
-    seen = _handlers
+    seen = handlers
     if now >= seen.look_at:
         seen.look(now)
     return seen.exist and threading.get_ident() == seen.main
@@ -50,7 +56,7 @@ def may_interrupt(now: float) -> bool:
 
 def _after_fork() -> None:
     """Another thread may be the main one."""
-    _handlers.main = threading.main_thread().ident
+    handlers.main = threading.main_thread().ident
 
 
 os.register_at_fork(after_in_child=_after_fork)

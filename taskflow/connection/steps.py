@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeGuard
+from typing import Any, Protocol
 
 from ..errors import BrokerError, BrokerUnavailable
 from .topology import Address, Topology
@@ -36,11 +36,16 @@ class Request(Protocol):
     def movable(self) -> bool:
         """Whether it can go elsewhere while nothing of it has reached a node: `NotSent`, instead of waiting for that node."""
 
+    @property
+    def first_wire(self) -> Wire | None:
+        """The words of its first sending, where they are put together already; None: `wire` does it."""
+
     def wire(self, *, full: bool, resent: bool) -> Wire:
         """The command's words. `full`: with the script's text; `resent`: an earlier copy may have run."""
 
-    def read(self, reply: Any) -> Any:
-        """Turn the reply into a value."""
+    @property
+    def parse(self) -> Callable[[Any], Any]:
+        """Turns the reply into a value."""
 
 
 class NotSent(BrokerUnavailable):
@@ -87,9 +92,13 @@ class Trips:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """Look at the topology anew, unless somebody has since `generation`."""
+    """Look at the topology anew, unless somebody has since `generation`.
+
+    `doubt`: what was known has proved wrong, so no single node is believed.
+    """
 
     generation: int
+    doubt: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,15 @@ class Pause:
     seconds: float
 
 
-Step = Trips | Refresh | Pause
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Connect to this node, by `until`; answer with the connection, which is the asker's own, or with a `Broken`."""
+
+    address: Address
+    until: float
+
+
+Step = Trips | Refresh | Pause | Open
 
 
 def lone(request: Request, topology: Topology) -> Trip | None:
@@ -112,11 +129,6 @@ def lone(request: Request, topology: Topology) -> Trip | None:
     return (
         None if address is None else Trip(address, [request.wire(full=False, resent=False)], request.movable)
     )
-
-
-def is_plain(answer: Answer) -> TypeGuard[list[Any]]:
-    """Whether the answer to a lone trip is a reply without any trouble, so that no exchange is needed."""
-    return type(answer) is list and not isinstance(answer[0], Exception)
 
 
 def value_or_raise(result: Any) -> Any:

@@ -7,20 +7,20 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+from hiredis import pack_command
 from redis import exceptions as redis_errors
 
 from ..errors import BrokerUnavailable
 from .asking import inquire
-from .exchange import Exchange
 from .greeting import greeting
 from .inquiry import Inquiry
 from .nodes import node
-from .refusals import refusal
+from .plans import connecting, exchanging
 from .settings import IDLE_CONNECTIONS, pack, resolve, topology_of
-from .steps import Answer, Broken, Pause, Refresh, Request, Trip, Trips, is_plain, lone
+from .steps import Answer, Broken, Open, Pause, Refresh, Request, Step, Trip, Trips, Wire
 from .topology import Address, Topology
 from .url import BrokerURL, parse
 
@@ -33,6 +33,8 @@ _CONNECTION_ERRORS = (
 
 _CONNECTING_ERRORS = (redis_errors.RedisError, OSError)
 """Also what the server says to the login and to the choice of a database."""
+
+_TROUBLE = (Exception, Broken)
 
 LOOK_AFTER = 0.05
 """Seconds after which a connection may have been closed by the node while nobody looked."""
@@ -105,30 +107,44 @@ class SyncDriver:
             For each request its value, or the `BrokerError` that stands in its place.
         """
         topology = self._topology or self.topology
-        deadline = time.monotonic() + timeout
-        if not topology.known:
-            self._refresh(topology.generation, deadline, doubt=False)
+        now = time.monotonic()
+        deadline = now + timeout
         first: tuple[Address, Answer] | None = None
-        if len(requests) == 1 and (trip := lone(requests[0], topology)) is not None:
-            answer = self._travel([trip], deadline, meanwhile)[0]
-            if is_plain(answer):
-                topology.heard(trip.address)
-                return [requests[0].read(answer[0])]
-            first, meanwhile = (trip.address, answer), None
-        steps = Exchange(requests, topology, deadline, time.monotonic).run(first)
+        if len(requests) == 1:
+            request = requests[0]
+            address = None if request.durable else topology.ready(request.node, request.slot)
+            if address is not None:
+                wire = request.first_wire or request.wire(full=False, resent=False)
+                connection = self._idle(address, now, movable=request.movable) if meanwhile is None else None
+                if connection is not None:
+                    reply = self._ask(address, connection, wire, now, deadline)
+                else:
+                    answer = self._travel([Trip(address, [wire], request.movable)], deadline, meanwhile)[0]
+                    reply, meanwhile = answer if isinstance(answer, Broken) else answer[0], None
+                if not isinstance(reply, _TROUBLE):
+                    return [request.parse(reply)]
+                first = address, reply if isinstance(reply, Broken) else [reply]
+        steps = exchanging(requests, topology, deadline, time.monotonic, first)
+        return self._carry_out(steps, deadline, meanwhile)  # type: ignore[no-any-return]
+
+    def _carry_out(
+        self, steps: Generator[Step, Any, Any], deadline: float, meanwhile: Callable[[], None] | None = None
+    ) -> Any:
         done: Any = None
         while True:
             try:
                 step, done = steps.send(done), None
             except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
+                return end.value
             match step:
                 case Trips(trips):
                     done, meanwhile = self._travel(trips, deadline, meanwhile), None
-                case Refresh(generation):
-                    self._refresh(generation, deadline)
+                case Refresh(generation, doubt):
+                    self._refresh(generation, deadline, doubt=doubt)
                 case Pause(seconds):
                     time.sleep(seconds)
+                case Open(address, until):
+                    done = self._open(address, until)
 
     def owner(self, slot: int) -> Address | None:
         """The node that owns `slot`, as far as known now; nobody is asked."""
@@ -148,25 +164,7 @@ class SyncDriver:
         closes it.
         """
         topology, deadline = self.topology, time.monotonic() + timeout
-        address = topology.owner(slot)
-        if address is None or topology.may_have_changed((slot,), time.monotonic()):
-            self._refresh(topology.generation, deadline, doubt=topology.known)
-            address = topology.owner(slot)
-        if address is None:
-            raise BrokerUnavailable(f"no node of {self.url} is known to own key slot {slot}")
-        connection = self._new(address)
-        now = time.monotonic()
-        try:
-            connection.open(topology.open_deadline(address, deadline, now))
-        except _CONNECTING_ERRORS as error:
-            topology.missed(address, now)
-            generation = topology.generation
-            self._refresh(generation, deadline)
-            if topology.owner(slot) == address and (said := refusal(self.url, address, error)) is not None:
-                raise said from error
-            raise BrokerUnavailable(f"{self.url}: {error}") from error
-        topology.heard(address)
-        return connection
+        return self._carry_out(connecting(topology, self.url, slot, deadline, time.monotonic), deadline)
 
     def close(self) -> None:
         """Close the idle connections. The driver can be used again."""
@@ -176,6 +174,26 @@ class SyncDriver:
                 connection.disconnect()
 
     # --- trips ----------------------------------------------------------------------------------------------
+
+    def _ask(self, address: Address, connection: Any, wire: Wire, now: float, deadline: float) -> Any:
+        """A trip of one command on an idle connection: its reply, an error of the server, or a `Broken`."""
+        try:
+            data = pack_command(wire)
+        except UnicodeEncodeError:
+            data = pack([wire])
+        try:
+            reply = connection.channel.ask(data, now, deadline)
+        except _CONNECTION_ERRORS as error:
+            connection.disconnect()
+            self._forget(address)
+            return Broken(error, sent=True)
+        except BaseException:
+            # Interrupted before the reply: it would be taken for that of the next command.
+            connection.disconnect()
+            raise
+        connection.used_at = now
+        self._give_back(address, connection)
+        return reply
 
     def _travel(
         self, trips: Sequence[Trip], deadline: float, meanwhile: Callable[[], None] | None = None
@@ -198,26 +216,13 @@ class SyncDriver:
         """Send the pipeline; the connection on which its replies will come, or what went wrong."""
         address = trip.address
         data = pack(trip.wires)
-        try:
-            connection = self._pools[address].pop()
-        except (KeyError, IndexError):
-            connection = None
-        # While it is in use all the time, looking each time costs more than the rare request that has to be sent again. But one
-        # that could go elsewhere would then wait for a node that is known to be gone.
-        if connection is None or (
-            (trip.movable or time.monotonic() - connection.used_at > LOOK_AFTER)
-            and connection.channel.was_closed()
-        ):
-            if connection is not None:
+        now = time.monotonic()
+        connection = self._idle(address, now, movable=trip.movable)
+        if connection is None:
+            connection = self._open(address, self.topology.open_deadline(address, deadline, now))
+            if isinstance(connection, Broken):
                 self._forget(address)
-                connection.disconnect()
-            connection = self._new(address)
-            until = self.topology.open_deadline(address, deadline, time.monotonic())
-            try:
-                connection.open(until)
-            except _CONNECTING_ERRORS as error:
-                self._forget(address)
-                return Broken(error, sent=False)
+                return connection
         try:
             connection.channel.send(data, deadline)
         except _CONNECTION_ERRORS as error:
@@ -249,8 +254,29 @@ class SyncDriver:
         self._give_back(trip.address, connection)
         return replies
 
-    def _new(self, address: Address) -> Any:
-        return node(self.url, address, greeting(self.url, self.topology, address))
+    def _idle(self, address: Address, now: float, *, movable: bool) -> Any:
+        """A connection that nobody uses; None: there is none.
+
+        While it is in use all the time, looking each time whether the node has closed it costs more than the rare request that
+        has to be sent again. But one that could go elsewhere would then wait for a node that is known to be gone.
+        """
+        try:
+            connection = self._pools[address].pop()
+        except (KeyError, IndexError):
+            return None
+        if (movable or now - connection.used_at > LOOK_AFTER) and connection.channel.was_closed():
+            self._forget(address)
+            connection.disconnect()
+            return None
+        return connection
+
+    def _open(self, address: Address, until: float) -> Any:
+        connection = node(self.url, address, greeting(self.url, self.topology, address))
+        try:
+            connection.open(until)
+        except _CONNECTING_ERRORS as error:
+            return Broken(error, sent=False)
+        return connection
 
     def _give_back(self, address: Address, connection: Any) -> None:
         pool = self._pools.get(address)

@@ -105,6 +105,17 @@ class Topology:
             return random.choice(here or masters) if masters else None
         return self._owners[slot]
 
+    def ready(self, node: Address | None, slot: int | None) -> Address | None:
+        """Who is to be asked, if nothing is amiss there: a node that was chosen by hand, or the owner of `slot`. None: nobody is
+        known, or who is did not answer the last time, or is no authority.
+        """
+        address = node or self.owner(slot)
+        if (self.silent or self._doubted or self._suspected) and (
+            address in self.silent or address in self._doubted or address in self._suspected
+        ):
+            return None
+        return address
+
     def is_avoided(self, slot: int) -> bool:
         """Whether what can go elsewhere had better: nobody is known to own the slot, or its owner was silent just now.
 

@@ -6,7 +6,7 @@ payload is looked at, then it is decrypted. A result goes the same way, from the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from taskflow.errors import ContentTypeError, NotForThisWorker, SignatureError
@@ -110,20 +110,41 @@ class Seal:
         Returns:
             The message to store.
         """
-        headers = dict(message.headers)
-        name, queue, id = message.type.encode(), message.queue.encode(), message.id.encode()
-        payload, lock = message.payload or b"", message.unique_key
-        if self._encryption is not None:
-            kind = headers.get(CONTENT_TYPE_HEADER, JSON) + ENCRYPTED
-            headers[CONTENT_TYPE_HEADER] = kind
-            if lock:
-                digest = self._encryption.lock_digest(name, queue, payload)
-                lock = lock_key(message.queue, message.type, digest)
-            payload = self._encryption.encrypt(payload, b"payload", name, queue, id, kind.encode())
-        if self._signing is not None:
-            kind = headers.get(CONTENT_TYPE_HEADER, JSON)
-            headers[SIGNATURE_HEADER] = self._signing.sign(name, queue, id, kind.encode(), payload)
+        payload, lock, headers = self.sealed(
+            message.type,
+            message.queue,
+            message.id,
+            message.payload or b"",
+            message.unique_key,
+            message.headers,
+        )
         return replace(message, payload=payload, unique_key=lock, headers=headers)
+
+    def sealed(
+        self, type: str, queue: str, id: str, payload: bytes, lock: str, headers: Mapping[str, str]
+    ) -> tuple[bytes, str, dict[str, str]]:
+        """What `close` changes in the message of a call: payload, lock and headers, as they are stored.
+
+        Args:
+            type: the task's name.
+            queue: where it is stored.
+            id: under which id.
+            payload: its encoded arguments.
+            lock: the whole key of its lock; "" for none.
+            headers: its headers.
+        """
+        closed = dict(headers)
+        bound = type.encode(), queue.encode(), id.encode()
+        kind = closed.get(CONTENT_TYPE_HEADER, JSON)
+        if self._encryption is not None:
+            closed[CONTENT_TYPE_HEADER] = kind = kind + ENCRYPTED
+            if lock:
+                digest = self._encryption.lock_digest(bound[0], bound[1], payload)
+                lock = lock_key(queue, type, digest)
+            payload = self._encryption.encrypt(payload, b"payload", *bound, kind.encode())
+        if self._signing is not None:
+            closed[SIGNATURE_HEADER] = self._signing.sign(*bound, kind.encode(), payload)
+        return payload, lock, closed
 
     def close_result(
         self, message: TaskMessage, queue: str, id: bytes, result: bytes

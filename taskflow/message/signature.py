@@ -125,14 +125,17 @@ class Signature:
             PayloadTooLarge: the payload is over the limit.
             InvalidSignature: an annotation cannot be resolved.
         """
-        if self._struct is None:
-            self._prepare_now()
+        struct = self._struct or self._prepare_now()
         if not args and not kwargs and self._nothing_to_give:
             return b"{}"
         encoder = self._go_encoder if canonical else self._encoder
-        extra = self._split_extra(args, kwargs, name) if self.parameters.extra else None
+        extra: _Extra = None
+        given = kwargs
+        if self.parameters.extra:
+            extra = self._split_extra(args, kwargs, name)
+            given = {key: value for key, value in kwargs.items() if key not in extra}
         try:
-            bound = self._bind(args, kwargs, extra)
+            bound = struct(*args, **given)
         except TypeError:
             problem = binding_problem(self.parameters, args, kwargs)
             raise InvalidArguments(f"task {name!r}: {problem}") from None
@@ -147,20 +150,22 @@ class Signature:
         if limit is not None and len(data) > limit:
             raise PayloadTooLarge(name, len(data), limit)
         if self._typed:  # decode as the worker will: what does not fit fails here, at the caller
-            self._check(data, bound, extra, name)
-        return data
-
-    def _check(self, data: bytes, bound: Any, extra: _Extra, name: str) -> None:
-        try:
-            arrived = self._decode_struct(data)
-        except DECODING_ERRORS as error:
-            raise InvalidArguments(f"task {name!r}: {decoding_problem(error, self._python_names)}") from None
-        if not self.parameters.extra:
             try:
-                if arrived == bound:  # nearly always
-                    return
+                arrived = self._decode_struct(data)
+            except DECODING_ERRORS as error:
+                raise InvalidArguments(
+                    f"task {name!r}: {decoding_problem(error, self._python_names)}"
+                ) from None
+            try:
+                if not self.parameters.extra and arrived == bound:  # nearly always
+                    return data
             except EQUALITY_ERRORS:
                 pass  # looked at one by one
+            self._compare(data, bound, arrived, extra, name)
+        return data
+
+    def _compare(self, data: bytes, bound: Any, arrived: Any, extra: _Extra, name: str) -> None:
+        """Refuse an argument that would not arrive as it is sent."""
         others = self._read_extra(data, name) if self.parameters.extra else {}
         given = self._given(bound, extra)
         values = {**_without_unset(msgspec.structs.asdict(arrived)), **others}
@@ -170,12 +175,6 @@ class Signature:
                 found = loss(value, values[argument], untyped=untyped)
                 if found is not None:
                     raise InvalidArguments(f"task {name!r}: argument `{argument}{found.where}`: {found.why}")
-
-    def _bind(self, args: Sequence[Any], kwargs: Mapping[str, Any], extra: _Extra) -> Any:
-        assert self._struct is not None
-        if extra:
-            kwargs = {key: value for key, value in kwargs.items() if key not in extra}
-        return self._struct(*args, **kwargs)
 
     def _split_extra(self, args: Sequence[Any], kwargs: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Find the arguments that go to `**kwargs`, and refuse those that would be taken for a parameter."""
@@ -257,15 +256,15 @@ class Signature:
 
     # --- once -----------------------------------------------------------------------------------------------
 
-    def _prepare_now(self) -> None:
+    def _prepare_now(self) -> Callable[..., Any]:
         try:
-            self._prepare()
+            return self._prepare()
         except Unresolved as error:
             raise InvalidSignature(
                 f"{error}; define or import it at the module's top level, not only under TYPE_CHECKING"
             ) from error
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> type[msgspec.Struct]:
         """Resolve the annotations and make the struct and the decoders. Doing it twice is harmless."""
         parameters = self.parameters
         types = {p.name: resolve_type(p, parameters) for p in parameters.named}
@@ -282,6 +281,7 @@ class Signature:
         self._encoder = EXACT_ENCODER if all_typed else CHECKED_ENCODER
         self._go_encoder = GO_ENCODER if all_typed else CHECKED_GO_ENCODER
         self._struct = struct  # last: another thread takes it for "all is ready"
+        return struct
 
     def __repr__(self) -> str:
         return f"Signature({self.parameters.owner}: {', '.join(p.name for p in self.parameters.named)})"

@@ -164,12 +164,12 @@ class TaskMessage:
         Returns:
             A number of bytes.
         """
-        return (
-            _field_size(_utf8_size(self.type))
-            + _field_size(len(self.payload or b""))
-            + _field_size(_utf8_size(self.id))
-            + _field_size(_utf8_size(self.queue))
-        )
+        size = 0
+        for value in (self.type, self.payload, self.id, self.queue):
+            if value:  # an empty field is left out
+                length = len(value) if isinstance(value, bytes) or value.isascii() else len(value.encode())
+                size += 1 + (length.bit_length() + 6) // 7 + length
+        return size
 
 
 def unique_key(queue: str, type: str, payload: bytes | None) -> str:
@@ -260,14 +260,3 @@ def _is_text(value: object) -> bool:
 
 def _is_integer(value: object, *, bits: int) -> bool:
     return isinstance(value, int) and -(1 << (bits - 1)) <= value < 1 << (bits - 1)
-
-
-def _utf8_size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
-
-
-def _field_size(length: int) -> int:
-    """The bytes of a length-delimited field with a one-byte tag: nothing at all when it is empty."""
-    if not length:
-        return 0
-    return 1 + (length.bit_length() + 6) // 7 + length

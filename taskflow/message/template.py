@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from taskflow.message.task_message import TaskMessage
@@ -33,7 +34,7 @@ class MessageTemplate:
         True
     """
 
-    __slots__ = ("_after_id", "_after_lock", "_before", "_fixed_identity")
+    __slots__ = ("_after_id", "_after_lock", "_before", "_fixed_identity", "_last")
 
     def __init__(self, message: TaskMessage) -> None:
         type_ = replace(_NOTHING, type=message.type).encode()
@@ -46,36 +47,43 @@ class MessageTemplate:
             timeout=message.timeout,
             deadline=message.deadline,
         )
-        rest = replace(
+        self._last = replace(
             _NOTHING,
             last_failed_at=message.last_failed_at,
             retention=message.retention,
             completed_at=message.completed_at,
             group_key=message.group_key,
-            headers=message.headers,
         )
         self._before = type_
         self._after_id = queue + limits.encode()
-        self._after_lock = rest.encode()
+        self._after_lock = replace(self._last, headers=message.headers).encode()
         self._fixed_identity = len(type_) + len(queue)
 
-    def encode(self, id: str, payload: bytes, lock: str = "") -> tuple[bytes, int]:
+    def encode(
+        self, id: str, payload: bytes, lock: str = "", headers: Mapping[str, str] | None = None
+    ) -> tuple[bytes, int]:
         """Write one message.
 
         Args:
             id: its id, valid Unicode.
             payload: its encoded arguments.
             lock: the whole key of its lock; "" for none.
+            headers: if it has other headers than the others, as a signature.
 
         Returns:
             What `TaskMessage.encode` and `TaskMessage.identity_size` return for it.
         """
-        before_queue = _field(_PAYLOAD, payload) + _field(_ID, id.encode())
+        name, size = id.encode(), len(payload)
+        if size < 128 and 0 < len(name) < 128:  # nearly always; what `_field` does
+            start = _PAYLOAD + _SHORT[size] + payload if size else b""
+            before_queue = start + _ID + _SHORT[len(name)] + name
+        else:
+            before_queue = _field(_PAYLOAD, payload) + _field(_ID, name)
         identity = self._fixed_identity + len(before_queue)
-        if not lock:
-            return b"".join((self._before, before_queue, self._after_id, self._after_lock)), identity
-        own = _field(_UNIQUE_KEY, lock.encode())
-        return b"".join((self._before, before_queue, self._after_id, own, self._after_lock)), identity
+        end = self._after_lock if headers is None else replace(self._last, headers=headers).encode()
+        if lock:
+            end = _field(_UNIQUE_KEY, lock.encode()) + end
+        return b"".join((self._before, before_queue, self._after_id, end)), identity
 
 
 def _field(tag: bytes, value: bytes) -> bytes:

@@ -26,7 +26,7 @@ from ..options import BOTTOM, DEFAULT_QUEUE, POLICY, Declaration, Defaults, Scop
 from ..partitions import QueueOptions, check_own_queue, check_queues, partition_name
 from ..retry import RetryPolicy
 from .aggregation import Aggregation, aggregation
-from .batch import Batch, gather
+from .batch import Batch, current_batch, gather
 from .by_value import CALL, CALL_ASYNC, AsyncSubmit, ByValueTask, Submit
 from .declaration import BindDecorator, Decorator, described, is_same, name_of
 from .discovery import Discovery, Packages
@@ -432,17 +432,17 @@ class TaskFlow:
         """Enqueue one prepared call; used by `task.delay`."""
         if self.eager:
             return self._runs_here.run(task, new, propagate=self.eager_propagates)
-        if (gathered := gather(self, task, new, timeout)) is not None:
+        if current_batch() is not None and (gathered := gather(self, task, new, timeout)) is not None:
             return gathered
-        return self._handle(task, new, self.client.enqueue(new, timeout))
+        return self._handle(task, new, (self._client or self.client).enqueue(new, timeout))
 
     async def aenqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """As `enqueue`, from a coroutine."""
         if self.eager:
             return await self._runs_here.arun(task, new, propagate=self.eager_propagates)
-        if (gathered := gather(self, task, new, timeout)) is not None:
+        if current_batch() is not None and (gathered := gather(self, task, new, timeout)) is not None:
             return gathered
-        return self._handle(task, new, await self.client.aenqueue(new, timeout))
+        return self._handle(task, new, await (self._client or self.client).aenqueue(new, timeout))
 
     def enqueue_many(
         self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
@@ -472,7 +472,7 @@ class TaskFlow:
         new = outcome.task or new
         message = new.terms.message
         return AsyncResult(
-            self.client,
+            self._client or self.client,
             new.id,
             message.queue,
             retention=message.retention,

@@ -166,6 +166,9 @@ class Batch:
 
 _current: ContextVar[Batch | None] = ContextVar("taskflow_batch", default=None)
 
+current_batch = _current.get
+"""The batch of the innermost block, if any."""
+
 
 def gather(app: object, task: ResultOf, new: NewTask, timeout: float) -> AsyncResult[Any] | None:
     """The handle of a call that is made in the block of a batch of this app; None: it is not, so send it.

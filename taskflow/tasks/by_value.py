@@ -75,11 +75,8 @@ class ByValueTask(BaseTask[..., Any]):
         payload = by_value.dumps(
             by_value.call_of(args, kwargs), refer=self._refer, limit=self.backend.max_payload, name=self.name
         )
-        new = self._build(payload, options, lock_seconds=0)
-        message = new.message
-        return new.with_message(
-            replace(message, headers={**message.headers, CONTENT_TYPE_HEADER: CLOUDPICKLE})
-        )
+        headers = {**(options.headers or {}), CONTENT_TYPE_HEADER: CLOUDPICKLE}
+        return self._build(payload, replace(options, headers=headers), lock_seconds=0)
 
     def decode(self, payload: bytes | None) -> dict[str, Any]:
         """The function and its arguments; only after the signature was checked."""

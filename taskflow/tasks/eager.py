@@ -105,7 +105,7 @@ class Eager:
 
     def _stored(self, new: NewTask) -> NewTask:
         """The call as a queue would have it."""
-        return new if self._seal is None else new.with_message(self._seal.close(new.message))
+        return new if self._seal is None else new.closed(self._seal)
 
     def _handle(self, attempts: _Attempts, task: BaseTask[Any, Any], propagate: bool) -> EagerResult:
         snapshot, error = attempts.snapshot, attempts.error
@@ -128,7 +128,7 @@ class _Attempts:
 
     def __init__(self, pipeline: Pipeline, new: NewTask) -> None:
         self._pipeline = pipeline
-        self._data = new.encoded
+        self._data = new.encoded or new.encode()
         self._expires = _expires(new)
         self._first_failed_at = 0.0
         self._count = 0

@@ -61,6 +61,7 @@ class Sender(Generic[P, R]):
     def __init__(self, task: BaseTask[P, R] | None, options: TaskOptions) -> None:
         self._task: BaseTask[P, R] = task if task is not None else self  # type: ignore[assignment]
         self._options = options
+        self._timeout: float = options.enqueue_timeout  # type: ignore[assignment] # the app sets it
         self._terms: Terms | None = None
         self._used = False
 
@@ -162,11 +163,13 @@ class Sender(Generic[P, R]):
 
     def _delay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> AsyncResult[R]:
         task = self._task
-        return task.backend.enqueue(task, self._prepare(args, kwargs), self._timeout)
+        new = task.prepare(args, kwargs, self._options, self._terms or self._shared())
+        return task.backend.enqueue(task, new, self._timeout)
 
     def _adelay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Awaitable[AsyncResult[R]]:
         task = self._task
-        return task.backend.aenqueue(task, self._prepare(args, kwargs), self._timeout)
+        new = task.prepare(args, kwargs, self._options, self._terms or self._shared())
+        return task.backend.aenqueue(task, new, self._timeout)
 
     def _given(
         self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
@@ -184,16 +187,15 @@ class Sender(Generic[P, R]):
         return args or (), kwargs or {}
 
     def _prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewTask:
-        """A call with these options. What all of them share is worked out at the second: often there is but one."""
-        if self._terms is None and self._used:
+        """A call with these options."""
+        return self._task.prepare(args, kwargs, self._options, self._terms or self._shared())
+
+    def _shared(self) -> Terms | None:
+        """What all calls with these options share. It is worked out at the second: often there is but one."""
+        if self._used:
             self._terms = self._task.terms(self._options)
         self._used = True
-        return self._task.prepare(args, kwargs, self._options, self._terms)
-
-    @property
-    def _timeout(self) -> float:
-        assert self._options.enqueue_timeout is not None, "the app sets it"
-        return self._options.enqueue_timeout
+        return self._terms
 
 
 class BaseTask(Sender[P, R]):

@@ -26,12 +26,13 @@ class Ping:
     node = None
     durable = False
     movable = False
+    first_wire = None
 
     def wire(self, *, full: bool, resent: bool) -> tuple[Any, ...]:
         self.resent.append(resent)
         return ("PING",)
 
-    def read(self, reply: Any) -> Any:
+    def parse(self, reply: Any) -> Any:
         return reply
 
 

@@ -21,7 +21,7 @@ from taskflow.partitions import partition_names
 def a_minute_later(app: TaskFlow) -> None:
     """For the client of this app, a minute has passed since it entered its queues in the index."""
     client = app.client
-    client._listed._again_at -= AGAIN
+    client._listed.again_at -= AGAIN
     if client._router is not None:
         client._router._listed = dict.fromkeys(client._router._listed, 0.0)
 

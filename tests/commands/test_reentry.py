@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from taskflow import TaskFlow
-from taskflow.client.commit_queue import CommitQueue
 from taskflow.client.group_commit import GroupCommit
 from taskflow.connection import sync
 from taskflow.connection.sync import SyncDriver
@@ -142,7 +141,7 @@ def in_time(work: Callable[[], object]) -> None:
         raise failed[0]
 
 
-def test_a_thread_that_holds_the_lock_of_the_line_goes_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thread_that_holds_the_lock_of_the_line_goes_by_itself() -> None:
     trips: list[list[Any]] = []
 
     def send(key: Any, items: list[Any], timeout: float, resent: bool) -> list[Any]:
@@ -150,17 +149,27 @@ def test_a_thread_that_holds_the_lock_of_the_line_goes_by_itself(monkeypatch: py
         return items
 
     commit: GroupCommit[Any, Any, Any] = GroupCommit(send, lambda value: False)
-    enter = CommitQueue.enter
+    inner: list[Any] = []
 
-    def interrupted(line: Any, caller: Any) -> bool:
-        if caller.item == "outer":
-            assert commit.submit("node", "inner", 1, 5) == "inner"
-        return enter(line, caller)
+    class Interrupted:
+        """The lock; whoever takes it first is interrupted while it holds it."""
 
-    monkeypatch.setattr(CommitQueue, "enter", interrupted)
+        def __init__(self) -> None:
+            self._lock = threading.Lock()
+
+        def __enter__(self) -> None:
+            self._lock.acquire()
+            if not inner:
+                inner.append("under way")
+                inner[0] = commit.submit("node", "inner", 1, 5)
+
+        def __exit__(self, *error: object) -> None:
+            self._lock.release()
+
+    commit._mutex = Interrupted()  # type: ignore[assignment]
 
     in_time(lambda: commit.submit("node", "outer", 1, 5))
-    assert trips == [["inner"], ["outer"]]
+    assert (inner, trips) == (["inner"], [["inner"], ["outer"]])
 
 
 def test_the_first_call_of_all_can_be_interrupted(

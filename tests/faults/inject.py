@@ -88,7 +88,7 @@ def _cut(faults: Faults, trip: Trip) -> _Cut | None:
 
 
 def _install_sync(faults: Faults) -> None:
-    travel, connect = SyncDriver._travel, SyncDriver.connect
+    travel, ask, connect = SyncDriver._travel, SyncDriver._ask, SyncDriver.connect
 
     @functools.wraps(travel)
     def faulty_travel(
@@ -111,11 +111,25 @@ def _install_sync(faults: Faults) -> None:
             replies.append(answer)
         return replies
 
+    @functools.wraps(ask)
+    def faulty_ask(
+        self: SyncDriver, address: Any, connection: Any, wire: Any, now: float, deadline: float
+    ) -> Any:
+        cut = _cut(faults, Trip(address, [wire]))
+        if cut is None:
+            return ask(self, address, connection, wire, now, deadline)
+        answer = ask(self, address, connection, wire, now, deadline) if cut.commands else None
+        if not cut.commands:
+            connection.disconnect()
+        self._forget(address)
+        return cut.broken(answer if isinstance(answer, Broken) else [answer])
+
     @functools.wraps(connect)
     def faulty_connect(self: SyncDriver, slot: int | None, timeout: float) -> Any:
         return _Connection(connect(self, slot, timeout), faults)
 
     SyncDriver._travel = faulty_travel  # type: ignore[method-assign]
+    SyncDriver._ask = faulty_ask  # type: ignore[method-assign]
     SyncDriver.connect = faulty_connect  # type: ignore[method-assign]
 
 

@@ -27,6 +27,11 @@ class EveryReplyIsLostOnce(SyncDriver):
         answers = super()._travel(trips, deadline, meanwhile)
         return [self._lose(trip, answer) for trip, answer in zip(trips, answers, strict=True)]
 
+    def _ask(self, address: Any, connection: Any, wire: Wire, now: float, deadline: float) -> Any:
+        reply = super()._ask(address, connection, wire, now, deadline)
+        answer = self._lose(Trip(address, [wire]), reply if isinstance(reply, Broken) else [reply])
+        return answer if isinstance(answer, Broken) else answer[0]
+
     def _lose(self, trip: Trip, answer: Any) -> Any:
         if isinstance(answer, Broken):
             return answer

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ...connection.topology import key_slot
+from ...message.seal import Seal
 from ...message.task_message import TaskMessage
 from ...message.template import MessageTemplate
 from ..builder import builder, item_of
@@ -97,16 +98,16 @@ class Terms:
 
     def call(self, id: str, payload: bytes, lock: str = "") -> NewTask:
         """One call: its id, its encoded arguments, and the whole key of its lock ("" for none)."""
-        template = self._template
-        if template is None:
-            template = self._template = MessageTemplate(self.message)
+        if self._template is None:
+            self._template = MessageTemplate(self.message)
         new: NewTask = _make(NewTask)
         new.terms = self
         new.id = id
         new.lock = lock
         new.named = False
         new.payload = payload
-        new.encoded, new.identity = template.encode(id, payload, lock)
+        new.headers = None
+        new.encoded = b""
         return new
 
 
@@ -118,7 +119,8 @@ def _moment(seconds: float | None, at: float | None) -> str:
 
 
 class NewTask:
-    """A task that is to be enqueued, with its message as it will be stored.
+    """A task that is to be enqueued. Its message is written when it is first put into a call of the script, and kept: till
+    then its queue, and with it its id, may change, or it may be encrypted and signed.
 
     A plain class, since hundreds of thousands are made in a second: those that share their terms come from `Terms.call`.
 
@@ -129,14 +131,15 @@ class NewTask:
     Attributes:
         terms: what it shares with others.
         id: its id.
-        encoded: its message.
-        identity: how many leading bytes of it never change (see `TaskMessage.identity_size`).
         lock: the whole key of its lock; "" for none.
         named: whether the caller chose its id.
         payload: its encoded arguments.
+        headers: those of this call alone; None: those of its terms.
+        encoded: its message, once it was written.
+        identity: how many leading bytes of that never change (see `TaskMessage.identity_size`).
     """
 
-    __slots__ = ("encoded", "id", "identity", "lock", "named", "payload", "terms")
+    __slots__ = ("encoded", "headers", "id", "identity", "lock", "named", "payload", "terms")
 
     def __init__(
         self,
@@ -153,13 +156,28 @@ class NewTask:
         self.lock = message.unique_key
         self.named = False
         self.payload = message.payload or b""
-        self.encoded = message.encode()
-        self.identity = message.identity_size()
+        self.headers: Mapping[str, str] | None = None
+        self.encoded = b""
+        self.identity = 0
 
-    def with_message(self, message: TaskMessage) -> NewTask:
-        """The same task with another message."""
-        new = NewTask(message, *self.terms.rest)
-        new.named = self.named
+    def encode(self) -> bytes:
+        """Write its message, and count how many of its bytes never change."""
+        template = self.terms._template
+        if template is None:  # it shares its terms with nobody
+            message = self.message
+            self.encoded, self.identity = message.encode(), message.identity_size()
+        else:
+            self.encoded, self.identity = template.encode(self.id, self.payload, self.lock, self.headers)
+        return self.encoded
+
+    def closed(self, seal: Seal) -> NewTask:
+        """The same task, encrypted and signed."""
+        terms, message = self.terms, self.terms.message
+        new: NewTask = _make(NewTask)
+        new.terms, new.id, new.named, new.encoded = terms, self.id, self.named, b""
+        new.payload, new.lock, new.headers = seal.sealed(
+            message.type, terms.queue, self.id, self.payload, self.lock, message.headers
+        )
         return new
 
     def moved_to(self, queue: str, id: str) -> NewTask:
@@ -172,8 +190,15 @@ class NewTask:
 
     @property
     def message(self) -> TaskMessage:
-        """Its message, read anew each time."""
-        return TaskMessage.decode(self.encoded)
+        """Its message."""
+        shared = self.terms.message
+        return replace(
+            shared,
+            id=self.id,
+            payload=self.payload or None,
+            unique_key=self.lock,
+            headers=shared.headers if self.headers is None else self.headers,
+        )
 
     def __repr__(self) -> str:
         return f"NewTask({self.id!r}, {self.terms.queue!r})"
@@ -191,6 +216,7 @@ class EnqueueReply:
 
 
 CREATED = EnqueueReply(Enqueued.CREATED)
+_CREATED: int = Enqueued.CREATED.value
 
 _REPLIES = {1: CREATED, **{one.value: EnqueueReply(one) for one in Enqueued if one is not Enqueued.CREATED}}
 
@@ -219,6 +245,8 @@ def enqueue(
             names.append(task.lock)
         if group:
             names.append(keys.group(group))
+        if not task.encoded:
+            task.encode()
         words += _words_of(task)
         words += terms.words
         durable = durable or bool(terms.durable)
@@ -226,7 +254,13 @@ def enqueue(
     return command.again() if resent else command
 
 
+ONE_CREATED = [CREATED]
+"""The value of nearly every call with one task."""
+
+
 def _parse(reply: list[Any]) -> list[EnqueueReply]:
+    if reply.count(_CREATED) == len(reply):  # nearly always
+        return [CREATED] * len(reply)
     return [
         _REPLIES[item] if isinstance(item, int) else EnqueueReply(Enqueued.DUPLICATE, item.decode())
         for item in reply

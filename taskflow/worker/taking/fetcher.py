@@ -138,7 +138,7 @@ class Fetcher(Service):
         """Take on the connection where the wait has just ended, with what was made ready for that; None: ask as always."""
         with self._fetching(count) as took:
             try:
-                reply = command.read(await self._watch.ask(data))
+                reply = command.parse(await self._watch.ask(data))
             except BrokerError as error:
                 logger.debug("%s: asking once more (%s)", self.name, error)
                 return None

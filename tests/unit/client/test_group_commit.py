@@ -66,7 +66,7 @@ def threads() -> Iterator[ThreadPoolExecutor]:
 
 
 def in_queue(commit: GroupCommit[Any, Any, Any] | AsyncGroupCommit[Any, Any, Any], key: Any = "node") -> int:
-    return len(commit._queue(key)._waiting)
+    return len(commit._queue(key).waiting)
 
 
 class TestThreads:
@@ -78,10 +78,10 @@ class TestThreads:
 
         def call(item: Any, *, key: Any = "node", weight: int = 1, timeout: float = 10.0) -> Future[Any]:
             before = in_queue(commit, key)
-            leads = commit._queue(key)._leader is None
+            leads = commit._queue(key).leader is None
             future = threads.submit(commit.submit, key, item, weight, timeout)
             wait_until(
-                lambda: commit._queue(key)._leader is not None if leads else in_queue(commit, key) > before,
+                lambda: commit._queue(key).leader is not None if leads else in_queue(commit, key) > before,
                 description=f"{item} has come",
             )
             return future
@@ -228,7 +228,7 @@ class TestThreads:
     ) -> None:
         """Each wakes the next; one of them may be gone without a word."""
         futures = [call(number) for number in range(4)]
-        gone = commit._queue("node")._waiting[1]
+        gone = commit._queue("node").waiting[1]
 
         class Deaf:
             def release(self) -> None: ...
@@ -370,7 +370,7 @@ class TestCoroutines:
         async def main() -> None:
             tasks = await self.calls(commit, 3)
             queue = commit._queue("node")
-            leader = queue._leader
+            leader = queue.leader
             assert leader is not None
             successor = queue.leave(leader)
             assert successor is not None

@@ -31,7 +31,7 @@ class Ask:
     def wire(self, *, full: bool, resent: bool) -> tuple[Any, ...]:
         return (self.name, full, resent)
 
-    def read(self, reply: Any) -> Any:
+    def parse(self, reply: Any) -> Any:
         return ("value", reply)
 
 
