@@ -169,7 +169,7 @@ _WORKER_SCRIPTS = (
     "record_server",
     "recover",
     "ripe",
-    "settle",
+    "repair",
     "survey",
 )
 _VIEWER_SCRIPTS = ("list_groups", "list_tasks", "queue_counts", "read_states", "task_row")
@@ -216,7 +216,7 @@ _OPERATOR_SCRIPTS = (
     "resume",
     "run_all",
     "run_tasks",
-    "settle",
+    "repair",
     "survey",
 )
 

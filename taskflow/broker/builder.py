@@ -140,7 +140,7 @@ class Item:
         first, second, *others = (attributes.get(name, name) for name in self.names)
         return attrgetter(first, second, *others)
 
-    def split(self, name: str) -> tuple[Item, Item]:
+    def cut(self, name: str) -> tuple[Item, Item]:
         """What stands before a name, and what begins with it: for groups whose end is the same in many."""
         at = self.names.index(name)
         return Item(self._script, self.names[:at]), Item(self._script, self.names[at:])

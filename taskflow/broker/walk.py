@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from .command import Command
-from .commands.sweep import WAITING, Item, Outcome, Settled, Source, Survey, Suspect, survey
+from .commands.sweep import WAITING, Doubtful, Item, Repair, Repaired, Source, Survey, survey
 from .keys import queue_keys
 from .words import Offset
 
@@ -64,12 +64,12 @@ class Walk:
             self.rounds += 1
             self._start()
 
-    def note(self, settled: Settled) -> None:
+    def note(self, repaired: Repaired) -> None:
         """What left the place where it was found moves those behind it up."""
-        where = settled.item.where
-        if settled.outcome is Outcome.MENDED and settled.detail in (where, "aggregating"):
+        where = repaired.item.where
+        if repaired.repair is Repair.MENDED and repaired.detail in (where, "aggregating"):
             return
-        if settled.outcome not in (Outcome.ORPHANED, Outcome.GIVEN_BACK, Outcome.MENDED):
+        if repaired.repair not in (Repair.ORPHANED, Repair.GIVEN_BACK, Repair.MENDED):
             return
         if where == "active":
             self._active = max(self._active - 1, 0)
@@ -93,20 +93,20 @@ class FirstLooks:
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, str]] = {}
 
-    def items(self, suspects: Iterable[Suspect], now: float, second_look: float = SECOND_LOOK) -> list[Item]:
-        """What to settle, each with the fingerprint of a first look that is old enough."""
+    def items(self, doubtful: Iterable[Doubtful], now: float, second_look: float = SECOND_LOOK) -> list[Item]:
+        """What to repair, each with the fingerprint of a first look that is old enough."""
         self._seen = {one: look for one, look in self._seen.items() if now - look[0] < FORGET}
         items = []
-        for suspect in dict.fromkeys(suspects):
-            since, fingerprint = self._seen.get(suspect.id, (now, ""))
+        for one in dict.fromkeys(doubtful):
+            since, fingerprint = self._seen.get(one.id, (now, ""))
             seen = fingerprint if now - since >= second_look else ""
-            items.append(Item(suspect.id, suspect.where, seen))
+            items.append(Item(one.id, one.where, seen))
         return items
 
-    def note(self, settled: Settled, now: float) -> None:
-        """Remember a first look; forget what is settled, or has changed since."""
-        known = self._seen.get(settled.item.id)
-        if settled.outcome is not Outcome.SUSPECT:
-            self._seen.pop(settled.item.id, None)
-        elif known is None or known[1] != settled.detail:
-            self._seen[settled.item.id] = (now, settled.detail)
+    def note(self, repaired: Repaired, now: float) -> None:
+        """Remember a first look; forget what is repaired, or has changed since."""
+        known = self._seen.get(repaired.item.id)
+        if repaired.repair is not Repair.UNLEASED:
+            self._seen.pop(repaired.item.id, None)
+        elif known is None or known[1] != repaired.detail:
+            self._seen[repaired.item.id] = (now, repaired.detail)

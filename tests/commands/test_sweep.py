@@ -15,13 +15,13 @@ from taskflow.broker.commands.maintenance import ORPHAN_SECONDS, expire, forward
 from taskflow.broker.commands.sweep import (
     NOWHERE,
     Item,
-    Outcome,
     Reclaimed,
-    Settled,
+    Repair,
+    Repaired,
     Source,
     reclaim,
     release_locks,
-    settle,
+    repair,
     survey,
 )
 from taskflow.broker.sync import Broker
@@ -59,31 +59,31 @@ class Sweep(Queue):
     def key(self, state: str) -> str:
         return self.keys.group("g") if state == "aggregating" else self.keys.state(state)
 
-    def sweep(self, looks: FirstLooks | None = None, *, later: float = 0.0) -> list[Settled]:
+    def sweep(self, looks: FirstLooks | None = None, *, later: float = 0.0) -> list[Repaired]:
         """One round through everything, as the sweeper of a worker makes it; what was not fine."""
         walk, looks, done = Walk(self.name), looks or FirstLooks(), []
         while not walk.rounds:
             found = self.run(walk.look())
             walk.take(found)
             now = time.monotonic() + later
-            for settled in self.settle(looks.items(found.suspects, now)):
-                looks.note(settled, now)
-                walk.note(settled)
-                done.append(settled)
+            for repaired in self.repair(looks.items(found.doubtful, now)):
+                looks.note(repaired, now)
+                walk.note(repaired)
+                done.append(repaired)
             if found.stale_sets or found.empty_groups:
                 while self.run(reclaim(self.name, found.empty_groups)):
                     pass
-        return [one for one in done if one.outcome is not Outcome.FINE]
+        return [one for one in done if one.repair is not Repair.FINE]
 
-    def settle(self, items: list[Item], *, dry: bool = False) -> list[Settled]:
-        done: list[Settled] = []
+    def repair(self, items: list[Item], *, dry: bool = False) -> list[Repaired]:
+        done: list[Repaired] = []
         while len(done) < len(items):
-            done += self.run(settle(self.name, items[len(done) :], dry=dry))
+            done += self.run(repair(self.name, items[len(done) :], dry=dry))
         return done
 
-    def outcome(self, task_id: str = "a", where: str = NOWHERE, **fields: Any) -> Outcome:
-        (settled,) = self.settle([Item(task_id, where, **fields)])
-        return settled.outcome
+    def repair_of(self, task_id: str = "a", where: str = NOWHERE, **fields: Any) -> Repair:
+        (repaired,) = self.repair([Item(task_id, where, **fields)])
+        return repaired.repair
 
     def ids(self, state: str) -> list[str]:
         words = ("LRANGE" if state in LISTS else "ZRANGE", self.key(state), 0, -1)
@@ -117,9 +117,9 @@ def test_a_sound_task_is_left_alone(q: Sweep, check: Any, state: str) -> None:
     assert check() == []
     sources = [] if state == "active" else [Source(state, 0, "g" if state == "aggregating" else "")]
     found = q.run(survey(q.name, sources, cursor="0"))
-    assert (found.suspects, found.stale_sets, found.broken) == ([], 0, [])
+    assert (found.doubtful, found.stale_sets, found.broken) == ([], 0, [])
     for where in (NOWHERE, q.key(state) if state == "aggregating" else state):
-        assert q.outcome(where=where) is Outcome.FINE
+        assert q.repair_of(where=where) is Repair.FINE
     assert q.hash("a") == before
     assert check() == []
 
@@ -136,8 +136,8 @@ def test_an_id_without_a_task_is_kept_among_the_orphans(q: Sweep, check: Any, st
     if kind == "a string":
         q.call("SET", q.keys.task("a"), "somebody else's")
     assert check() != []
-    (settled,) = q.sweep()
-    assert (settled.item.id, settled.outcome) == ("a", Outcome.ORPHANED)
+    (repaired,) = q.sweep()
+    assert (repaired.item.id, repaired.repair) == ("a", Repair.ORPHANED)
     assert q.ids(state) == ["sound"]
     assert q.orphans() == ["a"]
     assert q.call("ZSCORE", q.keys.lease, "a") is None
@@ -161,7 +161,7 @@ def test_a_state_without_its_place_gives_way_to_the_place(
         q.call("HSET", q.keys.task("a"), "state", said)
     wrong = said != state
     assert bool(check()) == wrong
-    assert [one.outcome for one in q.sweep()] == [Outcome.MENDED] * wrong
+    assert [one.repair for one in q.sweep()] == [Repair.MENDED] * wrong
     assert q.hash("a")[b"state"].decode() == state
     assert check() == []
 
@@ -196,7 +196,7 @@ def test_an_active_task_without_a_lease_is_first_offered_to_its_owner(q: Sweep, 
     q.put("active")
     q.call("ZREM", q.keys.lease, "a")
     assert "active-without-lease" in check()[0]
-    assert [one.outcome for one in q.sweep()] == [Outcome.LEASED]
+    assert [one.repair for one in q.sweep()] == [Repair.LEASED]
     assert 5 <= float(q.call("ZSCORE", q.keys.lease, "a")) - time.time() <= 10
     assert q.hash("a")[b"owner"] == b"me"
     assert check() == []
@@ -209,10 +209,10 @@ def test_an_active_task_without_lease_and_owner_goes_back_at_the_second_look(q: 
     q.call("ZREM", q.keys.lease, "a")
     q.call("HDEL", q.keys.task("a"), "owner")
     looks = FirstLooks()
-    assert [one.outcome for one in q.sweep(looks)] == [Outcome.SUSPECT]
-    assert [one.outcome for one in q.sweep(looks, later=2)] == [Outcome.SUSPECT]
+    assert [one.repair for one in q.sweep(looks)] == [Repair.UNLEASED]
+    assert [one.repair for one in q.sweep(looks, later=2)] == [Repair.UNLEASED]
     assert q.ids("active") == ["a"]
-    assert [one.outcome for one in q.sweep(looks, later=6)] == [Outcome.GIVEN_BACK]
+    assert [one.repair for one in q.sweep(looks, later=6)] == [Repair.GIVEN_BACK]
     assert q.ids("pending") == ["waiting", "a"], "it is the next to run"
     fields = q.hash("a")
     assert (fields[b"state"], fields[b"recoveries"]) == (b"pending", b"1")
@@ -227,8 +227,8 @@ def test_a_second_look_at_another_message_is_a_first_one(q: Sweep) -> None:
     looks = FirstLooks()
     q.sweep(looks)
     q.call("HSET", q.keys.task("a"), "msg", q.message("a", retried=3).encode())
-    assert [one.outcome for one in q.sweep(looks, later=6)] == [Outcome.SUSPECT]
-    assert [one.outcome for one in q.sweep(looks, later=11)] == [Outcome.GIVEN_BACK]
+    assert [one.repair for one in q.sweep(looks, later=6)] == [Repair.UNLEASED]
+    assert [one.repair for one in q.sweep(looks, later=11)] == [Repair.GIVEN_BACK]
 
 
 def test_a_dequeue_that_stopped_before_the_state_goes_back_too(q: Sweep, check: Any) -> None:
@@ -246,7 +246,7 @@ def test_a_lease_without_a_place_in_active_is_entered_there_again(q: Sweep, chec
     q.put("active")
     q.call("DEL", q.keys.active)
     assert "lease-without-active" in check()[0]
-    assert [one.outcome for one in q.sweep()] == [Outcome.LISTED]
+    assert [one.repair for one in q.sweep()] == [Repair.LISTED]
     assert q.ids("active") == ["a"]
     assert check() == []
 
@@ -254,7 +254,7 @@ def test_a_lease_without_a_place_in_active_is_entered_there_again(q: Sweep, chec
 def test_a_lease_of_a_task_that_waits_is_dropped(q: Sweep, check: Any) -> None:
     q.put("scheduled")
     q.call("ZADD", q.keys.lease, 2**33, "a")
-    assert [one.outcome for one in q.sweep()] == [Outcome.MENDED]
+    assert [one.repair for one in q.sweep()] == [Repair.MENDED]
     assert q.state("a") == "scheduled"
     assert check() == []
 
@@ -262,7 +262,7 @@ def test_a_lease_of_a_task_that_waits_is_dropped(q: Sweep, check: Any) -> None:
 def test_a_group_that_is_not_the_tasks_own_wins_where_the_own_does_not_have_it(q: Sweep, check: Any) -> None:
     q.put("aggregating")
     q.call("HDEL", q.keys.task("a"), "group")
-    assert [one.outcome for one in q.sweep()] == [Outcome.MENDED]
+    assert [one.repair for one in q.sweep()] == [Repair.MENDED]
     assert q.hash("a")[b"group"] == b"g"
     assert check() == []
 
@@ -275,16 +275,16 @@ def test_a_task_that_stands_nowhere_is_put_back(q: Sweep, check: Any, state: str
     assert "task-without-id" in check()[0]
     assert q.sweep() == [], "a sweep cannot see it: there is nothing where it stands"
     expiry = int(time.time()) + 77
-    (dry,) = q.settle([Item("a", NOWHERE, expiry=expiry)], dry=True)
-    assert dry.outcome is Outcome.RESTORED
+    (dry,) = q.repair([Item("a", NOWHERE, expiry=expiry)], dry=True)
+    assert dry.repair is Repair.RESTORED
     assert "task-without-id" in check()[0]
-    assert q.outcome(expiry=expiry) is Outcome.RESTORED
+    assert q.repair_of(expiry=expiry) is Repair.RESTORED
     kept = state if state in ("archived", "completed", "aggregating") else "pending"
     assert q.ids(kept) == ["a"]
     if state == "completed":
         assert float(q.call("ZSCORE", q.keys.completed, "a")) == expiry
     assert check() == []
-    assert q.outcome() is Outcome.FINE
+    assert q.repair_of() is Repair.FINE
 
 
 def test_a_bad_id_does_not_stop_the_others(q: Sweep, check: Any) -> None:
@@ -304,7 +304,7 @@ def test_a_key_of_a_wrong_type_is_named_and_stops_nothing(q: Sweep) -> None:
     q.call("SET", q.keys.groups, "x")
     found = q.run(survey(q.name, [Source(place) for place in ("scheduled", "retry")], cursor="0"))
     assert sorted(found.broken) == sorted([q.keys.scheduled, q.keys.groups])
-    assert [one.outcome for one in q.sweep()] == [Outcome.MENDED]
+    assert [one.repair for one in q.sweep()] == [Repair.MENDED]
 
 
 def test_a_task_whose_place_cannot_be_written_loses_nothing(q: Sweep) -> None:
@@ -315,9 +315,9 @@ def test_a_task_whose_place_cannot_be_written_loses_nothing(q: Sweep) -> None:
     q.call("SET", q.keys.pending, "x")
     looks = FirstLooks()
     q.sweep(looks)
-    (settled,) = q.sweep(looks, later=6)
-    assert settled.outcome is Outcome.FAILED
-    assert "WRONGTYPE" in settled.detail
+    (repaired,) = q.sweep(looks, later=6)
+    assert repaired.repair is Repair.FAILED
+    assert "WRONGTYPE" in repaired.detail
     assert q.ids("active") == ["a"]
 
 
@@ -358,7 +358,7 @@ def test_a_set_that_is_being_aggregated_is_left_alone(q: Sweep, check: Any) -> N
     key = aggregation_set(q, "a", score=time.time() + 60)
     assert q.run(survey(q.name, [])).stale_sets == 0
     assert q.sweep() == []
-    assert q.outcome() is Outcome.FINE
+    assert q.repair_of() is Repair.FINE
     assert not q.run(reclaim(q.name))
     assert q.call("ZRANGE", key, 0, -1) == [b"a"]
     assert check() == []

@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from taskflow.broker.commands.maintenance import expire, forward, recover
-from taskflow.broker.commands.sweep import Outcome
+from taskflow.broker.commands.sweep import Repair
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.broker.walk import FirstLooks, Walk
@@ -127,16 +127,16 @@ def test_nor_does_a_step_of_a_sweep(large: tuple[redis.Redis, Measured]) -> None
     fill(raw, broken=True)
     swept, walk, looks = Sweep(broker.run, QUEUE), Walk(QUEUE), FirstLooks()
     deadline = time.monotonic() + 15
-    healed: Counter[Outcome] = Counter()
+    healed: Counter[Repair] = Counter()
     while time.monotonic() < deadline and not walk.rounds:
         found = broker.run(walk.look())
         walk.take(found)
-        for settled in swept.settle(looks.items(found.suspects, 0)):
-            walk.note(settled)
-            healed[settled.outcome] += 1
-    assert healed[Outcome.ORPHANED] > 1000
-    assert healed[Outcome.MENDED] > 1000
-    assert healed[Outcome.FAILED] == 0
+        for repaired in swept.repair(looks.items(found.doubtful, 0)):
+            walk.note(repaired)
+            healed[repaired.repair] += 1
+    assert healed[Repair.ORPHANED] > 1000
+    assert healed[Repair.MENDED] > 1000
+    assert healed[Repair.FAILED] == 0
     assert broker.over(MOST) == {}
 
 

@@ -116,7 +116,7 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "survey": lambda: sweep.survey(
         QUEUE, [sweep.Source("pending"), sweep.Source("aggregating", 0, "a group")], cursor="0"
     ),
-    "settle": lambda: sweep.settle(
+    "repair": lambda: sweep.repair(
         QUEUE, [sweep.Item("a", "active", "0" * 40), sweep.Item("b", KEYS.group("a group"), expiry=9)]
     ),
     "reclaim": lambda: sweep.reclaim(QUEUE, ["a group"]),

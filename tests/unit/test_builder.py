@@ -113,8 +113,8 @@ def test_a_getter_reads_an_item_from_an_object_in_the_order_of_the_head() -> Non
         item.getter(text="encoded")
 
 
-def test_a_split_item_is_in_two_parts_at_a_name() -> None:
-    first, second = Item(load("enqueue"), ("id", "message", "start", "group")).split("start")
+def test_an_item_that_is_cut_is_in_two_parts_at_a_name() -> None:
+    first, second = Item(load("enqueue"), ("id", "message", "start", "group")).cut("start")
 
     assert (first.names, second.names) == (("id", "message"), ("start", "group"))
 

@@ -22,7 +22,7 @@ MOST_BYTES = 1024 * 1024
 """Of the messages that go together in one trip, but for a single one that is larger: large ones take time, too."""
 
 _build_enqueue = builder("enqueue")
-_of_call, _of_terms = item_of("enqueue").split("start")
+_of_call, _of_terms = item_of("enqueue").cut("start")
 _words_of = _of_call.getter(message="encoded")
 
 

@@ -1,6 +1,6 @@
 """Sweep: look for what is broken in a queue, and put it right.
 
-Looking is quick and changes nothing; `settle` looks again at whatever was found, and decides atomically.
+Looking is quick and changes nothing; `repair` looks again at whatever was found, and decides atomically.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PAGE = 200
 """Ids of each kind that one look goes through."""
 
 BATCH = 100
-"""Ids that are settled, locks that are looked at, and tasks that are read, by one script call at most."""
+"""Ids that are repaired, locks that are looked at, and tasks that are read, by one script call at most."""
 
 TRIAL_SECONDS = 8
 """The lease that an active task with an owner and without a lease gets: a living owner extends it in time."""
@@ -42,13 +42,13 @@ WAITING = ("pending", "scheduled", "retry", "archived", "completed")
 """The places, besides `active`, that every queue has."""
 
 _build_survey = builder("survey", "active_offset lease_offset group_cursor", limit=PAGE)
-_build_settle = builder(
-    "settle", "answer dry", trial_seconds=TRIAL_SECONDS, reach=REACH, near=NEAR, effort_limit=EFFORT
+_build_repair = builder(
+    "repair", "answer dry", trial_seconds=TRIAL_SECONDS, reach=REACH, near=NEAR, effort_limit=EFFORT
 )
 _build_reclaim = builder("reclaim", "answer", limit=PAGE)
 _build_release_locks = builder("release_locks", "answer dry")
 _build_read_states = builder("read_states")
-_source, _item = item_of("survey"), item_of("settle")
+_source, _item = item_of("survey"), item_of("repair")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
+class Doubtful:
     """An id that is perhaps not as it should be, and where it was found: a place, or the key of a group."""
 
     id: str
@@ -77,7 +77,7 @@ class Survey:
         next_lease: likewise.
         cursor: of the groups; "0" at the end, empty when they were not asked for.
         offsets: for each source where to go on, or an `Offset`.
-        suspects: ids to be settled.
+        doubtful: ids to be repaired.
         groups: aggregation groups with tasks.
         empty_groups: groups that are listed and have none.
         stale_sets: how many registrations of aggregation sets are past their time, or stand for nothing.
@@ -88,14 +88,14 @@ class Survey:
     next_lease: int
     cursor: str
     offsets: list[int]
-    suspects: list[Suspect]
+    doubtful: list[Doubtful]
     groups: list[str]
     empty_groups: list[str]
     stale_sets: int
     broken: list[str]
 
 
-class Outcome(StrEnum):
+class Repair(StrEnum):
     """What was wrong with a task, and what was done about it."""
 
     FINE = "fine"
@@ -103,7 +103,7 @@ class Outcome(StrEnum):
     """The id had no task: it is noted in `orphans`."""
     RESTORED = "restored"
     """The task stood nowhere: it is back where its state says, or in pending."""
-    SUSPECT = "suspect"
+    UNLEASED = "unleased"
     """It is active without a lease and without an owner: to be looked at a second time."""
     GIVEN_BACK = "given_back"
     """It was so at the second look: back to pending."""
@@ -123,41 +123,41 @@ class Outcome(StrEnum):
         return f"{count} {_SENTENCES[self][count != 1]}"
 
 
-_SENTENCES: Mapping[Outcome, tuple[str, str]] = {
-    Outcome.FINE: ("task is as it should be", "tasks are as they should be"),
-    Outcome.ORPHANED: (
+_SENTENCES: Mapping[Repair, tuple[str, str]] = {
+    Repair.FINE: ("task is as it should be", "tasks are as they should be"),
+    Repair.ORPHANED: (
         "id had no task and is kept among the queue's orphans",
         "ids had no task and are kept among the queue's orphans",
     ),
-    Outcome.RESTORED: (
+    Repair.RESTORED: (
         "task stood in no place and is back where it belongs",
         "tasks stood in no place and are back where they belong",
     ),
-    Outcome.SUSPECT: (
+    Repair.UNLEASED: (
         "task is active without a lease and will be looked at again",
         "tasks are active without a lease and will be looked at again",
     ),
-    Outcome.GIVEN_BACK: (
+    Repair.GIVEN_BACK: (
         "task was active without a lease and is pending again",
         "tasks were active without a lease and are pending again",
     ),
-    Outcome.LEASED: (
+    Repair.LEASED: (
         "task was active without a lease and has one again, for a moment: if its worker lives, it keeps it",
         "tasks were active without a lease and have one again, for a moment: if their worker lives, it keeps them",
     ),
-    Outcome.LISTED: (
+    Repair.LISTED: (
         "task had a lease, was not listed as active, and is again",
         "tasks had a lease, were not listed as active, and are again",
     ),
-    Outcome.MENDED: (
+    Repair.MENDED: (
         "task had a state that did not name its place, and has one place again",
         "tasks had a state that did not name their place, and have one place again",
     ),
-    Outcome.UNCLEAR: (
+    Repair.UNCLEAR: (
         "task may stand in a list that is too long to tell",
         "tasks may stand in a list that is too long to tell",
     ),
-    Outcome.FAILED: (
+    Repair.FAILED: (
         "task cannot be put right; `taskflow doctor` says why",
         "tasks cannot be put right; `taskflow doctor` says why",
     ),
@@ -166,7 +166,7 @@ _SENTENCES: Mapping[Outcome, tuple[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A task to be settled.
+    """A task to be repaired.
 
     `seen` is its fingerprint from an earlier look. `expiry` is until when (Unix seconds) it is kept if it is
     completed and stands nowhere.
@@ -179,11 +179,11 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class Repaired:
     """What became of one; `detail` is its fingerprint (suspect), the error (failed), or its state."""
 
     item: Item
-    outcome: Outcome
+    repair: Repair
     detail: str
 
 
@@ -227,7 +227,7 @@ def survey(
     )
 
 
-def settle(queue: str, items: Sequence[Item], *, dry: bool = False) -> Command[list[Settled]]:
+def repair(queue: str, items: Sequence[Item], *, dry: bool = False) -> Command[list[Repaired]]:
     """Put tasks right; the reply is about the first of them, the others are to be given again.
 
     With `dry` nothing is written, and the outcomes say what would be done.
@@ -240,7 +240,7 @@ def settle(queue: str, items: Sequence[Item], *, dry: bool = False) -> Command[l
         for word in _item(id=item.id, where=item.where, seen=item.seen, expiry=item.expiry)
     ]
     return once(
-        _build_settle, keys, _settled(given), [keys.task(item.id) for item in given], words, dry=int(dry)
+        _build_repair, keys, _repaired(given), [keys.task(item.id) for item in given], words, dry=int(dry)
     )
 
 
@@ -274,14 +274,14 @@ def scan(
 
 
 def _survey(reply: list[Any]) -> Survey:
-    active, lease, cursor, offsets, suspects, groups, empty, stale, broken = reply
-    names = [text(one) for one in suspects]
+    active, lease, cursor, offsets, doubtful, groups, empty, stale, broken = reply
+    names = [text(one) for one in doubtful]
     return Survey(
         active,
         lease,
         cursor.decode(),
         offsets,
-        [Suspect(task_id, where) for task_id, where in zip(names[::2], names[1::2], strict=True)],
+        [Doubtful(task_id, where) for task_id, where in zip(names[::2], names[1::2], strict=True)],
         [text(name) for name in groups],
         [text(name) for name in empty],
         stale,
@@ -289,12 +289,12 @@ def _survey(reply: list[Any]) -> Survey:
     )
 
 
-def _settled(items: Sequence[Item]) -> Callable[[list[bytes]], list[Settled]]:
-    def parse(reply: list[bytes]) -> list[Settled]:
+def _repaired(items: Sequence[Item]) -> Callable[[list[bytes]], list[Repaired]]:
+    def parse(reply: list[bytes]) -> list[Repaired]:
         pairs = zip(reply[::2], reply[1::2], strict=True)
         return [
-            Settled(item, Outcome(outcome.decode()), text(detail))
-            for item, (outcome, detail) in zip(items, pairs, strict=False)
+            Repaired(item, Repair(kind.decode()), text(detail))
+            for item, (kind, detail) in zip(items, pairs, strict=False)
         ]
 
     return parse

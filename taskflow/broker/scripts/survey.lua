@@ -10,10 +10,10 @@
 --   reclaimed; keys of a wrong type
 --
 -- The items say what the sources are: `place` is pending or the name of a sorted set, `group` that of an aggregation group or
--- empty. Whoever is named here is looked at again by settle.lua, which decides: this only has to be quick.
+-- empty. Whoever is named here is looked at again by repair.lua, which decides: this only has to be quick.
 local now = tonumber(redis.call('TIME')[1])
 local size = tonumber(limit)
-local suspects, broken = {}, {}
+local doubtful, broken = {}, {}
 local function ask(command, key, ...)
   local reply = redis.pcall(command, key, ...)
   if type(reply) == 'table' and reply.err then
@@ -22,9 +22,9 @@ local function ask(command, key, ...)
   end
   return reply
 end
-local function suspect(id, place)
-  suspects[#suspects + 1] = id
-  suspects[#suspects + 1] = place
+local function doubt(id, place)
+  doubtful[#doubtful + 1] = id
+  doubtful[#doubtful + 1] = place
 end
 local function sound(id, place, group)
   local task = task_prefix .. id
@@ -43,7 +43,7 @@ local next_active = #running == size and from + size or Offset.AT_END
 if #running > 0 then
   local leases = ask('ZMSCORE', lease, unpack(running)) or {}
   for index, id in ipairs(running) do
-    if not leases[index] or not sound(id, 'active', '') then suspect(id, 'active') end
+    if not leases[index] or not sound(id, 'active', '') then doubt(id, 'active') end
   end
 end
 -- Leases without a place in active: looked for only where the numbers say that there are some.
@@ -52,7 +52,7 @@ local length = ask('LLEN', active)
 if length and (ask('ZCARD', lease) or 0) > length then
   from = tonumber(lease_offset)
   local leased = redis.call('ZRANGE', lease, from, from + size - 1)
-  for _, id in ipairs(leased) do suspect(id, 'lease') end
+  for _, id in ipairs(leased) do doubt(id, 'lease') end
   if #leased == size then next_lease = from + size end
 end
 
@@ -72,7 +72,7 @@ for index = source_keys_from, #KEYS do
     following = #ids == budget and offset + budget or Offset.AT_END
     budget = budget - #ids
     for _, id in ipairs(ids) do
-      if not sound(id, place, group) then suspect(id, group == '' and place or source) end
+      if not sound(id, place, group) then doubt(id, group == '' and place or source) end
     end
   end
   offsets[#offsets + 1] = following
@@ -93,4 +93,4 @@ for index = 1, #sets, 2 do
   local ours = string.sub(sets[index], 1, #group_prefix) == group_prefix
   if tonumber(sets[index + 1]) <= now or not ours or redis.call('EXISTS', sets[index]) == 0 then stale = stale + 1 end
 end
-return {next_active, next_lease, cursor, offsets, suspects, full, empty, stale, broken}
+return {next_active, next_lease, cursor, offsets, doubtful, full, empty, stale, broken}

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ...broker.commands.enqueue import publish_queues
 from ...broker.commands.inspect import is_listed
-from ...broker.commands.sweep import NOWHERE, Item, Outcome, Settled
+from ...broker.commands.sweep import NOWHERE, Item, Repair, Repaired
 from ...broker.keys import ALL_QUEUES, queue_keys
 from ...errors import BrokerError, QueueNotFound
 from ...message.ids import check_queue_name
@@ -19,7 +19,7 @@ from ..both import AnyBroker
 from ..queues import all_names, is_placed
 from . import healing
 from .advice import judge
-from .findings import FIX, FIX_ONLY, PROBLEMS, Case, by_outcome, finding, key_findings, task_findings, unread
+from .findings import FIX, FIX_ONLY, PROBLEMS, Case, by_repair, finding, key_findings, task_findings, unread
 from .image import Fault, QueueImage, empty_groups, endless_keys, faults, stale_sets, unlisted_groups
 from .nodes import read_servers
 from .reading import Keyspace, Names, read_facts, read_groups, read_image, read_lists, scan_node, scan_queue
@@ -111,10 +111,10 @@ async def _one_queue(
     where = f"queue {queue!r}"
     try:
         case = await _look(broker, queue, names)
-        confirmed = await healing.settle_all(broker, queue, case.items, dry=True)
+        confirmed = await healing.repair_all(broker, queue, case.items, dry=True)
         if fix and await _heal(broker, case, confirmed, fixes, where):
             case = await _look(broker, queue, await scan_queue(broker, queue) or Names())
-            confirmed = await healing.settle_all(broker, queue, case.items, dry=True)
+            confirmed = await healing.repair_all(broker, queue, case.items, dry=True)
     except BrokerError as error:
         return [unread(where, error)]
     return [*task_findings(case, confirmed, where), *key_findings(case, where)]
@@ -146,15 +146,15 @@ async def _look(broker: AnyBroker, queue: str, names: Names) -> Case:
 
 
 async def _heal(
-    broker: AnyBroker, case: Case, confirmed: Sequence[Settled], fixes: list[Fix], where: str
+    broker: AnyBroker, case: Case, confirmed: Sequence[Repaired], fixes: list[Fix], where: str
 ) -> bool:
     """Put right what can be; whether anything was done."""
     before = len(fixes)
-    wrong = [settled.item for settled in confirmed if settled.outcome in PROBLEMS]
+    wrong = [repaired.item for repaired in confirmed if repaired.repair in PROBLEMS]
     done = await healing.heal_tasks(broker, case.queue, wrong)
-    for outcome, some in by_outcome(done).items():
-        if outcome in PROBLEMS or outcome is Outcome.GIVEN_BACK:
-            fixes.append(Fix(where, outcome.sentence(len(some))))
+    for kind, some in by_repair(done).items():
+        if kind in PROBLEMS or kind is Repair.GIVEN_BACK:
+            fixes.append(Fix(where, kind.sentence(len(some))))
     image = case.image
     fixes += [Fix(where, text) async for text in healing.heal_groups(broker, case.queue, image)]
     if case.locks:

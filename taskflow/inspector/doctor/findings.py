@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ...broker.commands.sweep import Item, Outcome, Settled
+from ...broker.commands.sweep import Item, Repair, Repaired
 from .image import QueueImage, empty_groups, endless_keys, stale_sets, unlisted_groups
 from .values import Finding, Severity
 
@@ -14,21 +14,21 @@ MOST_EXAMPLES = 5
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 
-PROBLEMS: dict[Outcome, tuple[Severity, str, str]] = {
-    Outcome.ORPHANED: (_WARNING, "id-without-task", "ids stand where there is no task"),
-    Outcome.RESTORED: (_ERROR, "task-without-id", "tasks stand in no place, so nobody will ever run them"),
-    Outcome.SUSPECT: (
+PROBLEMS: dict[Repair, tuple[Severity, str, str]] = {
+    Repair.ORPHANED: (_WARNING, "id-without-task", "ids stand where there is no task"),
+    Repair.RESTORED: (_ERROR, "task-without-id", "tasks stand in no place, so nobody will ever run them"),
+    Repair.UNLEASED: (
         _ERROR,
         "active-without-lease",
         "tasks are active without a lease, so nobody takes them over",
     ),
-    Outcome.LEASED: (
+    Repair.LEASED: (
         _ERROR,
         "active-without-lease",
         "tasks are active without a lease, so nobody takes them over",
     ),
-    Outcome.LISTED: (_WARNING, "lease-without-active", "tasks have a lease and are not listed as active"),
-    Outcome.MENDED: (
+    Repair.LISTED: (_WARNING, "lease-without-active", "tasks have a lease and are not listed as active"),
+    Repair.MENDED: (
         _WARNING,
         "wrong-place",
         "tasks have a state that does not name the one place where they stand",
@@ -51,16 +51,16 @@ class Case:
     late: int = 0
 
 
-def task_findings(case: Case, confirmed: Sequence[Settled], where: str) -> Iterable[Finding]:
+def task_findings(case: Case, confirmed: Sequence[Repaired], where: str) -> Iterable[Finding]:
     """What is wrong with tasks, as the script that looked again has confirmed."""
     merged: dict[tuple[Severity, str, str], list[str]] = defaultdict(list)
-    for outcome, some in by_outcome(confirmed).items():
-        if outcome in PROBLEMS:
-            merged[PROBLEMS[outcome]] += [settled.item.id for settled in some]
-        elif outcome is Outcome.FAILED:
+    for kind, some in by_repair(confirmed).items():
+        if kind in PROBLEMS:
+            merged[PROBLEMS[kind]] += [repaired.item.id for repaired in some]
+        elif kind is Repair.FAILED:
             yield finding(
                 (_ERROR, "cannot-tell", f"tasks cannot be looked at ({some[0].detail})"),
-                [settled.item.id for settled in some],
+                [repaired.item.id for repaired in some],
                 where,
                 "look at the types of the queue's keys",
             )
@@ -139,11 +139,11 @@ def key_findings(case: Case, where: str) -> Iterable[Finding]:
         )
 
 
-def by_outcome(settled: Iterable[Settled]) -> dict[Outcome, list[Settled]]:
+def by_repair(repaired: Iterable[Repaired]) -> dict[Repair, list[Repaired]]:
     """Sort by what the script said."""
-    found: dict[Outcome, list[Settled]] = defaultdict(list)
-    for one in settled:
-        found[one.outcome].append(one)
+    found: dict[Repair, list[Repaired]] = defaultdict(list)
+    for one in repaired:
+        found[one.repair].append(one)
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ...broker.command import Plain, same
 from ...broker.commands.maintenance import recover
-from ...broker.commands.sweep import BATCH, NOWHERE, Item, Outcome, Settled, reclaim, release_locks, settle
+from ...broker.commands.sweep import BATCH, NOWHERE, Item, Repair, Repaired, reclaim, release_locks, repair
 from ...broker.keys import queue_keys
 from ...broker.walk import SECOND_LOOK
 from ...connection.steps import value_or_raise
@@ -25,29 +25,29 @@ RECORD_SECONDS = 60
 """The end that a record gets which has none; whoever is alive writes it again within seconds."""
 
 
-async def settle_all(broker: AnyBroker, queue: str, items: Sequence[Item], *, dry: bool) -> list[Settled]:
-    """Settle all items, in calls of bounded length."""
+async def repair_all(broker: AnyBroker, queue: str, items: Sequence[Item], *, dry: bool) -> list[Repaired]:
+    """Repair all items, in calls of bounded length."""
     left = deque(items)
-    done: list[Settled] = []
+    done: list[Repaired] = []
     while left:
-        replies = await broker.run(settle(queue, [left[at] for at in range(min(len(left), BATCH))], dry=dry))
-        for settled in replies:
+        replies = await broker.run(repair(queue, [left[at] for at in range(min(len(left), BATCH))], dry=dry))
+        for repaired in replies:
             left.popleft()
-            done.append(settled)
+            done.append(repaired)
     return done
 
 
-async def heal_tasks(broker: AnyBroker, queue: str, items: Sequence[Item]) -> list[Settled]:
+async def heal_tasks(broker: AnyBroker, queue: str, items: Sequence[Item]) -> list[Repaired]:
     """Put tasks right. What is active without a lease and an owner is looked at twice, some seconds apart."""
-    done = await settle_all(
+    done = await repair_all(
         broker, queue, [one async for one in _with_expiry(broker, queue, items)], dry=False
     )
-    suspects = [settled for settled in done if settled.outcome is Outcome.SUSPECT]
-    if suspects:
+    doubtful = [repaired for repaired in done if repaired.repair is Repair.UNLEASED]
+    if doubtful:
         await broker.pause(SECOND_LOOK)
-        again = [replace(settled.item, seen=settled.detail) for settled in suspects]
-        done = [settled for settled in done if settled.outcome is not Outcome.SUSPECT]
-        done += await settle_all(broker, queue, again, dry=False)
+        again = [replace(repaired.item, seen=repaired.detail) for repaired in doubtful]
+        done = [repaired for repaired in done if repaired.repair is not Repair.UNLEASED]
+        done += await repair_all(broker, queue, again, dry=False)
     return done
 
 

@@ -8,7 +8,7 @@ import time
 from collections import Counter, deque
 
 from ...broker.aio import AsyncBroker
-from ...broker.commands.sweep import Outcome, Settled, Survey, reclaim, settle
+from ...broker.commands.sweep import Repair, Repaired, Survey, reclaim, repair
 from ...broker.walk import FirstLooks, Walk
 from ..service import TIMEOUT, Service
 from ..taking.idle_backoff import IdleBackoff
@@ -18,10 +18,10 @@ logger = logging.getLogger("taskflow.worker")
 MOST_LOOKS = 25
 """Looks of one round of the loop: 5000 running tasks."""
 
-MOST_SETTLED = 25
+MOST_REPAIRS = 25
 """Calls of one round that put tasks right."""
 
-QUIET = frozenset({Outcome.FINE, Outcome.SUSPECT, Outcome.UNCLEAR})
+QUIET = frozenset({Repair.FINE, Repair.UNLEASED, Repair.UNCLEAR})
 
 
 class Sweeper(Service):
@@ -50,7 +50,7 @@ class Sweeper(Service):
             found = await self._broker.run(self._walk.look(), TIMEOUT)
             self._walk.take(found)
             self.progressed()
-            await self._settle(found)
+            await self._repair(found)
             await self._reclaim(found)
             self._report_broken(found.broken)
             self._report_groups(found.groups)
@@ -58,19 +58,19 @@ class Sweeper(Service):
                 break
         return self.timings.sweep * random.uniform(0.9, 1.1) * self._backoff.stretch(3)
 
-    async def _settle(self, found: Survey) -> None:
-        left = deque(self._first_looks.items(found.suspects, time.monotonic(), self.timings.second_look))
-        done: list[Settled] = []
-        for _ in range(MOST_SETTLED):
+    async def _repair(self, found: Survey) -> None:
+        left = deque(self._first_looks.items(found.doubtful, time.monotonic(), self.timings.second_look))
+        done: list[Repaired] = []
+        for _ in range(MOST_REPAIRS):
             if not left:
                 break
-            replies = await self._broker.run(settle(self._queue, list(left)), TIMEOUT)
+            replies = await self._broker.run(repair(self._queue, list(left)), TIMEOUT)
             self.progressed()
-            for settled in replies:
+            for repaired in replies:
                 left.popleft()
-                self._first_looks.note(settled, time.monotonic())
-                self._walk.note(settled)
-                done.append(settled)
+                self._first_looks.note(repaired, time.monotonic())
+                self._walk.note(repaired)
+                done.append(repaired)
         self._report(done)
 
     async def _reclaim(self, found: Survey) -> None:
@@ -78,7 +78,7 @@ class Sweeper(Service):
         if not found.stale_sets and not empty:
             return
         moved = 0
-        for _ in range(MOST_SETTLED):
+        for _ in range(MOST_REPAIRS):
             done = await self._broker.run(reclaim(self._queue, empty), TIMEOUT)
             self.progressed()
             moved += done.moved
@@ -92,14 +92,14 @@ class Sweeper(Service):
                 moved,
             )
 
-    def _report(self, done: list[Settled]) -> None:
-        counts = Counter(one.outcome for one in done if one.outcome not in QUIET)
-        for outcome, count in counts.items():
-            ids = [one.item.id for one in done if one.outcome is outcome]
+    def _report(self, done: list[Repaired]) -> None:
+        counts = Counter(one.repair for one in done if one.repair not in QUIET)
+        for kind, count in counts.items():
+            ids = [one.item.id for one in done if one.repair is kind]
             shown = ", ".join(ids[:5]) + (", ..." if count > 5 else "")
             # What cannot be mended is found again in every round: it is said once.
-            if outcome is not Outcome.FAILED or self._is_news(shown):
-                logger.warning("Queue %s: %s (%a)", self._queue, outcome.sentence(count), shown)
+            if kind is not Repair.FAILED or self._is_news(shown):
+                logger.warning("Queue %s: %s (%a)", self._queue, kind.sentence(count), shown)
 
     def _report_broken(self, keys: list[str]) -> None:
         for key in keys:

@@ -5,7 +5,7 @@
 -- item:    id, where, seen, expiry
 -- derives: the group and the lock of a task, and the aggregation sets of the queue
 -- flags:   allow-oom
--- returns: outcome and detail of each item that it came to; the caller gives the rest again
+-- returns: repair and detail of each item that it came to; the caller gives the rest again
 --
 -- `where` it was found: a place, the key of a group, or `nowhere` if somebody has looked
 -- everywhere (of lists only the `near` ends are looked through then). `seen`: the SHA-1 of its message when it was already seen active without a lease, some seconds ago. `expiry`:
@@ -70,7 +70,7 @@ local function leave_group(key, id)
   if dry ~= '1' and redis.call('EXISTS', key) == 0 then redis.call('SREM', groups, string.sub(key, #group_prefix + 1)) end
 end
 
-local function settle(id, task, where, seen, expiry)
+local function put_right(id, task, where, seen, expiry)
   local fields = read_task(task, 'state', 'owner', 'group', 'unique_key')
   local state, owner, group = fields[1], fields[2], fields[3]
   local known = ask('HSTRLEN', task, 'msg')
@@ -173,7 +173,7 @@ local function settle(id, task, where, seen, expiry)
       return 'leased', ''
     end
     local fingerprint = redis.sha1hex(redis.call('HGET', task, 'msg'))
-    if seen ~= fingerprint then return 'suspect', fingerprint end
+    if seen ~= fingerprint then return 'unleased', fingerprint end
     if not waiting then write('RPUSH', pending, id) end
     write('HSETNX', task, 'pending_since', since)
     write('HINCRBY', task, 'recoveries', 1)
@@ -181,16 +181,16 @@ local function settle(id, task, where, seen, expiry)
     leave('pending')
     return 'given_back', ''
   end
-  local outcome = 'fine'
+  local repair = 'fine'
   if target == 'active' and not running then
     if running == nil and where ~= 'nowhere' then return 'unclear', '' end
     write('LPUSH', active, id)
-    outcome = 'listed'
+    repair = 'listed'
   end
   if state ~= target then
     write('HSET', task, 'state', target)
     if target ~= 'active' then write('HDEL', task, 'owner', 'receipt') end
-    if outcome == 'fine' then outcome = 'mended' end
+    if repair == 'fine' then repair = 'mended' end
   end
   if target == 'aggregating' and not aggregated then
     local name = string.sub(grouped[1], #group_prefix + 1)
@@ -198,26 +198,26 @@ local function settle(id, task, where, seen, expiry)
     local in_set_of = group and group ~= '' and string.sub(name, 1, #group + 1) == group .. ':'
     if group ~= name and not in_set_of then
       write('HSET', task, 'group', name)
-      outcome = 'mended'
+      repair = 'mended'
     end
   end
-  if leave(target) and outcome == 'fine' then outcome = 'mended' end
-  return outcome, target
+  if leave(target) and repair == 'fine' then repair = 'mended' end
+  return repair, target
 end
 
-local nothing_done = {fine = true, suspect = true, unclear = true, failed = true}
+local nothing_done = {fine = true, unleased = true, unclear = true, failed = true}
 local replies, changed = {}, false
 for arg = item_argv_from, #ARGV, item_size do
   -- @read item arg
   local task = KEYS[task_keys_from + (arg - item_argv_from) / item_size]
-  local worked, outcome, detail = pcall(settle, id, task, where, seen, expiry)
+  local worked, repair, detail = pcall(put_right, id, task, where, seen, expiry)
   if not worked then
-    detail = type(outcome) == 'table' and outcome.err or tostring(outcome)
-    outcome = 'failed'
+    detail = type(repair) == 'table' and repair.err or tostring(repair)
+    repair = 'failed'
   end
-  replies[#replies + 1] = outcome
+  replies[#replies + 1] = repair
   replies[#replies + 1] = detail
-  changed = changed or (dry ~= '1' and not nothing_done[outcome])
+  changed = changed or (dry ~= '1' and not nothing_done[repair])
   effort = effort + effort_of_one
   if effort > tonumber(effort_limit) then break end
 end
