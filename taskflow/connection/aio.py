@@ -1,4 +1,4 @@
-"""The asyncio driver: carries out the steps of an exchange on one event loop."""
+"""The asyncio driver: carries out the steps of a retry plan on one event loop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .faults import is_timeout
 from .greeting import greeting
 from .inquiry import Inquiry
 from .nodes import async_node
-from .plans import connecting, exchanging
+from .plans import connecting, executing
 from .settings import IDLE_CONNECTIONS, IDLE_SECONDS, pack, resolve, topology_of
 from .steps import Answer, Broken, Open, Pause, Refresh, Request, Step, Trip, Trips
 from .topology import Address, Topology
@@ -71,7 +71,7 @@ class AsyncDriver:
                 if not (isinstance(answer, Broken) or isinstance(answer[0], Exception)):
                     return [request.parse(answer[0])]
                 first, meanwhile = (address, answer), None
-        steps = exchanging(requests, topology, deadline, time.monotonic, first)
+        steps = executing(requests, topology, deadline, time.monotonic, first)
         return await self._carry_out(steps, deadline, meanwhile)  # type: ignore[no-any-return]
 
     async def _carry_out(
@@ -134,7 +134,7 @@ class AsyncDriver:
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             for connection in pool:
-                connection.channel.abandon()
+                connection.reader.abandon()
                 # As its own `disconnect` does, which needs the loop.
                 connection._reader = connection._writer = None
 
@@ -163,15 +163,15 @@ class AsyncDriver:
         connection = self._take(trip.address)
         topology = self._topology
         assert topology is not None
-        if connection.is_connected and connection.channel.was_closed():
+        if connection.is_connected and connection.reader.was_closed():
             await connection.drop()
         try:
             if not connection.is_connected:
                 await connection.open(topology.open_deadline(trip.address, deadline, time.monotonic()))
             sent = True
-            connection.channel.send(data)
+            connection.reader.send(data)
             until = topology.trip_deadline(trip.address, deadline, time.monotonic())
-            await connection.channel.replies(replies, len(trip.wires), until, connection.socket_timeout)
+            await connection.reader.replies(replies, len(trip.wires), until, connection.socket_timeout)
         except _ERRORS as error:
             await connection.drop()
             await self._forget(trip.address)

@@ -36,8 +36,8 @@ def inquire(inquiry: Inquiry, url: BrokerURL) -> None:
             peer = connection.peer()
             wires = questions(url)
             replies: list[Any] = []
-            connection.channel.send(pack(wires), until)
-            connection.channel.replies(replies, len(wires), until)
+            connection.reader.send(pack(wires), until)
+            connection.reader.replies(replies, len(wires), until)
             answer: Said | Exception = understood(url, replies, address)
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it is
             answer = error
@@ -88,8 +88,8 @@ async def _ask_one(url: BrokerURL, address: Address, until: float) -> tuple[Addr
         peer = connection.peer()
         wires = questions(url)
         replies: list[Any] = []
-        connection.channel.send(pack(wires))
-        await connection.channel.replies(replies, len(wires), until, connection.socket_timeout)
+        connection.reader.send(pack(wires))
+        await connection.reader.replies(replies, len(wires), until, connection.socket_timeout)
         return address, peer, understood(url, replies, address)
     except Exception as error:  # noqa: BLE001 - as in `inquire`
         return address, peer, error

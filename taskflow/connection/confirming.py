@@ -16,7 +16,7 @@ LATER_WAIT = 1.0
 
 
 class Replicas:
-    """What one exchange asks and learns about the replicas of nodes."""
+    """What one plan asks and learns about the replicas of nodes."""
 
     def __init__(self, topology: Topology) -> None:
         self._topology = topology

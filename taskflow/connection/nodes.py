@@ -15,9 +15,9 @@ from redis import connection as redis_connection
 from redis import exceptions as redis_errors
 from redis.asyncio import connection as async_redis_connection
 
-from .channel import AsyncChannel, Channel
 from .dialing import adial, dial
 from .greeting import Greeting
+from .reply_reader import AsyncReplyReader, ReplyReader
 from .settings import arguments, pack, tls_context
 from .topology import Address
 from .url import BrokerURL
@@ -31,7 +31,7 @@ class _Opened:
     greeting: Greeting = _NO_GREETING
     address: Address = ("", 0)
     used_at = 0.0
-    channel: Channel
+    reader: ReplyReader
 
     def open(self: Any, until: float) -> None:
         """Connect and log in.
@@ -53,8 +53,8 @@ class _Opened:
             self._parser.on_connect(self)
             if wires := list(self.greeting.wires):
                 replies: list[Any] = []
-                self.channel.send(pack(wires), until)
-                self.channel.replies(replies, len(wires), until)
+                self.reader.send(pack(wires), until)
+                self.reader.replies(replies, len(wires), until)
                 self.greeting.check(replies, self._host_error())
         except OSError as error:
             self.disconnect()
@@ -104,7 +104,7 @@ class _AsyncOpened:
     greeting: Greeting = _NO_GREETING
     address: Address = ("", 0)
     last_used = 0.0
-    channel: AsyncChannel
+    reader: AsyncReplyReader
 
     async def open(self: Any, until: float) -> None:
         """As `_Opened.open`."""
@@ -121,8 +121,8 @@ class _AsyncOpened:
             self._parser.on_connect(self)
             if wires := list(self.greeting.wires):
                 replies: list[Any] = []
-                self.channel.send(pack(wires))
-                await self.channel.replies(replies, len(wires), until, self.socket_timeout)
+                self.reader.send(pack(wires))
+                await self.reader.replies(replies, len(wires), until, self.socket_timeout)
                 self.greeting.check(replies, self._host_error())
         except OSError as error:
             await self.drop()
@@ -203,13 +203,13 @@ async def _tls_streams(sock: socket.socket, context: ssl.SSLContext, host: str, 
 def node(url: BrokerURL, address: Address, greet: Greeting, *, sentinel: bool = False) -> Any:
     """A connection to a node, not opened yet; `sentinel`: to a Sentinel."""
     kind: Any = _Unix if url.kind == "unix" else _Tls if url.tls else _Plain
-    return _made(kind, Channel, url, address, greet, sentinel)
+    return _made(kind, ReplyReader, url, address, greet, sentinel)
 
 
 def async_node(url: BrokerURL, address: Address, greet: Greeting, *, sentinel: bool = False) -> Any:
     """As `node`, for coroutines."""
     kind: Any = _AsyncUnix if url.kind == "unix" else _AsyncTls if url.tls else _AsyncPlain
-    return _made(kind, AsyncChannel, url, address, greet, sentinel)
+    return _made(kind, AsyncReplyReader, url, address, greet, sentinel)
 
 
 def _made(kind: Any, parser: type, url: BrokerURL, address: Address, greet: Greeting, sentinel: bool) -> Any:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from ..errors import BrokerUnavailable
-from .exchange import Exchange
 from .refusals import refusal
+from .retry_plan import RetryPlan
 from .steps import Answer, Broken, Open, Refresh, Request, Step
 from .topology import Address, Topology
 from .url import BrokerURL
@@ -15,17 +15,17 @@ from .url import BrokerURL
 Clock = Callable[[], float]
 
 
-def exchanging(
+def executing(
     requests: Sequence[Request],
     topology: Topology,
     deadline: float,
     clock: Clock,
     first: tuple[Address, Answer] | None,
 ) -> Generator[Step, Any, list[Any]]:
-    """Get a value or a `BrokerError` for each request; `first` as for `Exchange.run`."""
+    """Get a value or a `BrokerError` for each request; `first` as for `RetryPlan.run`."""
     if not topology.known:
         yield Refresh(topology.generation, doubt=False)
-    return (yield from Exchange(requests, topology, deadline, clock).run(first))
+    return (yield from RetryPlan(requests, topology, deadline, clock).run(first))
 
 
 def connecting(

@@ -131,7 +131,7 @@ def topology_of(url: BrokerURL) -> Topology:
 def arguments(url: BrokerURL, address: Address, *, sentinel: bool = False) -> dict[str, Any]:
     """Keyword arguments for redis-py's connection class.
 
-    Automatic retries are off: whether a command is sent again is decided in `exchange`, under one deadline.
+    Automatic retries are off: whether a command is sent again is decided in `retry_plan`, under one deadline.
     RESP2, since nothing here needs pushes and its replies are the same on every server.
     """
     values: dict[str, Any] = {

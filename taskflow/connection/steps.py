@@ -1,4 +1,4 @@
-"""What an exchange is asked for, what it has carried out, and what comes of that: the values between it and the drivers."""
+"""What a retry plan is asked for, what it has carried out, and what comes of that: the values between it and the drivers."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ Step = Trips | Refresh | Pause | Open
 
 
 def lone(request: Request, topology: Topology) -> Trip | None:
-    """The first trip of a request that is alone, as its exchange would make it; None: it takes more than one command, or
+    """The first trip of a request that is alone, as its plan would make it; None: it takes more than one command, or
     nobody is known to ask, or who is did not answer the last time.
     """
     address = None if request.durable else request.node or topology.owner(request.slot)
@@ -132,7 +132,7 @@ def lone(request: Request, topology: Topology) -> Trip | None:
 
 
 def value_or_raise(result: Any) -> Any:
-    """A result of an exchange, or the error that stands in its place."""
+    """A result of a plan, or the error that stands in its place."""
     if isinstance(result, BrokerError):
         raise result
     return result

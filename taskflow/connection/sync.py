@@ -1,4 +1,4 @@
-"""The synchronous driver: carries out the steps of an exchange on blocking sockets, from any thread."""
+"""The synchronous driver: carries out the steps of a retry plan on blocking sockets, from any thread."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .asking import inquire
 from .greeting import greeting
 from .inquiry import Inquiry
 from .nodes import node
-from .plans import connecting, exchanging
+from .plans import connecting, executing
 from .settings import IDLE_CONNECTIONS, pack, resolve, topology_of
 from .steps import Answer, Broken, Open, Pause, Refresh, Request, Step, Trip, Trips, Wire
 from .topology import Address, Topology
@@ -124,7 +124,7 @@ class SyncDriver:
                 if not isinstance(reply, _TROUBLE):
                     return [request.parse(reply)]
                 first = address, reply if isinstance(reply, Broken) else [reply]
-        steps = exchanging(requests, topology, deadline, time.monotonic, first)
+        steps = executing(requests, topology, deadline, time.monotonic, first)
         return self._carry_out(steps, deadline, meanwhile)  # type: ignore[no-any-return]
 
     def _carry_out(
@@ -182,7 +182,7 @@ class SyncDriver:
         except UnicodeEncodeError:
             data = pack([wire])
         try:
-            reply = connection.channel.ask(data, now, deadline)
+            reply = connection.reader.ask(data, now, deadline)
         except _CONNECTION_ERRORS as error:
             connection.disconnect()
             self._forget(address)
@@ -224,7 +224,7 @@ class SyncDriver:
                 self._forget(address)
                 return connection
         try:
-            connection.channel.send(data, deadline)
+            connection.reader.send(data, deadline)
         except _CONNECTION_ERRORS as error:
             connection.disconnect()
             self._forget(address)
@@ -242,7 +242,7 @@ class SyncDriver:
         connection.used_at = now = time.monotonic()
         until = self.topology.trip_deadline(trip.address, deadline, now)
         try:
-            connection.channel.replies(replies, len(trip.wires), until)
+            connection.reader.replies(replies, len(trip.wires), until)
         except _CONNECTION_ERRORS as error:
             connection.disconnect()
             self._forget(trip.address)
@@ -264,7 +264,7 @@ class SyncDriver:
             connection = self._pools[address].pop()
         except (KeyError, IndexError):
             return None
-        if (movable or now - connection.used_at > LOOK_AFTER) and connection.channel.was_closed():
+        if (movable or now - connection.used_at > LOOK_AFTER) and connection.reader.was_closed():
             self._forget(address)
             connection.disconnect()
             return None

@@ -10,8 +10,8 @@ from redis import exceptions as redis_errors
 
 from ..errors import BrokerError, BrokerUnavailable
 from .aio import AsyncDriver
-from .channel import ask
 from .faults import Remedy, understand
+from .reply_reader import ask
 from .settings import pack
 from .sync import SyncDriver
 
@@ -35,7 +35,7 @@ class Listener:
         deadline = time.monotonic() + timeout
         self._connection = driver.connect(slot, timeout)
         try:
-            self._connection.channel.send(pack([("SSUBSCRIBE", channel)]), deadline)
+            self._connection.reader.send(pack([("SSUBSCRIBE", channel)]), deadline)
             self._read(deadline)
         except _ERRORS as error:
             self.close()
@@ -54,7 +54,7 @@ class Listener:
 
     def _read(self, deadline: float) -> None:
         replies: list[Any] = []
-        self._connection.channel.replies(replies, 1, deadline)
+        self._connection.reader.replies(replies, 1, deadline)
         if isinstance(replies[0], Exception):
             raise replies[0]
 

@@ -22,7 +22,7 @@ from taskflow.connection.sync import SyncDriver
 from tests.faults.policy import Fate, Faults
 
 _SPARED = frozenset({"ASKING", "WAIT", "INFO", "RPUSH", "LPUSH", "INCR", "HINCRBY", "SCRIPT"})
-"""What an exchange adds to a command, and fails with it; and what only tests send, and must not be repeated."""
+"""What a retry plan adds to a command, and fails with it; and what only tests send, and must not be repeated."""
 
 
 @functools.cache
@@ -62,7 +62,7 @@ class _Cut:
     error: Exception
 
     def broken(self, answer: Any) -> Broken:
-        """What came of the commands that were sent, as the exchange sees it.
+        """What came of the commands that were sent, as the plan sees it.
 
         Whoever sees a connection break cannot tell whether anything more of it arrived.
         """
@@ -162,7 +162,7 @@ class _Connection:
         self._connection = connection
         self._faults = faults
         self._lost = ""
-        self.channel: Any = _Channel(self, connection.channel)
+        self.reader: Any = _Reader(self, connection.reader)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
@@ -185,7 +185,7 @@ class _AsyncConnection(_Connection):
 
     def __init__(self, connection: Any, faults: Faults) -> None:
         super().__init__(connection, faults)
-        self.channel = _AsyncChannel(self, connection.channel)
+        self.reader = _AsyncReader(self, connection.reader)
 
     async def send_command(self, *words: Any, **options: Any) -> None:
         self._decide(str(words[0]))
@@ -195,27 +195,27 @@ class _AsyncConnection(_Connection):
         return self._deliver(await self._connection.read_response(*args, **options))
 
 
-class _Channel:
-    """The `Channel` of such a connection, with one command at a time."""
+class _Reader:
+    """The `ReplyReader` of such a connection, with one command at a time."""
 
-    def __init__(self, connection: _Connection, channel: Any) -> None:
+    def __init__(self, connection: _Connection, reader: Any) -> None:
         self._connection = connection
-        self._channel = channel
+        self._reader = reader
 
     def send(self, data: bytes, *args: Any) -> None:
         reader = hiredis.Reader(encoding="utf-8", errors="surrogateescape")
         reader.feed(data)
         self._connection._decide(name_of(reader.gets()))
-        self._channel.send(data, *args)
+        self._reader.send(data, *args)
 
     def replies(self, replies: list[Any], *args: Any) -> None:
-        self._channel.replies(replies, *args)
+        self._reader.replies(replies, *args)
         self._connection._deliver(replies)
 
 
-class _AsyncChannel(_Channel):
+class _AsyncReader(_Reader):
     """The same in a coroutine."""
 
     async def replies(self, replies: list[Any], *args: Any) -> None:  # type: ignore[override]
-        await self._channel.replies(replies, *args)
+        await self._reader.replies(replies, *args)
         self._connection._deliver(replies)

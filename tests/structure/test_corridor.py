@@ -37,7 +37,7 @@ PLAIN = [
     "connection.topology",
     "client.group_commit",
     "message.template",
-    "connection.channel",
+    "connection.reply_reader",
     "tasks.result",
 ]
 """The files of a plain `.delay()`, in the order in which they are first entered."""

@@ -37,7 +37,7 @@ class _Attempt:
         self.refused = False
 
 
-class Exchange:
+class RetryPlan:
     """Some requests on their way to their replies."""
 
     def __init__(
@@ -171,7 +171,7 @@ class Exchange:
             return
         attempt.misses += 1
         if attempt.misses > 1:
-            self._settle(index, NotSent(self._verdict()))
+            self._end(index, NotSent(self._verdict()))
 
     def _answered(self, address: Address, indexes: list[int], replies: list[Any]) -> None:
         self._topology.heard(address)
@@ -186,7 +186,7 @@ class Exchange:
             if self._requests[index].durable and not isinstance(value, Exception):
                 self._settle_durable(address, index, value, replicas)
             else:
-                self._settle_reply(address, index, value)
+                self._take_reply(address, index, value)
 
     def _refusal(self, address: Address, error: Exception) -> BrokerError | None:
         url = self._topology.url
@@ -196,7 +196,7 @@ class Exchange:
         self, address: Address, index: int, reply: Any, replicas: int | Exception | None
     ) -> None:
         if isinstance(replicas, Exception):
-            self._settle_reply(address, index, replicas)
+            self._take_reply(address, index, replicas)
         elif replicas is None:
             # Sent again, it writes again, and so the next WAIT has something to wait for.
             self._open[index].resent = True
@@ -204,13 +204,13 @@ class Exchange:
             self._trouble = Fault(Remedy.WAIT, "the write is on no replica yet")
             if self._deadline - self._clock() < FIRST_WAIT:
                 # Another WAIT could not answer in time, and its silence would hide what is missing.
-                self._settle(index, BrokerUnavailable(self._verdict()))
+                self._end(index, BrokerUnavailable(self._verdict()))
         else:
-            self._settle(index, Confirmed(self._requests[index].parse(reply), replicas))
+            self._end(index, Confirmed(self._requests[index].parse(reply), replicas))
 
-    def _settle_reply(self, address: Address, index: int, reply: Any) -> None:
+    def _take_reply(self, address: Address, index: int, reply: Any) -> None:
         if not isinstance(reply, Exception):
-            self._settle(index, self._requests[index].parse(reply))
+            self._end(index, self._requests[index].parse(reply))
             return
         fault = understand(reply)
         attempt = self._open[index]
@@ -232,11 +232,11 @@ class Exchange:
             case Remedy.MOVED | Remedy.ASK:
                 self._redirect(address, index, attempt, fault)
             case Remedy.AUTH:
-                self._settle(
+                self._end(
                     index, BrokerAuthError(f"{self._requests[index].name}: the server refused: {fault.text}")
                 )
             case Remedy.FATAL:
-                self._settle(index, ScriptError(self._requests[index].name, fault.text))
+                self._end(index, ScriptError(self._requests[index].name, fault.text))
             case _ if fault.refused and self._requests[index].movable:
                 self._topology.doubt(address, self._clock())
                 self._trouble = fault
@@ -255,7 +255,7 @@ class Exchange:
         """
         attempt = self._open[index]
         if attempt.refused or self._requests[index].node is not None or not self._topology.replaceable:
-            self._settle(index, error)
+            self._end(index, error)
             return
         attempt.refused = True
         self._topology.doubt(address, self._clock())
@@ -281,7 +281,7 @@ class Exchange:
         else:
             self._topology.moved(fault.slot, target)
 
-    def _settle(self, index: int, value: Any) -> None:
+    def _end(self, index: int, value: Any) -> None:
         self._results[index] = value
         del self._open[index]
 
@@ -289,7 +289,7 @@ class Exchange:
         refusal = self._topology.refusal
         for index, attempt in list(self._open.items()):
             known = refusal if not attempt.resent else None
-            self._settle(index, known or BrokerUnavailable(self._verdict()))
+            self._end(index, known or BrokerUnavailable(self._verdict()))
 
     def _verdict(self) -> str:
         return no_answer(self._topology, self._trouble.text if self._trouble else "no answer")

@@ -1,4 +1,4 @@
-"""`Channel` and `AsyncChannel`: send and read on one of redis-py's connections, without what it does around each reply."""
+"""`ReplyReader` and `AsyncReplyReader`: send and read on redis-py's connections, without what it does around each reply."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ AT_ONCE = 16384
 """Bytes that the kernel takes without waiting for the node, on a connection where everything has been answered."""
 
 
-class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
-    """The parser of a connection (`parser_class=Channel`), which trips also use directly.
+class ReplyReader(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
+    """The parser of a connection (`parser_class=ReplyReader`), which trips also use directly.
 
     redis-py makes the connection, logs in and maps error replies to exceptions. For each reply, though, it sets the
     socket's timeout twice, asks for its own address and looks at its state: more time than all the rest of a round trip.
@@ -39,7 +39,7 @@ class Channel(redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
     def on_connect(self, connection: Any, **options: Any) -> None:
         """Called by the connection when its socket is there."""
         super().on_connect(connection, **options)
-        connection.channel = self
+        connection.reader = self
         self._patience = connection.socket_timeout
         self._enough = self._patience * (1 - SLACK)
         self._in_kernel = False
@@ -195,8 +195,8 @@ def _timeval(seconds: float) -> bytes:
 READ_BYTES = 65536
 
 
-class AsyncChannel(async_redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
-    """As `Channel`, for redis-py's asyncio connections.
+class AsyncReplyReader(async_redis_connection.DefaultParser):  # type: ignore[misc, valid-type]
+    """As `ReplyReader`, for redis-py's asyncio connections.
 
     redis-py sends each command from a task of its own, which begins when all coroutines that are ready have run: with a hundred
     of them the server idles meanwhile. And with a `timeout`, its `read_response` answers None where nothing came, which is
@@ -206,7 +206,7 @@ class AsyncChannel(async_redis_connection.DefaultParser):  # type: ignore[misc, 
     def on_connect(self, connection: Any) -> None:
         """Called by the connection when its streams are there."""
         super().on_connect(connection)
-        connection.channel = self
+        connection.reader = self
         self._loop = asyncio.get_running_loop()
         self._writer = connection._writer
         self._late: redis_errors.TimeoutError | None = None
@@ -283,16 +283,16 @@ class AsyncChannel(async_redis_connection.DefaultParser):  # type: ignore[misc, 
 
 
 async def ask(connection: Any, seconds: float, data: bytes) -> Any:
-    """Send one command, packed, on a connection of redis-py's with an `AsyncChannel`, and read its reply.
+    """Send one command, packed, on a connection of redis-py's with an `AsyncReplyReader`, and read its reply.
 
     Raises:
         redis.exceptions.TimeoutError: nothing came within `seconds`; the connection has to be closed.
         redis.exceptions.RedisError: what the server says, or that the connection broke.
     """
-    channel: AsyncChannel = connection.channel
-    channel.send(data)
+    reader: AsyncReplyReader = connection.reader
+    reader.send(data)
     replies: list[Any] = []
-    await channel.replies(replies, 1, time.monotonic() + seconds, seconds)
+    await reader.replies(replies, 1, time.monotonic() + seconds, seconds)
     if isinstance(replies[0], Exception):
         raise replies[0]
     return replies[0]

@@ -1,4 +1,4 @@
-"""The exchange decides what to do about every answer; here its steps are carried out by hand."""
+"""The plan decides what to do about every answer; here its steps are carried out by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from redis import exceptions as redis_errors
 from redis._parsers.base import BaseParser
 
-from taskflow.connection.exchange import Exchange
+from taskflow.connection.retry_plan import RetryPlan
 from taskflow.connection.steps import Broken, Confirmed, NotSent, Pause, Refresh, Trips
 from taskflow.connection.topology import Topology, key_slot
 from taskflow.errors import BrokerAuthError, BrokerUnavailable, ScriptError
@@ -42,7 +42,7 @@ def error(text: str) -> Exception:
 
 
 class Play:
-    """Runs an exchange against a function that answers each trip."""
+    """Runs a plan against a function that answers each trip."""
 
     def __init__(self, topology: Topology, answer: Callable[[Any, int], Any], timeout: float = 10.0) -> None:
         self.now = 0.0
@@ -52,7 +52,7 @@ class Play:
         self.timeout = timeout
 
     def run(self, *requests: Ask) -> list[Any]:
-        steps = Exchange(requests, self.topology, self.timeout, lambda: self.now).run()
+        steps = RetryPlan(requests, self.topology, self.timeout, lambda: self.now).run()
         reply: Any = None
         trips = 0
         while True:
@@ -104,7 +104,7 @@ def test_follows_a_moved_slot_and_remembers_it() -> None:
 def test_a_look_that_has_taken_all_the_time_is_followed_by_no_pause() -> None:
     """A limit of 30 s took up to 30.5 s where everybody was silent."""
     play = Play(Topology([A, B], cluster=True), lambda *_: [])
-    steps = Exchange([Ask()], play.topology, 10.0, lambda: play.now).run()
+    steps = RetryPlan([Ask()], play.topology, 10.0, lambda: play.now).run()
 
     def values() -> list[Any]:
         step = next(steps)
@@ -139,7 +139,7 @@ def test_nodes_that_send_us_to_themselves_or_in_a_circle_are_asked_last(
         return [error(answers[trip.address])]
 
     play = Play(topology, answer)
-    steps = Exchange([Ask()], topology, 10.0, lambda: play.now).run()
+    steps = RetryPlan([Ask()], topology, 10.0, lambda: play.now).run()
     step, trips = next(steps), 0
     while isinstance(step, Trips):
         trips += 1
