@@ -61,7 +61,7 @@ from .scenarios.table import EVERYDAY, SCENARIOS
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Write the page, such as docs/benchmarks.md, and its picture.",
+    help="Write the page, such as docs/measurements/benchmarks.md, and its picture.",
 )
 @click.option(
     "--json", "json_path", type=click.Path(path_type=Path), help="Write every value of every round."

@@ -44,7 +44,9 @@ Say = Callable[[str], None]
 )
 @click.option("--kept", is_flag=True, help="Measure nothing, only write what was kept.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Write what each part has last found, as docs/scale.md."
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Write what each part has last found, as docs/measurements/scale.md.",
 )
 def main(
     parts: tuple[str, ...],

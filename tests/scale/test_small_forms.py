@@ -1,4 +1,4 @@
-"""The measurements of docs/scale.md run, and what does not depend on the machine's speed holds in their small form."""
+"""What docs/measurements/scale.md measures runs, and what does not depend on the machine's speed holds in its small form."""
 
 from __future__ import annotations
 
