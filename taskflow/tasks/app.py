@@ -56,9 +56,9 @@ class TaskFlow:
             without that `embedded://`: a server of the machine's own, started when it is first needed.
         include: modules to import before work starts, for tasks that nothing else imports.
         max_payload: bytes that the encoded arguments of one call may have.
-        eager: run tasks where they are enqueued, for tests; arguments and results still go through JSON.
-        eager_propagates: in eager mode, raise a task's exception at `.delay()` instead of keeping it for
-            `.get()`.
+        eager: run tasks where they are enqueued, for tests, with all that a worker would decide. See docs/eager.md.
+        eager_propagates: in eager mode, raise at `.delay()` the exception with which a task is archived, instead of keeping
+            it for `.get()`.
         signing_keys: secrets of 16 bytes or more. The first signs what is enqueued; workers run only what one
             of them has signed, and archive everything else unread. Without it `TASKFLOW_SIGNING_KEYS`
             (separated by commas). Needed for `submit`. See docs/security.md.

@@ -227,7 +227,15 @@ async def _alone(calls: LoopCall, coroutine: Coroutine[Any, Any, Any], context: 
 
 def _on_own_loop(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """Run a coroutine on a loop of its own: in this thread, or in another if a loop runs here."""
-    if asyncio._get_running_loop() is None:
+    if not _is_loop_running():
         return asyncio.run(main())
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(main())).result()
+
+
+def _is_loop_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -59,6 +59,13 @@ resize.decode(b'{"src": "a.png"}')
 """
 
 
+def test_a_program_that_enqueues_imports_nothing_that_runs_tasks() -> None:
+    loaded = loaded_by(
+        "from taskflow import TaskFlow; TaskFlow('shop', broker='redis://127.0.0.1:1').client.broker"
+    )
+    assert not loaded & {"taskflow.tasks.run", "taskflow.tasks.eager", "taskflow.tasks.limits", "ctypes"}
+
+
 def test_a_child_whose_tasks_enqueue_nothing_does_without_redis_and_asyncio() -> None:
     """They take 18 MB."""
     assert not loaded_by(CHILD) & {"redis", "asyncio", "ssl", "hiredis"}
