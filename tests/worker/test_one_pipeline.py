@@ -69,7 +69,7 @@ class Case:
         else:
             name, args = style + self.task, ()
         new = app.tasks[name].options(id="the-task", **self.options)._prepare(args, self.kwargs)
-        return new.with_message(replace(new.message, **self.stored))
+        return NewTask(replace(new.message, **self.stored), *new.terms.rest) if self.stored else new
 
 
 def completed(value: Any, retried: int = 0, error: str = "") -> Verdict:
