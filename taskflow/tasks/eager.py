@@ -222,6 +222,8 @@ async def _alone(calls: LoopCall, coroutine: Coroutine[Any, Any, Any], context: 
         calls.cancel()
         await asyncio.wait([task])
         raise
+    finally:
+        calls.ended()
     return task.result()
 
 

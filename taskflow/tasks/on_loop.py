@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import errors
 from .attempt import Attempt
-from .returned import PLAIN, is_awaitable
+from .returned import is_awaitable
 
 
 class TaskTimeout(errors.TaskTimeout, asyncio.CancelledError):
@@ -39,7 +39,7 @@ class LoopCall(Coroutine[Any, Any, Any]):
         loop: where it runs.
     """
 
-    __slots__ = ("__weakref__", "_coroutine", "_due", "_loop", "attempt", "task")
+    __slots__ = ("__weakref__", "_coroutine", "_due", "_limit", "_loop", "attempt", "task")
 
     task: asyncio.Task[Any]
     _coroutine: Coroutine[Any, Any, Any]
@@ -48,29 +48,32 @@ class LoopCall(Coroutine[Any, Any, Any]):
         self.attempt = attempt
         self._loop = loop
         self._due: TaskTimeout | TaskCancelled | None = None
+        self._limit: asyncio.TimerHandle | None = None
 
     def start(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
-        """Run this coroutine in this context."""
+        """Run this coroutine in this context; `ended` is to be called when it has ended."""
         self._coroutine = coroutine
         self.task = asyncio.Task(self, loop=self._loop, context=context)
         return self.task
 
     def call(self, attempt: Attempt) -> Awaitable[Any]:
-        """Call the attempt's function and await it; what the pipeline is given."""
-        return self.finish(attempt.plan.task.call(attempt.kwargs))
+        """Call the attempt's function, for the pipeline to await it; its limit begins."""
+        self._limit = self._loop.call_later(attempt.plan.soft, self.expire)
+        awaitable: Awaitable[Any] = attempt.plan.task.call(attempt.kwargs)
+        return awaitable
 
-    async def finish(self, awaitable: Any) -> Any:
-        """Await what the function has returned, and what that gives, until there is a value or the attempt's limit has passed."""
-        attempt = self.attempt
-        left = attempt.started + attempt.plan.soft - time.monotonic()
-        limit = self._loop.call_later(left, self.expire)
-        try:
-            value = await awaitable
-            while type(value) not in PLAIN and is_awaitable(value):
-                value = await value
-            return value
-        finally:
-            limit.cancel()
+    async def finish(self, value: Any) -> Any:
+        """Await what the function has returned, and what that gives, in what is left of the attempt's limit."""
+        left = self.attempt.started + self.attempt.plan.soft - time.monotonic()
+        self._limit = self._loop.call_later(left, self.expire)
+        while is_awaitable(value):
+            value = await value
+        return value
+
+    def ended(self) -> None:
+        """Nothing may be raised any more."""
+        if self._limit is not None:
+            self._limit.cancel()
 
     def expire(self) -> None:
         """The soft limit has passed."""
@@ -82,9 +85,10 @@ class LoopCall(Coroutine[Any, Any, Any]):
 
     def _interrupt(self, kind: type[BaseException], error: TaskTimeout | TaskCancelled) -> None:
         """Raise the exception in the coroutine, where it waits."""
-        self.attempt.asked = kind
-        self._due = error
-        self.task.cancel()
+        if not self.task.done():
+            self.attempt.asked = kind
+            self._due = error
+            self.task.cancel()
 
     # --- what an `asyncio.Task` asks of a coroutine ---------------------------------------------------------
 

@@ -35,7 +35,7 @@ Call = Callable[[Attempt], Any]
 """Calls the function of an attempt, within its limits, and gives what it returned or raises what it raised."""
 
 AsyncCall = Callable[[Attempt], Awaitable[Any]]
-"""The same for a coroutine function."""
+"""Calls the coroutine function of an attempt, and has its limit raised in it while it is awaited."""
 
 
 def _passes_nothing(error: BaseException) -> bool:
@@ -172,6 +172,8 @@ class Pipeline:
             return verdict
         try:
             value = await call(attempt)
+            while type(value) not in returned.PLAIN and returned.is_awaitable(value):
+                value = await value
         except BaseException as error:  # noqa: BLE001 - likewise
             return self.fail(attempt, error)
         return self._succeed(attempt, value)

@@ -156,15 +156,17 @@ class LoopPool:
         calls = self._running[attempt.job.id] = LoopCall(attempt, self._loop)
         # In a context of its own: what a task leaves in context variables is not for the next.
         task = calls.start(self._work(attempt, calls), Context())
-        task.add_done_callback(partial(self._ended, attempt, slot))
+        task.add_done_callback(partial(self._ended, calls, slot))
 
     async def _work(self, attempt: Attempt, calls: LoopCall) -> None:
         outcome = await self._pipeline.arun(attempt, calls.call)
         self._done(outcome)
         lines.ended(attempt, outcome)
 
-    def _ended(self, attempt: Attempt, slot: int, task: asyncio.Task[None]) -> None:
+    def _ended(self, calls: LoopCall, slot: int, task: asyncio.Task[None]) -> None:
         """Not in a `finally` of the coroutine: one that is cancelled before its first step is never entered."""
+        attempt = calls.attempt
+        calls.ended()
         self._running.pop(attempt.job.id, None)
         if not attempt.started and (task.cancelled() or task.exception() is not None):
             outcome = self._pipeline.fail(attempt, TaskCancelled("cancelled"))
@@ -194,10 +196,11 @@ class LoopPool:
         assert self._loop is not None, "this runs on it"
         calls = self._running[attempt.job.id] = LoopCall(attempt, self._loop)
         task = calls.start(_answered(calls, awaitable, answer), own)
-        task.add_done_callback(lambda task: self._finished(attempt, answer))
+        task.add_done_callback(lambda task: self._finished(calls, answer))
 
-    def _finished(self, attempt: Attempt, answer: Answer) -> None:
-        self._running.pop(attempt.job.id, None)
+    def _finished(self, calls: LoopCall, answer: Answer) -> None:
+        calls.ended()
+        self._running.pop(calls.attempt.job.id, None)
         # Counts only if there has been none: it was cancelled before its first step.
         answer((None, TaskCancelled("cancelled")))
 
