@@ -27,8 +27,8 @@ def inspects(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_inspector(*args: Any, target: Target, **kwargs: Any) -> Any:
         broker = Broker(SyncDriver(target.broker_url))
         try:
-            seal = target.seal if kwargs.get("payload") else None
-            return command(Inspector(broker, seal), *args, **kwargs)
+            crypto = target.crypto if kwargs.get("payload") else None
+            return command(Inspector(broker, crypto), *args, **kwargs)
         finally:
             broker.close()
 

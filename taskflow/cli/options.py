@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from ..message.seal import Seal
+    from ..message.message_crypto import MessageCrypto
     from ..tasks.app import TaskFlow
 
 BROKER_VARIABLE = "TASKFLOW_BROKER"
@@ -49,13 +49,13 @@ class Target:
         return os.environ.get(BROKER_VARIABLE) or DEFAULT_BROKER
 
     @property
-    def seal(self) -> Seal | None:
+    def crypto(self) -> MessageCrypto | None:
         """The app's keys; None without an app, or if it has none.
 
         Raises:
             AppNotFound: the app cannot be loaded.
         """
-        return _load(self.app).seal if self.app is not None else None
+        return _load(self.app).crypto if self.app is not None else None
 
 
 def _load(app: str) -> TaskFlow:

@@ -19,7 +19,7 @@ from ..broker.sync import Broker
 from ..connection.aio import AsyncDriver
 from ..connection.sync import SyncDriver
 from ..errors import BrokerUnavailable
-from ..message.seal import NO_KEYS, Seal
+from ..message.message_crypto import NO_KEYS, MessageCrypto
 from .bulk import ENQUEUED, EnqueueOutcome, is_undecided, lone, of_task
 from .enqueueing import Enqueueing, Join, Know, OnOutcomes, Run, Step, Way
 from .group_commit import AsyncGroupCommit, GroupCommit
@@ -37,7 +37,7 @@ class Client:
 
     Args:
         url: the broker.
-        seal: signs and encrypts what is enqueued, and decrypts results; None: neither.
+        crypto: signs and encrypts what is enqueued, and decrypts results; None: neither.
         partitions: over how many partitions queues are spread, by name.
         app: the name of the app, by which a handle that was pickled finds it again.
     """
@@ -45,19 +45,19 @@ class Client:
     def __init__(
         self,
         url: str,
-        seal: Seal | None = None,
+        crypto: MessageCrypto | None = None,
         partitions: Mapping[str, int] | None = None,
         *,
         app: str = "",
     ) -> None:
         self.url = url
         self.app = app
-        self.seal = seal or NO_KEYS
+        self.crypto = crypto or NO_KEYS
         self._broker: Broker | None = None
         self._made: dict[str, Broker] = {}
         self._commit: GroupCommit[Way, NewTask, EnqueueOutcome] = GroupCommit(self._together, is_undecided)
         self._loops: LoopSides[AsyncGroupCommit[Way, NewTask, EnqueueOutcome]] = LoopSides(self._loop_side)
-        self._enqueueing = Enqueueing(seal, partitions)
+        self._enqueueing = Enqueueing(crypto, partitions)
         self._router, self._listed = self._enqueueing.router, self._enqueueing.listed
         load("enqueue")  # now, and not from a folder that has been replaced when the first call is made
 

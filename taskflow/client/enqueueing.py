@@ -15,7 +15,7 @@ from typing import Any
 from ..broker.commands.enqueue import NewTask, publish_queues
 from ..connection.steps import NotSent, Request
 from ..connection.topology import Address
-from ..message.seal import Seal
+from ..message.message_crypto import MessageCrypto
 from .bulk import (
     ENQUEUED,
     Bulk,
@@ -80,7 +80,7 @@ class Enqueueing:
     """What a client knows and decides. Used by all of its threads and event loops.
 
     Args:
-        seal: signs and encrypts what is enqueued; None: nobody does.
+        crypto: signs and encrypts what is enqueued; None: nobody does.
         partitions: over how many partitions queues are spread, by name.
 
     Attributes:
@@ -90,9 +90,9 @@ class Enqueueing:
         undurable: how many durable tasks were taken by a node that had no replica.
     """
 
-    def __init__(self, seal: Seal | None, partitions: Mapping[str, int] | None) -> None:
-        self._seal = seal
-        self.closes = seal is not None
+    def __init__(self, crypto: MessageCrypto | None, partitions: Mapping[str, int] | None) -> None:
+        self._crypto = crypto
+        self.closes = crypto is not None
         self.router = Router(partitions) if partitions else None
         self.listed = Listed()
         self.undurable = 0
@@ -150,7 +150,7 @@ class Enqueueing:
 
     def closed(self, task: NewTask) -> NewTask:
         """The task as it is stored: encrypted and signed, if there are keys."""
-        return task if self._seal is None else task.closed(self._seal)
+        return task if self._crypto is None else task.closed(self._crypto)
 
     # --------------------------------------------------------------------------------------------------------
 

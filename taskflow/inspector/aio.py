@@ -15,7 +15,7 @@ from ..broker.commands.queues import pause, resume
 from ..broker.keys import CANCEL_CHANNEL
 from ..connection.steps import Request
 from ..errors import IllegalMove, QueueNotFound, TaskNotFound
-from ..message.seal import Seal
+from ..message.message_crypto import MessageCrypto
 from ..partitions import split
 from ..states import State
 from . import cluster, doctor, facts, moving, partitions, queues, removal, search, servers, tasks
@@ -37,16 +37,18 @@ class AsyncInspector:
 
     Args:
         broker: where to look; or a function that gives the broker of the running event loop.
-        seal: as for `Inspector`.
+        crypto: as for `Inspector`.
 
     Example:
         >>> async def waiting() -> int:
         ...     return (await app.ainspector.queue("images")).pending        # doctest: +SKIP
     """
 
-    def __init__(self, broker: AsyncBroker | Callable[[], AsyncBroker], seal: Seal | None = None) -> None:
+    def __init__(
+        self, broker: AsyncBroker | Callable[[], AsyncBroker], crypto: MessageCrypto | None = None
+    ) -> None:
         self._given = broker
-        self._seal = seal
+        self._crypto = crypto
 
     async def _open(self) -> AnyBroker:
         broker = self._given() if callable(self._given) else self._given
@@ -123,13 +125,13 @@ class AsyncInspector:
         """As `Inspector.tasks`."""
         broker = await self._open()
         found = await tasks.page_of_tasks(broker, await _parts(broker, queue), state, page, size, group)
-        return replace(found, tasks=tuple(tasks.judged(one, self._seal) for one in found.tasks))
+        return replace(found, tasks=tuple(tasks.judged(one, self._crypto) for one in found.tasks))
 
     async def task(self, queue: str, task_id: str) -> TaskInfo:
         """As `Inspector.task`."""
         broker = await self._open()
         part = await partitions.part_with(broker, queue, task_id)
-        return tasks.judged(await tasks.one_task(broker, part, task_id), self._seal)
+        return tasks.judged(await tasks.one_task(broker, part, task_id), self._crypto)
 
     async def find(self, task_id: str) -> str:
         """As `Inspector.find`."""

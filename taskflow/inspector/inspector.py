@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..broker.sync import Broker
-from ..message.seal import Seal
+from ..message.message_crypto import MessageCrypto
 from ..states import State
 from . import doctor
 from .aio import AsyncInspector
@@ -32,15 +32,15 @@ class Inspector:
 
     Args:
         broker: where to look.
-        seal: an app's (`app.seal`), if results are to be checked with its keys; None: nobody looks.
+        crypto: an app's (`app.crypto`), if results are to be checked with its keys; None: nobody looks.
 
     Example:
         >>> app.inspector.queue("images").pending                        # doctest: +SKIP
         3
     """
 
-    def __init__(self, broker: Broker, seal: Seal | None = None) -> None:
-        self._same = _InThread(broker, seal)
+    def __init__(self, broker: Broker, crypto: MessageCrypto | None = None) -> None:
+        self._same = _InThread(broker, crypto)
 
     # --- queues ------------------------------------------------------------------------------------
 
@@ -230,9 +230,9 @@ class Inspector:
 class _InThread(AsyncInspector):
     """The same for a thread's broker."""
 
-    def __init__(self, broker: Broker, seal: Seal | None) -> None:
+    def __init__(self, broker: Broker, crypto: MessageCrypto | None) -> None:
         self._broker = ThreadBroker(broker)
-        self._seal = seal
+        self._crypto = crypto
 
     async def _open(self) -> AnyBroker:
         return self._broker

@@ -19,7 +19,7 @@ from ..broker.commands.inspect import (
 )
 from ..broker.keys import queue_keys
 from ..errors import DecodeError, MessageError, TaskNotFound
-from ..message.seal import Seal
+from ..message.message_crypto import MessageCrypto
 from ..message.task_message import TaskMessage
 from ..states import State
 from .both import AnyBroker
@@ -67,12 +67,12 @@ async def one_task(broker: AnyBroker, queue: str, task_id: str) -> TaskInfo:
     return _task(queue, row, None, found.server_time)
 
 
-def judged(found: TaskInfo, seal: Seal | None) -> TaskInfo:
+def judged(found: TaskInfo, crypto: MessageCrypto | None) -> TaskInfo:
     """The task, with what is wrong with its result by an app's keys; None: nobody has any."""
-    if seal is None or found.state is not State.COMPLETED:
+    if crypto is None or found.state is not State.COMPLETED:
         return found
     try:
-        seal.open_result(
+        crypto.open_result(
             found.message, found.queue, found.id.encode("utf-8", "surrogateescape"), found.result
         )
     except MessageError as error:

@@ -144,7 +144,7 @@ class Child:
         self._app = app
         self._connection = connection
         self._outbox = Outbox(connection)
-        self._pipeline = Pipeline(app.tasks, app.seal, error_text=app.error_text, most=most)
+        self._pipeline = Pipeline(app.tasks, app.crypto, error_text=app.error_text, most=most)
         shared = Slots(marks, slots)
         self._threads = ThreadPool(slots, self._pipeline, shared, self._outbox.outcome, self._outbox.returned)
         self._threads.finish = lambda attempt, awaitable: self._coroutines().finish(attempt, awaitable)

@@ -21,7 +21,7 @@ from ..errors import (
     TaskNotRegistered,
 )
 from ..message.ids import check_queue_name, check_task_id, check_task_name
-from ..message.seal import Seal
+from ..message.message_crypto import MessageCrypto
 from ..options import BOTTOM, DEFAULT_QUEUE, POLICY, Declaration, Defaults, Scope, TaskOptions, merge
 from ..partitions import QueueOptions, check_own_queue, check_queues, partition_name
 from ..retry import RetryPolicy
@@ -127,7 +127,7 @@ class TaskFlow:
         for queue, count in self.partitions.items():
             check_queue_name(queue)
             check_queue_name(partition_name(queue, count - 1))
-        self.seal = Seal.of(
+        self.crypto = MessageCrypto.of(
             signing_keys,
             encryption_keys,
             signing_environment=os.environ.get("TASKFLOW_SIGNING_KEYS"),
@@ -142,7 +142,7 @@ class TaskFlow:
         self._eager: Eager | None = None
         register(self)
         self._defaults = merge(BOTTOM, layer)
-        if self.seal is not None and self.seal.signs:
+        if self.crypto is not None and self.crypto.signs:
             for by_value in (CALL, CALL_ASYNC):
                 self.tasks[by_value] = ByValueTask(self, by_value, self._defaults, self.tasks)
         self.submit = Submit(self.tasks)
@@ -184,7 +184,7 @@ class TaskFlow:
                     "the first call was made by code that has interrupted the import of the client (a signal handler or a "
                     "finalizer); make a call, or read app.client, before signals come"
                 ) from error
-            self._client = Client(self.broker_url, self.seal, self.partitions, app=self.name)
+            self._client = Client(self.broker_url, self.crypto, self.partitions, app=self.name)
         return self._client
 
     @property
@@ -198,14 +198,14 @@ class TaskFlow:
         # Only here, as below: an app that enqueues has no use for it.
         from ..inspector import Inspector
 
-        return Inspector(self.client.broker, self.seal)
+        return Inspector(self.client.broker, self.crypto)
 
     @property
     def ainspector(self) -> AsyncInspector:
         """The same from coroutines: `await app.ainspector.queue("images")`."""
         from ..inspector import AsyncInspector
 
-        return AsyncInspector(lambda: self.client.async_broker, self.seal)
+        return AsyncInspector(lambda: self.client.async_broker, self.crypto)
 
     @property
     def _runs_here(self) -> Eager:
@@ -214,7 +214,7 @@ class TaskFlow:
             # Only here: programs that enqueue have no use for what runs tasks, nor for asyncio.
             from .eager import Eager
 
-            self._eager = Eager(self.name, self.tasks, self.seal, error_text=self.error_text)
+            self._eager = Eager(self.name, self.tasks, self.crypto, error_text=self.error_text)
         return self._eager
 
     # --- tasks ----------------------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ class TaskFlow:
             >>> send.options(group="digest").delay(to=1)           # doctest: +SKIP
         """
         queue = check_own_queue(check_queue_name(queue or into.queue))
-        if self.seal is not None:
+        if self.crypto is not None:
             raise ConfigurationError(
                 "with signing or encryption keys groups cannot be aggregated: the worker process, which joins them, has no keys"
             )

@@ -15,8 +15,8 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 from ..broker.commands.enqueue import NewTask, Terms
 from ..errors import ConfigurationError, InvalidArguments, InvalidOption, NotForThisWorker
 from ..message import by_value
+from ..message.message_crypto import CLOUDPICKLE, CONTENT_TYPE_HEADER
 from ..message.returns import Returns
-from ..message.seal import CLOUDPICKLE, CONTENT_TYPE_HEADER
 from ..options import Options, TaskOptions, merge
 from ..retry import RetryPolicy
 from .result import AsyncResult

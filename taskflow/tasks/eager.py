@@ -16,7 +16,7 @@ from typing import Any
 from ..broker.commands.enqueue import NewTask
 from ..broker.commands.read import Snapshot, error_text
 from ..errors import DecodeError, TaskCancelled
-from ..message.seal import NO_KEYS, Seal
+from ..message.message_crypto import NO_KEYS, MessageCrypto
 from ..message.task_message import TaskMessage
 from ..pipe.frames import Job, Outcome
 from ..states import State, Verb
@@ -57,16 +57,21 @@ class Eager:
     Args:
         name: the app's.
         tasks: the app's tasks by name.
-        seal: what the app's keys do; None: it has none.
+        crypto: what the app's keys do; None: it has none.
         error_text: as `TaskFlow` takes it.
     """
 
     def __init__(
-        self, name: str, tasks: dict[str, BaseTask[Any, Any]], seal: Seal | None, *, error_text: bool
+        self,
+        name: str,
+        tasks: dict[str, BaseTask[Any, Any]],
+        crypto: MessageCrypto | None,
+        *,
+        error_text: bool,
     ) -> None:
-        self._client = EagerClient(name, seal or NO_KEYS)
-        self._seal = seal
-        self._pipeline = Pipeline(tasks, seal, error_text=error_text, passes=_is_for_the_caller)
+        self._client = EagerClient(name, crypto or NO_KEYS)
+        self._crypto = crypto
+        self._pipeline = Pipeline(tasks, crypto, error_text=error_text, passes=_is_for_the_caller)
         self._kept = Kept()
 
     def run(self, task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
@@ -105,7 +110,7 @@ class Eager:
 
     def _stored(self, new: NewTask) -> NewTask:
         """The call as a queue would have it."""
-        return new if self._seal is None else new.closed(self._seal)
+        return new if self._crypto is None else new.closed(self._crypto)
 
     def _handle(self, attempts: _Attempts, task: BaseTask[Any, Any], propagate: bool) -> EagerResult:
         snapshot, error = attempts.snapshot, attempts.error

@@ -10,7 +10,7 @@ from typing import Any
 from ..broker.command import TIMEOUT
 from ..broker.commands.read import Snapshot
 from ..errors import ResultTimeout, TaskFailed
-from ..message.seal import Seal
+from ..message.message_crypto import MessageCrypto
 from ..states import State
 from .registry import ClientOf, TaskOf
 from .result import AsyncResult, ResultOf
@@ -52,7 +52,7 @@ class EagerClient:
     """What a handle needs of a client: the app's name, and its keys."""
 
     app: str
-    seal: Seal
+    crypto: MessageCrypto
 
 
 class EagerResult(AsyncResult[Any]):

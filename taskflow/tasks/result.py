@@ -293,9 +293,9 @@ class AsyncResult(Generic[R]):
 
     def _opened(self, snapshot: Snapshot) -> bytes | None:
         """The result's plain bytes; None: there are none."""
-        seal, id = self._client.seal, self.id.encode("utf-8", "surrogateescape")
+        crypto, id = self._client.crypto, self.id.encode("utf-8", "surrogateescape")
         try:
-            return seal.open_result(snapshot.message, self.queue, id, snapshot.result)
+            return crypto.open_result(snapshot.message, self.queue, id, snapshot.result)
         except SignatureError as error:
             raise ResultNotTrusted(
                 f"the result of task {self.id} is not trusted: {error}", task_id=self.id

@@ -19,7 +19,7 @@ from ..errors import (
     TaskCancelled,
     TaskTimeout,
 )
-from ..message.seal import CONTENT_TYPE_HEADER, NO_KEYS, Seal
+from ..message.message_crypto import CONTENT_TYPE_HEADER, NO_KEYS, MessageCrypto
 from ..message.split import split
 from ..message.task_message import TaskMessage
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job, Outcome
@@ -47,7 +47,7 @@ class Pipeline:
 
     Args:
         tasks: the app's tasks by name.
-        seal: what the app's keys ask of a message; None: it has no keys.
+        crypto: what the app's keys ask of a message; None: it has no keys.
         error_text: whether the text of an exception becomes the error of its task.
         most: bytes that a result may have.
         passes: whether an exception is no failure of its task but meant for whoever runs the pipeline, and raised there. In a
@@ -57,7 +57,7 @@ class Pipeline:
     def __init__(
         self,
         tasks: dict[str, BaseTask[Any, Any]],
-        seal: Seal | None = None,
+        crypto: MessageCrypto | None = None,
         *,
         error_text: bool = True,
         most: int = DEFAULT_MOST_MESSAGE,
@@ -65,8 +65,8 @@ class Pipeline:
     ) -> None:
         self._most = most
         self._tasks = tasks
-        self._seal = seal or NO_KEYS
-        self._sealed = seal is not None
+        self._crypto = crypto or NO_KEYS
+        self._sealed = crypto is not None
         self._error_text = error_text
         self._passes = passes
         self._unknown: dict[bytes, int] = {}
@@ -107,7 +107,7 @@ class Pipeline:
         sealed = self._sealed or (message.headers and CONTENT_TYPE_HEADER in message.headers)
         if sealed:
             try:
-                self._seal.check_signature(message, job.queue, job.id)
+                self._crypto.check_signature(message, job.queue, job.id)
             except MessageError as error:
                 return self._refuse(job, message, error)
         task = self._tasks.get(message.type)
@@ -115,7 +115,7 @@ class Pipeline:
             return self._put_back(job, message)
         if sealed:
             try:
-                self._seal.check_content(message, task.content_type)
+                self._crypto.check_content(message, task.content_type)
             except NotForThisWorker as error:
                 return self._put_back(job, message, str(error))
             except MessageError as error:
@@ -190,7 +190,7 @@ class Pipeline:
             return outcome.expired(attempt.job.number, attempt.message, time.time())
         try:
             if plan.message.headers:
-                payload = self._seal.open(attempt.message, attempt.job.queue, attempt.job.id)
+                payload = self._crypto.open(attempt.message, attempt.job.queue, attempt.job.id)
             attempt.kwargs = plan.task.decode(payload)
         except NotForThisWorker as error:
             return self._put_back(attempt.job, attempt.message, str(error))
@@ -219,7 +219,9 @@ class Pipeline:
                     f"the task returned {len(result):,} bytes of JSON, over the worker's limit of {self._most:,} (--max-message)"
                 )
             if self._sealed:
-                message, result = self._seal.close_result(message, attempt.job.queue, attempt.job.id, result)
+                message, result = self._crypto.close_result(
+                    message, attempt.job.queue, attempt.job.id, result
+                )
         except BaseException as error:
             if self._passes(error):
                 raise

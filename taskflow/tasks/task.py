@@ -11,8 +11,8 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
 from ..broker.commands.enqueue import NewTask, Terms
 from ..errors import InvalidArguments, TaskFlowError
 from ..message.ids import new_id
+from ..message.message_crypto import JSON
 from ..message.returns import Returns
-from ..message.seal import JSON
 from ..message.signature import Signature
 from ..message.task_message import TaskMessage, unique_key
 from ..options import HARD_TIMEOUT_HEADER, Options, TaskOptions, build_message, merge, refuse_for_map

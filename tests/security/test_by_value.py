@@ -16,7 +16,7 @@ import pytest
 
 from taskflow import TaskFlow, errors
 from taskflow.message import by_value
-from taskflow.message.seal import CLOUDPICKLE, CONTENT_TYPE_HEADER
+from taskflow.message.message_crypto import CLOUDPICKLE, CONTENT_TYPE_HEADER
 from taskflow.message.task_message import TaskMessage
 from taskflow.tasks.by_value import CALL, CALL_ASYNC
 from tests.security.conftest import Stored
@@ -248,7 +248,7 @@ def test_what_another_python_made_is_put_back(apps: Any, worker: Worker, stored:
         timeout=60,
         headers={CONTENT_TYPE_HEADER: CLOUDPICKLE},
     )
-    stored.push(apps.signed.seal.close(message))
+    stored.push(apps.signed.crypto.close(message))
     with worker("signed") as process:
         process.wait_for_log("was made by another Python than this one")
         process.terminate()

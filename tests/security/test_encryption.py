@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from taskflow.errors import ConfigurationError, DecryptionError, NotForThisWorker, SignatureError
 from taskflow.message import encryption
 from taskflow.message.encryption import MAGIC, EncryptionKeys
-from taskflow.message.seal import CONTENT_TYPE_HEADER, JSON, Seal
+from taskflow.message.message_crypto import CONTENT_TYPE_HEADER, JSON, MessageCrypto
 from taskflow.message.signing import SigningKeys
 from taskflow.message.task_message import TaskMessage, unique_key
 from tests.security.test_signing import VECTORS
@@ -59,7 +59,7 @@ def test_reads_and_writes_what_the_vectors_say(
 
 
 def test_a_payload_is_opaque_and_says_what_it_is() -> None:
-    closed = Seal(encryption=EncryptionKeys([KEY])).close(message(headers={"trace": "1"}))
+    closed = MessageCrypto(encryption=EncryptionKeys([KEY])).close(message(headers={"trace": "1"}))
     assert closed.headers == {"trace": "1", CONTENT_TYPE_HEADER: ENCRYPTED}
     assert closed.payload is not None
     assert closed.payload.startswith(MAGIC)
@@ -68,15 +68,15 @@ def test_a_payload_is_opaque_and_says_what_it_is() -> None:
 
 @pytest.mark.parametrize("payload", [None, b"", b"{}", b"x" * 100_000])
 def test_every_payload_comes_back(payload: bytes | None) -> None:
-    seal = Seal(encryption=EncryptionKeys([KEY]))
-    closed = seal.close(message(payload=payload))
-    seal.check(closed, "images", b"id-1", JSON)
-    assert (seal.open(closed, "images", b"id-1") or b"") == (payload or b"")
+    crypto = MessageCrypto(encryption=EncryptionKeys([KEY]))
+    closed = crypto.close(message(payload=payload))
+    crypto.check(closed, "images", b"id-1", JSON)
+    assert (crypto.open(closed, "images", b"id-1") or b"") == (payload or b"")
 
 
 def test_equal_payloads_look_different() -> None:
-    seal = Seal(encryption=EncryptionKeys([KEY]))
-    assert seal.close(message()).payload != seal.close(message()).payload
+    crypto = MessageCrypto(encryption=EncryptionKeys([KEY]))
+    assert crypto.close(message()).payload != crypto.close(message()).payload
 
 
 @pytest.mark.parametrize(
@@ -90,27 +90,27 @@ def test_equal_payloads_look_different() -> None:
     ids=["name", "queue", "id", "content type"],
 )
 def test_does_not_decrypt_what_was_moved(change: dict[str, Any], queue: str, task_id: bytes) -> None:
-    seal = Seal(encryption=EncryptionKeys([KEY]))
+    crypto = MessageCrypto(encryption=EncryptionKeys([KEY]))
     with pytest.raises(DecryptionError, match="was changed, or moved here from elsewhere"):
-        seal.open(replace(seal.close(message()), **change), queue, task_id)
+        crypto.open(replace(crypto.close(message()), **change), queue, task_id)
 
 
 def test_a_result_is_no_payload_and_the_other_way_round() -> None:
-    seal = Seal(encryption=EncryptionKeys([KEY]))
-    closed = seal.close(message())
+    crypto = MessageCrypto(encryption=EncryptionKeys([KEY]))
+    closed = crypto.close(message())
     assert closed.payload is not None
     with pytest.raises(DecryptionError):
-        seal.open_result(closed, "images", b"id-1", closed.payload)
-    kept, result = seal.close_result(closed, "images", b"id-1", b'"small"')
+        crypto.open_result(closed, "images", b"id-1", closed.payload)
+    kept, result = crypto.close_result(closed, "images", b"id-1", b'"small"')
     assert kept == closed
-    assert seal.open_result(closed, "images", b"id-1", result) == b'"small"'
+    assert crypto.open_result(closed, "images", b"id-1", result) == b'"small"'
     for name, queue, task_id in (
         ("x", "images", b"id-1"),
         ("images:resize", "x", b"id-1"),
         ("images:resize", "images", b"x"),
     ):
         with pytest.raises(DecryptionError):
-            seal.open_result(replace(closed, type=name), queue, task_id, result)
+            crypto.open_result(replace(closed, type=name), queue, task_id, result)
 
 
 @given(st.binary(max_size=80))
@@ -122,46 +122,46 @@ def test_any_bytes_are_refused_with_our_own_error(data: bytes) -> None:
 
 
 def test_the_first_key_encrypts_and_every_key_decrypts() -> None:
-    old, both, new = (Seal(encryption=EncryptionKeys(keys)) for keys in ([OLD], [KEY, OLD], [KEY]))
-    for seal in (old, both, new):
-        closed = seal.close(message())
+    old, both, new = (MessageCrypto(encryption=EncryptionKeys(keys)) for keys in ([OLD], [KEY, OLD], [KEY]))
+    for crypto in (old, both, new):
+        closed = crypto.close(message())
         both.check(closed, "images", b"id-1", JSON)
         assert both.open(closed, "images", b"id-1") == b'{"src":"a"}'
-    for seal in (old, Seal()):
+    for crypto in (old, MessageCrypto()):
         with pytest.raises(NotForThisWorker):
-            seal.check(both.close(message()), "images", b"id-1", JSON)
+            crypto.check(both.close(message()), "images", b"id-1", JSON)
         with pytest.raises(NotForThisWorker):
-            seal.open(both.close(message()), "images", b"id-1")
+            crypto.open(both.close(message()), "images", b"id-1")
 
 
 def test_what_says_that_it_is_encrypted_and_is_not() -> None:
     forged = message(headers={CONTENT_TYPE_HEADER: ENCRYPTED})
     with pytest.raises(DecryptionError, match="says that it is encrypted, and is not"):
-        Seal(encryption=EncryptionKeys([KEY])).check(forged, "images", b"id-1", JSON)
+        MessageCrypto(encryption=EncryptionKeys([KEY])).check(forged, "images", b"id-1", JSON)
 
 
 def test_a_lock_is_the_same_for_equal_arguments_and_tells_nothing() -> None:
     """Its name would otherwise be the MD5 of the arguments, which whoever knows them all can look up."""
-    seal = Seal(encryption=EncryptionKeys([KEY]))
+    crypto = MessageCrypto(encryption=EncryptionKeys([KEY]))
     open_name = unique_key("images", "images:resize", b'{"src":"a"}')
     locked = message(unique_key=open_name)
-    names = {seal.close(locked).unique_key for _ in range(3)}
+    names = {crypto.close(locked).unique_key for _ in range(3)}
     assert len(names) == 1
     (name,) = names
     assert name.startswith("asynq:{images}:unique:images:resize:")
     assert name != open_name
     assert len(name) == len(open_name)
-    assert seal.close(replace(locked, payload=b'{"src":"b"}')).unique_key != name
-    assert seal.close(message()).unique_key == ""
+    assert crypto.close(replace(locked, payload=b'{"src":"b"}')).unique_key != name
+    assert crypto.close(message()).unique_key == ""
 
 
 def test_with_both_the_signature_is_over_what_is_stored() -> None:
-    seal = Seal(SigningKeys([KEY]), EncryptionKeys([KEY]))
-    closed = seal.close(message())
-    Seal(SigningKeys([KEY])).check_signature(closed, "images", b"id-1")
+    crypto = MessageCrypto(SigningKeys([KEY]), EncryptionKeys([KEY]))
+    closed = crypto.close(message())
+    MessageCrypto(SigningKeys([KEY])).check_signature(closed, "images", b"id-1")
     stripped = replace(closed, headers={k: v for k, v in closed.headers.items() if k != CONTENT_TYPE_HEADER})
     with pytest.raises(SignatureError):
-        seal.check_signature(stripped, "images", b"id-1")
+        crypto.check_signature(stripped, "images", b"id-1")
 
 
 def test_says_which_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,9 +26,9 @@ from taskflow.broker.commands.read import _snapshot
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.inspector import Inspector
+from taskflow.message.message_crypto import CONTENT_TYPE_HEADER, MessageCrypto
 from taskflow.message.payload import decode_result
 from taskflow.message.records import SchedulerEnqueueEvent, SchedulerEntry, ServerInfo, WorkerInfo
-from taskflow.message.seal import CONTENT_TYPE_HEADER, Seal
 from taskflow.message.signature import Signature
 from taskflow.message.signing import SIGNATURE_HEADER, SigningKeys
 from taskflow.message.task_message import TaskMessage
@@ -48,7 +48,7 @@ Worker = Callable[..., WorkerProcess]
 settings.register_profile("fuzz", deadline=None)  # a shared machine pauses for longer than any limit
 fuzz = settings.get_profile("fuzz")
 
-SEAL = Seal(SigningKeys([SIGNING.encode()]))
+CRYPTO = MessageCrypto(SigningKeys([SIGNING.encode()]))
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
 SMALL = st.integers(-(2**31), 2**31 - 1)
@@ -199,9 +199,9 @@ def test_the_pipeline_has_a_verdict_on_every_message(
 ) -> None:
     """From the bytes to the outcome, without a pool: neither `receive` nor what follows raises."""
     apps = getattr(module, app)
-    pipeline = Pipeline(apps.tasks, apps.seal, error_text=apps.error_text)
+    pipeline = Pipeline(apps.tasks, apps.crypto, error_text=apps.error_text)
     if signed_by_us:
-        message = SEAL.close(message)
+        message = CRYPTO.close(message)
     job = frames.Job(1, message.queue, message.id.encode(), message.encode(), "killed" if failed else "", 5)
     attempt = pipeline.receive(job)
     if isinstance(attempt, Attempt):
@@ -216,7 +216,7 @@ def test_the_pipeline_has_a_verdict_on_every_message(
 @fuzz
 @given(BYTES)
 def test_the_pipeline_has_a_verdict_on_any_bytes(data: bytes) -> None:
-    pipeline = Pipeline(module.signed.tasks, module.signed.seal)
+    pipeline = Pipeline(module.signed.tasks, module.signed.crypto)
     verdict = pipeline.receive(frames.Job(1, "q", b"\xff", data))
     assert isinstance(verdict, frames.Outcome)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from taskflow import errors
-from taskflow.message.seal import CLOUDPICKLE, CONTENT_TYPE_HEADER, Seal
+from taskflow.message.message_crypto import CLOUDPICKLE, CONTENT_TYPE_HEADER, MessageCrypto
 from taskflow.message.signing import RESULT_SIGNATURE_HEADER, SIGNATURE_HEADER, SigningKeys
 from taskflow.message.task_message import TaskMessage
 from tests.security.conftest import Stored
@@ -21,8 +21,8 @@ from tests.workers import WorkerProcess
 
 Worker = Callable[..., WorkerProcess]
 
-OURS = Seal(SigningKeys([SIGNING.encode()]))
-THEIRS = Seal(SigningKeys([OTHER_SIGNING.encode()]))
+OURS = MessageCrypto(SigningKeys([SIGNING.encode()]))
+THEIRS = MessageCrypto(SigningKeys([OTHER_SIGNING.encode()]))
 
 
 def message(queue: str, task_id: str = "forged", **fields: Any) -> TaskMessage:
@@ -42,7 +42,7 @@ def message(queue: str, task_id: str = "forged", **fields: Any) -> TaskMessage:
 def test_runs_what_it_signed_and_what_an_older_key_signed(
     apps: Any, worker: Worker, stored: Stored, queue: str
 ) -> None:
-    stored.push(Seal(SigningKeys([OLD_SIGNING.encode()])).close(message(queue, "older")))
+    stored.push(MessageCrypto(SigningKeys([OLD_SIGNING.encode()])).close(message(queue, "older")))
     with worker("signed"):
         results = apps.signed.tasks["echo"].options(queue=queue).map([("a",), ("b",)]).results
         assert [result.get(20) for result in results] == ["a", "b"]

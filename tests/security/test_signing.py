@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from taskflow import TaskFlow
 from taskflow.errors import ContentTypeError, InvalidOption, SignatureError
-from taskflow.message.seal import CLOUDPICKLE, CONTENT_TYPE_HEADER, JSON, Seal
+from taskflow.message.message_crypto import CLOUDPICKLE, CONTENT_TYPE_HEADER, JSON, MessageCrypto
 from taskflow.message.secret_keys import fields, key_id
 from taskflow.message.signing import SIGNATURE_HEADER, Flaw, Purpose, SigningKeys, signed_bytes
 from taskflow.message.task_message import TaskMessage
@@ -92,21 +92,21 @@ def test_joins_fields_so_that_they_come_apart_in_one_way(one: list[bytes], other
 )
 def test_nothing_that_was_changed_or_moved_passes(change: dict[str, Any], queue: str, task_id: bytes) -> None:
     """Queue and id are those under which the task was found, whatever its message says of them."""
-    seal = Seal(SigningKeys([KEY]))
-    closed = seal.close(MESSAGE)
-    seal.check(closed, "images", b"id-1", JSON)
+    crypto = MessageCrypto(SigningKeys([KEY]))
+    closed = crypto.close(MESSAGE)
+    crypto.check(closed, "images", b"id-1", JSON)
     headers = {**closed.headers, **change.pop("headers", {})}
     changed = replace(closed, headers=headers, **change)
     with pytest.raises(SignatureError, match="bad signature: the message was changed, or moved") as raised:
-        seal.check_signature(changed, queue, task_id)
+        crypto.check_signature(changed, queue, task_id)
     assert raised.value.reason == "bad signature"
 
 
 def test_what_a_retry_changes_is_not_signed() -> None:
-    seal = Seal(SigningKeys([KEY]))
-    closed = seal.close(MESSAGE)
+    crypto = MessageCrypto(SigningKeys([KEY]))
+    closed = crypto.close(MESSAGE)
     retried = replace(closed, retried=3, error_msg="boom", last_failed_at=5, timeout=9, group_key="g")
-    seal.check(TaskMessage.decode(retried.encode()), "images", b"id-1", JSON)
+    crypto.check(TaskMessage.decode(retried.encode()), "images", b"id-1", JSON)
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,13 @@ def test_any_text_is_a_bad_signature(header: str) -> None:
 
 
 def test_the_first_key_signs_and_every_key_verifies() -> None:
-    old, both, new = Seal(SigningKeys([OLD])), Seal(SigningKeys([KEY, OLD])), Seal(SigningKeys([KEY]))
-    for seal in (old, both, new):
-        both.check(seal.close(MESSAGE), "images", b"id-1", JSON)
+    old, both, new = (
+        MessageCrypto(SigningKeys([OLD])),
+        MessageCrypto(SigningKeys([KEY, OLD])),
+        MessageCrypto(SigningKeys([KEY])),
+    )
+    for crypto in (old, both, new):
+        both.check(crypto.close(MESSAGE), "images", b"id-1", JSON)
     new.check(both.close(MESSAGE), "images", b"id-1", JSON)
     with pytest.raises(SignatureError, match="with a key that this app does not have"):
         old.check(both.close(MESSAGE), "images", b"id-1", JSON)
@@ -155,15 +159,15 @@ def test_the_first_key_signs_and_every_key_verifies() -> None:
 
 
 def test_a_payload_of_another_kind_is_refused_although_it_is_signed() -> None:
-    seal = Seal(SigningKeys([KEY]))
+    crypto = MessageCrypto(SigningKeys([KEY]))
     with pytest.raises(ContentTypeError, match="no application/x-cloudpickle"):
-        seal.check(seal.close(MESSAGE), "images", b"id-1", CLOUDPICKLE)
+        crypto.check(crypto.close(MESSAGE), "images", b"id-1", CLOUDPICKLE)
 
 
 def test_without_keys_a_message_stays_as_it_is() -> None:
-    assert Seal.of(None, None) is None
-    assert SIGNATURE_HEADER not in Seal().close(MESSAGE).headers
-    Seal().check(MESSAGE, "images", b"id-1", JSON)
+    assert MessageCrypto.of(None, None) is None
+    assert SIGNATURE_HEADER not in MessageCrypto().close(MESSAGE).headers
+    MessageCrypto().check(MESSAGE, "images", b"id-1", JSON)
 
 
 # --- what an app is given -----------------------------------------------------------------------------------
@@ -191,15 +195,15 @@ def test_refuses_keys_that_cannot_be(option: str, given_keys: Any, says: str) ->
 
 def test_keys_come_from_the_environment_where_the_code_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKFLOW_SIGNING_KEYS", "correct-horse-battery, an-older-horse-battery,")
-    seal = TaskFlow().seal
-    assert seal is not None
-    seal.check(Seal(SigningKeys([OLD])).close(MESSAGE), "images", b"id-1", JSON)
-    own = TaskFlow(signing_keys=["given-in-the-code-itself"]).seal
+    crypto = TaskFlow().crypto
+    assert crypto is not None
+    crypto.check(MessageCrypto(SigningKeys([OLD])).close(MESSAGE), "images", b"id-1", JSON)
+    own = TaskFlow(signing_keys=["given-in-the-code-itself"]).crypto
     assert own is not None
     with pytest.raises(SignatureError):
-        own.check(seal.close(MESSAGE), "images", b"id-1", JSON)
+        own.check(crypto.close(MESSAGE), "images", b"id-1", JSON)
     monkeypatch.delenv("TASKFLOW_SIGNING_KEYS")
-    assert TaskFlow().seal is None
+    assert TaskFlow().crypto is None
 
 
 @pytest.mark.parametrize("variable", ["TASKFLOW_SIGNING_KEYS", "TASKFLOW_ENCRYPTION_KEYS"])
@@ -217,8 +221,8 @@ def test_keys_show_nowhere_and_do_not_travel() -> None:
     app = TaskFlow(
         "shop", broker="redis://h", signing_keys=["canary-0123456789"], encryption_keys=["canary-abcdefghijk"]
     )
-    assert "canary" not in repr(app) + repr(app.seal) + repr(app.submit)
-    assert key_id(b"canary-0123456789").hex() in repr(app.seal)
-    for one in (app, app.seal):
+    assert "canary" not in repr(app) + repr(app.crypto) + repr(app.submit)
+    assert key_id(b"canary-0123456789").hex() in repr(app.crypto)
+    for one in (app, app.crypto):
         with pytest.raises(TypeError, match="pickled"):
             pickle.dumps(one)

@@ -23,7 +23,7 @@ import pytest
 
 from taskflow import TaskFlow
 from taskflow.broker.commands.enqueue import NewTask
-from taskflow.message.seal import CLOUDPICKLE, CONTENT_TYPE_HEADER
+from taskflow.message.message_crypto import CLOUDPICKLE, CONTENT_TYPE_HEADER
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, shared_marks
 from taskflow.states import State, Verb
@@ -178,8 +178,8 @@ class Child:
 
     def run(self, new: NewTask) -> Verdict:
         """Attempt a task until there is a verdict."""
-        assert app.seal is not None
-        message = app.seal.close(new.message)
+        assert app.crypto is not None
+        message = app.crypto.close(new.message)
         first_failed_at, expires = 0.0, 1 if new.terms.expires_at else 0
         while True:
             self._number += 1
@@ -207,7 +207,7 @@ class Child:
         found = state.get(Verb(outcome.verb))
         value = None
         if found is State.COMPLETED:
-            result = app.seal.open_result(message, message.queue, new.id.encode(), outcome.result)
+            result = app.crypto.open_result(message, message.queue, new.id.encode(), outcome.result)
             value = app.tasks[message.type].returns.read(result or b"")
         return Verdict(found, message.retried if found else 0, message.error_msg, value)
 

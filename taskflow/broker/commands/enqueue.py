@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...connection.topology import key_slot
-from ...message.seal import Seal
+from ...message.message_crypto import MessageCrypto
 from ...message.task_message import TaskMessage
 from ...message.template import MessageTemplate
 from ..builder import builder, item_of
@@ -170,12 +170,12 @@ class NewTask:
             self.encoded, self.identity = template.encode(self.id, self.payload, self.lock, self.headers)
         return self.encoded
 
-    def closed(self, seal: Seal) -> NewTask:
+    def closed(self, crypto: MessageCrypto) -> NewTask:
         """The same task, encrypted and signed."""
         terms, message = self.terms, self.terms.message
         new: NewTask = _make(NewTask)
         new.terms, new.id, new.named, new.encoded = terms, self.id, self.named, b""
-        new.payload, new.lock, new.headers = seal.sealed(
+        new.payload, new.lock, new.headers = crypto.sealed(
             message.type, terms.queue, self.id, self.payload, self.lock, message.headers
         )
         return new

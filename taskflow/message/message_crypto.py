@@ -1,4 +1,4 @@
-"""`Seal`: what an app's keys do to a message on its way out, and ask of it on its way in (pure).
+"""`MessageCrypto`: what an app's keys do to a message on its way out, and ask of it on its way in (pure).
 
 Out: the payload is encrypted, then the message is signed. In: the signature is checked before anything of the
 payload is looked at, then it is decrypted. A result goes the same way, from the worker to whoever reads it.
@@ -22,7 +22,7 @@ JSON = "application/json"
 CLOUDPICKLE = "application/x-cloudpickle"
 
 
-class Seal:
+class MessageCrypto:
     """Closes and opens messages with an app's keys.
 
     Args:
@@ -31,10 +31,10 @@ class Seal:
         accept_unsigned_results: take a result that nobody with our keys has written, too.
 
     Example:
-        >>> seal = Seal(SigningKeys([b"correct-horse-battery"]))
-        >>> closed = seal.close(TaskMessage(type="noop", payload=b"{}", id="id-1", queue="default"))
-        >>> seal.check(closed, "default", b"id-1", JSON)
-        >>> seal.check(closed, "other", b"id-1", JSON)
+        >>> crypto = MessageCrypto(SigningKeys([b"correct-horse-battery"]))
+        >>> closed = crypto.close(TaskMessage(type="noop", payload=b"{}", id="id-1", queue="default"))
+        >>> crypto.check(closed, "default", b"id-1", JSON)
+        >>> crypto.check(closed, "other", b"id-1", JSON)
         Traceback (most recent call last):
         taskflow.errors.SignatureError: bad signature: the message was changed, or moved here from elsewhere
     """
@@ -61,8 +61,8 @@ class Seal:
         signing_environment: str | None = None,
         encryption_environment: str | None = None,
         accept_unsigned_results: bool = False,
-    ) -> Seal | None:
-        """Make the seal of an app from what it was given.
+    ) -> MessageCrypto | None:
+        """Make the keys of an app at work from what it was given.
 
         Args:
             signing_keys: as `TaskFlow` takes them.
@@ -72,7 +72,7 @@ class Seal:
             accept_unsigned_results: as `TaskFlow` takes it.
 
         Returns:
-            The seal, or None when there is no key.
+            It, or None when there is no key.
 
         Raises:
             InvalidOption: a list of keys that cannot be.
@@ -89,7 +89,7 @@ class Seal:
         )
 
     def __repr__(self) -> str:
-        return f"Seal({self._signing!r}, {self._encryption!r})"
+        return f"MessageCrypto({self._signing!r}, {self._encryption!r})"
 
     @property
     def signs(self) -> bool:
@@ -295,5 +295,5 @@ _RESULT_FLAWS = {
     Flaw.WRONG: ("bad signature", "it was changed, or belongs to another task"),
 }
 
-NO_KEYS = Seal()
-"""The seal of an app without keys: it leaves everything as it is, and says what it cannot read."""
+NO_KEYS = MessageCrypto()
+"""The keys of an app at work without keys: it leaves everything as it is, and says what it cannot read."""
