@@ -173,7 +173,7 @@ class Worker:
         while True:
             tasks = command.parse(call(connection, *words)).tasks
             if tasks:
-                return [(task.id.encode(), task.message, task.receipt) for task in tasks]
+                return [(task.id.encode(), task.message, task.lease_token) for task in tasks]
             call(connection, "BLMOVE", PENDING, PENDING, "RIGHT", "RIGHT", WAIT)
 
 

@@ -46,7 +46,7 @@ class FakeWorker:
 
     def finish(self, taken: Taken, verb: Verb, *, at: float = 0, result: bytes = b"", **changes: Any) -> None:
         message = replace(TaskMessage.decode(taken.message), **changes).encode() if changes else b""
-        verdict = Verdict(taken.id, verb, taken.receipt, message, at, result)
+        verdict = Verdict(taken.id, verb, taken.lease_token, message, at, result)
         (written,) = self._broker.run(finish(self._queue, [verdict], time.time()))
         assert written is not Written.REFUSED
 

@@ -475,6 +475,6 @@ def test_a_task_that_is_none_any_more_stops_neither_leases_nor_verdicts_of_other
     q.call("LPUSH", good_lock := unique_key(q.name, "noop", b"{}"), "not a lock")
     assert q.run(extend(q.name, [bad, good])) == ["bad"]
     assert [one.id for one in q.run(held(q.name, "me"))] == ["good"]
-    verdicts = [Verdict(one.id, Verb.DONE, one.receipt, lock=good_lock) for one in (bad, good)]
+    verdicts = [Verdict(one.id, Verb.DONE, one.lease_token, lock=good_lock) for one in (bad, good)]
     assert q.run(finish(q.name, verdicts, time.time())) == [Written.REFUSED, Written.WRITTEN]
     assert q.call("EXISTS", q.keys.task("good")) == 0

@@ -49,7 +49,7 @@ class Queue:
         return tasks
 
     def finish(self, verb: Verb, taken: Taken, **fields: Any) -> Written:
-        verdict = Verdict(taken.id, verb, taken.receipt, **fields)
+        verdict = Verdict(taken.id, verb, taken.lease_token, **fields)
         (written,) = self.run(finish(self.name, [verdict], time.time()))
         return written  # type: ignore[no-any-return]
 
@@ -284,8 +284,8 @@ def test_put_back_waits_for_somebody_who_knows_the_name(q: Queue) -> None:
 def test_a_verdict_is_refused_to_whoever_does_not_hold_the_task(q: Queue, verb: Verb) -> None:
     q.add("a")
     (a,) = q.take()
-    other_token = "somebody else"[: len("t")] + a.receipt[len("t") :]
-    assert q.finish(verb, msgspec.structs.replace(a, receipt=other_token)) is Written.REFUSED
+    other_token = "somebody else"[: len("t")] + a.lease_token[len("t") :]
+    assert q.finish(verb, msgspec.structs.replace(a, lease_token=other_token)) is Written.REFUSED
     q.call("HSET", q.keys.task("a"), "msg", a.message + b"x")
     assert q.finish(verb, a) is Written.REFUSED, "Go has rewritten the message, and left the receipt"
     assert q.state("a") == "active"
@@ -296,7 +296,7 @@ def test_a_verdict_is_refused_to_whoever_does_not_hold_the_task(q: Queue, verb: 
 def test_a_repeated_verdict_changes_nothing_and_is_a_success(q: Queue, verb: Verb) -> None:
     q.add("a", "other")
     a, _ = q.take()
-    verdict = Verdict("a", verb, a.receipt, message=b"" if verb in "dqku" else a.message, at=9)
+    verdict = Verdict("a", verb, a.lease_token, message=b"" if verb in "dqku" else a.message, at=9)
     command = finish(q.name, [verdict], time.time())
     assert q.run(command) == [Written.WRITTEN]
     before = (q.state("a"), q.hash("a"), q.call("GET", q.keys.processed), q.call("LLEN", q.keys.pending))
@@ -316,12 +316,12 @@ def test_a_batch_of_verdicts_of_all_lengths_is_written_once_each(q: Queue) -> No
     a, b, c, d, e = q.take()
     q.call("DEL", q.keys.task("e"))
     verdicts = [
-        Verdict("a", Verb.DONE, a.receipt),
-        Verdict("b", Verb.DONE, b.receipt, lock=lock),
-        Verdict("a", Verb.DONE, a.receipt),
-        Verdict("c", Verb.RETRY, c.receipt, message=c.message, at=5),
-        Verdict("e", Verb.DONE, e.receipt),
-        Verdict("d", Verb.DONE, d.receipt),
+        Verdict("a", Verb.DONE, a.lease_token),
+        Verdict("b", Verb.DONE, b.lease_token, lock=lock),
+        Verdict("a", Verb.DONE, a.lease_token),
+        Verdict("c", Verb.RETRY, c.lease_token, message=c.message, at=5),
+        Verdict("e", Verb.DONE, e.lease_token),
+        Verdict("d", Verb.DONE, d.lease_token),
     ]
     written, refused = Written.WRITTEN, Written.REFUSED
     replies = [written, written, refused, written, refused, written]
@@ -385,7 +385,7 @@ def test_extend_renews_what_is_held_and_names_what_is_not(q: Queue) -> None:
     q.add("a", "b", "c")
     taken = q.take()
     q.finish(Verb.DONE, taken[1])
-    q.call("HSET", q.keys.task("c"), "receipt", "another" + taken[2].receipt[-40:])
+    q.call("HSET", q.keys.task("c"), "receipt", "another" + taken[2].lease_token[-40:])
     for task_id in "ac":
         q.call("ZADD", q.keys.lease, 5, task_id)
     assert q.run(extend(q.name, taken)) == ["b", "c"]

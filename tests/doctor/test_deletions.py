@@ -62,7 +62,7 @@ def put(stored: Stored, state: State, task_id: str) -> None:
     verbs = {State.RETRY: Verb.RETRY, State.ARCHIVED: Verb.ARCHIVE, State.COMPLETED: Verb.COMPLETE}
     if state in verbs:
         result = b"1" if state is State.COMPLETED else b""
-        verdict = Verdict(task_id, verbs[state], taken.receipt, taken.message, 600, result, "", lock)
+        verdict = Verdict(task_id, verbs[state], taken.lease_token, taken.message, 600, result, "", lock)
         assert stored.broker.run(finish(stored.queue, [verdict], stored.raw.time()[0])) == [Written.WRITTEN]
 
 
@@ -129,7 +129,7 @@ def works(stored: Stored, broker: Broker) -> set[str]:
     while tasks := broker.run(dequeue(stored.queue, "another", uuid.uuid4().hex, 10)).tasks:
         for taken in tasks:
             lock = unique_key(stored.queue, "shop:pay", PAYLOAD + taken.id.encode())
-            verdict = Verdict(taken.id, Verb.DONE, taken.receipt, lock=lock)
+            verdict = Verdict(taken.id, Verb.DONE, taken.lease_token, lock=lock)
             assert broker.run(finish(stored.queue, [verdict], stored.raw.time()[0])) == [Written.WRITTEN]
             done.add(taken.id)
     return done

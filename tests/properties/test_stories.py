@@ -64,7 +64,7 @@ def test_a_hand_back_that_is_sent_again_does_not_take_away_what_was_taken_again(
     The receipt tells one taking from the next.
     """
     (taken,) = story.take("me", "first")
-    command = finish(story.name, [Verdict("a", Verb.REQUEUE, taken.receipt)], time.time())
+    command = finish(story.name, [Verdict("a", Verb.REQUEUE, taken.lease_token)], time.time())
     assert story.place.run(command) == [Written.WRITTEN]
     assert [one.id for one in story.take("me", "second")] == ["a"]
     story.place.run(command, resent=True)
@@ -74,7 +74,7 @@ def test_a_hand_back_that_is_sent_again_does_not_take_away_what_was_taken_again(
 def test_a_crash_that_is_reported_again_counts_once(story: Story) -> None:
     """The same with a crash: three lost replies, and an innocent task is poison."""
     (taken,) = story.take("me", "first")
-    verdict = Verdict("a", Verb.REQUEUE_CRASHED, taken.receipt)
+    verdict = Verdict("a", Verb.REQUEUE_CRASHED, taken.lease_token)
     command = finish(story.name, [verdict], time.time())
     story.place.run(command)
     story.take("me", "second")

@@ -36,14 +36,14 @@ _extended = item_of("extend").getter()
 class Taken(msgspec.Struct, frozen=True, gc=False):
     """A task that was taken: its id and its message's bytes, and what its hash remembers of earlier attempts.
 
-    `receipt` names this taking of it: with it the worker proves that it still holds the task. `crashes` and `recoveries`
+    `lease_token` names this taking of it: with it the worker proves that it still holds the task. `crashes` and `recoveries`
     say how often it has cost a process or a lease; `first_failed_at` is in Unix seconds, 0: never. `expires` too: if it has not
     started by then it is not to be run; 0: no matter when.
     """
 
     id: str
     message: bytes
-    receipt: str
+    lease_token: str
     crashes: int = 0
     recoveries: int = 0
     first_failed_at: int = 0
@@ -100,10 +100,10 @@ def _taken(reply: list[Any], start: int) -> list[Taken]:
         Taken(
             task_id.decode("utf-8", "surrogateescape"),
             message,
-            receipt.decode("latin-1"),
+            lease_token.decode("latin-1"),
             *(_history(history) if history else ()),
         )
-        for task_id, message, receipt, history in zip(*[fields] * 4, strict=True)
+        for task_id, message, lease_token, history in zip(*[fields] * 4, strict=True)
     ]
 
 

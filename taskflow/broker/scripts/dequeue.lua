@@ -4,11 +4,12 @@
 -- args:    resent, owner, token, count, lease_seconds, task_prefix, unknown_grace
 -- derives: the hash of each id found in pending
 -- flags:   allow-oom
--- returns: the server's time; a Notice; the number of ids without a hash; then id, message, receipt, history of each task
+-- returns: the server's time; a Notice; the number of ids without a hash; then id, message, lease_token, history of each task
 --
--- The receipt of a task is the call's token and the SHA-1 of the message: one taking of it, by whoever calls with it. Whatever
--- Go does that takes a task out of our hands rewrites its message or lets somebody of ours take it anew, so who has the receipt
--- can tell, and prove, whether that taking still holds.
+-- The lease token of a task is the call's token and the SHA-1 of the message: one taking of it, by whoever calls with it. Whatever
+-- Go does that takes a task out of our hands rewrites its message or lets somebody of ours take it anew, so who has the lease token
+-- can tell, and prove, whether that taking still holds. Its field is `receipt`, its name in 0.1: while a release is rolled out,
+-- workers of both take, extend and finish tasks of one queue.
 --
 -- The history is empty, or: crashes, recoveries, first failure (Unix seconds), end of its time to start (Unix seconds); 0 is none.
 -- `pending_since` stays until the attempt has ended: a task that is handed back has waited since it came, not since then.
@@ -77,17 +78,17 @@ for index, id in ipairs(ids) do
   elseif fields[7] and is_new(tonumber(fields[8])) then
     aside[#aside + 1] = id
   elseif fields[2] ~= 'active' or not (taking[id] or redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
-    local receipt = token .. redis.sha1hex(fields[1])
+    local lease_token = token .. redis.sha1hex(fields[1])
     bytes = bytes + #fields[1]
     taking[id] = true
-    redis.call('HSET', task, 'state', 'active', 'owner', owner, 'receipt', receipt)
+    redis.call('HSET', task, 'state', 'active', 'owner', owner, 'receipt', lease_token)
     held[#held + 1] = id
     record[#record + 1] = id
     leases[#leases + 1] = now + tonumber(lease_seconds)
     leases[#leases + 1] = id
     answer[#answer + 1] = id
     answer[#answer + 1] = fields[1]
-    answer[#answer + 1] = receipt
+    answer[#answer + 1] = lease_token
     answer[#answer + 1] = history(fields[3], fields[4], fields[5], fields[6])
   end
 end

@@ -2,11 +2,11 @@
 -- moves:   -
 -- keys:    lease, task...
 -- args:    lease_seconds, item...
--- item:    id, receipt
+-- item:    id, lease_token
 -- flags:   allow-oom
 -- returns: the ids that the worker does not hold any more
 --
--- `receipt` is as dequeue.lua gave it. Never makes a lease anew: one that is gone was recovered by somebody.
+-- `lease_token` is as dequeue.lua gave it. Never makes a lease anew: one that is gone was recovered by somebody.
 -- @include read_task
 -- @include is_about
 local expiry = tonumber(redis.call('TIME')[1]) + tonumber(lease_seconds)
@@ -16,7 +16,7 @@ for arg = item_argv_from, #ARGV, item_size do
   -- @read item arg
   local fields = read_task(KEYS[key], 'state', 'receipt', 'msg')
   key = key + 1
-  if fields[1] == 'active' and fields[2] == receipt and is_about(receipt, fields[3]) then
+  if fields[1] == 'active' and fields[2] == lease_token and is_about(lease_token, fields[3]) then
     redis.call('ZADD', lease, 'XX', expiry, id)
   else
     lost[#lost + 1] = id

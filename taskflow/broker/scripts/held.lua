@@ -4,9 +4,9 @@
 -- args:    owner, limit, task_prefix
 -- derives: the hash of each id in active
 -- flags:   allow-oom
--- returns: id, message, receipt, history (as dequeue.lua gives it) of each task
+-- returns: id, message, lease_token, history (as dequeue.lua gives it) of each task
 --
--- Where the message is not the receipt's, Go has recovered the task (which leaves our fields), and may run it.
+-- Where the message is not the lease token's, Go has recovered the task (which leaves our fields), and may run it.
 -- @include read_task
 -- @include is_about
 -- @include history

@@ -24,7 +24,7 @@ def verdict(held: Held, outcome: Outcome) -> Verdict:
     return Verdict(
         taken.id,
         _VERBS[outcome.verb],
-        taken.receipt,
+        taken.lease_token,
         outcome.message,
         outcome.at,
         outcome.result,

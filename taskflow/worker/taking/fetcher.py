@@ -41,7 +41,7 @@ class Fetcher(Service):
         broker: where from.
         allocator: who may take how many.
         take: is given the tasks.
-        known: the receipts of what is held of this queue.
+        known: the lease tokens of what is held of this queue.
         clock: is told the server's time.
         backoff: what is known of the other workers on the queue; it learns here.
         places: who may wait on a connection; None: this queue may.
@@ -187,7 +187,7 @@ class Fetcher(Service):
         known = self._known(self._queue)
         tasks = await self._broker.run(held(self._queue, self._owner), TIMEOUT)
         known |= self._known(self._queue)
-        stranded = [taken for taken in tasks if taken.receipt not in known]
+        stranded = [taken for taken in tasks if taken.lease_token not in known]
         if stranded:
             logger.warning(
                 "%d tasks of queue %s are taken up again after a lost reply", len(stranded), self._queue

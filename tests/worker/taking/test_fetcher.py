@@ -47,7 +47,7 @@ class Rig:
         self.taken += tasks
 
     def _known(self, queue: str) -> set[str]:
-        return {taken.receipt for taken in self.taken}
+        return {taken.lease_token for taken in self.taken}
 
     @property
     def ids(self) -> list[str]:

@@ -59,7 +59,7 @@ def test_a_task_wakes_a_few_of_twenty_fetchers_and_is_taken_once(valkey: Server,
 def _fetcher(queue: str, owner: str, broker: AsyncBroker, taken: list[str], seed: int) -> Fetcher:
     def take(_: str, tasks: list[Taken]) -> None:
         taken.extend(task.id for task in tasks)
-        verdicts = [Verdict(task.id, Verb.DONE, task.receipt) for task in tasks]
+        verdicts = [Verdict(task.id, Verb.DONE, task.lease_token) for task in tasks]
         writing.add(asyncio.ensure_future(broker.run(finish(queue, verdicts, time.time()), 5)))
 
     writing: set[asyncio.Future[list[int]]] = set()
