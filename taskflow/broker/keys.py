@@ -14,7 +14,6 @@ from ..connection.topology import key_slot
 ALL_QUEUES = "asynq:queues"
 ALL_SERVERS = "asynq:servers"
 ALL_WORKERS = "asynq:workers"
-ALL_SCHEDULERS = "asynq:schedulers"
 CANCEL_CHANNEL = "asynq:cancel"
 
 

@@ -40,7 +40,7 @@ _DEFAULT_PORT: Mapping[Kind, int] = {"single": 6379, "sentinel": 26379, "cluster
 class BrokerURL:
     """A broker URL, taken apart.
 
-    `str()` and `repr()` never show a password; `secret()` gives the whole URL back.
+    `str()` and `repr()` never show a password; `source` is the whole URL as it was given.
     """
 
     kind: Kind
@@ -64,10 +64,6 @@ class BrokerURL:
         hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
         tail = f"/{self.service}" if self.service else ""
         return f"{self.scheme}://{login}{hosts}{tail}" + (f"/{self.db}" if self.db else "")
-
-    def secret(self) -> str:
-        """The URL as it was given, with its password: for a child process or a client, never for a log."""
-        return self.source
 
     def seconds(self, name: str, default: float) -> float:
         """The option `name` as seconds."""

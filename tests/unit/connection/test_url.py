@@ -48,14 +48,14 @@ from taskflow.errors import InvalidBrokerURL
 def test_reads_every_form(url: str, kind: str, hosts: tuple[tuple[str, int], ...], shown: str) -> None:
     parsed = parse(url)
     assert (parsed.kind, parsed.hosts, str(parsed)) == (kind, hosts, shown)
-    assert parsed.secret() == url
+    assert parsed.source == url
 
 
 def test_a_password_is_only_in_the_secret_form() -> None:
     parsed = parse("redis+cluster://user:canary@a:1?socket_timeout=2")
     assert (parsed.username, parsed.password, parsed.seconds("socket_timeout", 5)) == ("user", "canary", 2)
     assert "canary" not in str(parsed) + repr(parsed)
-    assert "canary" in parsed.secret()
+    assert "canary" in parsed.source
 
 
 @pytest.mark.parametrize(
