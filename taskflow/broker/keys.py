@@ -107,9 +107,9 @@ class QueueKeys:
         """The lock in this queue for what `lock` is in another."""
         return self.unique_prefix + lock.removeprefix(queue_keys(queue).unique_prefix)
 
-    def taken_by(self, owner: str) -> str:
-        """What the worker `owner` took by its last dequeue: lets a repeated dequeue get the same tasks."""
-        return f"{self.own}taken:{owner}"
+    def taken_by(self, worker: str) -> str:
+        """What the worker took by its last dequeue: lets a repeated dequeue get the same tasks."""
+        return f"{self.own}taken:{worker}"
 
     def answer(self, token: str) -> str:
         """What the call `token` replied: lets a repeated order by hand say what its first copy did."""

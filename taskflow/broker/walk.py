@@ -11,7 +11,7 @@ from .keys import queue_keys
 from .words import Offset
 
 SECOND_LOOK = 4.0
-"""Seconds after which a task that is active without a lease, and without an owner, is looked at again, unless told otherwise."""
+"""Seconds after which a task that is active without a lease, and without a worker, is looked at again, unless told otherwise."""
 
 FORGET = 120.0
 """Seconds after which a first look counts no more."""
@@ -85,7 +85,7 @@ class Walk:
 
 
 class FirstLooks:
-    """The tasks that were seen active without a lease and an owner: when, and with which message.
+    """The tasks that were seen active without a lease and a worker: when, and with which message.
 
     What is still so some seconds later is really broken: taking a task is atomic, in Go too.
     """

@@ -27,7 +27,7 @@ BATCH = 100
 """Ids that are repaired, locks that are looked at, and tasks that are read, by one script call at most."""
 
 TRIAL_SECONDS = 8
-"""The lease that an active task with an owner and without a lease gets: a living owner extends it in time."""
+"""The lease that a task gets which is active, names a worker and has none: the worker extends it in time, if it lives."""
 
 REACH = 50_000
 """How far from either end an id is looked for in `pending` and `active`."""
@@ -104,11 +104,11 @@ class Repair(StrEnum):
     RESTORED = "restored"
     """The task stood nowhere: it is back where its state says, or in pending."""
     UNLEASED = "unleased"
-    """It is active without a lease and without an owner: to be looked at a second time."""
+    """It is active without a lease, and no worker of ours has it: to be looked at a second time."""
     GIVEN_BACK = "given_back"
     """It was so at the second look: back to pending."""
     LEASED = "leased"
-    """It was active without a lease, and has an owner, who has some seconds to show that he lives."""
+    """It was active without a lease, and names a worker, which has some seconds to show that it lives."""
     LISTED = "listed"
     """It has a lease and did not stand in `active`."""
     MENDED = "mended"
@@ -254,7 +254,7 @@ def reclaim(queue: str, empty_groups: Sequence[str] = ()) -> Command[Reclaimed]:
 
 
 def release_locks(queue: str, locks: Sequence[str], *, dry: bool = False) -> Command[list[bool]]:
-    """Delete the unique locks whose task is gone or does not own them; for each whether it is such a one."""
+    """Delete the unique locks whose task is gone or does not hold them; for each whether it is such a one."""
     keys = queue_keys(queue)
     return once(_build_release_locks, keys, lambda reply: [bool(one) for one in reply], locks, dry=int(dry))
 

@@ -6,7 +6,7 @@
 -- flags:   allow-oom
 -- returns: the ids that were given back
 --
--- A lease with an owner of ours is over when it ends, by the server's clock. One without is Go's, written by another clock: it
+-- A lease of one of our workers is over when it ends, by the server's clock. Another is Go's, written by another clock: it
 -- has `foreign_grace` seconds more, as Go gives. Costs no retry: a task that never ran must still run. What says that it is not
 -- active, and yet stands here, is left to repair.lua.
 -- @include replied

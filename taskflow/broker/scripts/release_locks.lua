@@ -1,4 +1,4 @@
--- Delete unique locks whose task is gone, or does not own them.
+-- Delete unique locks whose task is gone, or does not hold them.
 -- moves:   -
 -- keys:    answer, lock...
 -- args:    resent, dry, task_prefix, unique_prefix

@@ -12,8 +12,8 @@
 -- until when to keep it, should it be completed and stand nowhere. With `dry` 1 nothing is written.
 --
 -- A state that is backed by its place wins; otherwise the place does. What runs is never run a second time if that can be told:
--- a lease without a place in active is entered there again; a task with an owner of ours and no lease gets a short one, which a
--- living owner extends and recover.lua ends; one without an owner goes back to pending at the second look.
+-- a lease without a place in active is entered there again; a task that names a worker of ours and has no lease gets a
+-- short one, which that worker extends if it lives, and recover.lua ends; one that names none goes back to pending at the second look.
 -- Writes go to the destination first, so that a failure in between leaves a task in two places, and never in none.
 -- @include replied
 -- @include read_task
@@ -72,7 +72,7 @@ end
 
 local function put_right(id, task, where, seen, expiry)
   local fields = read_task(task, 'state', 'owner', 'group', 'unique_key')
-  local state, owner, group = fields[1], fields[2], fields[3]
+  local state, worker, group = fields[1], fields[2], fields[3]
   local known = ask('HSTRLEN', task, 'msg')
   known = known and known > 0
   -- Where it stands.
@@ -166,7 +166,7 @@ local function put_right(id, task, where, seen, expiry)
   end
 
   if target == 'active' and not leased then
-    if owner and owner ~= '' then
+    if worker and worker ~= '' then
       write('ZADD', lease, now + tonumber(trial_seconds), id)
       write('HSET', task, 'state', 'active')
       leave('active')

@@ -1,4 +1,4 @@
--- Deletes the unique lock of a task, if the task still owns it. Needs: unique_prefix.
+-- Deletes the unique lock of a task, if the task still holds it. Needs: unique_prefix.
 local function lock_in(message)
   -- Field 10 of the protobuf message: for a grouped task, Go writes its lock nowhere else.
   local at, size = 1, #message
