@@ -22,9 +22,10 @@ import side
 from redis.connection import Connection
 
 from taskflow.broker.command import Command
-from taskflow.broker.commands.dequeue import dequeue
+from taskflow.broker.commands.dequeue import Taken, dequeue
 from taskflow.broker.commands.enqueue import NewTask, enqueue
-from taskflow.broker.commands.finish import Verdict, finish
+from taskflow.broker.commands.finish import finish
+from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.message.taskflow_pb2 import TaskMessage as Wire
 from taskflow.states import Verb
@@ -38,7 +39,6 @@ UNDER_WAY = int(os.environ.get("LIMIT_UNDER_WAY", "1"))
 PENDING = f"asynq:{{{side.QUEUE}}}:pending"
 
 _A, _B = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
-_RECEIPT = "b" * 40
 
 
 def connect() -> Connection:
@@ -72,22 +72,21 @@ class Template:
         self._item_keys = [_split(word) for word in two.keys[-keys:]]
         self._item_args = [_split(word) for word in two.args[-args:]]
 
-    def words(self, items: Iterable[tuple[bytes, bytes]]) -> list[Any]:
-        """The call for these items: the id of each, and its receipt where the script wants that."""
+    def words(self, ids: Iterable[bytes], *of_all: Any) -> list[Any]:
+        """The call for tasks of these ids. `of_all` stands in the place of the last words before the first of them."""
         keys, args = self._keys.copy(), self._args.copy()
-        for id_, receipt in items:
+        args[len(args) - len(of_all) :] = of_all
+        for id_ in ids:
             for head, rest in self._item_keys:
                 keys.append(head + id_ + rest)
             for head, rest in self._item_args:
-                args.append(head if rest is None else head + id_ + rest if head is not _RECEIPT else receipt)
+                args.append(head if rest is None else head + id_ + rest)
         return ["EVALSHA", self._sha, len(keys), *keys, *args]
 
 
 def _split(word: Any) -> tuple[Any, Any]:
     """A word in two parts between which the id belongs; one that is the same for every task stays whole."""
     data = word.encode() if isinstance(word, str) else word
-    if word == _RECEIPT:
-        return _RECEIPT, b""
     if isinstance(data, bytes) and _B.encode() in data:
         head, rest = data.split(_B.encode())
         return head, rest
@@ -124,8 +123,8 @@ class Client:
         call(self.connection, *enqueuing("benchmark:mark", b'{"sent":%d}' % sent).words([new_id()]))
 
 
-def new_id() -> tuple[bytes, bytes]:
-    return str(uuid.uuid4()).encode(), b""
+def new_id() -> bytes:
+    return str(uuid.uuid4()).encode()
 
 
 def enqueuing(name: str, payload: bytes | None = None) -> Template:
@@ -156,24 +155,26 @@ class Worker:
     def run(self) -> None:
         connection = connect()
         owner = f"limit:{os.getpid()}:{threading.get_ident()}"
-        one, other = Verdict(_A, Verb.DONE, "a" * 40), Verdict(_B, Verb.DONE, _RECEIPT)
+        one, other = ((Taken(id_, b"", "token"), Outcome(0, Verb.DONE)) for id_ in (_A, _B))
         now = time.time()
         done = Template(finish(side.QUEUE, [one], now), finish(side.QUEUE, [one, other], now))
         while True:
             with self.taking:
-                taken = self.take(connection, owner)
-            for _, data, _ in taken:
+                token, taken = self.take(connection, owner)
+            for _, data in taken:
                 message = Wire.FromString(data)
                 TASKS[message.type](**(json.loads(message.payload) if message.payload else {}))
-            call(connection, *done.words((id_, receipt) for id_, _, receipt in taken))
+            call(connection, *done.words((id_ for id_, _ in taken), token, len(taken)))
 
-    def take(self, connection: Connection, owner: str) -> list[tuple[bytes, bytes, str]]:
-        command = dequeue(side.QUEUE, owner, uuid.uuid4().hex, TAKE)
+    def take(self, connection: Connection, owner: str) -> tuple[str, list[tuple[bytes, bytes]]]:
+        """The lease token of some tasks, and the id and message of each."""
+        token = uuid.uuid4().hex
+        command = dequeue(side.QUEUE, owner, token, TAKE)
         words = command.wire(full=False, resent=False)
         while True:
             tasks = command.parse(call(connection, *words)).tasks
             if tasks:
-                return [(task.id.encode(), task.message, task.lease_token) for task in tasks]
+                return token, [(task.id.encode(), task.message) for task in tasks]
             call(connection, "BLMOVE", PENDING, PENDING, "RIGHT", "RIGHT", WAIT)
 
 

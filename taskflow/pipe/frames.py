@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from ..message.outcome import Outcome
 from ..telemetry.counts import TaskCount
 
 T = TypeVar("T")
@@ -47,22 +48,6 @@ class Job(msgspec.Struct, array_like=True, frozen=True, gc=False):
     failure: str = ""
     first_failed_at: int = 0
     expires: int = 0
-
-
-class Outcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """How the attempt at a job ended: what the worker is to write down.
-
-    `verb` is one of `states.Verb`; `at` is in seconds (retention or delay); `seconds` is how long it ran.
-    """
-
-    number: int
-    verb: str
-    message: bytes = b""
-    at: float = 0.0
-    result: bytes = b""
-    error: str = ""
-    lock: str = ""
-    seconds: float = 0.0
 
 
 class TaskFacts(msgspec.Struct, array_like=True, frozen=True):

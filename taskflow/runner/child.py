@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
+from ..message.outcome import Outcome
 from ..pipe import frames
 from ..pipe.shared_marks import SharedMarks
 from ..tasks import lines
@@ -47,7 +48,7 @@ class Outbox:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        self._outcomes: deque[frames.Outcome] = deque()
+        self._outcomes: deque[Outcome] = deque()
         self._returned: deque[int] = deque()
         self._pong = False
         self._stacks = ""
@@ -57,7 +58,7 @@ class Outbox:
         """Start sending."""
         threading.Thread(target=self._run, name="taskflow-outbox", daemon=True).start()
 
-    def outcome(self, outcome: frames.Outcome) -> None:
+    def outcome(self, outcome: Outcome) -> None:
         """An attempt has ended."""
         self._outcomes.append(outcome)
         if not self._filled.is_set():
@@ -110,7 +111,7 @@ class Outbox:
             self._connection.sendall(_frame(list(batch)))
 
 
-def _frame(items: list[frames.Outcome]) -> bytes:
+def _frame(items: list[Outcome]) -> bytes:
     """A frame of these outcomes; if one cannot be written, its task is archived, and the others have theirs."""
     try:
         return frames.frame(frames.Outcomes(items))
@@ -193,7 +194,7 @@ class Child:
 
     def _take(self, job: frames.Job) -> None:
         received = self._pipeline.receive(job)
-        if isinstance(received, frames.Outcome):
+        if isinstance(received, Outcome):
             self._outbox.outcome(received)
         elif received.plan.task.is_async:
             self._coroutines().submit(received)

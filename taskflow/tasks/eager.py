@@ -17,8 +17,9 @@ from ..broker.commands.enqueue import NewTask
 from ..broker.commands.read import Snapshot, error_text
 from ..errors import DecodeError, TaskCancelled
 from ..message.message_crypto import NO_KEYS, MessageCrypto
+from ..message.outcome import Outcome
 from ..message.task_message import TaskMessage
-from ..pipe.frames import Job, Outcome
+from ..pipe.frames import Job
 from ..states import State, Verb
 from . import lines
 from .attempt import Attempt

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ..errors import MessageError, TaskCancelled, TaskTimeout
+from ..message.outcome import Outcome
 from ..message.task_message import TaskMessage
-from ..pipe.frames import Job, Outcome
+from ..pipe.frames import Job
 from ..states import Verb
 from ..telemetry import events
 from ..telemetry.events import emit

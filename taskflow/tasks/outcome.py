@@ -1,10 +1,8 @@
-"""How an attempt ended, as the worker is to write it down (pure)."""
+"""Decides how an attempt ended: from what the task raised, and its policy (pure)."""
 
 from __future__ import annotations
 
-import json
 import random
-from dataclasses import replace
 from typing import Any
 
 from ..errors import (
@@ -17,8 +15,9 @@ from ..errors import (
     TaskTimeout,
     TaskVerdict,
 )
+from ..message.outcome import Outcome, archived, archived_raw, error_facts, retried
 from ..message.task_message import TaskMessage, sanitize_text
-from ..pipe.frames import Job, Outcome
+from ..pipe.frames import Job
 from ..retry import RetryPolicy
 from ..states import Verb
 from ..telemetry.traces import kind_of
@@ -42,25 +41,6 @@ _OUR_WORDS = (
 """What is raised with a text that holds no data: taskflow's own, and the reasons that a task gives for its verdict."""
 
 
-def done(number: int, lock: str, seconds: float) -> Outcome:
-    """The task returned, and nothing of it is kept; `lock` is the key of its unique lock."""
-    return Outcome(number, Verb.DONE, lock=lock, seconds=seconds)
-
-
-def completed(number: int, message: TaskMessage, result: bytes, now: float, seconds: float) -> Outcome:
-    """The task returned, and its result is kept for a while."""
-    kept = replace(message, completed_at=int(now))
-    return Outcome(
-        number,
-        Verb.COMPLETE,
-        message=kept.encode(),
-        at=message.retention,
-        result=result,
-        lock=message.unique_key,
-        seconds=seconds,
-    )
-
-
 def failed(
     job: Job,
     message: TaskMessage,
@@ -73,49 +53,34 @@ def failed(
     """The task raised: retried or archived, as the exception and the task's policy say."""
     if isinstance(error, InvalidArguments):
         # The stored arguments will not fit next time either.
-        return archived(job.number, message, text, error, now, seconds)
+        return archived(job.number, message, text, _facts(error), now, seconds)
     elapsed = now - job.first_failed_at if job.first_failed_at else seconds
     decision = policy.decide(error, retried=message.retried, max_retries=message.max_retries, elapsed=elapsed)
     if decision.action == "archive":
-        return archived(job.number, message, text, error, now, seconds)
-    return _retried(job.number, message, text, error, decision.delay, now, seconds)
-
-
-def archived(
-    number: int,
-    message: TaskMessage,
-    text: str,
-    error: BaseException | None,
-    now: float,
-    seconds: float = 0.0,
-) -> Outcome:
-    """The task failed for good."""
-    kept = replace(message, error_msg=text, last_failed_at=int(now))
-    return Outcome(
-        number,
-        Verb.ARCHIVE,
-        message=kept.encode(),
-        error=_facts(error),
-        lock=message.unique_key,
-        seconds=seconds,
-    )
+        return archived(job.number, message, text, _facts(error), now, seconds)
+    return retried(job.number, message, text, _facts(error), decision.delay, now, seconds)
 
 
 def refused(number: int, message: TaskMessage, error: MessageError, now: float) -> Outcome:
     """The message may not be read, or cannot: archived unread, with its payload as it is."""
-    return archived(number, message, sanitize_text(str(error)), error, now)
+    return archived(number, message, sanitize_text(str(error)), _facts(error), now)
+
+
+def given_up(
+    number: int, message: TaskMessage, text: str, error: BaseException, now: float, seconds: float
+) -> Outcome:
+    """The task has run, and no policy is asked whether it runs again."""
+    return archived(number, message, text, _facts(error), now, seconds)
 
 
 def expired(number: int, message: TaskMessage, now: float) -> Outcome:
     """It was to start by a certain time, and did not."""
-    kept = replace(message, error_msg="expired", last_failed_at=int(now))
-    facts = json.dumps({"type": "Expired", "text": "expired"})
-    return Outcome(number, Verb.ARCHIVE, message=kept.encode(), error=facts, lock=message.unique_key)
+    return archived(number, message, "expired", error_facts("Expired", "expired"), now)
 
 
 def unreadable(number: int, reason: str) -> Outcome:
     """The stored bytes are no message: archived as they are, with the reason beside them."""
-    return Outcome(number, Verb.ARCHIVE_RAW, error=json.dumps({"type": "DecodeError", "text": reason}))
+    return archived_raw(number, "DecodeError", reason)
 
 
 def unknown(number: int, times: int) -> Outcome:
@@ -174,21 +139,5 @@ def text_of(error: BaseException, *, whole: bool = True) -> str:
     return sanitize_text(str(text) or kind_of(error))
 
 
-def _retried(
-    number: int,
-    message: TaskMessage,
-    text: str,
-    error: BaseException,
-    delay: float,
-    now: float,
-    seconds: float,
-) -> Outcome:
-    kept = replace(message, error_msg=text, last_failed_at=int(now), retried=message.retried + 1)
-    return Outcome(
-        number, Verb.RETRY, message=kept.encode(), at=max(delay, 0.0), error=_facts(error), seconds=seconds
-    )
-
-
-def _facts(error: BaseException | None) -> str:
-    """Beside the text: the exception's type, by name only. Nobody ever imports it (CVE-2021-23727)."""
-    return json.dumps({"type": kind_of(error)}) if error is not None else ""
+def _facts(error: BaseException) -> str:
+    return error_facts(kind_of(error))

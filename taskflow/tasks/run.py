@@ -20,9 +20,10 @@ from ..errors import (
     TaskTimeout,
 )
 from ..message.message_crypto import CONTENT_TYPE_HEADER, NO_KEYS, MessageCrypto
+from ..message.outcome import Outcome, completed, done
 from ..message.split import split
 from ..message.task_message import TaskMessage
-from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job, Outcome
+from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job
 from ..telemetry.traces import kind_of
 from . import context, lines, outcome, returned
 from .attempt import HARD_MARGIN, LONGEST_LIMIT, Attempt, Plan, soft_limit
@@ -207,12 +208,12 @@ class Pipeline:
         kind, number = attempt.plan.message, attempt.job.number
         attempt.returned = True
         if kind.retention <= 0 and type(value) in returned.PLAIN:
-            return outcome.done(number, kind.unique_key, seconds)
+            return done(number, kind.unique_key, seconds)
         message = attempt.message
         try:
             returned.refuse_lazy(value)
             if kind.retention <= 0:
-                return outcome.done(number, kind.unique_key, seconds)
+                return done(number, kind.unique_key, seconds)
             result = attempt.plan.task.returns.encode(value)
             if len(result) > self._most:
                 raise ResultNotSerializable(
@@ -227,8 +228,8 @@ class Pipeline:
                 raise
             # It has run: another attempt would do the work again and fail in the same way.
             attempt.error = error
-            return outcome.archived(number, message, self._text(error), error, time.time(), seconds)
-        return outcome.completed(number, message, result, time.time(), seconds)
+            return outcome.given_up(number, message, self._text(error), error, time.time(), seconds)
+        return completed(number, message, result, time.time(), seconds)
 
     def fail(self, attempt: Attempt, error: BaseException) -> Outcome:
         """The call raised, or the attempt was ended before it."""
@@ -264,7 +265,7 @@ class Pipeline:
             if self._passes(broken):
                 raise
             lines.policy_raised(message, broken)
-            return outcome.archived(job.number, message, self._text(broken), broken, now, seconds)
+            return outcome.given_up(job.number, message, self._text(broken), broken, now, seconds)
 
     def _text(self, error: BaseException) -> str:
         return outcome.text_of(error, whole=self._error_text)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..broker.aio import AsyncBroker
 from ..broker.commands.dequeue import BATCH
 from ..clock import ServerClock
+from ..message.outcome import Outcome
 from ..pipe import frames
 from .children.supervisor import Supervisor
 from .config import Identity, WorkerConfig
@@ -68,7 +69,7 @@ class Parts:
         queues: Mapping[str, int],
         waits: int,
         nodes: int,
-        on_outcomes: Callable[[list[tuple[Held, frames.Outcome]]], None],
+        on_outcomes: Callable[[list[tuple[Held, Outcome]]], None],
         is_open: Callable[[], bool],
     ) -> Parts:
         """Make those that a connection is needed for.
@@ -95,7 +96,7 @@ class Parts:
             broker=broker,
             many=NarrowBroker(broker.driver),
             # Verdicts wait for no loop that only looks.
-            acker=Acker(NarrowBroker(broker.driver), held_tasks, clock),
+            acker=Acker(NarrowBroker(broker.driver), held_tasks, clock, identity.owner),
             allocator=SlotAllocator(queues, strict=config.strict, room=supervisor.room, most=BATCH),
             intake=Intake(held_tasks, supervisor, on_outcomes, clock, is_open),
             places=Places(waiting_connections(waits, nodes, config.children)),

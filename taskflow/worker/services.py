@@ -94,7 +94,7 @@ def _fetcher(at: ForQueue) -> Fetcher:
         parts.many,
         parts.allocator,
         parts.intake.take,
-        parts.held_tasks.lease_tokens,
+        parts.held_tasks.takings,
         parts.clock,
         at.backoff,
         parts.places,

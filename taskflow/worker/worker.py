@@ -14,6 +14,7 @@ from ..broker.commands.dequeue import backlog
 from ..clock import ServerClock
 from ..connection.aio import AsyncDriver
 from ..connection.url import parse
+from ..message.outcome import Outcome
 from ..options import DEFAULT_QUEUE
 from ..pipe import frames
 from ..telemetry.events import WorkerStarted, WorkerStopped, WorkerStopping, emit
@@ -232,7 +233,7 @@ class Worker:
     def _is_open(self) -> bool:
         return self._serving is not None and self._serving.takers.are_open and not self._stop.is_set()
 
-    def _outcomes(self, items: list[tuple[Held, frames.Outcome]]) -> None:
+    def _outcomes(self, items: list[tuple[Held, Outcome]]) -> None:
         assert self._parts is not None
         self._parts.acker.add(items)
 

@@ -63,7 +63,7 @@ def planted_names() -> dict[str, str]:
 
 
 def _acknowledge_first() -> None:
-    from taskflow.pipe.frames import Outcome
+    from taskflow.message.outcome import Outcome
     from taskflow.states import Verb
     from taskflow.worker.taking.intake import Intake
     from taskflow.worker.worker import Worker
@@ -179,8 +179,8 @@ PLANTS: dict[str, Plant] = {
         [
             (
                 "finish",
-                r"if fields\[1\] and fields\[2\] == 'active' and fields\[3\] == receipt and [^\n]* then",
-                "if fields[1] then",
+                r"return message and state == 'active' and [^\n]*",
+                "return message",
             )
         ],
     ),

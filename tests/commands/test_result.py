@@ -18,7 +18,7 @@ import redis
 
 from taskflow import AsyncResult, State, TaskFlow
 from taskflow.broker.commands.dequeue import Taken
-from taskflow.broker.commands.finish import Verdict, Written, finish
+from taskflow.broker.commands.finish import Written, finish
 from taskflow.broker.commands.read import error_text
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
@@ -26,7 +26,7 @@ from taskflow.errors import BrokerUnavailable, ResultMissing, ResultNotKept, Res
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import Verb
 from tests.servers import Server, wait_until
-from tests.taking import take_one
+from tests.taking import ended, take_one
 
 OWNER = "host:1:test"
 
@@ -46,8 +46,8 @@ class FakeWorker:
 
     def finish(self, taken: Taken, verb: Verb, *, at: float = 0, result: bytes = b"", **changes: Any) -> None:
         message = replace(TaskMessage.decode(taken.message), **changes).encode() if changes else b""
-        verdict = Verdict(taken.id, verb, taken.lease_token, message, at, result)
-        (written,) = self._broker.run(finish(self._queue, [verdict], time.time()))
+        item = ended(taken, verb, message=message, at=at, result=result)
+        (written,) = self._broker.run(finish(self._queue, [item], time.time()))
         assert written is not Written.REFUSED
 
     def complete(self, result: bytes = b'"done"') -> None:

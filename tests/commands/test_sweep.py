@@ -10,7 +10,7 @@ import pytest
 
 from taskflow.broker.commands.dequeue import extend, held
 from taskflow.broker.commands.enqueue import NewTask, enqueue
-from taskflow.broker.commands.finish import Verdict, Written, finish
+from taskflow.broker.commands.finish import Written, finish
 from taskflow.broker.commands.maintenance import ORPHAN_SECONDS, expire, forward, recover
 from taskflow.broker.commands.sweep import (
     NOWHERE,
@@ -31,6 +31,7 @@ from taskflow.message.task_message import unique_key
 from taskflow.states import Verb
 from taskflow.testing.keyspace import check_queue
 from tests.commands.test_transitions import Queue
+from tests.taking import ended
 
 Run = Callable[[Any], Any]
 
@@ -475,6 +476,6 @@ def test_a_task_that_is_none_any_more_stops_neither_leases_nor_verdicts_of_other
     q.call("LPUSH", good_lock := unique_key(q.name, "noop", b"{}"), "not a lock")
     assert q.run(extend(q.name, [bad, good])) == ["bad"]
     assert [one.id for one in q.run(held(q.name, "me"))] == ["good"]
-    verdicts = [Verdict(one.id, Verb.DONE, one.lease_token, lock=good_lock) for one in (bad, good)]
+    verdicts = [ended(one, Verb.DONE, lock=good_lock) for one in (bad, good)]
     assert q.run(finish(q.name, verdicts, time.time())) == [Written.REFUSED, Written.WRITTEN]
     assert q.call("EXISTS", q.keys.task("good")) == 0

@@ -13,12 +13,13 @@ import pytest
 from taskflow.broker.command import Plain, same
 from taskflow.broker.commands.dequeue import Taken, dequeue, extend
 from taskflow.broker.commands.enqueue import EnqueueReply, NewTask, enqueue
-from taskflow.broker.commands.finish import Verdict, Written, finish
+from taskflow.broker.commands.finish import Written, finish
 from taskflow.broker.commands.maintenance import expire, forward, recover
 from taskflow.broker.keys import day_of, queue_keys
 from taskflow.broker.words import Enqueued
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.states import Verb
+from tests.taking import ended
 
 Run = Callable[[Any], Any]
 
@@ -49,8 +50,7 @@ class Queue:
         return tasks
 
     def finish(self, verb: Verb, taken: Taken, **fields: Any) -> Written:
-        verdict = Verdict(taken.id, verb, taken.lease_token, **fields)
-        (written,) = self.run(finish(self.name, [verdict], time.time()))
+        (written,) = self.run(finish(self.name, [ended(taken, verb, **fields)], time.time()))
         return written  # type: ignore[no-any-return]
 
     def hash(self, task_id: str) -> dict[bytes, bytes]:
@@ -284,8 +284,7 @@ def test_put_back_waits_for_somebody_who_knows_the_name(q: Queue) -> None:
 def test_a_verdict_is_refused_to_whoever_does_not_hold_the_task(q: Queue, verb: Verb) -> None:
     q.add("a")
     (a,) = q.take()
-    other_token = "somebody else"[: len("t")] + a.lease_token[len("t") :]
-    assert q.finish(verb, msgspec.structs.replace(a, lease_token=other_token)) is Written.REFUSED
+    assert q.finish(verb, msgspec.structs.replace(a, lease_token="s")) is Written.REFUSED
     q.call("HSET", q.keys.task("a"), "msg", a.message + b"x")
     assert q.finish(verb, a) is Written.REFUSED, "Go has rewritten the message, and left the receipt"
     assert q.state("a") == "active"
@@ -296,8 +295,8 @@ def test_a_verdict_is_refused_to_whoever_does_not_hold_the_task(q: Queue, verb: 
 def test_a_repeated_verdict_changes_nothing_and_is_a_success(q: Queue, verb: Verb) -> None:
     q.add("a", "other")
     a, _ = q.take()
-    verdict = Verdict("a", verb, a.lease_token, message=b"" if verb in "dqku" else a.message, at=9)
-    command = finish(q.name, [verdict], time.time())
+    item = ended(a, verb, message=b"" if verb in "dqku" else a.message, at=9)
+    command = finish(q.name, [item], time.time())
     assert q.run(command) == [Written.WRITTEN]
     before = (q.state("a"), q.hash("a"), q.call("GET", q.keys.processed), q.call("LLEN", q.keys.pending))
     assert q.run(replace(command, args=[1, *command.args[1:]])) == [Written.ALREADY_WRITTEN]
@@ -316,12 +315,12 @@ def test_a_batch_of_verdicts_of_all_lengths_is_written_once_each(q: Queue) -> No
     a, b, c, d, e = q.take()
     q.call("DEL", q.keys.task("e"))
     verdicts = [
-        Verdict("a", Verb.DONE, a.lease_token),
-        Verdict("b", Verb.DONE, b.lease_token, lock=lock),
-        Verdict("a", Verb.DONE, a.lease_token),
-        Verdict("c", Verb.RETRY, c.lease_token, message=c.message, at=5),
-        Verdict("e", Verb.DONE, e.lease_token),
-        Verdict("d", Verb.DONE, d.lease_token),
+        ended(a, Verb.DONE),
+        ended(b, Verb.DONE, lock=lock),
+        ended(a, Verb.DONE),
+        ended(c, Verb.RETRY, message=c.message, at=5),
+        ended(e, Verb.DONE),
+        ended(d, Verb.DONE),
     ]
     written, refused = Written.WRITTEN, Written.REFUSED
     replies = [written, written, refused, written, refused, written]
@@ -385,7 +384,7 @@ def test_extend_renews_what_is_held_and_names_what_is_not(q: Queue) -> None:
     q.add("a", "b", "c")
     taken = q.take()
     q.finish(Verb.DONE, taken[1])
-    q.call("HSET", q.keys.task("c"), "receipt", "another" + taken[2].lease_token[-40:])
+    q.call("HSET", q.keys.task("c"), "receipt", "another" + "0" * 40)
     for task_id in "ac":
         q.call("ZADD", q.keys.lease, 5, task_id)
     assert q.run(extend(q.name, taken)) == ["b", "c"]

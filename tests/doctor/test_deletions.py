@@ -9,7 +9,7 @@ import redis
 
 from taskflow.broker.commands.dequeue import dequeue
 from taskflow.broker.commands.enqueue import NewTask, enqueue
-from taskflow.broker.commands.finish import Verdict, Written, finish
+from taskflow.broker.commands.finish import Written, finish
 from taskflow.broker.commands.maintenance import forward
 from taskflow.broker.sync import Broker
 from taskflow.broker.walk import FirstLooks
@@ -19,6 +19,7 @@ from taskflow.testing.keyspace import check_queue
 from tests.commands.test_sweep import Sweep
 from tests.inspector.ask import examine
 from tests.inspector.stored import OWNER, PAYLOAD, Stored
+from tests.taking import ended
 
 FIELDS = {
     State.PENDING: ("msg", "state", "pending_since", "unique_key"),
@@ -62,8 +63,8 @@ def put(stored: Stored, state: State, task_id: str) -> None:
     verbs = {State.RETRY: Verb.RETRY, State.ARCHIVED: Verb.ARCHIVE, State.COMPLETED: Verb.COMPLETE}
     if state in verbs:
         result = b"1" if state is State.COMPLETED else b""
-        verdict = Verdict(task_id, verbs[state], taken.lease_token, taken.message, 600, result, "", lock)
-        assert stored.broker.run(finish(stored.queue, [verdict], stored.raw.time()[0])) == [Written.WRITTEN]
+        item = ended(taken, verbs[state], message=taken.message, at=600, result=result, lock=lock)
+        assert stored.broker.run(finish(stored.queue, [item], stored.raw.time()[0])) == [Written.WRITTEN]
 
 
 def names_of(stored: Stored, thing: str) -> list[str]:
@@ -129,7 +130,7 @@ def works(stored: Stored, broker: Broker) -> set[str]:
     while tasks := broker.run(dequeue(stored.queue, "another", uuid.uuid4().hex, 10)).tasks:
         for taken in tasks:
             lock = unique_key(stored.queue, "shop:pay", PAYLOAD + taken.id.encode())
-            verdict = Verdict(taken.id, Verb.DONE, taken.lease_token, lock=lock)
-            assert broker.run(finish(stored.queue, [verdict], stored.raw.time()[0])) == [Written.WRITTEN]
+            item = ended(taken, Verb.DONE, lock=lock)
+            assert broker.run(finish(stored.queue, [item], stored.raw.time()[0])) == [Written.WRITTEN]
             done.add(taken.id)
     return done

@@ -14,7 +14,7 @@ import redis
 from taskflow.broker.acl import role
 from taskflow.broker.commands.dequeue import dequeue
 from taskflow.broker.commands.enqueue import NewTask, enqueue
-from taskflow.broker.commands.finish import Verdict, finish
+from taskflow.broker.commands.finish import finish
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
 from taskflow.errors import BrokerUnavailable, QueueNotFound
@@ -25,6 +25,7 @@ from taskflow.testing.keyspace import check_queue
 from tests.inspector.ask import examine
 from tests.inspector.stored import Stored
 from tests.servers import Server, free_port
+from tests.taking import ended
 
 UUID = "5b1e1c1e-8a52-4b0a-9d59-0a5a3ce7b9d4"
 
@@ -240,7 +241,7 @@ def test_a_queue_at_work_has_no_findings(stored: Stored, broker: Broker, valkey:
             own.run(enqueue(stored.queue, tasks))
             taken = own.run(dequeue(stored.queue, owner, uuid.uuid4().hex, 10)).tasks
             verdicts = [
-                Verdict(one.id, verb, one.lease_token, one.message, 60)
+                ended(one, verb, message=one.message, at=60)
                 for one, verb in zip(
                     taken, [Verb.RETRY, Verb.ARCHIVE, Verb.COMPLETE, Verb.SNOOZE] * 5, strict=False
                 )

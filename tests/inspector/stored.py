@@ -7,14 +7,15 @@ import uuid
 
 import redis
 
+from taskflow.broker.commands.dequeue import Taken
 from taskflow.broker.commands.enqueue import NewTask, enqueue, publish_queues
-from taskflow.broker.commands.finish import Verdict, Written, finish
+from taskflow.broker.commands.finish import Written, finish
 from taskflow.broker.keys import ALL_SERVERS, queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.message.records import ServerInfo
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.states import State, Verb
-from tests.taking import take_one
+from tests.taking import ended, take_one
 
 OWNER = "host:1:test"
 PAYLOAD = b'{"card":"4111-secret"}'
@@ -58,34 +59,31 @@ class Stored:
     def aggregating(self, task_id: str, *, group: str = "g1") -> None:
         self.pending(task_id, group_key=group)
 
-    def active(self, task_id: str, **fields: object) -> None:
+    def active(self, task_id: str, **fields: object) -> Taken:
         """Made pending alone, then taken."""
         others = self.raw.exists(self.keys.pending) and self.raw.rename(self.keys.pending, "aside")
         self.pending(task_id, **fields)
-        assert take_one(self.broker, self.queue, OWNER).id == task_id
+        taken = take_one(self.broker, self.queue, OWNER)
+        assert taken.id == task_id
         if others:
             self.raw.rename("aside", self.keys.pending)
+        return taken
 
     def retry(self, task_id: str, **fields: object) -> None:
         message = self.message(task_id, retried=1, error_msg="no route", last_failed_at=int(time.time()))
-        self._finish(task_id, Verdict(task_id, Verb.RETRY, "", message.encode(), at=600), fields)
+        self._finish(task_id, fields, Verb.RETRY, message=message.encode(), at=600)
 
     def archived(self, task_id: str, **fields: object) -> None:
         message = self.message(task_id, error_msg="card refused", last_failed_at=int(time.time()))
-        self._finish(task_id, Verdict(task_id, Verb.ARCHIVE, "", message.encode()), fields)
+        self._finish(task_id, fields, Verb.ARCHIVE, message=message.encode())
 
     def completed(self, task_id: str, **fields: object) -> None:
         message = self.message(task_id, retention=600, completed_at=int(time.time()))
-        verdict = Verdict(task_id, Verb.COMPLETE, "", message.encode(), at=600, result=b'"paid"')
-        self._finish(task_id, verdict, fields)
+        self._finish(task_id, fields, Verb.COMPLETE, message=message.encode(), at=600, result=b'"paid"')
 
-    def _finish(self, task_id: str, verdict: Verdict, fields: dict[str, object]) -> None:
-        self.active(task_id, **fields)
-        receipt = self.raw.hget(self.keys.task(task_id), "receipt").decode()
-        verdict = Verdict(
-            verdict.id, verdict.verb, receipt, verdict.message, verdict.at, verdict.result, lock=verdict.lock
-        )
-        (written,) = self.broker.run(finish(self.queue, [verdict], time.time()))
+    def _finish(self, task_id: str, fields: dict[str, object], verb: Verb, **outcome: object) -> None:
+        item = ended(self.active(task_id, **fields), verb, **outcome)
+        (written,) = self.broker.run(finish(self.queue, [item], time.time()))
         assert written is not Written.REFUSED
 
     # --- as Go writes -----------------------------------------------------------------------------

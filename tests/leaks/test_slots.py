@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from taskflow import TaskFlow
+from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, shared_marks
 from taskflow.runner.pool.loop import LoopPool
@@ -34,7 +35,7 @@ class Pool:
         self.marks = shared_marks.SharedMarks(memory, 1)
         os.close(memory)
         self.slots = Slots(self.marks, 1)
-        self.outcomes: list[frames.Outcome] = []
+        self.outcomes: list[Outcome] = []
         self.pipeline = Pipeline(app.tasks)
         self.loop = LoopPool(self.pipeline, self.slots, self.outcomes.append, lambda number: None)
 

@@ -20,15 +20,16 @@ from taskflow.broker.commands import admin, aggregate, maintenance, queues, swee
 from taskflow.broker.commands.aggregate import Waiting
 from taskflow.broker.commands.dequeue import Taken, dequeue, extend, held
 from taskflow.broker.commands.enqueue import NewTask, enqueue
-from taskflow.broker.commands.finish import Verdict, Written, finish
+from taskflow.broker.commands.finish import Written, finish
 from taskflow.broker.walk import Walk
 from taskflow.broker.words import Joined, Moved
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.states import State, Verb
 from tests.properties import gos
 from tests.properties.invariants import problems
-from tests.properties.model import LONG_AGO, Model
+from tests.properties.model import LONG_AGO, Item, Model
 from tests.properties.place import Place
+from tests.taking import ended
 
 IDS = ("a", "b", "c", "d", "e")
 GROUPS = ("red", "blue")
@@ -68,7 +69,7 @@ class Sent:
     again: Callable[[], Any]
     owner: str = ""
     written: list[bool] = field(default_factory=list)
-    verdicts: Sequence[Verdict] = ()
+    items: Sequence[Item] = ()
 
 
 @dataclass
@@ -219,19 +220,19 @@ class Queue(RuleBasedStateMachine):
         every = range(len(self.hands[owner]))
         picked = data.draw(st.lists(st.sampled_from(every), min_size=1, max_size=3, unique=True))
         hands = [self.hands[owner][index] for index in picked]
-        verdicts = [self._verdict(hand.taken, data.draw(verbs)) for hand in hands]
+        items = [self._ended(hand.taken, data.draw(verbs)) for hand in hands]
         now = time.time()
-        command = finish(self.place.name, verdicts, now)
-        sent = Sent(command, lambda: self.model.finish(verdicts, now, resent=True), owner, verdicts=verdicts)
+        command = finish(self.place.name, items, now)
+        sent = Sent(command, lambda: self.model.finish(items, now, resent=True), owner, items=items)
         self.sent.append(sent)
-        self._note_raw(verdicts, owner)
+        self._note_raw(items)
         replies = self.place.run(command)
-        self._same(replies, self.model.finish(verdicts, now))
+        self._same(replies, self.model.finish(items, now))
         sent.written = [reply is Written.WRITTEN for reply in replies]
         if not lost:
             self.hands[owner] = [hand for hand in self.hands[owner] if hand not in hands]
 
-    def _verdict(self, taken: Taken, verb: Verb) -> Verdict:
+    def _ended(self, taken: Taken, verb: Verb) -> Item:
         message = TaskMessage.decode(taken.message)
         now = int(time.time())
         at = {Verb.COMPLETE: 500, Verb.RETRY: 200, Verb.SNOOZE: 200, Verb.PUT_BACK: 200}.get(verb, 0)
@@ -243,20 +244,20 @@ class Queue(RuleBasedStateMachine):
             kept = replace(message, retried=retried, error_msg="boom", last_failed_at=now).encode()
         result = b"1" if verb is Verb.COMPLETE else b""
         error = "why" if verb in (Verb.ARCHIVE, Verb.ARCHIVE_RAW) else ""
-        return Verdict(taken.id, verb, taken.receipt, kept, at, result, error, message.unique_key)
+        return ended(taken, verb, message=kept, at=at, result=result, error=error, lock=message.unique_key)
 
-    def _note_raw(self, verdicts: Sequence[Verdict], owner: str) -> None:
+    def _note_raw(self, items: Sequence[Item]) -> None:
         """What is archived as it is keeps its lock: nobody could read which."""
-        for verdict in verdicts:
-            if verdict.verb is Verb.ARCHIVE_RAW and verdict.lock:
-                self.locked.add(verdict.lock)
+        for _, outcome in items:
+            if outcome.verb == Verb.ARCHIVE_RAW and outcome.lock:
+                self.locked.add(outcome.lock)
 
     @precondition(lambda self: self._busy())
     @rule(data=st.data())
     def python_extends(self, data: st.DataObject) -> None:
         owner = data.draw(st.sampled_from(self._busy()))
         tasks = [hand.taken for hand in self.hands[owner]]
-        known = self.model.extend([(one.id, one.receipt) for one in tasks])
+        known = self.model.extend([(one.id, one.lease_token) for one in tasks])
         self._same(self.place.run(extend(self.place.name, tasks)), known)
 
     @precondition(lambda self: self.model.store.has(self.keys.active))
@@ -266,8 +267,8 @@ class Queue(RuleBasedStateMachine):
         owner = self.owners[which]
         tasks = self.place.run(held(self.place.name, owner))
         self._same(tasks, self.model.held(owner))
-        known = {hand.taken.receipt for hand in self.hands[owner]}
-        self._learn(owner, [taken for taken in tasks if taken.receipt not in known])
+        known = {(hand.taken.id, hand.taken.lease_token) for hand in self.hands[owner]}
+        self._learn(owner, [taken for taken in tasks if (taken.id, taken.lease_token) not in known])
 
     @precondition(lambda self: self.model.store.has(self.keys.active))
     @rule(which=owners, dice=st.integers(0, 3))
@@ -303,7 +304,7 @@ class Queue(RuleBasedStateMachine):
                 self._learn(sent.owner, new)
         else:
             self._same(reply, expected)
-        if sent.verdicts:
+        if sent.items:
             again = [reply is Written.WRITTEN for reply in reply]
             assert not any(first and second for first, second in zip(sent.written, again, strict=True)), (
                 "a verdict that was written was written once more"
@@ -333,7 +334,7 @@ class Queue(RuleBasedStateMachine):
         while not walk.rounds:
             found = self.place.run(walk.look())
             walk.take(found)
-            left = [*found.suspects, *found.broken, *found.empty_groups]
+            left = [*found.doubtful, *found.broken, *found.empty_groups]
             assert left == [], found
 
     # --- aggregation -------------------------------------------------------------------------------------------------

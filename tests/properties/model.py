@@ -15,16 +15,20 @@ from taskflow.broker.commands.admin import Swept
 from taskflow.broker.commands.aggregate import Waiting
 from taskflow.broker.commands.dequeue import LEASE_SECONDS, Taken
 from taskflow.broker.commands.enqueue import EnqueueReply, NewTask
-from taskflow.broker.commands.finish import Verdict, Written
+from taskflow.broker.commands.finish import Written
 from taskflow.broker.commands.maintenance import FOREIGN_GRACE
 from taskflow.broker.commands.sweep import Reclaimed
 from taskflow.broker.keys import day_of, queue_keys
 from taskflow.broker.words import Enqueued, Joined, Moved
+from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import State, Verb
 from tests.properties.store import About, Store
 
 T = TypeVar("T")
+
+Item = tuple[Taken, Outcome]
+"""A task that somebody took, and how the attempt at it ended."""
 
 NINETY_DAYS = 90 * 86400
 NOTED_SECONDS = 60
@@ -94,15 +98,15 @@ class Model:
         fields = self.task(task_id)
         return fields.get("state") == b"active" and fields.get("owner") == owner.encode() and "msg" in fields
 
-    def is_taken(self, task_id: str, receipt: str = "") -> bool:
-        """Whether one of ours holds it (by this receipt), and nobody has rewritten its message since, as Go's recoverer does,
+    def is_taken(self, task_id: str, token: str = "") -> bool:
+        """Whether one of ours holds it (by this lease token), and nobody has rewritten its message since, as Go's recoverer does,
         which leaves our fields.
         """
         fields = self.task(task_id)
         if fields.get("state") != b"active" or "msg" not in fields or "receipt" not in fields:
             return False
         found: str = fields["receipt"].decode()
-        return found[-40:] == digest(fields["msg"]) and receipt in ("", found)
+        return found[-40:] == digest(fields["msg"]) and token in ("", found[:-40])
 
     def group_keys(self) -> list[str]:
         """The keys of aggregation groups and of sets."""
@@ -216,10 +220,7 @@ class Model:
         before, ids = self._records.get(owner, ("", []))
         if resent:
             ids = ids if before == token else []
-            held = [one for one in ids if self.state(one) == "active"]
-            return [
-                self._taken(one) for one in held if self.is_taken(one, token + digest(self.task(one)["msg"]))
-            ]
+            return [self._taken(one) for one in ids if self.is_taken(one, token)]
         if self.store.has(self.keys.paused):
             return []
         popped = [one for _ in range(count) if (one := self.store.run("RPOP", self.keys.pending)) is not None]
@@ -252,7 +253,7 @@ class Model:
         return Taken(
             task_id,
             fields["msg"],
-            fields["receipt"].decode(),
+            fields["receipt"][:-40].decode(),
             int(fields.get("crashes", 0)),
             int(fields.get("recoveries", 0)),
             round(first.value) if isinstance(first, About) else int(first),
@@ -268,8 +269,8 @@ class Model:
     def extend(self, tasks: Sequence[tuple[str, str]]) -> list[str]:
         """Returns what is not held any more."""
         lost = []
-        for task_id, receipt in tasks:
-            if self.is_taken(task_id, receipt):
+        for task_id, token in tasks:
+            if self.is_taken(task_id, token):
                 self.store.zadd(self.keys.lease, About(time.time() + LEASE_SECONDS), task_id)
             else:
                 lost.append(task_id)
@@ -277,16 +278,17 @@ class Model:
 
     # --- finishing ---------------------------------------------------------------------------------------------------
 
-    def finish(self, verdicts: Sequence[Verdict], now: float, *, resent: bool = False) -> list[Written]:
+    def finish(self, items: Sequence[Item], now: float, *, resent: bool = False) -> list[Written]:
         counts = [0, 0]
-        replies = [self._finish(verdict, counts, resent) for verdict in verdicts]
+        replies = {index: self._finish(items[index], counts, resent) for index in _order(items)}
         self._count(*counts, now)
-        return replies
+        return [replies[index] for index in range(len(items))]
 
-    def _finish(self, verdict: Verdict, counts: list[int], resent: bool) -> Written:
-        task_id, verb = verdict.id, verdict.verb
-        if not self.is_taken(task_id, verdict.receipt):
-            return self._written_before(verdict) if resent else Written.REFUSED
+    def _finish(self, item: Item, counts: list[int], resent: bool) -> Written:
+        taken, verdict = item
+        task_id, verb = taken.id, Verb(verdict.verb)
+        if not self.is_taken(task_id, taken.lease_token):
+            return self._written_before(task_id, verdict) if resent else Written.REFUSED
         self._leave_active(task_id)
         if verb in (Verb.DONE, Verb.COMPLETE, Verb.ARCHIVE) and verdict.lock:
             self.release_lock(task_id, verdict.lock)
@@ -302,18 +304,18 @@ class Model:
             self._mark(task_id, "msg", verdict.message)
         if verdict.result:
             self._mark(task_id, "result", verdict.result)
-        self._settle(verdict)
+        self._settle(task_id, verdict)
         return Written.WRITTEN
 
-    def _settle(self, verdict: Verdict) -> None:
-        task_id, task = verdict.id, self.keys.task(verdict.id)
+    def _settle(self, task_id: str, verdict: Outcome) -> None:
+        task = self.keys.task(task_id)
         at = time.time() + verdict.at
-        match verdict.verb:
+        match Verb(verdict.verb):
             case Verb.COMPLETE:
                 self.store.zadd(self.keys.completed, About(at), task_id)
             case Verb.RETRY | Verb.SNOOZE:
                 self._later(self.keys.retry, at, task_id)
-                if verdict.verb is Verb.RETRY:
+                if verdict.verb == Verb.RETRY:
                     self.store.hsetnx(task, "first_failed_at", seconds())
             case Verb.ARCHIVE | Verb.ARCHIVE_RAW:
                 self.store.zadd(self.keys.archived, seconds(), task_id)
@@ -325,15 +327,15 @@ class Model:
             case _:
                 self.store.hsetnx(task, "pending_since", nanoseconds())
                 self.store.rpush(self.keys.pending, task_id)
-                if verdict.verb is Verb.REQUEUE_CRASHED:
+                if verdict.verb == Verb.REQUEUE_CRASHED:
                     self.store.hincrby(task, "crashes", 1)
 
-    def _written_before(self, verdict: Verdict) -> Written:
+    def _written_before(self, task_id: str, verdict: Outcome) -> Written:
         """Whether it looks as the first copy of the verdict has left it."""
-        fields = self.task(verdict.id)
-        if verdict.verb is Verb.DONE:
+        fields = self.task(task_id)
+        if verdict.verb == Verb.DONE:
             return Written.REFUSED if "state" in fields else Written.ALREADY_WRITTEN
-        there = fields.get("state") == STATE_AFTER[verdict.verb].encode() and "receipt" not in fields
+        there = fields.get("state") == STATE_AFTER[Verb(verdict.verb)].encode() and "receipt" not in fields
         same = not verdict.message or fields.get("msg") == verdict.message
         return Written.ALREADY_WRITTEN if there and same else Written.REFUSED
 
@@ -592,3 +594,13 @@ def _identity(message: bytes) -> tuple[Any, ...]:
     """What never changes in a message."""
     decoded = TaskMessage.decode(message)
     return decoded.type, decoded.payload, decoded.id, decoded.queue
+
+
+def _order(items: Sequence[Item]) -> list[int]:
+    """In which order outcomes are written: what is simply done goes first, by the call that took it."""
+    plain = [outcome.verb == Verb.DONE and not outcome.lock for _, outcome in items]
+    tokens = list(dict.fromkeys(items[index][0].lease_token for index in range(len(items)) if plain[index]))
+    return sorted(
+        range(len(items)),
+        key=lambda index: tokens.index(items[index][0].lease_token) if plain[index] else len(tokens),
+    )

@@ -11,13 +11,14 @@ from taskflow.broker.commands.admin import delete_tasks, run_tasks
 from taskflow.broker.commands.aggregate import join, ripe
 from taskflow.broker.commands.dequeue import Taken, dequeue, held
 from taskflow.broker.commands.enqueue import NewTask, enqueue
-from taskflow.broker.commands.finish import Verdict, Written, finish
+from taskflow.broker.commands.finish import Written, finish
 from taskflow.broker.words import Joined, Moved
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import Verb
 from tests.properties import gos
 from tests.properties.model import Model
 from tests.properties.place import Place
+from tests.taking import ended
 
 
 class Story:
@@ -61,10 +62,10 @@ def test_a_hand_back_that_is_sent_again_does_not_take_away_what_was_taken_again(
     """The reply of a hand-back is lost. The task stands in front, so the same worker takes it at once; then the hand-back is
     sent again, would find the owner and the message that it expects, and take the task away from whoever runs it.
 
-    The receipt tells one taking from the next.
+    The lease token tells one taking from the next.
     """
     (taken,) = story.take("me", "first")
-    command = finish(story.name, [Verdict("a", Verb.REQUEUE, taken.lease_token)], time.time())
+    command = finish(story.name, [ended(taken, Verb.REQUEUE)], time.time())
     assert story.place.run(command) == [Written.WRITTEN]
     assert [one.id for one in story.take("me", "second")] == ["a"]
     story.place.run(command, resent=True)
@@ -74,8 +75,7 @@ def test_a_hand_back_that_is_sent_again_does_not_take_away_what_was_taken_again(
 def test_a_crash_that_is_reported_again_counts_once(story: Story) -> None:
     """The same with a crash: three lost replies, and an innocent task is poison."""
     (taken,) = story.take("me", "first")
-    verdict = Verdict("a", Verb.REQUEUE_CRASHED, taken.lease_token)
-    command = finish(story.name, [verdict], time.time())
+    command = finish(story.name, [ended(taken, Verb.REQUEUE_CRASHED)], time.time())
     story.place.run(command)
     story.take("me", "second")
     story.place.run(command, resent=True)

@@ -27,6 +27,7 @@ from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.inspector import Inspector
 from taskflow.message.message_crypto import CONTENT_TYPE_HEADER, MessageCrypto
+from taskflow.message.outcome import Outcome
 from taskflow.message.payload import decode_result
 from taskflow.message.records import SchedulerEnqueueEvent, SchedulerEntry, ServerInfo, WorkerInfo
 from taskflow.message.signature import Signature
@@ -218,7 +219,7 @@ def test_the_pipeline_has_a_verdict_on_every_message(
 def test_the_pipeline_has_a_verdict_on_any_bytes(data: bytes) -> None:
     pipeline = Pipeline(module.signed.tasks, module.signed.crypto)
     verdict = pipeline.receive(frames.Job(1, "q", b"\xff", data))
-    assert isinstance(verdict, frames.Outcome)
+    assert isinstance(verdict, Outcome)
 
 
 # --- on a real server -----------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ from taskflow.broker.commands import (
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.words import WORDS, Enqueued
 from taskflow.connection.topology import key_slot
+from taskflow.message.outcome import AttemptRecord, Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import MOVES, State, Verb
 
@@ -52,8 +53,11 @@ def new_task(task_id: str, *, unique: bool = False, group: str = "", **when: flo
     return enqueue.NewTask(message, lock_seconds=60 if unique else 0, **when)
 
 
-def verdict(task_id: str, verb: Verb, lock: str = "") -> finish.Verdict:
-    return finish.Verdict(task_id, verb, "0" * 40, b"message", 1.5, b"{}", "", lock)
+def ended(task_id: str, verb: Verb, lock: str = "", token: str = "0" * 16) -> tuple[dequeue.Taken, Outcome]:
+    attempt = AttemptRecord(1.0, 2.0, "boom")
+    return dequeue.Taken(task_id, b"m", token), Outcome(
+        0, verb, b"message", 1.5, b"{}", "why", lock, 3.0, attempt
+    )
 
 
 # The builders of commands, each with the arguments that make it longest: every kind of item at once.
@@ -79,14 +83,15 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     ),
     "held": lambda: dequeue.held(QUEUE, OWNER),
     "extend": lambda: dequeue.extend(
-        QUEUE, [dequeue.Taken("a", b"", "0" * 40), dequeue.Taken("b", b"", "1" * 40)]
+        QUEUE, [dequeue.Taken("a", b"", "0" * 16), dequeue.Taken("b", b"", "1" * 16)]
     ),
     "finish": lambda: finish.finish(
         QUEUE,
         [
-            *(verdict(verb.name, verb) for verb in Verb),
-            verdict("own-lock", Verb.DONE, KEYS.unique_prefix + "images:resize:0cc1"),
-            verdict("foreign-lock", Verb.DONE, "asynq:{other}:unique:images:resize:0cc1"),
+            *(ended(verb.name, verb) for verb in Verb),
+            ended("of-another-batch", Verb.DONE, token="1" * 16),
+            ended("own-lock", Verb.DONE, KEYS.unique_prefix + "images:resize:0cc1"),
+            ended("foreign-lock", Verb.DONE, "asynq:{other}:unique:images:resize:0cc1"),
         ],
         1_800_000_000,
     ),

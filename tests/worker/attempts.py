@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from taskflow import TaskFlow
+from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, shared_marks
 from taskflow.runner.pool.loop import LoopPool
@@ -33,7 +34,7 @@ class Attempts:
         self._memory = shared_marks.create()
         self.marks = shared_marks.SharedMarks(self._memory, slots)
         os.close(self._memory)
-        self.outcomes: dict[int, frames.Outcome] = {}
+        self.outcomes: dict[int, Outcome] = {}
         self.pipeline = Pipeline(app.tasks)
         self.slots = Slots(self.marks, slots)
         parts = (self.pipeline, self.slots, self._done, lambda number: None)
@@ -59,16 +60,16 @@ class Attempts:
         self.threads.cancel(f"t{number}".encode())
         self.loop.cancel(f"t{number}".encode())
 
-    def outcome(self, number: int) -> frames.Outcome:
+    def outcome(self, number: int) -> Outcome:
         """Wait for the outcome of an attempt."""
         wait_until(lambda: number in self.outcomes, description="an outcome", timeout=10)
         return self.outcomes[number]
 
-    def run(self, name: str, payload: bytes | None = None, **fields: Any) -> frames.Outcome:
+    def run(self, name: str, payload: bytes | None = None, **fields: Any) -> Outcome:
         """One attempt at a task, from its start to its outcome."""
         return self.outcome(self.start(name, payload, **fields))
 
-    def _done(self, outcome: frames.Outcome) -> None:
+    def _done(self, outcome: Outcome) -> None:
         self.outcomes[outcome.number] = outcome
 
     def close(self) -> None:
@@ -88,7 +89,7 @@ class Attempts:
         self.marks.close()
 
 
-def error_of(outcome: frames.Outcome) -> str:
+def error_of(outcome: Outcome) -> str:
     """The text that an attempt leaves in its task."""
     return TaskMessage.decode(outcome.message).error_msg
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow import TaskFlow
+from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.options import HARD_TIMEOUT_HEADER
 from taskflow.pipe import frames
@@ -33,7 +34,7 @@ def strict() -> None: ...
 PLAIN = TaskMessage(type="add", payload=b'{"first":1}', id="a", queue="q", timeout=60)
 
 
-def called(subject: Pipeline, attempt: Attempt, value: object) -> frames.Outcome:
+def called(subject: Pipeline, attempt: Attempt, value: object) -> Outcome:
     """The outcome of an attempt whose function returns this."""
     return Context().run(subject.run, attempt, lambda attempt: value)
 
@@ -144,7 +145,7 @@ def test_a_job_that_is_to_be_judged_is_not_run() -> None:
     subject = Pipeline(app.tasks)
     run(subject, PLAIN)
     outcome = subject.receive(frames.Job(2, "q", b"a", PLAIN.encode(), failure="killed"))
-    assert isinstance(outcome, frames.Outcome)
+    assert isinstance(outcome, Outcome)
     assert outcome.verb == "r"
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from taskflow import TaskFlow, current_task
+from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, shared_marks
 from taskflow.runner.pool.loop import LoopPool
@@ -63,7 +64,7 @@ class Pools:
         memory = shared_marks.create()
         self.marks = shared_marks.SharedMarks(memory, 5)
         os.close(memory)
-        self.outcomes: list[frames.Outcome] = []
+        self.outcomes: list[Outcome] = []
         self.pipeline = Pipeline(app.tasks)
         self.slots = Slots(self.marks, 5)
         parts = (self.pipeline, self.slots, self.outcomes.append, lambda number: None)

@@ -36,9 +36,9 @@ _extended = item_of("extend").getter()
 class Taken(msgspec.Struct, frozen=True, gc=False):
     """A task that was taken: its id and its message's bytes, and what its hash remembers of earlier attempts.
 
-    `lease_token` names this taking of it: with it the worker proves that it still holds the task. `crashes` and `recoveries`
-    say how often it has cost a process or a lease; `first_failed_at` is in Unix seconds, 0: never. `expires` too: if it has not
-    started by then it is not to be run; 0: no matter when.
+    `lease_token` is that of the call that took it, and of all that the call took: with id and token the worker proves that it
+    still holds the task. `crashes` and `recoveries` say how often it has cost a process or a lease; `first_failed_at` is in Unix
+    seconds, 0: never. `expires` too: if it has not started by then it is not to be run; 0: no matter when.
     """
 
     id: str
@@ -74,7 +74,7 @@ def dequeue(queue: str, owner: str, token: str, count: int, lease: int = LEASE_S
     keys = queue_keys(queue)
     return _build_dequeue(
         keys,
-        _parse,
+        lambda reply: _parse(reply, token),
         taken=keys.taken_by(owner),
         owner=owner,
         token=token,
@@ -83,28 +83,24 @@ def dequeue(queue: str, owner: str, token: str, count: int, lease: int = LEASE_S
     )
 
 
-def _parse(reply: list[Any]) -> Dequeued:
+def _parse(reply: list[Any], token: str) -> Dequeued:
+    fields = iter(reply[3:])
     return Dequeued(
-        _taken(reply, 3),
+        [
+            Taken(
+                task_id.decode("utf-8", "surrogateescape"),
+                message,
+                token,
+                *(_history(history) if history else ()),
+            )
+            for task_id, message, history in zip(fields, fields, fields, strict=True)
+        ],
         paused=reply[1] == Notice.PAUSED,
         orphans=reply[2],
         server_time=float(reply[0]),
         unspent=reply[1] == Notice.NEVER_RAN,
         left=reply[1] == Notice.LEFT_TO_OTHERS,
     )
-
-
-def _taken(reply: list[Any], start: int) -> list[Taken]:
-    fields = iter(reply[start:])
-    return [
-        Taken(
-            task_id.decode("utf-8", "surrogateescape"),
-            message,
-            lease_token.decode("latin-1"),
-            *(_history(history) if history else ()),
-        )
-        for task_id, message, lease_token, history in zip(*[fields] * 4, strict=True)
-    ]
 
 
 def _history(stored: bytes) -> tuple[int, int, int, float]:
@@ -132,7 +128,20 @@ def backlog(queue: str) -> Plain[int]:
 
 def held(queue: str, owner: str) -> Command[list[Taken]]:
     """The tasks that the server says this worker holds, among the newest that are active."""
-    return _build_held(queue_keys(queue), lambda reply: _taken(reply, 0), owner=owner)
+    return _build_held(queue_keys(queue), _held, owner=owner)
+
+
+def _held(reply: list[Any]) -> list[Taken]:
+    fields = iter(reply)
+    return [
+        Taken(
+            task_id.decode("utf-8", "surrogateescape"),
+            message,
+            token.decode(),
+            *(_history(history) if history else ()),
+        )
+        for task_id, message, token, history in zip(*[fields] * 4, strict=True)
+    ]
 
 
 def extend(queue: str, tasks: Sequence[Taken], lease: int = LEASE_SECONDS) -> Command[list[str]]:

@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
+from ...message.outcome import Outcome
 from ...states import Verb
+from ..builder import builder
 from ..command import Command
 from ..keys import day_of, queue_keys
-from ..scripts import load
+from .dequeue import Taken
 
 BATCH = 100
 """Items of one script call at most."""
@@ -24,7 +26,7 @@ ARCHIVE_SIZE = 10_000
 
 
 class Written(Enum):
-    """What became of a verdict."""
+    """What became of an outcome."""
 
     WRITTEN = 1
     ALREADY_WRITTEN = 2
@@ -32,80 +34,101 @@ class Written(Enum):
     """The worker does not hold the task any more: somebody else has recovered it."""
 
 
-class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """How the attempt at one task ended.
-
-    Args:
-        id: the task.
-        verb: what to write.
-        receipt: what the dequeue gave with the task; proves that it is still held.
-        message: the message to store instead; empty: as it is.
-        at: seconds: retention, or the delay until the next attempt; 1 for a task that is handed back and had started.
-        result: the return value as JSON; empty: none.
-        error: why it was archived, where the message cannot say it.
-        lock: the key of its unique lock; empty: none.
-    """
-
-    id: str
-    verb: Verb
-    receipt: str
-    message: bytes = b""
-    at: float = 0
-    result: bytes = b""
-    error: str = ""
-    lock: str = ""
-
-
-_DONE = "D"
-"""An item of three words: the verb of most."""
+_build = builder(
+    "finish",
+    "processed_day failed_day channel_prefix batches",
+    archive_seconds=ARCHIVE_SECONDS,
+    archive_size=ARCHIVE_SIZE,
+)
 
 _WRITTEN = {written.value: written for written in Written}
 
+_VERBS = frozenset(verb.value for verb in Verb)
 
-def finish(queue: str, verdicts: Sequence[Verdict], now: float) -> Command[list[Written]]:
-    """Write the verdicts of one queue.
+_encode = msgspec.msgpack.Encoder().encode
 
-    `now` is the server's time in Unix seconds: it names the day's counters.
+
+def finish(
+    queue: str, items: Sequence[tuple[Taken, Outcome]], now: float, worker: str = ""
+) -> Command[list[Written]]:
+    """Write the outcomes of tasks of one queue.
+
+    Args:
+        queue: its name.
+        items: tasks as they were taken, and how the attempt at each ended.
+        now: the server's time in Unix seconds: it names the day's counters.
+        worker: whose attempts they were.
+
+    Raises:
+        ValueError: an outcome has a verb that does not exist.
     """
     keys = queue_keys(queue)
-    day = day_of(now)
-    names = [
-        keys.active,
-        keys.lease,
-        keys.pending,
-        keys.scheduled,
-        keys.retry,
-        keys.due,
-        keys.archived,
-        keys.completed,
-        keys.processed,
-        keys.processed_on(day),
-        keys.failed,
-        keys.failed_on(day),
-    ]
-    task_prefix, unique_prefix = keys.task_prefix, keys.unique_prefix
-    args: list[Any] = [0, task_prefix, keys.own + "verdict:", ARCHIVE_SECONDS, ARCHIVE_SIZE]
-    for verdict in verdicts:
-        names.append(task_prefix + verdict.id)
-        if verdict.verb is Verb.DONE and not verdict.lock:
-            args += (verdict.id, _DONE, verdict.receipt)
-            continue
+    batches: dict[str, list[int]] = {}
+    others: list[int] = []
+    for index, (taken, outcome) in enumerate(items):
+        if outcome.verb != Verb.DONE or outcome.lock:
+            others.append(index)
+        elif taken.lease_token in batches:
+            batches[taken.lease_token].append(index)
+        else:
+            batches[taken.lease_token] = [index]
+    task_prefix = keys.task_prefix
+    names: list[str] = []
+    words: list[Any] = []
+    for token, batch in batches.items():
+        words += (token, len(batch))
+        for index in batch:
+            task_id = items[index][0].id
+            names.append(task_prefix + task_id)
+            words.append(task_id)
+    for index in others:
+        taken, outcome = items[index]
+        names.append(task_prefix + taken.id)
         # Only a lock of this very queue is released: a message may name any key (design, section 3, rule 9).
-        lock = verdict.lock.startswith(unique_prefix)
+        lock = outcome.lock.startswith(keys.unique_prefix)
         if lock:
-            names.append(verdict.lock)
-        args += (
-            verdict.id,
-            verdict.verb,
-            verdict.receipt,
-            verdict.message,
-            verdict.at,
-            verdict.result,
-            verdict.error,
-            1 if lock else 0,
-        )
-    return Command(load("finish"), names, args, _parse, keys.slot, resend_flag=0)
+            names.append(outcome.lock)
+        facts = _facts(taken, outcome, worker, lock=lock)
+        words += (taken.id, outcome.verb, _encode(facts), outcome.message, outcome.result)
+    order = [index for batch in batches.values() for index in batch] + others
+    day = day_of(now)
+    return _build(
+        keys,
+        lambda reply: _parse(reply, order),
+        names,
+        words,
+        processed_day=keys.processed_on(day),
+        failed_day=keys.failed_on(day),
+        channel_prefix=keys.verdict_channel(""),
+        batches=len(batches),
+    )
 
 
-def _parse(reply: list[int]) -> list[Written]:
-    return [_WRITTEN[item] for item in reply]
+def _facts(taken: Taken, outcome: Outcome, worker: str, *, lock: bool) -> dict[str, Any]:
+    """What the script is told of an outcome, besides verb, message and result: see its head."""
+    if outcome.verb not in _VERBS:
+        raise ValueError(f"there is no verb {outcome.verb[:20]!r}")
+    facts: dict[str, Any] = {"token": taken.lease_token}
+    if outcome.at:
+        facts["at"] = outcome.at
+    if lock:
+        facts["lock"] = True
+    if outcome.error:
+        facts["error"] = outcome.error
+    if outcome.attempt is not None:
+        attempt = outcome.attempt
+        facts["attempt"] = {
+            "at": attempt.at,
+            "seconds": attempt.seconds,
+            "worker": worker,
+            "error": attempt.error,
+        }
+    return facts
+
+
+def _parse(reply: Any, order: Sequence[int]) -> list[Written]:
+    """In the order of the items, which is not that of the script. One number says that all are written."""
+    if reply == 1:
+        return [Written.WRITTEN] * len(order)
+    found = dict(zip(order, reply, strict=True))
+    return [_WRITTEN[found[index]] for index in range(len(order))]

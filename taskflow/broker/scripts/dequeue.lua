@@ -4,12 +4,12 @@
 -- args:    resent, owner, token, count, lease_seconds, task_prefix, unknown_grace
 -- derives: the hash of each id found in pending
 -- flags:   allow-oom
--- returns: the server's time; a Notice; the number of ids without a hash; then id, message, lease_token, history of each task
+-- returns: the server's time; a Notice; the number of ids without a hash; then id, message, history of each task
 --
--- The lease token of a task is the call's token and the SHA-1 of the message: one taking of it, by whoever calls with it. Whatever
--- Go does that takes a task out of our hands rewrites its message or lets somebody of ours take it anew, so who has the lease token
--- can tell, and prove, whether that taking still holds. Its field is `receipt`, its name in 0.1: while a release is rolled out,
--- workers of both take, extend and finish tasks of one queue.
+-- The token becomes the lease token of all that the call takes. With it and the SHA-1 of the message the task's field `receipt` names
+-- one taking of it. Whatever Go does that takes a task out of our hands rewrites its message or lets somebody of ours take it anew,
+-- so who has the token can tell, and prove, whether that taking still holds. The field has its name of 0.1: while a release is
+-- rolled out, workers of both take, extend and finish tasks of one queue.
 --
 -- The history is empty, or: crashes, recoveries, first failure (Unix seconds), end of its time to start (Unix seconds); 0 is none.
 -- `pending_since` stays until the attempt has ended: a task that is handed back has waited since it came, not since then.
@@ -28,6 +28,7 @@
 -- Fewer than `count` are taken where the messages so far have 16 MB and more: a message may have hundreds (a script of a
 -- producer's can make one), and nobody else is served while the server hashes and copies them.
 -- @include read_task
+-- @include holds
 -- @include history
 -- @include orphan
 local time = redis.call('TIME')
@@ -40,10 +41,9 @@ if resent == '1' then
       for index = 2, #record do
         local id = record[index]
         local fields = read_task(task_prefix .. id, 'msg', 'state', 'receipt', 'crashes', 'recoveries', 'first_failed_at', 'expires')
-        if fields[1] and fields[2] == 'active' and fields[3] == token .. redis.sha1hex(fields[1]) then
+        if holds(token, fields[1], fields[2], fields[3]) then
           answer[#answer + 1] = id
           answer[#answer + 1] = fields[1]
-          answer[#answer + 1] = fields[3]
           answer[#answer + 1] = history(fields[4], fields[5], fields[6], fields[7])
         end
       end
@@ -78,17 +78,15 @@ for index, id in ipairs(ids) do
   elseif fields[7] and is_new(tonumber(fields[8])) then
     aside[#aside + 1] = id
   elseif fields[2] ~= 'active' or not (taking[id] or redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
-    local lease_token = token .. redis.sha1hex(fields[1])
     bytes = bytes + #fields[1]
     taking[id] = true
-    redis.call('HSET', task, 'state', 'active', 'owner', owner, 'receipt', lease_token)
+    redis.call('HSET', task, 'state', 'active', 'owner', owner, 'receipt', token .. redis.sha1hex(fields[1]))
     held[#held + 1] = id
     record[#record + 1] = id
     leases[#leases + 1] = now + tonumber(lease_seconds)
     leases[#leases + 1] = id
     answer[#answer + 1] = id
     answer[#answer + 1] = fields[1]
-    answer[#answer + 1] = lease_token
     answer[#answer + 1] = history(fields[3], fields[4], fields[5], fields[6])
   end
 end

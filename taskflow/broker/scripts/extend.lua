@@ -6,17 +6,17 @@
 -- flags:   allow-oom
 -- returns: the ids that the worker does not hold any more
 --
--- `lease_token` is as dequeue.lua gave it. Never makes a lease anew: one that is gone was recovered by somebody.
+-- `lease_token` is that of the call of dequeue.lua that took it. Never makes a lease anew: one that is gone was recovered by somebody.
 -- @include read_task
--- @include is_about
+-- @include holds
 local expiry = tonumber(redis.call('TIME')[1]) + tonumber(lease_seconds)
 local lost = {}
 local key = task_keys_from
 for arg = item_argv_from, #ARGV, item_size do
   -- @read item arg
-  local fields = read_task(KEYS[key], 'state', 'receipt', 'msg')
+  local fields = read_task(KEYS[key], 'msg', 'state', 'receipt')
   key = key + 1
-  if fields[1] == 'active' and fields[2] == lease_token and is_about(lease_token, fields[3]) then
+  if holds(lease_token, fields[1], fields[2], fields[3]) then
     redis.call('ZADD', lease, 'XX', expiry, id)
   else
     lost[#lost + 1] = id

@@ -1,47 +1,73 @@
 -- Write down how attempts ended: done, completed, retried, archived, or handed back.
 -- moves:   active -> gone, active -> completed, active -> retry, active -> archived, active -> pending, active -> scheduled
 -- keys:    active, lease, pending, scheduled, retry, due, archived, completed, processed, processed_day, failed, failed_day, key...
--- args:    resent, task_prefix, channel_prefix, archive_seconds, archive_size, item...
+-- args:    resent, task_prefix, channel_prefix, archive_seconds, archive_size, batches, word...
 -- derives: the hashes of archived tasks that are trimmed
 -- flags:   allow-oom
--- returns: for each item 1 written | 2 was written already (a re-send) | 0 refused: the worker does not hold the task any more
+-- returns: 1 all are written; or for each task 1 written | 2 was written already (a re-send) | 0 refused: the worker does not hold it any more
 --
--- An item is: id, verb, receipt, message, at, result, error, lock. Its keys are its task, then its lock if `lock` is 1. Of an item
--- that is done and has no lock, as most are, it is only: id, verb, receipt, and its verb is D.
--- Verbs: d done (D likewise); c completed, kept for `at` seconds; r retry in `at` seconds (a failure);
--- s retry in `at` seconds (no failure);
+-- First come the tasks that are simply done, as most are, in so many `batches`: the lease token of each, the number of its tasks,
+-- their ids. Then come the others, each of them as: id, verb, facts, message, result. The keys are the tasks in the same order,
+-- a task's lock behind it if its facts have `lock`.
+-- The facts are a map in msgpack, so that a new one is no new position: `token`, the lease token, and of these what is not empty or
+-- zero: `at`, `lock`, `error`, `attempt` (an attempt that failed: at, seconds, worker, error).
+-- Verbs: d done; c completed, kept for `at` seconds; r retry in `at` seconds (a failure); s retry in `at` seconds (no failure);
 -- a archived; x archived as it is (its bytes cannot be read); q handed back; k handed back after a crash; u put back for
 -- `at` seconds (nobody here knows its name).
 -- What is handed back with `at` 1 had started: then it does not matter any more until when it may start. What had not has waited
 -- since it came, and goes on saying so.
--- `receipt` is what dequeue.lua gave for this taking; receipt and message together tell whether the task is still ours.
 -- @include read_task
--- @include is_about
+-- @include holds
 local time = redis.call('TIME')
 local seconds = tonumber(time[1])
 local now = seconds + tonumber(time[2]) / 1000000
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
 -- @include later
-local replies, processed_count, failed_count, trim = {}, 0, 0, false
+local replies, written, processed_count, failed_count, trim = {}, 0, 0, 0, false
 local settled = {c = 'completed', r = 'retry', s = 'retry', a = 'archived', x = 'archived', q = 'pending', k = 'pending', u = 'scheduled'}
 local ended, gone, is_gone = {}, {}, {}
-local key, arg = key_keys_from, item_argv_from
-while arg <= #ARGV do
-  local id, verb, receipt = ARGV[arg], ARGV[arg + 1], ARGV[arg + 2]
-  local message, at, result, err, lock
-  local task = KEYS[key]
-  key = key + 1
-  if verb == 'D' then
-    verb = 'd'
-    arg = arg + 3
-  else
-    message, at, result, err = ARGV[arg + 3], tonumber(ARGV[arg + 4]), ARGV[arg + 5], ARGV[arg + 6]
-    if ARGV[arg + 7] == '1' then lock = KEYS[key]; key = key + 1 end
-    arg = arg + 8
+local key, arg = key_keys_from, word_argv_from
+local function read(task)
+  if is_gone[task] then return {} end
+  return read_task(task, 'msg', 'state', 'receipt')
+end
+local function end_lease(id)
+  -- From the tail, where the oldest are: tasks end roughly in the order in which they were taken.
+  redis.call('LREM', active, -1, id)
+  ended[#ended + 1] = id
+end
+local function delete(task)
+  gone[#gone + 1] = task
+  is_gone[task] = true
+  processed_count = processed_count + 1
+end
+for _ = 1, tonumber(batches) do
+  local token, first, last = ARGV[arg], arg + 2, arg + 1 + tonumber(ARGV[arg + 1])
+  for at = first, last do
+    local task = KEYS[key]
+    key = key + 1
+    local fields = read(task)
+    local reply = 0
+    if holds(token, fields[1], fields[2], fields[3]) then
+      reply = 1
+      written = written + 1
+      end_lease(ARGV[at])
+      delete(task)
+    elseif resent == '1' and not fields[2] then
+      reply = 2
+    end
+    replies[#replies + 1] = reply
   end
-  local fields = is_gone[task] and {} or read_task(task, 'msg', 'state', 'receipt')
+  arg = last + 1
+end
+while arg <= #ARGV do
+  local id, verb, facts, message, result = ARGV[arg], ARGV[arg + 1], cmsgpack.unpack(ARGV[arg + 2]), ARGV[arg + 3], ARGV[arg + 4]
+  local at, task, lock = facts.at or 0, KEYS[key], nil
+  arg, key = arg + 5, key + 1
+  if facts.lock then lock = KEYS[key]; key = key + 1 end
+  local fields = read(task)
   local reply = 0
-  if fields[1] and fields[2] == 'active' and fields[3] == receipt and is_about(receipt, fields[1]) then
+  if holds(facts.token, fields[1], fields[2], fields[3]) then
     reply = 1
   elseif resent == '1' then
     if verb == 'd' then
@@ -51,13 +77,10 @@ while arg <= #ARGV do
     end
   end
   if reply == 1 then
-    -- From the tail, where the oldest are: tasks end roughly in the order in which they were taken.
-    redis.call('LREM', active, -1, id)
-    ended[#ended + 1] = id
+    written = written + 1
+    end_lease(id)
     if verb == 'd' then
-      gone[#gone + 1] = task
-      is_gone[task] = true
-      processed_count = processed_count + 1
+      delete(task)
     else
       if verb == 'q' and at == 0 then
         redis.call('HDEL', task, 'owner', 'receipt')
@@ -82,7 +105,7 @@ while arg <= #ARGV do
           failed_count = failed_count + 1
         end
       elseif verb == 'a' or verb == 'x' then
-        if err ~= '' then redis.call('HSET', task, 'error', err) end
+        if facts.error then redis.call('HSET', task, 'error', facts.error) end
         redis.call('ZADD', archived, seconds, id)
         processed_count = processed_count + 1
         failed_count = failed_count + 1
@@ -114,4 +137,5 @@ local count, total, day = processed_count, processed, processed_day
 count, total, day = failed_count, failed, failed_day
 -- @include count
 -- @include trim_archived
+if written == #replies then return 1 end
 return replies

@@ -16,7 +16,7 @@ for _, id in ipairs(redis.call('LRANGE', active, 0, tonumber(limit) - 1)) do
   if fields[2] == 'active' and fields[3] == owner and is_about(fields[4], fields[1]) then
     answer[#answer + 1] = id
     answer[#answer + 1] = fields[1]
-    answer[#answer + 1] = fields[4]
+    answer[#answer + 1] = string.sub(fields[4], 1, -41)
     answer[#answer + 1] = history(fields[5], fields[6], fields[7], fields[8])
   end
 end

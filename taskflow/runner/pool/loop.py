@@ -12,7 +12,7 @@ from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
-from ...pipe.frames import Outcome
+from ...message.outcome import Outcome
 from ...tasks import lines
 from ...tasks.attempt import Attempt
 from ...tasks.on_loop import LoopCall, TaskCancelled

@@ -9,7 +9,7 @@ from contextvars import Context
 from queue import SimpleQueue
 
 from ...errors import TaskCancelled
-from ...pipe.frames import Outcome
+from ...message.outcome import Outcome
 from ...tasks import lines
 from ...tasks.attempt import Attempt
 from ...tasks.in_thread import Finish, ThreadCall, nobody_awaits

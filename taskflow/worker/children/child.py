@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ...message.outcome import Outcome
 from ...pipe import frames, shared_marks
 from ..holding.held_tasks import Held
 from ..timings import TIMINGS, Timings
@@ -221,7 +222,7 @@ class Child:
         if not self.closed and self._writer is not None:
             self._writer.write(frames.frame(value))
 
-    def measure(self, outcomes: list[frames.Outcome]) -> None:
+    def measure(self, outcomes: list[Outcome]) -> None:
         """Learn the pace from outcomes that have just come."""
         now = time.monotonic()
         elapsed = max(now - self._frame_at, 1e-4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...pipe.frames import Outcome
+from ...message.outcome import Outcome
 from ...telemetry.events import Poisonous, emit
 from ..holding.held_tasks import Held
 from ..holding.verdicts import archived

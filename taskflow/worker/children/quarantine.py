@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from ...pipe.frames import Outcome
+from ...message.outcome import Outcome
 from ...states import Verb
 from ...telemetry.events import Quarantined, emit
 from ..holding.held_tasks import Held

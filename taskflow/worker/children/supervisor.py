@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from ...errors import AppNotFound
+from ...message.outcome import Outcome
 from ...pipe import frames
 from ...states import Verb
 from ...telemetry.counts import Totals
@@ -52,7 +53,7 @@ class Supervisor:
     def __init__(
         self,
         config: WorkerConfig,
-        on_outcomes: Callable[[list[tuple[Held, frames.Outcome]]], None],
+        on_outcomes: Callable[[list[tuple[Held, Outcome]]], None],
         on_room: Callable[[], None],
         start_process: Start | None = None,
         launched: Sequence[Launched] = (),
@@ -300,7 +301,7 @@ class Supervisor:
         if child.retiring:
             self.hand_back(crashed, started=True)
         elif crashed:
-            self._on_outcomes([(held, frames.Outcome(0, Verb.REQUEUE_CRASHED)) for held in crashed])
+            self._on_outcomes([(held, Outcome(0, Verb.REQUEUE_CRASHED)) for held in crashed])
             counts = [held.taken.crashes + 1 for held in crashed]
             self._quarantine.expect([count for count in counts if count < MOST_CRASHES])
         for held, _ in left:
@@ -347,7 +348,7 @@ class Supervisor:
     def hand_back(self, items: list[Held], *, started: bool = False) -> None:
         """Give tasks back; nothing is counted. `started`: they were running, so until when they may start matters no more."""
         if items:
-            self._on_outcomes([(held, frames.Outcome(0, Verb.REQUEUE, at=float(started))) for held in items])
+            self._on_outcomes([(held, Outcome(0, Verb.REQUEUE, at=float(started))) for held in items])
 
     def _background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from ...broker.aio import AsyncBroker
 from ...broker.commands.finish import BATCH, Written, finish
 from ...clock import ServerClock
-from ...pipe.frames import Outcome
+from ...message.outcome import Outcome
 from ...states import Verb
 from ...telemetry.events import Requeued, VerdictRefused, emit
 from ..service import Service
 from .held_tasks import Held, HeldTasks
-from .verdicts import substitute, verdict
+from .verdicts import substitute
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -121,13 +121,17 @@ class Acker(Service):
         broker: where to.
         held_tasks: what is held; a task leaves it when its verdict is written or refused.
         clock: the server's time.
+        owner: the worker, as its attempts name it.
     """
 
     name = "acker"
 
-    def __init__(self, broker: AsyncBroker, held_tasks: HeldTasks, clock: ServerClock) -> None:
+    def __init__(
+        self, broker: AsyncBroker, held_tasks: HeldTasks, clock: ServerClock, owner: str = ""
+    ) -> None:
         super().__init__()
         self._broker = broker
+        self._owner = owner
         self._held_tasks = held_tasks
         self._clock = clock
         self._queues: dict[str, _Queue] = {}
@@ -232,8 +236,9 @@ class Acker(Service):
 
     async def _write_batch(self, name: str, queue: _Queue, batch: _Batch) -> None:
         items = batch.items
-        verdicts = [verdict(held, outcome) for held, outcome in items]
-        command = finish(name, verdicts, self._clock.now())
+        command = finish(
+            name, [(held.taken, outcome) for held, outcome in items], self._clock.now(), self._owner
+        )
         if batch.resent:
             command = command.again()
         # Not acknowledged before the answer: the tasks stay held and leased, and are written when the server is back.

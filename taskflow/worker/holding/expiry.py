@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...errors import DecodeError
+from ...message.outcome import Outcome
 from ...message.task_message import TaskMessage
-from ...pipe.frames import Outcome
 from ...telemetry.events import Expired, emit
 from .held_tasks import Held
 from .verdicts import archived

@@ -70,9 +70,9 @@ class HeldTasks:
         held.difference_update(items)
         self._count += len(held) - before
 
-    def lease_tokens(self, queue: str) -> set[str]:
-        """The takings that are held of a queue."""
-        return {held.taken.lease_token for held in self._queues.get(queue, ())}
+    def takings(self, queue: str) -> set[tuple[str, str]]:
+        """What is held of a queue: the id and the lease token of each task."""
+        return {(held.taken.id, held.taken.lease_token) for held in self._queues.get(queue, ())}
 
     def by_queue(self) -> Iterator[tuple[str, list[Held]]]:
         """The tasks of each queue that holds any."""

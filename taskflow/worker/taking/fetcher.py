@@ -41,7 +41,7 @@ class Fetcher(Service):
         broker: where from.
         allocator: who may take how many.
         take: is given the tasks.
-        known: the lease tokens of what is held of this queue.
+        known: the ids and lease tokens of what is held of this queue.
         clock: is told the server's time.
         backoff: what is known of the other workers on the queue; it learns here.
         places: who may wait on a connection; None: this queue may.
@@ -55,7 +55,7 @@ class Fetcher(Service):
         broker: AsyncBroker,
         allocator: SlotAllocator,
         take: Callable[[str, list[Taken]], None],
-        known: Callable[[str], set[str]],
+        known: Callable[[str], set[tuple[str, str]]],
         clock: ServerClock,
         backoff: IdleBackoff,
         places: Places | None = None,
@@ -187,7 +187,7 @@ class Fetcher(Service):
         known = self._known(self._queue)
         tasks = await self._broker.run(held(self._queue, self._owner), TIMEOUT)
         known |= self._known(self._queue)
-        stranded = [taken for taken in tasks if taken.lease_token not in known]
+        stranded = [taken for taken in tasks if (taken.id, taken.lease_token) not in known]
         if stranded:
             logger.warning(
                 "%d tasks of queue %s are taken up again after a lost reply", len(stranded), self._queue

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ...broker.commands.dequeue import Taken
 from ...clock import ServerClock
-from ...pipe import frames
+from ...message.outcome import Outcome
 from ...states import Verb
 from ..children.poison import MOST_CRASHES, archive_poison
 from ..children.supervisor import Supervisor
@@ -17,7 +17,7 @@ from ..holding.held_tasks import Held, HeldTasks
 
 logger = logging.getLogger("taskflow.worker")
 
-Outcomes = Callable[[list[tuple[Held, frames.Outcome]]], None]
+Outcomes = Callable[[list[tuple[Held, Outcome]]], None]
 
 
 class Intake:
@@ -79,4 +79,4 @@ class Intake:
         return fit
 
     def _hand_back(self, items: list[Held]) -> None:
-        self._outcomes([(held, frames.Outcome(0, Verb.REQUEUE)) for held in items])
+        self._outcomes([(held, Outcome(0, Verb.REQUEUE)) for held in items])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from taskflow.broker.commands.dequeue import Taken
-from taskflow.pipe.frames import Outcome
+from taskflow.message.outcome import Outcome
 from taskflow.states import Verb
 from taskflow.telemetry.events import Quarantined
 from taskflow.worker.children import quarantine

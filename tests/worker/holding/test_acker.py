@@ -17,8 +17,8 @@ from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.clock import ServerClock
 from taskflow.connection.aio import AsyncDriver
 from taskflow.errors import BrokerUnavailable
+from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage
-from taskflow.pipe.frames import Outcome
 from taskflow.states import Verb
 from taskflow.telemetry.events import Requeued, VerdictRefused
 from taskflow.worker.holding import acker as acker_module

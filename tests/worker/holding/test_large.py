@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from taskflow import TaskFlow
 from taskflow.errors import InvalidOption, TaskFailed
+from taskflow.message.outcome import Outcome
 from taskflow.pipe import frames
 from taskflow.runner.child import _frame
 from taskflow.states import Verb
@@ -35,9 +36,9 @@ def test_a_message_and_its_result_fit_in_a_frame() -> None:
 
 
 def test_an_outcome_that_cannot_be_written_costs_its_own_task_only() -> None:
-    broken = frames.Outcome(2, Verb.DONE, lock="\ud800")
-    written = _frame([frames.Outcome(1, Verb.DONE), broken, frames.Outcome(3, Verb.DONE)])
-    found: list[frames.Outcome] = []
+    broken = Outcome(2, Verb.DONE, lock="\ud800")
+    written = _frame([Outcome(1, Verb.DONE), broken, Outcome(3, Verb.DONE)])
+    found: list[Outcome] = []
     while written:
         size = frames.body_size(written[: frames.LENGTH])
         value = frames.decode_from_child(written[frames.LENGTH :][:size])

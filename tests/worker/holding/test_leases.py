@@ -32,7 +32,7 @@ def test_a_refused_extension_is_red_and_the_other_queues_leases_are_extended() -
     """It was a line in the log each five seconds, and health was green while the tasks were given to others."""
     held_tasks = HeldTasks()
     for queue in ("bad", "good"):
-        held_tasks.add(queue, [Held(queue, Taken("id", b"", "receipt"))])
+        held_tasks.add(queue, [Held(queue, Taken("id", b"", "token"))])
 
     async def scene() -> None:
         broker = Refusing()

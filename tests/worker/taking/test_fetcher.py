@@ -46,8 +46,8 @@ class Rig:
     def _take(self, queue: str, tasks: list[Taken]) -> None:
         self.taken += tasks
 
-    def _known(self, queue: str) -> set[str]:
-        return {taken.lease_token for taken in self.taken}
+    def _known(self, queue: str) -> set[tuple[str, str]]:
+        return {(taken.id, taken.lease_token) for taken in self.taken}
 
     @property
     def ids(self) -> list[str]:

@@ -11,7 +11,7 @@ import redis
 from taskflow.broker.aio import AsyncBroker
 from taskflow.broker.commands.dequeue import Taken
 from taskflow.broker.commands.enqueue import NewTask, enqueue
-from taskflow.broker.commands.finish import Verdict, finish
+from taskflow.broker.commands.finish import finish
 from taskflow.clock import ServerClock
 from taskflow.connection.aio import AsyncDriver
 from taskflow.message.task_message import TaskMessage
@@ -20,6 +20,7 @@ from taskflow.worker.taking.fetcher import Fetcher
 from taskflow.worker.taking.idle_backoff import IdleBackoff
 from taskflow.worker.taking.slot_allocator import SlotAllocator
 from tests.servers import Server
+from tests.taking import ended
 
 WORKERS = 20
 WARM_UP, TASKS = 40, 30
@@ -59,7 +60,7 @@ def test_a_task_wakes_a_few_of_twenty_fetchers_and_is_taken_once(valkey: Server,
 def _fetcher(queue: str, owner: str, broker: AsyncBroker, taken: list[str], seed: int) -> Fetcher:
     def take(_: str, tasks: list[Taken]) -> None:
         taken.extend(task.id for task in tasks)
-        verdicts = [Verdict(task.id, Verb.DONE, task.lease_token) for task in tasks]
+        verdicts = [ended(task, Verb.DONE) for task in tasks]
         writing.add(asyncio.ensure_future(broker.run(finish(queue, verdicts, time.time()), 5)))
 
     writing: set[asyncio.Future[list[int]]] = set()

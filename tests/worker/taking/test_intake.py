@@ -8,7 +8,7 @@ import pytest
 
 from taskflow.broker.commands.dequeue import Taken
 from taskflow.clock import ServerClock
-from taskflow.pipe.frames import Outcome
+from taskflow.message.outcome import Outcome
 from taskflow.states import Verb
 from taskflow.worker.holding.held_tasks import Held, HeldTasks
 from taskflow.worker.taking.intake import Intake
