@@ -81,11 +81,11 @@ def partition_names(queue: str, count: int = MOST) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def split(name: str) -> tuple[str, int]:
+def split_queue(name: str) -> tuple[str, int]:
     """The queue that a name means, and which partition of it: 0 for every name that is not a partition's.
 
     Example:
-        >>> split("images~1yo"), split("images"), split("images~1")
+        >>> split_queue("images~1yo"), split_queue("images"), split_queue("images~1")
         (('images', 1), ('images', 0), ('images~1', 0))
     """
     match = _NAME.fullmatch(name)
@@ -103,7 +103,7 @@ def check_own_queue(name: str) -> str:
         InvalidQueueName: it is one's.
     """
     if SEPARATOR in name:
-        queue, index = split(name)
+        queue, index = split_queue(name)
         if index:
             raise InvalidQueueName(
                 f"{name!r} is the name of partition {index} of queue {queue!r}; name the queue instead"

@@ -19,7 +19,7 @@ from ..broker.commands.enqueue import (
 from ..broker.words import Enqueued
 from ..connection.steps import Confirmed, NotSent, Request
 from ..errors import BrokerError, BrokerUnavailable, DuplicateTask, NotDurable, TaskFlowError, TaskIdConflict
-from ..partitions import split
+from ..partitions import split_queue
 
 W = TypeVar("W")
 
@@ -157,9 +157,9 @@ def _outcome(task: NewTask, value: Any, position: int) -> EnqueueOutcome:
     terms = task.terms
     reply: EnqueueReply = value[position]
     if reply.outcome is Enqueued.ID_TAKEN:
-        return EnqueueOutcome(TaskIdConflict(task.id, split(terms.queue)[0]))
+        return EnqueueOutcome(TaskIdConflict(task.id, split_queue(terms.queue)[0]))
     if reply.outcome is Enqueued.DUPLICATE:
-        return EnqueueOutcome(DuplicateTask(terms.message.type, split(terms.queue)[0], reply.holder))
+        return EnqueueOutcome(DuplicateTask(terms.message.type, split_queue(terms.queue)[0], reply.holder))
     if not terms.durable:
         return ENQUEUED
     if terms.durable == "strict" and not durable:

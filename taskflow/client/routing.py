@@ -151,7 +151,7 @@ class Router:
             else:
                 fixed[index] = task
         yield from self._list({task.terms.queue for task in tasks} & self._counts.keys(), is_avoided)
-        yield from self._settle_keys(fixed, placed)
+        yield from self._place_keys(fixed, placed)
         if fixed:
             outcomes = yield Send(list(fixed.values()), movable=False)
             for (index, task), outcome in zip(fixed.items(), outcomes, strict=True):
@@ -179,7 +179,7 @@ class Router:
 
     # --- tasks that belong to one partition -----------------------------------------------------------------
 
-    def _settle_keys(
+    def _place_keys(
         self, fixed: dict[int, NewTask], placed: dict[int, Placed[Any]]
     ) -> Generator[Ask, list[Any], None]:
         """Give each its partition; those that are not to be sent leave `fixed` for `placed`."""

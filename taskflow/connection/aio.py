@@ -110,7 +110,7 @@ class AsyncDriver:
         topology, now = await self.open(), time.monotonic()
         topology.missed(connection.address, now)
         if is_timeout(error):
-            topology.suspect(connection.address, now)
+            topology.mark_slow(connection.address, now)
         await self._forget(connection.address)
         await self._refresh(topology.generation, now + timeout)
 

@@ -33,7 +33,7 @@ class Replicas:
         ask: Wire = ("INFO", "replication")
         if address in self._topology.alone:
             return [ask]
-        hasty = self._unconfirmed < 2 or self._topology.is_suspected(address, now)
+        hasty = self._unconfirmed < 2 or self._topology.is_slow(address, now)
         # Its answer has to come before the deadline, or nobody would know what was missing.
         patience = min(FIRST_WAIT if hasty else LATER_WAIT, max(deadline - now, 0.0) / 2)
         wait: Wire = ("WAIT", 1, max(int(patience * 1000), 1))

@@ -101,7 +101,7 @@ class RetryPlan:
             self._topology.alone.discard(address)
             self._topology.missed(address, self._clock())
             if is_timeout(answer.error) and answer.sent and not answer.replies:
-                self._topology.suspect(address, self._clock())
+                self._topology.mark_slow(address, self._clock())
             self._broken(address, self._unanswered(address, indexes, answer.replies), answer)
         else:
             self._answered(address, indexes, answer)
@@ -184,7 +184,7 @@ class RetryPlan:
         replicas = self._replicas.heard(address, replies[position:])
         for index, value in zip(indexes, values, strict=True):
             if self._requests[index].durable and not isinstance(value, Exception):
-                self._settle_durable(address, index, value, replicas)
+                self._take_durable(address, index, value, replicas)
             else:
                 self._take_reply(address, index, value)
 
@@ -192,7 +192,7 @@ class RetryPlan:
         url = self._topology.url
         return None if url is None else refusal(url, address, error)
 
-    def _settle_durable(
+    def _take_durable(
         self, address: Address, index: int, reply: Any, replicas: int | Exception | None
     ) -> None:
         if isinstance(replicas, Exception):

@@ -39,10 +39,10 @@ def key_slot(key: str | bytes) -> int:
     return int(slot_of(key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key))
 
 
-SUSPECTED = 10.0
+SLOW_SECONDS = 10.0
 """Seconds for which a node of a cluster that did not answer may have been replaced at any moment."""
 
-SUSPECTS_TIME = 0.5
+SLOW_PATIENCE = 0.5
 """Seconds that such a node gets for a whole trip: a replica that took over should not be found late."""
 
 LAST_TRY = 1.5
@@ -84,7 +84,7 @@ class Topology:
         """Nodes that had no replica online when they were last asked."""
         self.silent: dict[Address, float] = {}
         """The nodes that could not be reached, or did not answer, the last time: since when, in monotonic seconds."""
-        self._suspected: dict[Address, float] = {}
+        self._slow: dict[Address, float] = {}
         self._doubted: dict[Address, float] = {}
         self._owners: list[Address | None] = [None] * SLOTS
         self._masters: list[Address] = []
@@ -110,8 +110,8 @@ class Topology:
         known, or who is did not answer the last time, or is no authority.
         """
         address = node or self.owner(slot)
-        if (self.silent or self._doubted or self._suspected) and (
-            address in self.silent or address in self._doubted or address in self._suspected
+        if (self.silent or self._doubted or self._slow) and (
+            address in self.silent or address in self._doubted or address in self._slow
         ):
             return None
         return address
@@ -136,8 +136,8 @@ class Topology:
         """A node has answered."""
         if self.silent:
             self.silent.pop(address, None)
-        if self._suspected:
-            self._suspected.pop(address, None)
+        if self._slow:
+            self._slow.pop(address, None)
         if self._doubted:
             self._doubted.pop(address, None)
 
@@ -164,23 +164,23 @@ class Topology:
             return False
         return any(self.owner(slot) in self.silent for slot in slots)
 
-    def suspect(self, address: Address, now: float) -> None:
+    def mark_slow(self, address: Address, now: float) -> None:
         """A node let the time for its reply pass, on a connection that did not break."""
-        if self.replaceable and now - self._suspected.get(address, float("-inf")) > 2 * SUSPECTED:
-            self._suspected[address] = now
+        if self.replaceable and now - self._slow.get(address, float("-inf")) > 2 * SLOW_SECONDS:
+            self._slow[address] = now
 
-    def is_suspected(self, address: Address, now: float) -> bool:
+    def is_slow(self, address: Address, now: float) -> bool:
         """Whether a node may have been replaced while it kept its connections, and took new ones, as a stopped one does.
 
-        Whoever waits his usual time for it, again and again, learns late that a replica has taken over. After `SUSPECTED`
+        Whoever waits his usual time for it, again and again, learns late that a replica has taken over. After `SLOW_SECONDS`
         seconds it has its usual time again: it may be slow and nothing else.
         """
-        since = self._suspected.get(address) if self._suspected else None
-        return since is not None and now - since < SUSPECTED
+        since = self._slow.get(address) if self._slow else None
+        return since is not None and now - since < SLOW_SECONDS
 
     def trip_deadline(self, address: Address, deadline: float, now: float) -> float:
         """Until when the replies of one trip to a node are waited for, of what has to be done by `deadline`."""
-        return min(deadline, now + SUSPECTS_TIME) if self.is_suspected(address, now) else deadline
+        return min(deadline, now + SLOW_PATIENCE) if self.is_slow(address, now) else deadline
 
     def open_deadline(self, address: Address, deadline: float, now: float) -> float:
         """Until when a connection to a node is waited for, of what has to be done by `deadline`.
@@ -191,7 +191,7 @@ class Topology:
         if not self.replaceable:
             return deadline
         if address in self.silent:
-            return deadline if left <= LAST_TRY else now + SUSPECTS_TIME
+            return deadline if left <= LAST_TRY else now + SLOW_PATIENCE
         return now + left / 2
 
     def masters(self) -> list[Address]:

@@ -16,7 +16,7 @@ from ..broker.keys import CANCEL_CHANNEL
 from ..connection.steps import Request
 from ..errors import IllegalMove, QueueNotFound, TaskNotFound
 from ..message.message_crypto import MessageCrypto
-from ..partitions import split
+from ..partitions import split_queue
 from ..states import State
 from . import cluster, doctor, facts, moving, partitions, queues, removal, search, servers, tasks
 from .both import AnyBroker, LoopBroker
@@ -59,7 +59,7 @@ class AsyncInspector:
     async def queue_names(self) -> list[str]:
         """As `Inspector.queue_names`."""
         names = await queues.all_names(await self._open())
-        return sorted({split(name)[0] for name in names})
+        return sorted({split_queue(name)[0] for name in names})
 
     async def queues(self) -> list[QueueInfo]:
         """As `Inspector.queues`."""
@@ -89,7 +89,7 @@ class AsyncInspector:
     async def pause(self, name: str, *, must_exist: bool = True) -> bool:
         """As `Inspector.pause`."""
         broker = await self._open()
-        order = partial(pause, whole=not split(name)[1])
+        order = partial(pause, whole=not split_queue(name)[1])
         try:
             return await _on_all(broker, name, order)
         except QueueNotFound:

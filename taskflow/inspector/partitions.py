@@ -9,7 +9,7 @@ from ..broker.commands.inspect import Counts, Page, count_queue, read_row
 from ..broker.commands.partitions import are_listed
 from ..broker.keys import day_of
 from ..errors import BrokerError, TaskNotFound
-from ..partitions import partition_names, split
+from ..partitions import partition_names, split_queue
 from ..states import State
 from .both import AnyBroker
 from .values import QueueInfo
@@ -23,7 +23,7 @@ async def parts_of(broker: AnyBroker, queue: str) -> list[str]:
 
     A queue without partitions is its own only one, and so is a partition that is named itself.
     """
-    if split(queue)[1]:
+    if split_queue(queue)[1]:
         return [queue]
     names = partition_names(queue)
     is_listed, *flags = await broker.run(are_listed(names))
@@ -41,7 +41,7 @@ async def listed_parts(broker: AnyBroker, queues: Iterable[str]) -> list[str]:
     """The partitions of queues as far as the index knows: no queue's own node is asked, which may be away."""
     found: list[str] = []
     for queue in queues:
-        others = partition_names(queue)[1:] if not split(queue)[1] else ()
+        others = partition_names(queue)[1:] if not split_queue(queue)[1] else ()
         (flags,) = await broker.run_many([are_listed(others)], _ONE_LOOK)
         there = [] if isinstance(flags, BrokerError) else flags
         found += [queue, *(name for name, is_there in zip(others, there, strict=False) if is_there)]
@@ -65,7 +65,7 @@ def combine(queues: Iterable[QueueInfo]) -> list[QueueInfo]:
     """Partitions as the queues that they belong to, in the order in which those come first (pure)."""
     found: dict[str, list[QueueInfo]] = {}
     for one in queues:
-        found.setdefault(split(one.name)[0], []).append(one)
+        found.setdefault(split_queue(one.name)[0], []).append(one)
     return [together(name, parts) for name, parts in found.items()]
 
 
@@ -73,7 +73,7 @@ def together(queue: str, parts: Sequence[QueueInfo]) -> QueueInfo:
     """A queue as the sum of its partitions; those that cannot be read are missing in it (pure)."""
     if [part.name for part in parts] == [queue]:
         return parts[0]
-    parts = sorted(parts, key=lambda part: split(part.name)[1])
+    parts = sorted(parts, key=lambda part: split_queue(part.name)[1])
     known = [part for part in parts if not part.problem]
     return QueueInfo(
         name=queue,

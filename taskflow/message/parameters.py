@@ -46,14 +46,14 @@ class Parameters:
     """The parameters of a task's function.
 
     Args:
-        owner: the function's name, for errors.
+        function_name: the function's name, for errors.
         named: those that have a name of their own, in order.
         extra: the `**kwargs`, which takes every field without a parameter, if there is one.
         given_by_taskflow: the name of the first parameter when `bind=True`, else None.
         scope: where the annotations' names are looked up.
     """
 
-    owner: str
+    function_name: str
     named: tuple[Parameter, ...]
     extra: Parameter | None
     given_by_taskflow: str | None
@@ -77,56 +77,58 @@ def read_parameters(function: Callable[..., Any], *, skip_first: bool) -> Parame
     Raises:
         InvalidSignature: a parameter cannot be filled by name; with the remedy.
     """
-    owner = getattr(function, "__qualname__", repr(function))
+    function_name = getattr(function, "__qualname__", repr(function))
     try:
         declared = list(inspect.signature(function).parameters.values())
     except (ValueError, TypeError, NameError) as error:
-        raise InvalidSignature(f"the parameters of {owner} cannot be read: {error}") from error
-    given = _take_first(declared, owner) if skip_first else None
+        raise InvalidSignature(f"the parameters of {function_name} cannot be read: {error}") from error
+    given = _take_first(declared, function_name) if skip_first else None
     named: list[Parameter] = []
     extra: Parameter | None = None
     for parameter in declared:
-        _refuse_nameless(parameter, owner)
+        _refuse_nameless(parameter, function_name)
         if parameter.kind is _Kind.VAR_KEYWORD:
             extra = _parameter(parameter)
         else:
             named.append(_parameter(parameter))
-    _refuse_same_wire_name(named, owner)
-    return Parameters(owner, tuple(named), extra, given, scope_of(function))
+    _refuse_same_wire_name(named, function_name)
+    return Parameters(function_name, tuple(named), extra, given, scope_of(function))
 
 
-def _take_first(declared: list[inspect.Parameter], owner: str) -> str:
+def _take_first(declared: list[inspect.Parameter], function_name: str) -> str:
     if not declared or declared[0].kind in (_Kind.KEYWORD_ONLY, _Kind.VAR_KEYWORD, _Kind.VAR_POSITIONAL):
         raise InvalidSignature(
-            f"{owner} has bind=True and so needs a first parameter that gets the running task; "
+            f"{function_name} has bind=True and so needs a first parameter that gets the running task; "
             "add one (`def task(self, ...)`), or remove bind=True"
         )
     return declared.pop(0).name
 
 
-def _refuse_nameless(parameter: inspect.Parameter, owner: str) -> None:
+def _refuse_nameless(parameter: inspect.Parameter, function_name: str) -> None:
     if parameter.kind is _Kind.VAR_POSITIONAL:
         raise InvalidSignature(
-            f"{owner} cannot be a task with `*{parameter.name}`: arguments travel by name; "
+            f"{function_name} cannot be a task with `*{parameter.name}`: arguments travel by name; "
             f"take a list instead (`{parameter.name}: list`)"
         )
     if parameter.kind is _Kind.POSITIONAL_ONLY:
         raise InvalidSignature(
-            f"{owner} cannot be a task with the positional-only parameter `{parameter.name}`: "
+            f"{function_name} cannot be a task with the positional-only parameter `{parameter.name}`: "
             "arguments travel by name; remove the `/`"
         )
     if parameter.name.startswith("__"):  # a struct, which the parameters become, mangles such a name
         raise InvalidSignature(
-            f"{owner}: parameter `{parameter.name}` begins with two underscores; rename it"
+            f"{function_name}: parameter `{parameter.name}` begins with two underscores; rename it"
         )
 
 
-def _refuse_same_wire_name(named: list[Parameter], owner: str) -> None:
+def _refuse_same_wire_name(named: list[Parameter], function_name: str) -> None:
     seen: dict[str, str] = {}
     for parameter in named:
         other = seen.setdefault(parameter.wire_name, parameter.name)
         if other != parameter.name:
-            raise InvalidSignature(f"{owner}: `{other}` and `{parameter.name}` have the same name in JSON")
+            raise InvalidSignature(
+                f"{function_name}: `{other}` and `{parameter.name}` have the same name in JSON"
+            )
 
 
 def _parameter(parameter: inspect.Parameter) -> Parameter:
@@ -172,7 +174,7 @@ def resolve_type(parameter: Parameter, parameters: Parameters) -> Any:
     """
     if parameter.annotation is Any:
         return Any
-    where = f"{parameters.owner}: parameter `{parameter.name}`"
+    where = f"{parameters.function_name}: parameter `{parameter.name}`"
     try:
         type_ = look_up(parameter.annotation, parameters.scope)
         if parameter.may_be_none:

@@ -227,7 +227,7 @@ class Signature:
             self._prepare_now()
         if not payload or (len(payload) < 8 and payload.strip() == b"null"):
             payload = b"{}"
-        return self._read(payload, {}, name or self.parameters.owner)
+        return self._read(payload, {}, name or self.parameters.function_name)
 
     def _read(self, payload: bytes, names: Mapping[str, str], name: str) -> dict[str, Any]:
         try:
@@ -284,7 +284,9 @@ class Signature:
         return struct
 
     def __repr__(self) -> str:
-        return f"Signature({self.parameters.owner}: {', '.join(p.name for p in self.parameters.named)})"
+        return (
+            f"Signature({self.parameters.function_name}: {', '.join(p.name for p in self.parameters.named)})"
+        )
 
 
 def _make_struct(parameters: Parameters, types: Mapping[str, Any]) -> type[msgspec.Struct]:

@@ -9,7 +9,7 @@ _MORE = 0x80
 """The bit of a byte of a length that says that another byte follows."""
 
 
-def split(data: bytes) -> tuple[bytes, bytes, bytes | None] | None:
+def split_message(data: bytes) -> tuple[bytes, bytes, bytes | None] | None:
     """Split a message whose fields stand in the order of their numbers, as Go and Python write them.
 
     For whoever has decoded one message and meets another of the same kind: that one is a message too, and only its id and payload
@@ -24,7 +24,7 @@ def split(data: bytes) -> tuple[bytes, bytes, bytes | None] | None:
         is not ASCII, and for a payload of two megabytes or more.
 
     Example:
-        >>> split(bytes.fromhex("0a046e6f6f7012027b7d1a0178220764656661756c74281940880e"))[1:]
+        >>> split_message(bytes.fromhex("0a046e6f6f7012027b7d1a0178220764656661756c74281940880e"))[1:]
         (b'x', b'{}')
     """
     try:

@@ -94,9 +94,9 @@ class EagerResult(AsyncResult[Any]):
     async def _aread(self, timeout: float = TIMEOUT) -> Snapshot:
         return self._read()
 
-    def _settled(self, snapshot: Snapshot) -> bool:
+    def _has_ended(self, snapshot: Snapshot) -> bool:
         try:
-            if super()._settled(snapshot):
+            if super()._has_ended(snapshot):
                 return True
         except TaskFailed as error:
             raise error from self._error

@@ -109,7 +109,7 @@ class Mapped(Generic[R]):
         self._total = len(calls) if isinstance(calls, Sized) else None
         self._progress = progress
         self._items: list[MapItem[R] | None] = []
-        self._settled = 0
+        self._reported = 0
 
     def new(self) -> Iterator[NewTask]:
         """The calls that can be enqueued; one that cannot has its outcome at once."""
@@ -126,7 +126,7 @@ class Mapped(Generic[R]):
 
     def on_handles(self, outcomes: Sequence[AsyncResult[Any] | TaskFlowError]) -> None:
         """Take what became of the next calls."""
-        items, at = self._items, self._settled
+        items, at = self._items, self._reported
         for outcome in outcomes:
             while items[at] is not None:
                 at += 1
@@ -135,12 +135,12 @@ class Mapped(Generic[R]):
             else:
                 items[at] = MapItem(at, outcome, None)
             at += 1
-        self._settled = at
+        self._reported = at
         if self._progress is not None:
             self._progress(at, self._total)
 
     def result(self) -> MapResult[R]:
         """All outcomes."""
-        if self._progress is not None and self._settled < len(self._items):
+        if self._progress is not None and self._reported < len(self._items):
             self._progress(len(self._items), self._total)
         return MapResult([item for item in self._items if item is not None])

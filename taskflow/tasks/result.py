@@ -27,7 +27,7 @@ from ..errors import (
 )
 from ..message.payload import decode_result
 from ..message.returns import Returns, Unfit
-from ..partitions import partition_names, split
+from ..partitions import partition_names, split_queue
 from ..states import State
 from .registry import ClientOf, TaskOf
 from .result_info import ResultInfo, info_of, state_of
@@ -101,10 +101,10 @@ class AsyncResult(Generic[R]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, AsyncResult):
             return NotImplemented
-        return self.id == other.id and split(self.queue)[0] == split(other.queue)[0]
+        return self.id == other.id and split_queue(self.queue)[0] == split_queue(other.queue)[0]
 
     def __hash__(self) -> int:
-        return hash((self.id, split(self.queue)[0]))
+        return hash((self.id, split_queue(self.queue)[0]))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Neither connections nor keys: whoever unpickles it has an app of the same name.
@@ -168,7 +168,7 @@ class AsyncResult(Generic[R]):
         look = _FIRST_LOOK
         listener: Listener | None = None
         try:
-            while not self._settled(self._read(_within(deadline, _READ_TIMEOUT))):
+            while not self._has_ended(self._read(_within(deadline, _READ_TIMEOUT))):
                 pause = self._pause(deadline, look)
                 if listener is None:
                     listener = self._listen(pause, _within(deadline, max(pause, 1.0)))
@@ -188,7 +188,7 @@ class AsyncResult(Generic[R]):
         look = _FIRST_LOOK
         listener: AsyncListener | None = None
         try:
-            while not self._settled(await self._aread(_within(deadline, _READ_TIMEOUT))):
+            while not self._has_ended(await self._aread(_within(deadline, _READ_TIMEOUT))):
                 pause = self._pause(deadline, look)
                 try:
                     if listener is None:
@@ -252,7 +252,7 @@ class AsyncResult(Generic[R]):
         doubtful: Snapshot = value_or_raise(min(seen.values(), key=_answered))
         return doubtful
 
-    def _settled(self, snapshot: Snapshot) -> bool:
+    def _has_ended(self, snapshot: Snapshot) -> bool:
         """Whether there is a verdict; an error is raised, a value is kept."""
         if self._value is not _PENDING:
             return True

@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..message.message_crypto import CONTENT_TYPE_HEADER, NO_KEYS, MessageCrypto
 from ..message.outcome import Outcome, completed, done
-from ..message.split import split
+from ..message.split import split_message
 from ..message.task_message import TaskMessage
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job
 from ..telemetry.traces import kind_of
@@ -80,7 +80,7 @@ class Pipeline:
     def receive(self, job: Job) -> Attempt | Outcome:
         """Read the message and find its task; or the outcome of a job that cannot be run."""
         try:
-            parts = split(job.message)
+            parts = split_message(job.message)
             if parts is not None:
                 kind, id_, payload = parts
                 plan = self._plans.get(kind)

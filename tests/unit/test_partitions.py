@@ -21,7 +21,7 @@ from taskflow.partitions import (
     other_homes,
     partition_name,
     partition_names,
-    split,
+    split_queue,
 )
 
 NAMES = st.text(
@@ -57,8 +57,8 @@ def test_a_name_says_its_queue_and_its_number(queue: str, index: int) -> None:
     name = partition_name(queue, index)
 
     assert check_queue_name(name) == name
-    assert split(name) == ((queue, index) if index else split(queue))
-    assert check_own_queue(queue) == queue or split(queue)[1]
+    assert split_queue(name) == ((queue, index) if index else split_queue(queue))
+    assert check_own_queue(queue) == queue or split_queue(queue)[1]
 
 
 @given(NAMES)
@@ -77,7 +77,7 @@ def test_six_partitions_are_two_on_each_of_three_masters(queue: str) -> None:
     "name", ["images~1", "images~1zz", "images~01yo", "images~0aa", "~1yo", "images~64aa"]
 )
 def test_what_only_looks_like_a_partition_is_a_queue_of_its_own(name: str) -> None:
-    assert split(name) == (name, 0)
+    assert split_queue(name) == (name, 0)
     assert check_own_queue(name) == name
 
 

@@ -9,7 +9,7 @@ from ...broker.commands.inspect import Counts, Page, Row, count_queue, list_task
 from ...broker.keys import day_of
 from ...errors import BrokerError, DecodeError
 from ...message.task_message import TaskMessage
-from ...partitions import split
+from ...partitions import split_queue
 from ...states import State
 from ..both import AnyBroker
 from ..servers import all_servers
@@ -31,7 +31,7 @@ _WHERE = "workers"
 async def examine_serving(broker: AnyBroker, queues: Sequence[str]) -> list[Finding]:
     """What nobody works on. What cannot be read is named elsewhere, and left out here."""
     try:
-        served = {split(name)[0] for server in await all_servers(broker) for name in server.queues}
+        served = {split_queue(name)[0] for server in await all_servers(broker) for name in server.queues}
     except BrokerError:
         return []
     waiting: list[str] = []
@@ -49,7 +49,7 @@ async def examine_serving(broker: AnyBroker, queues: Sequence[str]) -> list[Find
             numbers = counts.numbers
             if numbers["pending"] or numbers["scheduled"]:
                 busy.append(name)
-            if split(name)[0] in served:
+            if split_queue(name)[0] in served:
                 continue
             if numbers["pending"]:
                 waiting.append(name)

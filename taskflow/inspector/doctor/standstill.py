@@ -9,7 +9,7 @@ from ...broker.commands.inspect import list_groups, server_time
 from ...broker.commands.partitions import Pause, pause_of
 from ...broker.keys import queue_keys
 from ...errors import BrokerError
-from ...partitions import split
+from ...partitions import split_queue
 from ..both import AnyBroker
 from .values import Finding, Severity
 
@@ -29,7 +29,7 @@ async def standing_still(broker: AnyBroker, queues: Iterable[str]) -> list[Findi
     found: list[Finding] = []
     parts: dict[str, list[str]] = {}
     for name in queues:
-        parts.setdefault(split(name)[0], []).append(name)
+        parts.setdefault(split_queue(name)[0], []).append(name)
         found += await _forgotten_groups(broker, name)
     for queue, names in parts.items():
         if len(names) > 1:

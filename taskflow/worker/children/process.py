@@ -99,7 +99,7 @@ class ChildProcess:
     def _watch_in_thread(self, ended: asyncio.Future[int]) -> None:
         loop = asyncio.get_running_loop()
 
-        def settle(code: int) -> None:
+        def end(code: int) -> None:
             if not ended.done():
                 ended.set_result(code)
 
@@ -107,7 +107,7 @@ class ChildProcess:
             code = self._process.wait()
             self._forget(code)
             with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
-                loop.call_soon_threadsafe(settle, code)
+                loop.call_soon_threadsafe(end, code)
 
         # A thread of its own, as asyncio has for its processes: one that does not end must keep nothing else waiting.
         threading.Thread(target=watch, name=f"taskflow-child-{self.pid}", daemon=True).start()

@@ -19,7 +19,7 @@ BACKLOG_SECONDS = 1.0
 _OVERDUE = "is over its hard time limit, and -P solo cannot end it"
 
 
-class Owner(Protocol):
+class Keeper(Protocol):
     """Who owns the children, and acts on what is seen."""
 
     children: list[Child]
@@ -38,16 +38,16 @@ class Watch:
     """The looks at all children.
 
     Args:
-        owner: of the children.
+        keeper: of the children.
         backlog: whether any task waits in a queue that this worker serves. Asked only while it matters: of a child that is full
             nothing is expected unless there is something to do.
         timings: how long a child may stand still.
     """
 
     def __init__(
-        self, owner: Owner, backlog: Callable[[], Awaitable[bool]], timings: Timings = TIMINGS
+        self, keeper: Keeper, backlog: Callable[[], Awaitable[bool]], timings: Timings = TIMINGS
     ) -> None:
-        self._owner = owner
+        self._keeper = keeper
         self._timings = timings
         self._backlog = backlog
         self._asking: asyncio.Task[None] | None = None
@@ -58,15 +58,15 @@ class Watch:
     def look(self) -> None:
         """One look at every child."""
         now, now_ns = time.monotonic(), time.monotonic_ns()
-        for child in list(self._owner.children):
+        for child in list(self._keeper.children):
             if not child.jobs and child.liveness.is_quiet(now):
                 continue
             runs = list(child.marks.running())
             if late := child.recall_late(now, idle=not runs):
-                self._owner.hand_back(late)
+                self._keeper.hand_back(late)
             over = child.over_limit(now_ns, runs)
             if over and child.process.separate:
-                self._owner.expire(child, over)
+                self._keeper.expire(child, over)
             elif over or self._overdue:
                 self._say_overdue(over)
             if child.retiring and over and len(over) == len(child.running()):
@@ -78,7 +78,7 @@ class Watch:
         """Which children do not get on, a sentence each."""
         found = [
             f"child {child.process.pid}: {wrong}"
-            for child in list(self._owner.children)
+            for child in list(self._keeper.children)
             if not child.retiring and (wrong := self._wrong(child, self._timings.complain))
         ]
         return found + [f"task {held.id} {_OVERDUE}" for held in self._overdue]
@@ -97,7 +97,7 @@ class Watch:
             if child.liveness.is_stranded() and not child.running():
                 child.kill()
         elif child.process.separate and (why := self._wrong(child, self._timings.stuck)):
-            self._owner.replace_stuck(child, why)
+            self._keeper.replace_stuck(child, why)
 
     def _wrong(self, child: Child, seconds: float) -> str:
         """What is wrong with a child. One that computes in all its slots may keep its reader waiting for minutes; where several

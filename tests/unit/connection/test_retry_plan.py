@@ -459,21 +459,21 @@ def test_a_node_that_was_silent_gets_little_time_until_it_is_heard_or_has_long_b
     topology = play.topology
     assert topology.trip_deadline(A, 30.0, now=0.0) == 30.0
     topology.missed(A, 0.0)
-    topology.suspect(A, 0.0)
+    topology.mark_slow(A, 0.0)
     assert topology.trip_deadline(A, 30.0, now=5.0) == 5.5
     assert topology.trip_deadline(A, 5.2, now=5.0) == 5.2
     assert topology.candidates(play.now) == [B, A], "others are asked first who owns what"
-    topology.suspect(A, 9.0)
+    topology.mark_slow(A, 9.0)
     assert topology.trip_deadline(A, 30.0, now=11.0) == 30.0, "slow, and nothing else"
-    topology.suspect(A, 21.0)
-    assert topology.is_suspected(A, 22.0)
+    topology.mark_slow(A, 21.0)
+    assert topology.is_slow(A, 22.0)
     topology.heard(A)
-    assert not topology.is_suspected(A, 22.0)
+    assert not topology.is_slow(A, 22.0)
     assert play.run(Ask()) == [("value", "done")]
-    assert not topology.is_suspected(A, 0.0), "it was silent, and was heard then"
+    assert not topology.is_slow(A, 0.0), "it was silent, and was heard then"
 
 
 def test_one_server_always_has_its_usual_time() -> None:
     topology = Topology([A], cluster=False)
-    topology.suspect(A, 0.0)
+    topology.mark_slow(A, 0.0)
     assert topology.trip_deadline(A, 30.0, now=1.0) == 30.0

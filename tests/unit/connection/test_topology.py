@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from taskflow.connection.settings import topology_of
-from taskflow.connection.topology import LAST_TRY, SUSPECTS_TIME, Topology
+from taskflow.connection.topology import LAST_TRY, SLOW_PATIENCE, Topology
 from taskflow.connection.url import parse
 
 A, B = ("a", 1), ("b", 2)
@@ -20,7 +20,7 @@ def test_no_node_that_may_have_been_replaced_gets_all_of_a_calls_time() -> None:
     topology = cluster()
     assert topology.open_deadline(A, deadline=5.0, now=0.0) == 2.5
     topology.missed(A, 0.0)
-    assert topology.open_deadline(A, deadline=5.0, now=0.0) == SUSPECTS_TIME
+    assert topology.open_deadline(A, deadline=5.0, now=0.0) == SLOW_PATIENCE
     topology.heard(A)
     assert topology.open_deadline(A, deadline=5.0, now=0.0) == 2.5
 

@@ -1,4 +1,4 @@
-"""Messages of one kind differ in id and payload only: what `split` promises, against what protobuf reads."""
+"""Messages of one kind differ in id and payload only: what `split_message` promises, against what protobuf reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from taskflow.errors import DecodeError
-from taskflow.message.split import split
+from taskflow.message.split import split_message
 from taskflow.message.task_message import TaskMessage
 
 from .test_task_message import FULL, SMALL, messages
@@ -23,7 +23,7 @@ payloads = st.none() | st.binary(min_size=1, max_size=300)
 def test_the_parts_are_the_message(message: TaskMessage, id_: str, payload: bytes | None) -> None:
     assume(len(message.type.encode()) < 128)
     one = replace(message, id=id_, payload=payload)
-    parts = split(one.encode())
+    parts = split_message(one.encode())
     assert parts is not None
     assert parts[1:] == (id_.encode(), payload)
 
@@ -32,10 +32,10 @@ def test_the_parts_are_the_message(message: TaskMessage, id_: str, payload: byte
 def test_payloads_of_every_length_are_found(size: int) -> None:
     payload = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
     for message in (SMALL, FULL):
-        parts = split(replace(message, payload=payload).encode())
+        parts = split_message(replace(message, payload=payload).encode())
         assert parts is not None
         assert parts[1:] == (message.id.encode(), payload or None)
-        assert parts[0] == (split(message.encode()) or [b""])[0]
+        assert parts[0] == (split_message(message.encode()) or [b""])[0]
 
 
 @given(messages, ids, ids, payloads, payloads)
@@ -44,7 +44,7 @@ def test_messages_are_of_one_kind_if_only_id_and_payload_differ(
 ) -> None:
     assume(len(message.type.encode()) < 128)
     kinds = {
-        (split(replace(message, id=id_, payload=payload).encode()) or [b""])[0]
+        (split_message(replace(message, id=id_, payload=payload).encode()) or [b""])[0]
         for id_, payload in ((first, one), (second, other))
     }
     assert len(kinds) == 1
@@ -58,7 +58,7 @@ def test_what_is_of_the_kind_of_a_message_is_that_message_with_another_id_and_pa
     message: TaskMessage, data: bytes
 ) -> None:
     """Whoever wrote it. What holds here is what the child builds on: it decodes one message of each kind."""
-    known, other = split(message.encode()), split(data)
+    known, other = split_message(message.encode()), split_message(data)
     if known is not None and other is not None and known[0] == other[0]:
         expected = replace(message, id=other[1].decode(), payload=other[2])
         assert TaskMessage.decode(data) == expected
@@ -73,7 +73,7 @@ def test_damaged_messages_of_the_same_kind_are_still_read_as_protobuf_reads_them
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, min(len(written) - 1, 24)))
         written[at] = data.draw(st.integers(0, 255))
-    known, other = split(message.encode()), split(bytes(written))
+    known, other = split_message(message.encode()), split_message(bytes(written))
     assert known is not None
     if other is not None and known[0] == other[0]:
         expected = replace(message, id=other[1].decode(), payload=other[2])
@@ -89,7 +89,7 @@ def test_damaged_messages_of_the_same_kind_are_still_read_as_protobuf_reads_them
 @example(b"\x0a")
 @example(b"\x0a\x01x\x12\xff\xff\xff\xff\x0f\x1a\x01y\x22\x01q")
 def test_any_bytes_are_split_or_not(data: bytes) -> None:
-    parts = split(data)
+    parts = split_message(data)
     if parts is not None:
         with suppress(DecodeError):
             TaskMessage.decode(data)
@@ -107,4 +107,4 @@ def test_any_bytes_are_split_or_not(data: bytes) -> None:
     ids=["long name", "long id", "an id that is not ASCII", "two megabytes"],
 )
 def test_what_is_rare_is_left_to_protobuf(message: TaskMessage) -> None:
-    assert split(message.encode()) is None
+    assert split_message(message.encode()) is None
