@@ -1,4 +1,4 @@
-"""Who may do what on the server: users for `ACL SETUSER` that have no more than their part needs (pure).
+"""Users for `ACL SETUSER`, each with the rights that its part needs and no others (pure).
 
 The commands that a script runs are read from its text, so the lists follow the scripts. A test holds the rest to
 what the package sends.
@@ -14,15 +14,15 @@ from .keys import CANCEL_CHANNEL
 from .scripts import load
 
 PREFIX = "taskflow-"
-"""How the users are called: `taskflow-producer` and so on."""
+"""What the names of the users begin with: `taskflow-producer` and so on."""
 
 _CALL = re.compile(r"\('([A-Z]+)'")
-"""A function that is called with a command's name first: `redis.call('TIME')`, or a script's own around it."""
+"""A call whose first argument is a command: `redis.call('TIME')`, or a call of a script's function around `redis.call`."""
 
 _EVERYTHING = ("asynq:*", "taskflow:*")
 _VERDICTS = "taskflow:{*}:verdict:*"
 _DUE = "taskflow:{*}:due"
-"""A key, and the channel on which it is said that its first entry has changed."""
+"""A key, and also the channel on which a change of its first entry is published."""
 _CONNECTING = ("ping", "select", "role", "cluster|slots", "cluster|info", "cluster|myid", "asking")
 _SCRIPTS = ("eval", "evalsha")
 
@@ -118,7 +118,7 @@ def _wide(
     *channels: str,
     selectors: tuple[Rule, ...] = (),
 ) -> Role:
-    """A role whose commands all go with all keys, and some more with keys of their own."""
+    """A role that may use its commands on all keys of ours and of Asynq's; with `selectors`, some more commands on some keys only."""
     commands = sorted({*_CONNECTING, *_SCRIPTS, *commands_of(scripts), *plain})
     return Role(name, purpose, tuple(scripts), Rule(tuple(commands), _EVERYTHING), channels, selectors)
 
@@ -188,8 +188,8 @@ _VIEWER_PLAIN = (
     "time",
     "zcard",
     "zrange",
-    # What `taskflow doctor` reads. It makes do with INFO where CONFIG GET is refused, and that is on no list: it shows
-    # the server's own password. Of the scripts that put things right a viewer may run what they read.
+    # What `taskflow doctor` reads. CONFIG GET is not here, since it shows the server's own password: the doctor makes do with
+    # INFO. The scripts that put things right are not here either; a viewer may send the commands by which they only read.
     "hget",
     "hstrlen",
     "llen",
@@ -247,12 +247,12 @@ _GO_VIEWER = (
 """The same for what Asynq's Inspector in Go, its command and its dashboard read."""
 
 _GO_LISTS = Rule(("zremrangebyscore",), ("asynq:servers", "asynq:workers", "asynq:schedulers"))
-"""Whoever lists servers or schedulers in Go removes the dead ones from these lists first. The living put themselves there again
-with their next heartbeat, so this is all that a viewer could spoil.
+"""Asynq's Inspector removes dead servers and schedulers from these lists before it lists them, so a viewer needs this right. It
+could remove living ones, too; those enter themselves again with their next heartbeat.
 """
 
 _GO_OPERATOR = ("hset", "lpush", "lrem", "setnx", "zrem", "zremrangebyrank", "zremrangebyscore")
-"""What they write."""
+"""The same for what an operator's tools in Go write."""
 
 ROLES: tuple[Role, ...] = (
     _PRODUCER,
@@ -299,4 +299,4 @@ ROLES: tuple[Role, ...] = (
         _VERDICTS,
     ),
 )
-"""Everybody who has to do with the server, in Python or in Go. A dashboard is a viewer, or an operator where it may write."""
+"""All roles, for programs in Python and in Go. A dashboard is a viewer, or an operator if it may write."""

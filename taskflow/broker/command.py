@@ -22,8 +22,8 @@ class Command(Generic[T]):
     """A call of a script: a value, never changed.
 
     `resend_flag` is the index in `args` of the flag that the retry loop raises when an earlier copy of this
-    very call may have run; -1 for scripts that are idempotent by themselves. `movable`: while nothing of it has reached a
-    node, it is better given back than kept waiting for that node.
+    very call may have run; -1 for scripts that are idempotent by themselves. A `movable` command is given back
+    when its node does not answer and nothing of it has reached that node: its caller can send it elsewhere.
     """
 
     script: Script

@@ -18,9 +18,9 @@ CANCEL_CHANNEL = "asynq:cancel"
 
 
 LASTING = frozenset({"orphans"})
-"""What follows `taskflow:{queue}:`, up to a colon, in those keys of ours that have no time to live: the queue owns
-them, and something keeps each of them small. Every other key of ours ends by itself; the doctor sees to it, and a
-check after tests.
+"""Our keys that have no time to live, by the part of their names after `taskflow:{queue}:` and up to a colon. Each of them
+belongs to the queue, and something keeps it small. Every other key of ours must end by itself: the doctor looks for those that do
+not, and so does a check after each test.
 """
 
 
@@ -104,19 +104,19 @@ class QueueKeys:
         return f"{self.failed}:{day}"
 
     def lock_like(self, queue: str, lock: str) -> str:
-        """The lock in this queue for what `lock` is in another."""
+        """The key in this queue of the unique lock whose key in another `queue` is `lock`."""
         return self.unique_prefix + lock.removeprefix(queue_keys(queue).unique_prefix)
 
     def taken_by(self, worker: str) -> str:
-        """What the worker took by its last dequeue: lets a repeated dequeue get the same tasks."""
+        """The record of what the worker's last dequeue took, by which a repetition of it gets the same tasks."""
         return f"{self.own}taken:{worker}"
 
     def answer(self, token: str) -> str:
-        """What the call `token` replied: lets a repeated order by hand say what its first copy did."""
+        """What the order by hand `token` replied, so that a repetition of it replies the same."""
         return f"{self.own}answer:{token}"
 
     def guard(self, name: str) -> str:
-        """Who of the workers does what one of them should."""
+        """Which worker does what only one of a queue's workers should do."""
         return f"{self.own}guard:{name}"
 
     def verdict_channel(self, task_id: str) -> str:
@@ -125,7 +125,7 @@ class QueueKeys:
 
 
 def is_lasting(suffix: str) -> bool:
-    """Whether a key of ours, by what follows its prefix, may be there for ever."""
+    """Whether a key of ours may have no time to live; `suffix` is its name without the prefix `taskflow:{queue}:`."""
     return suffix.partition(":")[0] in LASTING
 
 
@@ -136,7 +136,7 @@ def queue_keys(name: str) -> QueueKeys:
 
 
 class RecordKeys:
-    """The keys of the record of a server (for us: a worker), by what it is called.
+    """The keys of the record of a worker, which Asynq calls a server.
 
     Attributes:
         server: its record.

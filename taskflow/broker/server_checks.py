@@ -1,7 +1,7 @@
 """Whether a server is fit to keep tasks, by its `INFO` (pure): what the doctor says, and a worker at its start.
 
-Its version must know what the scripts need, its Lua must not be one that lets scripts out, and it must not
-delete what it was given.
+Its version must have what the scripts need, its Lua must have no known hole by which a script breaks out, and it must not delete
+keys when its memory is full.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ SECOND_LOOK = 4.0
 """Seconds after which a task that is active without a lease, and without a worker, is looked at again, unless told otherwise."""
 
 FORGET = 120.0
-"""Seconds after which a first look counts no more."""
+"""Seconds after which a first look is forgotten."""
 
 _TOGETHER = 16
 """Places that one look may go through."""
@@ -31,7 +31,7 @@ class Walk:
         self._queue = queue
         self.rounds = 0
         self.is_amid_active = False
-        """Whether the last look left a part of what runs unseen."""
+        """Whether there are active tasks that the last look did not come to."""
         self._active = 0
         self._lease = 0
         self._start()
@@ -39,7 +39,7 @@ class Walk:
     def _start(self) -> None:
         self._sources = [Source(place) for place in WAITING]
         self._cursor: str | None = "0"
-        """Of the groups; None: this round has seen the last page of them."""
+        """Where to go on in the groups; None: this round has seen all of them."""
 
     def look(self) -> Command[Survey]:
         """The next look; its reply goes to `take`."""
@@ -65,7 +65,7 @@ class Walk:
             self._start()
 
     def note(self, repaired: Repaired) -> None:
-        """What left the place where it was found moves those behind it up."""
+        """Go back by one in the place that a task was taken out of: those behind it have moved up, and one would be skipped."""
         where = repaired.item.where
         if repaired.repair is Repair.MENDED and repaired.detail in (where, "aggregating"):
             return
@@ -87,7 +87,8 @@ class Walk:
 class FirstLooks:
     """The tasks that were seen active without a lease and a worker: when, and with which message.
 
-    What is still so some seconds later is really broken: taking a task is atomic, in Go too.
+    A task that is still so some seconds later, with the same message, is broken: taking a task is one atomic step, in Go too, so
+    that nobody is in the middle of taking it.
     """
 
     def __init__(self) -> None:

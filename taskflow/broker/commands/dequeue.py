@@ -25,7 +25,7 @@ UNKNOWN_GRACE = 3
 """Seconds for which a task that came back because nobody knew its name is left to others: Go's workers ask once a second."""
 
 MOST_HELD = 2000
-"""The newest so many active tasks of the queue are looked through: what a lost reply took is among them."""
+"""How many of the newest active tasks are looked through: what a dequeue took whose reply was lost is among them."""
 
 _build_dequeue = builder("dequeue", "taken owner token count lease_seconds", unknown_grace=UNKNOWN_GRACE)
 _build_held = builder("held", "owner", limit=MOST_HELD)
@@ -61,9 +61,11 @@ class Dequeued:
     server_time: float
     """Unix seconds, by the server's clock."""
     unspent: bool = False
-    """It was sent again, and its first copy never ran (or found nothing): nobody has looked. Ask anew, by another token."""
+    """It is a repetition, and its first copy never ran or found nothing. A repetition does not look for tasks: ask anew, by
+    another token.
+    """
     left: bool = False
-    """All that was found is left to others for a while: nobody here knew its name."""
+    """All that waits was put back because no worker here knew its name, and is left to others for a while."""
 
 
 def dequeue(queue: str, owner: str, token: str, count: int, lease: int = LEASE_SECONDS) -> Command[Dequeued]:
@@ -104,7 +106,7 @@ def _parse(reply: list[Any], token: str) -> Dequeued:
 
 
 def _history(stored: bytes) -> tuple[int, int, int, float]:
-    """Numbers as the script read them. What is none counts as 0: one bad field must not keep back a batch."""
+    """The four numbers. What is no number counts as 0: a bad field of one task must not keep its whole batch from being run."""
     crashes, recoveries, first_failed_at, expires = stored.split()
     seconds = float(expires)
     return (

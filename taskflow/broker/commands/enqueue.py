@@ -19,7 +19,7 @@ BATCH = 100
 """Items of one script call at most: a script stays under 5 ms."""
 
 MOST_BYTES = 1024 * 1024
-"""Of the messages that go together in one trip, but for a single one that is larger: large ones take time, too."""
+"""Bytes of messages that go together in one trip; a single larger message goes alone. It bounds how long a trip takes."""
 
 _build_enqueue = builder("enqueue")
 _of_call, _of_terms = item_of("enqueue").cut("start")

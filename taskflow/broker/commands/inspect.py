@@ -26,7 +26,7 @@ _build_row = builder("task_row", "task id")
 
 
 def text(data: bytes) -> str:
-    """Foreign bytes as text that turns into the same bytes again."""
+    """Bytes as text. What is no UTF-8 becomes surrogates, so that encoding gives the same bytes again."""
     return data.decode("utf-8", "surrogateescape")
 
 

@@ -16,7 +16,7 @@ _build_note = builder("note_partitions", "count seconds")
 
 def are_listed(names: Sequence[str]) -> Plain[list[bool]]:
     """Which of these names the index of all queues has."""
-    # "" is no queue's name: the command needs one.
+    # The command needs at least one name, and "" is never that of a queue.
     return Plain(
         ("SMISMEMBER", ALL_QUEUES, "", *names),
         lambda reply: [bool(one) for one in reply[1:]],
@@ -31,7 +31,7 @@ class Pause(Enum):
     ALONE = 1
     """By its own name, as Go's tools do."""
     WHOLE = 2
-    """With all partitions of its queue, those included that are to come."""
+    """With all partitions of its queue, also those that do not exist yet."""
 
 
 def pause_of(queue: str) -> Plain[Pause]:

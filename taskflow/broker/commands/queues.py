@@ -19,7 +19,7 @@ BATCH = 200
 """Tasks, or keys, of one script call at most."""
 
 GLOB = re.compile(r"([\\*?\[\]^-])")
-"""What a name must have a backslash before, in a pattern for keys."""
+"""The characters of a name that need a backslash before them in a pattern for keys."""
 
 _build_pause = builder("pause", "answer whole")
 _build_resume = builder("resume", "answer")

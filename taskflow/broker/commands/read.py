@@ -31,7 +31,9 @@ def read_task(queue: str, task_id: str) -> Plain[Snapshot]:
 
 
 def error_text(stored: bytes | None) -> str:
-    """What the field `error` of a task's hash says: a text, or the text (else the type) in JSON, as a worker writes it."""
+    """The text in the field `error` of a task's hash. A worker writes JSON with `text` and `type`; anything else is taken as it
+    is.
+    """
     text = (stored or b"").decode("utf-8", "replace")
     try:
         facts = json.loads(text)

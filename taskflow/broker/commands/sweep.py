@@ -24,19 +24,19 @@ PAGE = 200
 """Ids of each kind that one look goes through."""
 
 BATCH = 100
-"""Ids that are repaired, locks that are looked at, and tasks that are read, by one script call at most."""
+"""The most ids that one script call repairs, locks that it looks at, or tasks that it reads."""
 
 TRIAL_SECONDS = 8
-"""The lease that a task gets which is active, names a worker and has none: the worker extends it in time, if it lives."""
+"""An active task without a lease gets one of so many seconds if it names a worker: a worker that lives extends it in time."""
 
 REACH = 50_000
-"""How far from either end an id is looked for in `pending` and `active`."""
+"""How many entries from each end of `pending` and `active` are looked through for an id."""
 
 NEAR = 2_000
-"""Likewise where somebody has looked through the whole lists: what has come since stands at an end."""
+"""The same where the whole lists have just been read: only what came since must be looked for, and it stands near an end."""
 
 NOWHERE = "nowhere"
-"""Where a task was found of which somebody knows that it stands in no place."""
+"""In the place of a place: of a task that is known to stand in none."""
 
 WAITING = ("pending", "scheduled", "retry", "archived", "completed")
 """The places, besides `active`, that every queue has."""
@@ -180,7 +180,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Repaired:
-    """What became of one; `detail` is its fingerprint (suspect), the error (failed), or its state."""
+    """What became of one; `detail` is its fingerprint (unleased), the error (failed), or its state."""
 
     item: Item
     repair: Repair

@@ -16,8 +16,8 @@ dots takes the rest: `task...` makes `task_keys_from` the index of the first of 
 `-- @include name` puts in `include/name.lua`. Python gives all of them by these names, too: `broker/builder.py`. What stands for
 something else, in arguments or replies, has a name in both languages: `broker/words.py`.
 
-All texts are in memory from the first use on: a process that runs for weeks outlives the folder that it was started from, and a
-script that is missing, or one of the next release, would meet it at the worst moment, such as when leases are to be renewed.
+All texts are read at the first use and kept in memory. A worker may run for weeks, and a deployment may meanwhile remove the
+folder that it was started from, or put the next release there. A script read only then would be missing, or not fit the code.
 """
 
 from __future__ import annotations
@@ -152,5 +152,5 @@ def _reading(listed: tuple[str, ...], at: str) -> str:
 
 
 def _code(text: str) -> str:
-    """The script without its comments and blank lines: less to send where a node must be taught it."""
+    """The script without its comments and blank lines: less to send to a node that does not know it yet."""
     return _NO_CODE.sub("", text if text.endswith("\n") else text + "\n")

@@ -6,7 +6,8 @@
 -- flags:   allow-oom
 -- returns: how many ids were taken from the source, and how many of them were archived
 --
--- An id without a hash goes to `orphans`; one that is running stands in two places and stays with who runs it.
+-- An id without a hash goes to `orphans`. A task that runs as well stood in two places: it is taken out of this one, and its worker
+-- keeps it.
 -- @include replied
 -- @include release_lock
 -- @include read_task

@@ -6,7 +6,7 @@
 -- flags:   allow-oom
 -- returns: for each id a Moved
 --
--- Heals: a task whose hash says active, but which nobody holds, is archived too. The message is left as it is, as in Go.
+-- A task whose hash says active, but which nobody holds, is archived too. The message is left as it is, as in Go.
 -- @include replied
 -- @include places
 -- @include release_lock

@@ -6,7 +6,7 @@
 -- flags:   allow-oom
 -- returns: how many ids were taken from the source, and how many tasks were deleted
 --
--- One that is running stands in two places and stays with who runs it.
+-- A task that runs as well stood in two places: it is taken out of this one, and its worker keeps it.
 -- @include replied
 -- @include release_lock
 -- @include read_task

@@ -30,7 +30,7 @@ for arg = item_argv_from, #ARGV, item_size do
   local reply = Enqueued.CREATED
   if redis.call('EXISTS', task) == 1 then
     reply = Enqueued.ID_TAKEN
-    -- Whatever has the name, also what is no hash: it takes the id from this task only, not from its neighbours.
+    -- The key may hold something else than a hash. That refuses this task, and must not fail the call for the others.
     local known = resent == '1' and redis.pcall('HGET', task, 'msg')
     if type(known) == 'string' and string.sub(known, 1, tonumber(identity)) == string.sub(message, 1, tonumber(identity)) then
       reply = Enqueued.ALREADY_THERE

@@ -6,9 +6,10 @@
 -- flags:   allow-oom
 -- returns: how many were looked at, the earliest time that is left (Unix seconds) or nothing, the server's time
 --
--- Go's programs move what is due at the whole seconds in `scheduled` and `retry`; we move it at the exact time in `due`, where it has
--- one. What stands there and does not wait for that very second (any more) is out of date: it was run by hand, deleted, or put off.
--- Also registers the group in `groups`, which Go's forwarder forgets: there such tasks are invisible.
+-- Go's programs move a task at the whole second that is its score in `scheduled` or `retry`; we move it at the exact time that is its
+-- score in `due`, if it stands there. An entry of `due` is out of date if the task does not wait for that second any more: somebody
+-- has run it by hand, deleted it, or put it off. Then only the entry is removed.
+-- A task that goes to its group has the group entered in `groups`. Go's forwarder does not, and then no tool shows the task.
 -- @include read_task
 -- @include orphan
 local time = redis.call('TIME')

@@ -9,7 +9,7 @@ local page = redis.call('SSCAN', groups, cursor, 'COUNT', limit)
 local answer = {page[1]}
 for _, name in ipairs(page[2]) do
   answer[#answer + 1] = name
-  -- What is no group, but has the name of one, hides no other.
+  -- A key with the name of a group may hold something else: then this group counts as empty, and the others are listed.
   local size = redis.pcall('ZCARD', group_prefix .. name)
   answer[#answer + 1] = type(size) == 'number' and size or 0
 end

@@ -4,8 +4,9 @@
 -- args:    count, seconds
 -- returns: for each number in use: the number, for how many seconds it has been
 --
--- A field is a number of partitions: since when it is in use, and until when a lock may be held where it puts keys. Who comes
--- first follows those who knew of no partitions: their locks are where the number 1 puts them, for a day at least.
+-- The name of a field is a number of partitions. Its value says since when clients spread keys by that number, and until when a lock
+-- may be held where that number puts it. The first client that notes a number notes 1 as well: clients that knew of no partitions
+-- have put their locks where 1 puts them, and may hold them for a day at least.
 local now = tonumber(redis.call('TIME')[1])
 local noted = redis.call('HGETALL', partitions)
 local replies = {}

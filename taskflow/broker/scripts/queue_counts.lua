@@ -12,7 +12,7 @@ local in_sets, since = 0, false
 for _, key in ipairs(redis.call('ZRANGE', aggregation_sets, 0, 99)) do
   if string.sub(key, 1, #group_prefix) == group_prefix then in_sets = in_sets + redis.call('ZCARD', key) end
 end
--- What was handed back stands in front without a time: the first few that have one tell the oldest.
+-- Tasks that Go handed back stand in front and have no time: the oldest time among the next twenty counts.
 for _, id in ipairs(redis.call('LRANGE', pending, -20, -1)) do
   local text = redis.pcall('HGET', task_prefix .. id, 'pending_since')
   local value = type(text) == 'string' and tonumber(text)

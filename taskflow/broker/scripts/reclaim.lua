@@ -6,8 +6,8 @@
 -- flags:   allow-oom
 -- returns: how many tasks went back, how many ids had none, how many registrations of sets and how many groups were forgotten
 --
--- The names are groups that seemed to be empty. Unlike Go's, it enters the group in `groups` again: there such tasks are
--- invisible. A set belongs to the group that its key names up to the last colon. Callers repeat until nothing is done.
+-- The names are groups that seemed to be empty. The group is entered in `groups` again; Go does not do that, and then no tool shows
+-- its tasks. A set belongs to the group that its key names up to the last colon. Callers repeat until nothing is done.
 -- @include replied
 -- @include read_task
 -- @include orphan
@@ -37,7 +37,7 @@ end
 local sets = redis.call('ZRANGE', aggregation_sets, 0, 99, 'WITHSCORES')
 for index = 1, #sets, 2 do
   local set = sets[index]
-  -- A registration is a name that somebody wrote: only this queue's groups are touched.
+  -- A registration may be the name of any key: only those of this queue's groups are touched.
   local group = string.sub(set, 1, #group_prefix) == group_prefix and string.match(set, '^(.*):[^:]*$')
   if not group or #group <= #group_prefix or redis.call('TYPE', set).ok ~= 'zset' then
     redis.call('ZREM', aggregation_sets, set)

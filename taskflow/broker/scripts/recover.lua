@@ -18,7 +18,8 @@ local now = tonumber(time[1])
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
 local recovered, effort = {}, 0
 local function leave(id)
-  -- From the tail, where the oldest are. How far it had to look decides how many are done in this call.
+  -- Looks from the tail, where the oldest stand. The entries that it passes count as effort, and that bounds how many are done in
+  -- this call.
   local length, at = redis.call('LLEN', active), redis.call('LPOS', active, id, 'RANK', -1)
   effort = effort + 2 * (length - (at or 0))
   if at then redis.call('LREM', active, -1, id) end
@@ -27,7 +28,8 @@ end
 for _, id in ipairs(redis.call('ZRANGE', lease, '-inf', now, 'BYSCORE', 'LIMIT', 0, tonumber(limit))) do
   local task = task_prefix .. id
   local fields = read_task(task, 'msg', 'receipt', 'state', 'pending_since')
-  -- Go's recoverer leaves the receipt, and its worker may run the task now: then it is not the message that ours took.
+  -- Go's recoverer leaves our fields where they are, and Go's worker may run the task now. Then the message is not the one that ours
+  -- took.
   local ours = is_about(fields[2], fields[1])
   if not fields[1] then
     orphan(id, task)

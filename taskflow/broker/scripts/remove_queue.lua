@@ -42,7 +42,7 @@ if force == '1' then
   for _, key in ipairs({scheduled, retry, archived, completed}) do drain(key, first(key), cut_set) end
   if redis.call('EXISTS', active) == 0 then redis.call('DEL', lease) end
 end
--- A hundred groups and sets at a time. A name that stands for nothing is no reason to keep the queue.
+-- A hundred groups and sets at a time. A name of a group or set that does not exist must not keep the queue: it is forgotten.
 for _, name in ipairs(redis.call('SRANDMEMBER', groups, 100)) do
   local key = group_prefix .. name
   if force == '1' then drain(key, first(key), cut_set) end
@@ -55,6 +55,6 @@ end
 local left = redis.call('LLEN', pending) + redis.call('LLEN', active) + redis.call('ZCARD', scheduled) + redis.call('ZCARD', retry)
   + redis.call('ZCARD', archived) + redis.call('ZCARD', completed) + redis.call('SCARD', groups) + redis.call('ZCARD', aggregation_sets)
 if force ~= '1' and left > 0 then return {Emptied.HOLDS_TASKS, left, 0} end
--- A repetition finds the queue paused, and must still know by whom.
+-- A repetition would find the queue paused, and could not tell that its first copy did it: so the reply is noted.
 if stopped == 1 then note({Emptied.GO_ON, left, 1}) end
 return {Emptied.GO_ON, left, stopped}

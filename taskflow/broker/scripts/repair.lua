@@ -7,11 +7,12 @@
 -- flags:   allow-oom
 -- returns: repair and detail of each item that it came to; the caller gives the rest again
 --
--- `where` it was found: a place, the key of a group, or `nowhere` if somebody has looked
--- everywhere (of lists only the `near` ends are looked through then). `seen`: the SHA-1 of its message when it was already seen active without a lease, some seconds ago. `expiry`:
--- until when to keep it, should it be completed and stand nowhere. With `dry` 1 nothing is written.
+-- `where` is where it was found: a place, the key of a group, or `nowhere` if somebody has looked everywhere (then only the `near` ends
+-- of lists are looked through). `seen` is the SHA-1 of its message if it was seen active without a lease some seconds ago. `expiry` is
+-- until when it is kept if it is completed and stands nowhere. With `dry` 1 nothing is written.
 --
--- A state that is backed by its place wins; otherwise the place does. What runs is never run a second time if that can be told:
+-- If a task stands in the place that its state names, its state stays; otherwise its state becomes that of the place where it stands.
+-- A task that may be running is not started a second time as far as that can be told:
 -- a lease without a place in active is entered there again; a task that names a worker of ours and has no lease gets a
 -- short one, which that worker extends if it lives, and recover.lua ends; one that names none goes back to pending at the second look.
 -- Writes go to the destination first, so that a failure in between leaves a task in two places, and never in none.
@@ -22,7 +23,7 @@
 local time = redis.call('TIME')
 local now = tonumber(time[1])
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
--- In entries of lists that were looked through; a task costs as much as some hundreds of them even if nothing is.
+-- Counted in entries of lists that were looked through. The work on a task costs as much as some hundreds of entries.
 local effort, effort_of_one = 0, 800
 local sets = {scheduled = scheduled, retry = retry, archived = archived, completed = completed}
 local order = {'retry', 'scheduled', 'completed', 'archived'}
@@ -36,7 +37,8 @@ local function write(...)
   if dry ~= '1' then redis.call(...) end
 end
 local function find(list, id, far)
-  -- From the tail, where the oldest are, then from the head; -1 or 1 as LREM counts, false, or nil: too long to tell.
+  -- Looks from the tail, where the oldest are, then from the head. Returns -1 or 1 (from which end, as LREM counts), false if the id is
+  -- not there, or nil if the list is too long to tell.
   local length = ask('LLEN', list) or 0
   if length == 0 then return false end
   local at = ask('LPOS', list, id, 'RANK', -1, 'MAXLEN', far)

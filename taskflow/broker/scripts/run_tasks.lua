@@ -6,7 +6,7 @@
 -- flags:   allow-oom
 -- returns: for each id a Moved
 --
--- Heals: a task whose hash says active or pending, but which stands in no list, is put into pending.
+-- A task whose hash says active or pending, but which stands in no list, is put into pending, too.
 -- @include replied
 -- @include places
 local time = redis.call('TIME')

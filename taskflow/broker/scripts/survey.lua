@@ -10,7 +10,7 @@
 --   reclaimed; keys of a wrong type
 --
 -- The items say what the sources are: `place` is pending or the name of a sorted set, `group` that of an aggregation group or
--- empty. Whoever is named here is looked at again by repair.lua, which decides: this only has to be quick.
+-- empty. What is named here is looked at again by repair.lua, which decides: this only has to be quick.
 local now = tonumber(redis.call('TIME')[1])
 local size = tonumber(limit)
 local doubtful, broken = {}, {}
@@ -46,7 +46,7 @@ if #running > 0 then
     if not leases[index] or not sound(id, 'active', '') then doubt(id, 'active') end
   end
 end
--- Leases without a place in active: looked for only where the numbers say that there are some.
+-- Leases whose task does not stand in active are looked for only where there are more leases than active tasks.
 local next_lease = Offset.AT_END
 local length = ask('LLEN', active)
 if length and (ask('ZCARD', lease) or 0) > length then

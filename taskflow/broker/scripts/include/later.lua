@@ -1,8 +1,8 @@
 -- Enters a task that waits for its time. Needs: due, now.
 local soonest
 local function enter_later(source, id, at)
-  -- Whole seconds, rounded up, are what Go's programs compare and list (asynqmon can list nothing else); where a fraction is
-  -- worth it, the exact time stands beside them in a key of ours, which ends by itself.
+  -- Go's programs compare whole seconds, and asynqmon cannot list anything else, so the score is rounded up. Of a task that is due
+  -- within the hour the exact time is kept, too, in a key of ours that ends by itself.
   local whole = math.ceil(at)
   redis.call('ZADD', source, whole, id)
   if whole > at and at - now < 3600 then
@@ -13,8 +13,9 @@ end
 local function tell_soonest()
   if not soonest then return end
   redis.pcall('EXPIRE', due, 7200)
-  -- Whoever moves what is due looks just after the start of each second, and knows then what comes until the next. A user without
-  -- the right to say so is no reason to fail: it costs a fraction of a second.
+  -- The forwarder looks just after the start of each second, and then knows all that is due before the next one. So it has to be told
+  -- only of what is due before that. Where the user of the server may not publish, the task starts a fraction of a second later:
+  -- that is no reason to fail.
   if soonest < math.floor(now) + 1.02 and tonumber(redis.call('ZRANGE', due, 0, 0, 'WITHSCORES')[2]) == soonest then
     redis.pcall('PUBLISH', due, string.format('%.6f', soonest))
   end

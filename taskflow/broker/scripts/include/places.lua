@@ -1,6 +1,6 @@
 -- Where a task is, and out of there. Needs: active, lease, groups, aggregation_sets, group_prefix.
 local function held(id)
-  -- A hash may say active although nobody has the task: Go's archive script can fail half-way.
+  -- That the hash says active does not prove that somebody has the task: Go's archive script can fail half-way and leave it so.
   return redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)
 end
 local function leave_group(id, group)
@@ -11,7 +11,7 @@ local function leave_group(id, group)
   return true
 end
 local function set_of(id)
-  -- The registrations are names of keys that somebody wrote: only this queue's are touched.
+  -- A registration may be the name of any key: only those of this queue's groups are touched.
   for _, key in ipairs(redis.call('ZRANGE', aggregation_sets, 0, 99)) do
     if string.sub(key, 1, #group_prefix) == group_prefix and redis.call('ZSCORE', key, id) then return key end
   end

@@ -1,5 +1,5 @@
 local function read_task(task, ...)
-  -- A task key that is no hash counts as no task: one bad id must not stop what is done for a hundred.
+  -- A key of a task that holds no hash counts as no task: an error here would stop the work for all ids of the call.
   local fields = redis.pcall('HMGET', task, ...)
   if fields.err then return {} end
   return fields

@@ -6,6 +6,6 @@ local function first_of_source()
   return oldest_first
 end
 local function leave_source(id)
-  -- Only after its task was handled: a script that fails half-way must not lose the rest.
+  -- Called only after the task was handled: a script that fails half-way must not have taken out the ids that it did not come to.
   if state == 'pending' then redis.call('RPOP', source) else redis.call('ZREM', source, id) end
 end
