@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from .command import Command
-from .commands.sweep import WAITING, Doubtful, Item, Repair, Repaired, Source, Survey, survey
+from .commands.sweep import WAITING, Doubtful, Repair, Repaired, RepairItem, Source, Survey, survey
 from .keys import queue_keys
 from .words import Offset
 
@@ -94,14 +94,16 @@ class FirstLooks:
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, str]] = {}
 
-    def items(self, doubtful: Iterable[Doubtful], now: float, second_look: float = SECOND_LOOK) -> list[Item]:
+    def items(
+        self, doubtful: Iterable[Doubtful], now: float, second_look: float = SECOND_LOOK
+    ) -> list[RepairItem]:
         """What to repair, each with the fingerprint of a first look that is old enough."""
         self._seen = {one: look for one, look in self._seen.items() if now - look[0] < FORGET}
         items = []
         for one in dict.fromkeys(doubtful):
             since, fingerprint = self._seen.get(one.id, (now, ""))
             seen = fingerprint if now - since >= second_look else ""
-            items.append(Item(one.id, one.where, seen))
+            items.append(RepairItem(one.id, one.where, seen))
         return items
 
     def note(self, repaired: Repaired, now: float) -> None:

@@ -43,7 +43,7 @@ Avoided = Callable[[int], bool]
 """Whether the owner of a key slot is better left alone just now; as `Topology.is_avoided`."""
 
 
-class Outcome(Protocol):
+class SendOutcome(Protocol):
     """What became of a task that was sent."""
 
     @property
@@ -51,7 +51,7 @@ class Outcome(Protocol):
         """Why it was not enqueued."""
 
 
-O = TypeVar("O", bound=Outcome)  # noqa: E741
+O = TypeVar("O", bound=SendOutcome)  # noqa: E741
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ HUNG = 30.0
 """Seconds after which a lookup is no longer waited for, and another one is begun."""
 
 
-class Unresolved(TimeoutError):
+class UnresolvedHost(TimeoutError):
     """The resolver did not answer in time."""
 
 
@@ -95,7 +95,7 @@ class _Lookup:
         if not self._is_over:
             if known:
                 return known
-            raise Unresolved(f"the name {host} was not resolved in time")
+            raise UnresolvedHost(f"the name {host} was not resolved in time")
         if isinstance(self.error, socket.gaierror) and self.error.errno == socket.EAI_AGAIN and known:
             return known
         if self.error is not None:

@@ -129,7 +129,7 @@ class AsyncListener:
         await self._connection.drop()
 
 
-class Watch:
+class ListWatch:
     """Waits until a list is not empty, without taking from it: `BLMOVE key key RIGHT RIGHT`.
 
     The only wake-up that also sees what Go pushes (asynq-format.md, section 15, rule 11).

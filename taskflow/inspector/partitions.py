@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from ..broker.commands.inspect import Counts, Page, count_queue, read_row
+from ..broker.commands.inspect import Page, QueueCounts, count_queue, read_row
 from ..broker.commands.partitions import are_listed
 from ..broker.keys import day_of
 from ..errors import BrokerError, TaskNotFound
@@ -32,7 +32,7 @@ async def parts_of(broker: AnyBroker, queue: str) -> list[str]:
         return [queue]
     if not is_listed:
         # Go's clients may leave a queue out of the index.
-        counts: Counts = await broker.run(count_queue(queue, day_of(0)))
+        counts: QueueCounts = await broker.run(count_queue(queue, day_of(0)))
         return [queue, *others] if counts.is_trace else others
     return [queue, *others]
 

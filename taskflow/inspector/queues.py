@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from ..broker.commands.inspect import (
-    Counts,
     Groups,
+    QueueCounts,
     count_queue,
     daily_counts,
     is_listed,
@@ -60,7 +60,7 @@ async def one_queue(broker: AnyBroker, queue: str) -> QueueInfo:
     return _info(queue, counted, await _aggregating(broker, queue, value_or_raise(groups)))
 
 
-async def require(broker: AnyBroker, queue: str) -> Counts:
+async def require(broker: AnyBroker, queue: str) -> QueueCounts:
     """Make sure that a queue exists. Go's clients may leave it out of the index, so its keys count too."""
     check_placed(broker, queue)
     listed, counts = await broker.run_many([is_listed(queue), count_queue(queue, day_of(0))])
@@ -91,8 +91,8 @@ async def group_pages(broker: AnyBroker, queue: str, first: Groups | None = None
         yield page
 
 
-def _checked(queue: str, listed: Any, counts: Any) -> Counts:
-    counted: Counts = value_or_raise(counts)
+def _checked(queue: str, listed: Any, counts: Any) -> QueueCounts:
+    counted: QueueCounts = value_or_raise(counts)
     if not counted.is_trace and not value_or_raise(listed):
         check_queue_name(queue)
         raise QueueNotFound(queue)
@@ -122,7 +122,7 @@ async def _aggregating(broker: AnyBroker, queue: str, first: Groups) -> int:
     return sum([size async for page in group_pages(broker, queue, first) for _, size in page.sizes])
 
 
-def _info(name: str, counts: Counts, in_groups: int) -> QueueInfo:
+def _info(name: str, counts: QueueCounts, in_groups: int) -> QueueInfo:
     numbers = counts.numbers
     since = counts.oldest_since
     waited = max(counts.server_time - since, 0.0) if since is not None else 0.0

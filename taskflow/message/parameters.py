@@ -60,7 +60,7 @@ class Parameters:
     scope: SimpleNamespace
 
 
-class Unresolved(Exception):
+class UnresolvedAnnotation(Exception):
     """An annotation names something that does not exist, or not yet."""
 
 
@@ -169,7 +169,7 @@ def resolve_type(parameter: Parameter, parameters: Parameters) -> Any:
         A type that msgspec can decode, Any when there is no annotation.
 
     Raises:
-        Unresolved: the annotation names what does not exist, or not yet.
+        UnresolvedAnnotation: the annotation names what does not exist, or not yet.
         InvalidSignature: JSON cannot be made into this type.
     """
     if parameter.annotation is Any:
@@ -181,7 +181,7 @@ def resolve_type(parameter: Parameter, parameters: Parameters) -> Any:
             type_ = typing.Optional[type_]  # noqa: UP045 - `|` is not defined for every form of a type
         problem = type_problem(type_)
     except (NameError, AttributeError) as error:
-        raise Unresolved(f"{where} has an annotation that cannot be resolved: {error}") from error
+        raise UnresolvedAnnotation(f"{where} has an annotation that cannot be resolved: {error}") from error
     except (SyntaxError, TypeError) as error:
         raise InvalidSignature(f"{where} has an annotation that is not a type: {error}") from error
     if problem:

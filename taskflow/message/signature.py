@@ -20,7 +20,7 @@ from taskflow.message.fidelity import CHECKED_ENCODER, CHECKED_GO_ENCODER, EQUAL
 from taskflow.message.parameters import (
     Parameter,
     Parameters,
-    Unresolved,
+    UnresolvedAnnotation,
     holds_anything,
     read_parameters,
     resolve_type,
@@ -91,7 +91,8 @@ class Signature:
             InvalidSignature: `*args`, a positional-only parameter, or a type that cannot travel as JSON.
         """
         signature = cls(read_parameters(function, skip_first=skip_first))
-        with suppress(Unresolved):  # perhaps defined later in the module: tried again at the first use
+        # Perhaps it is defined later in the module: tried again at the first use.
+        with suppress(UnresolvedAnnotation):
             signature._prepare()
         return signature
 
@@ -259,7 +260,7 @@ class Signature:
     def _prepare_now(self) -> Callable[..., Any]:
         try:
             return self._prepare()
-        except Unresolved as error:
+        except UnresolvedAnnotation as error:
             raise InvalidSignature(
                 f"{error}; define or import it at the module's top level, not only under TYPE_CHECKING"
             ) from error

@@ -26,7 +26,7 @@ from ..telemetry.logs import also_debug, restore
 from ..telemetry.safe import SafeLogger
 from . import process
 from .patched import patched_by
-from .pool.slots import Slots
+from .pool.slots import PoolSlots
 from .pool.threads import ThreadPool
 from .progress import Progress
 from .stacks import stacks
@@ -146,7 +146,7 @@ class Child:
         self._connection = connection
         self._outbox = Outbox(connection)
         self._pipeline = Pipeline(app.tasks, app.crypto, error_text=app.error_text, most=most)
-        shared = Slots(marks, slots)
+        shared = PoolSlots(marks, slots)
         self._threads = ThreadPool(slots, self._pipeline, shared, self._outbox.outcome, self._outbox.returned)
         self._threads.finish = lambda attempt, awaitable: self._coroutines().finish(attempt, awaitable)
         self._making = threading.Lock()

@@ -12,7 +12,7 @@ from ..inspector.doctor.image import (
     QueueImage,
     empty_groups,
     endless_keys,
-    faults,
+    inconsistencies,
     stale_sets,
     unlisted_groups,
 )
@@ -41,7 +41,7 @@ async def _check_queue(broker: AnyBroker, queue: str) -> list[str]:
     image = await read_image(broker, queue, names)
     lines = [f"key {key} is a {kind}, not a {wanted}" for key, kind, wanted in image.wrong_types]
     async for task_id, facts in read_facts(broker, queue, sorted({*names.tasks, *image.stands})):
-        for fault in faults(image, task_id, facts):
+        for fault in inconsistencies(image, task_id, facts):
             where = image.where(task_id) or "nowhere"
             lines.append(f"task {task_id}: {fault} (state {facts.state or 'none'}, in {where})")
     lines += [f"{key} has tasks of group {group}, and is not listed" for key, group in unlisted_groups(image)]

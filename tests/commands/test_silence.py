@@ -16,7 +16,7 @@ from taskflow.broker.command import Plain, same
 from taskflow.broker.sync import Broker
 from taskflow.connection.aio import AsyncDriver
 from taskflow.connection.sync import SyncDriver
-from taskflow.connection.waiting import Watch
+from taskflow.connection.waiting import ListWatch
 from taskflow.errors import BrokerUnavailable
 from tests.servers import Server
 
@@ -69,7 +69,7 @@ def test_a_silent_server_is_asked_again_until_the_deadline(
 def test_a_wait_on_a_dead_connection_is_not_taken_for_an_empty_queue(own_server: Server) -> None:
     async def wait() -> None:
         driver = AsyncDriver(own_server.url)
-        watch = Watch(driver, 0, "list")
+        watch = ListWatch(driver, 0, "list")
         assert await watch.wait(0.1) is False, "the server says that there was nothing"
         os.kill(own_server.process.pid, signal.SIGSTOP)
         with pytest.raises(BrokerUnavailable):

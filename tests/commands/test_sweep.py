@@ -14,10 +14,10 @@ from taskflow.broker.commands.finish import Written, finish
 from taskflow.broker.commands.maintenance import ORPHAN_SECONDS, expire, forward, recover
 from taskflow.broker.commands.sweep import (
     NOWHERE,
-    Item,
     Reclaimed,
     Repair,
     Repaired,
+    RepairItem,
     Source,
     reclaim,
     release_locks,
@@ -76,14 +76,14 @@ class Sweep(Queue):
                     pass
         return [one for one in done if one.repair is not Repair.FINE]
 
-    def repair(self, items: list[Item], *, dry: bool = False) -> list[Repaired]:
+    def repair(self, items: list[RepairItem], *, dry: bool = False) -> list[Repaired]:
         done: list[Repaired] = []
         while len(done) < len(items):
             done += self.run(repair(self.name, items[len(done) :], dry=dry))
         return done
 
     def repair_of(self, task_id: str = "a", where: str = NOWHERE, **fields: Any) -> Repair:
-        (repaired,) = self.repair([Item(task_id, where, **fields)])
+        (repaired,) = self.repair([RepairItem(task_id, where, **fields)])
         return repaired.repair
 
     def ids(self, state: str) -> list[str]:
@@ -276,7 +276,7 @@ def test_a_task_that_stands_nowhere_is_put_back(q: Sweep, check: Any, state: str
     assert "task-without-id" in check()[0]
     assert q.sweep() == [], "a sweep cannot see it: there is nothing where it stands"
     expiry = int(time.time()) + 77
-    (dry,) = q.repair([Item("a", NOWHERE, expiry=expiry)], dry=True)
+    (dry,) = q.repair([RepairItem("a", NOWHERE, expiry=expiry)], dry=True)
     assert dry.repair is Repair.RESTORED
     assert "task-without-id" in check()[0]
     assert q.repair_of(expiry=expiry) is Repair.RESTORED

@@ -22,7 +22,7 @@ from taskflow.broker.sync import Broker
 from taskflow.connection import dialing
 from taskflow.connection.aio import AsyncDriver
 from taskflow.connection.sync import SyncDriver
-from taskflow.connection.waiting import LATE, AsyncListener, Listener, Watch
+from taskflow.connection.waiting import LATE, AsyncListener, Listener, ListWatch
 from taskflow.errors import BrokerUnavailable, ResultTimeout
 from tests.servers import Server
 from tests.silence import BlackHole, Mute, names
@@ -165,7 +165,7 @@ def test_whoever_waits_for_messages_or_lists_connects_within_the_given_time(sile
         driver = AsyncDriver(url)
         calls: list[tuple[float, Callable[[], Any]]] = [
             (0.5, lambda: AsyncListener.open(driver, None, "channel", 0.5, sharded=False)),
-            (0.5 + LATE, lambda: Watch(driver, 0, "list").wait(0.5)),
+            (0.5 + LATE, lambda: ListWatch(driver, 0, "list").wait(0.5)),
         ]
         for limit, call in calls:
             began = time.monotonic()

@@ -13,7 +13,7 @@ from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, shared_marks
 from taskflow.runner.pool.loop import LoopPool
-from taskflow.runner.pool.slots import Slots
+from taskflow.runner.pool.slots import PoolSlots
 from taskflow.states import Verb
 from taskflow.tasks.attempt import Attempt
 from taskflow.tasks.run import Pipeline
@@ -34,7 +34,7 @@ class Pool:
         memory = shared_marks.create()
         self.marks = shared_marks.SharedMarks(memory, 1)
         os.close(memory)
-        self.slots = Slots(self.marks, 1)
+        self.slots = PoolSlots(self.marks, 1)
         self.outcomes: list[Outcome] = []
         self.pipeline = Pipeline(app.tasks)
         self.loop = LoopPool(self.pipeline, self.slots, self.outcomes.append, lambda number: None)

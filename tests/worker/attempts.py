@@ -13,7 +13,7 @@ from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, shared_marks
 from taskflow.runner.pool.loop import LoopPool
-from taskflow.runner.pool.slots import Slots
+from taskflow.runner.pool.slots import PoolSlots
 from taskflow.runner.pool.threads import ThreadPool
 from taskflow.tasks.attempt import Attempt
 from taskflow.tasks.limits import _raise_in
@@ -36,7 +36,7 @@ class Attempts:
         os.close(self._memory)
         self.outcomes: dict[int, Outcome] = {}
         self.pipeline = Pipeline(app.tasks)
-        self.slots = Slots(self.marks, slots)
+        self.slots = PoolSlots(self.marks, slots)
         parts = (self.pipeline, self.slots, self._done, lambda number: None)
         self.threads = ThreadPool(slots, *parts)
         self.loop = LoopPool(*parts)

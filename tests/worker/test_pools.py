@@ -14,7 +14,7 @@ from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, shared_marks
 from taskflow.runner.pool.loop import LoopPool
-from taskflow.runner.pool.slots import Slots
+from taskflow.runner.pool.slots import PoolSlots
 from taskflow.runner.pool.threads import ThreadPool
 from taskflow.tasks.attempt import Attempt
 from taskflow.tasks.limits import _raise_in
@@ -66,7 +66,7 @@ class Pools:
         os.close(memory)
         self.outcomes: list[Outcome] = []
         self.pipeline = Pipeline(app.tasks)
-        self.slots = Slots(self.marks, 5)
+        self.slots = PoolSlots(self.marks, 5)
         parts = (self.pipeline, self.slots, self.outcomes.append, lambda number: None)
         self.threads = ThreadPool(5, *parts)
         self.loop = LoopPool(*parts)

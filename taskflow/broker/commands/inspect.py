@@ -31,7 +31,7 @@ def text(data: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class QueueCounts:
     """What a queue holds. `numbers` has the counts by name; a state's count stands under its value."""
 
     server_time: float
@@ -99,7 +99,7 @@ def server_time(queue: str | None = None) -> Plain[float]:
     return Plain(("TIME",), lambda reply: int(reply[0]) + int(reply[1]) / 1e6, slot=slot)
 
 
-def count_queue(queue: str, day: str) -> Command[Counts]:
+def count_queue(queue: str, day: str) -> Command[QueueCounts]:
     """Count a queue's tasks, without its aggregation groups. `day` (UTC) names the counters of today."""
     keys = queue_keys(queue)
     return _build_counts(keys, _counts, processed_day=keys.processed_on(day), failed_day=keys.failed_on(day))
@@ -166,11 +166,11 @@ def _listing(keys: QueueKeys, source: str, kind: str, offset: int, limit: int) -
     return _build_list(keys, _page, source=source, kind=kind, offset=offset, limit=min(limit, PAGE))
 
 
-def _counts(reply: list[Any]) -> Counts:
+def _counts(reply: list[Any]) -> QueueCounts:
     found = dict(zip((item.decode() for item in reply[::2]), reply[1::2], strict=True))
     time, since = found.pop("time"), found.pop("since")
     numbers = {name: _integer(value) for name, value in found.items()}
-    return Counts(float(time), numbers, float(since) / 1e9 if since.isdigit() else None)
+    return QueueCounts(float(time), numbers, float(since) / 1e9 if since.isdigit() else None)
 
 
 def _groups(reply: list[Any]) -> Groups:

@@ -24,7 +24,7 @@ def are_listed(names: Sequence[str]) -> Plain[list[bool]]:
     )
 
 
-class Pause(Enum):
+class Paused(Enum):
     """Whether a queue, or a partition of one, is paused."""
 
     NONE = 0
@@ -34,7 +34,7 @@ class Pause(Enum):
     """With all partitions of its queue, also those that do not exist yet."""
 
 
-def pause_of(queue: str) -> Plain[Pause]:
+def pause_of(queue: str) -> Plain[Paused]:
     """Whether a queue, or a partition of one, is paused."""
     keys = queue_keys(queue)
     return Plain(("GET", keys.paused), _pause, keys.slot)
@@ -67,10 +67,10 @@ def knows_task(queue: str, task_id: str) -> Plain[bool]:
     return Plain(("EXISTS", keys.task(task_id)), bool, keys.slot)
 
 
-def _pause(reply: bytes | None) -> Pause:
+def _pause(reply: bytes | None) -> Paused:
     if reply is None:
-        return Pause.NONE
-    return Pause.WHOLE if reply.endswith(b" all") else Pause.ALONE
+        return Paused.NONE
+    return Paused.WHOLE if reply.endswith(b" all") else Paused.ALONE
 
 
 def _ages(reply: list[Any]) -> dict[int, int]:

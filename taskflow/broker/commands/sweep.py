@@ -165,7 +165,7 @@ _SENTENCES: Mapping[Repair, tuple[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class RepairItem:
     """A task to be repaired.
 
     `seen` is its fingerprint from an earlier look. `expiry` is until when (Unix seconds) it is kept if it is
@@ -182,7 +182,7 @@ class Item:
 class Repaired:
     """What became of one; `detail` is its fingerprint (unleased), the error (failed), or its state."""
 
-    item: Item
+    item: RepairItem
     repair: Repair
     detail: str
 
@@ -202,7 +202,7 @@ class Reclaimed:
 
 
 @dataclass(frozen=True, slots=True)
-class TaskFacts:
+class StoredFacts:
     """What a task's hash says. `is_hash` is False where its key is of another type."""
 
     exists: bool
@@ -227,7 +227,7 @@ def survey(
     )
 
 
-def repair(queue: str, items: Sequence[Item], *, dry: bool = False) -> Command[list[Repaired]]:
+def repair(queue: str, items: Sequence[RepairItem], *, dry: bool = False) -> Command[list[Repaired]]:
     """Put tasks right; the reply is about the first of them, the others are to be given again.
 
     With `dry` nothing is written, and the outcomes say what would be done.
@@ -259,7 +259,7 @@ def release_locks(queue: str, locks: Sequence[str], *, dry: bool = False) -> Com
     return once(_build_release_locks, keys, lambda reply: [bool(one) for one in reply], locks, dry=int(dry))
 
 
-def read_states(queue: str, ids: Sequence[str]) -> Command[list[TaskFacts]]:
+def read_states(queue: str, ids: Sequence[str]) -> Command[list[StoredFacts]]:
     """Read what tasks say of themselves."""
     keys = queue_keys(queue)
     return _build_read_states(keys, _facts, [keys.task(one) for one in ids])
@@ -289,7 +289,7 @@ def _survey(reply: list[Any]) -> Survey:
     )
 
 
-def _repaired(items: Sequence[Item]) -> Callable[[list[bytes]], list[Repaired]]:
+def _repaired(items: Sequence[RepairItem]) -> Callable[[list[bytes]], list[Repaired]]:
     def parse(reply: list[bytes]) -> list[Repaired]:
         pairs = zip(reply[::2], reply[1::2], strict=True)
         return [
@@ -300,9 +300,9 @@ def _repaired(items: Sequence[Item]) -> Callable[[list[bytes]], list[Repaired]]:
     return parse
 
 
-def _facts(reply: list[Any]) -> list[TaskFacts]:
+def _facts(reply: list[Any]) -> list[StoredFacts]:
     return [
-        TaskFacts(
+        StoredFacts(
             kind != Stored.NOTHING,
             kind in (Stored.TASK, Stored.NO_MESSAGE),
             kind == Stored.TASK,

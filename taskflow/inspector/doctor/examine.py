@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ...broker.commands.enqueue import publish_queues
 from ...broker.commands.inspect import is_listed
-from ...broker.commands.sweep import NOWHERE, Item, Repair, Repaired
+from ...broker.commands.sweep import NOWHERE, Repair, Repaired, RepairItem
 from ...broker.keys import ALL_QUEUES, queue_keys
 from ...errors import BrokerError, QueueNotFound
 from ...message.ids import check_queue_name
@@ -20,7 +20,15 @@ from ..queues import all_names, is_placed
 from . import healing
 from .advice import judge
 from .findings import FIX, FIX_ONLY, PROBLEMS, Case, by_repair, finding, key_findings, task_findings, unread
-from .image import Fault, QueueImage, empty_groups, endless_keys, faults, stale_sets, unlisted_groups
+from .image import (
+    Inconsistency,
+    QueueImage,
+    empty_groups,
+    endless_keys,
+    inconsistencies,
+    stale_sets,
+    unlisted_groups,
+)
 from .nodes import read_servers
 from .reading import Keyspace, Names, read_facts, read_groups, read_image, read_lists, scan_node, scan_queue
 from .serving import examine_serving
@@ -125,11 +133,11 @@ async def _look(broker: AnyBroker, queue: str, names: Names) -> Case:
     image = await read_image(broker, queue, names)
     case = Case(queue, image)
     async for task_id, facts in read_facts(broker, queue, {*names.tasks, *image.stands}):
-        wrong = faults(image, task_id, facts)
-        if Fault.NOT_A_TASK in wrong and not facts.is_hash:
+        wrong = inconsistencies(image, task_id, facts)
+        if Inconsistency.NOT_A_TASK in wrong and not facts.is_hash:
             case.strangers.append(queue_keys(queue).task(task_id))
         if wrong and (facts.is_hash or task_id in image.stands):
-            case.items.append(Item(task_id, image.where(task_id) or NOWHERE))
+            case.items.append(RepairItem(task_id, image.where(task_id) or NOWHERE))
     if any(item.where == NOWHERE for item in case.items):
         # What moved while one was reading may have been overlooked in both places.
         listed = await read_lists(broker, queue)

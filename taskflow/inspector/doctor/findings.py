@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ...broker.commands.sweep import Item, Repair, Repaired
+from ...broker.commands.sweep import Repair, Repaired, RepairItem
 from .image import QueueImage, empty_groups, endless_keys, stale_sets, unlisted_groups
 from .values import Finding, Severity
 
@@ -45,7 +45,7 @@ class Case:
 
     queue: str
     image: QueueImage
-    items: list[Item] = field(default_factory=list)
+    items: list[RepairItem] = field(default_factory=list)
     locks: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
     late: int = 0

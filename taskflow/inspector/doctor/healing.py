@@ -8,7 +8,16 @@ from dataclasses import replace
 
 from ...broker.command import Plain, same
 from ...broker.commands.maintenance import recover
-from ...broker.commands.sweep import BATCH, NOWHERE, Item, Repair, Repaired, reclaim, release_locks, repair
+from ...broker.commands.sweep import (
+    BATCH,
+    NOWHERE,
+    Repair,
+    Repaired,
+    RepairItem,
+    reclaim,
+    release_locks,
+    repair,
+)
 from ...broker.keys import queue_keys
 from ...broker.walk import SECOND_LOOK
 from ...connection.steps import value_or_raise
@@ -25,7 +34,9 @@ RECORD_SECONDS = 60
 """The end that a record gets which has none; whoever is alive writes it again within seconds."""
 
 
-async def repair_all(broker: AnyBroker, queue: str, items: Sequence[Item], *, dry: bool) -> list[Repaired]:
+async def repair_all(
+    broker: AnyBroker, queue: str, items: Sequence[RepairItem], *, dry: bool
+) -> list[Repaired]:
     """Repair all items, in calls of bounded length."""
     left = deque(items)
     done: list[Repaired] = []
@@ -37,7 +48,7 @@ async def repair_all(broker: AnyBroker, queue: str, items: Sequence[Item], *, dr
     return done
 
 
-async def heal_tasks(broker: AnyBroker, queue: str, items: Sequence[Item]) -> list[Repaired]:
+async def heal_tasks(broker: AnyBroker, queue: str, items: Sequence[RepairItem]) -> list[Repaired]:
     """Put tasks right. What is active without a lease and an owner is looked at twice, some seconds apart."""
     done = await repair_all(
         broker, queue, [one async for one in _with_expiry(broker, queue, items)], dry=False
@@ -51,7 +62,9 @@ async def heal_tasks(broker: AnyBroker, queue: str, items: Sequence[Item]) -> li
     return done
 
 
-async def _with_expiry(broker: AnyBroker, queue: str, items: Iterable[Item]) -> AsyncIterator[Item]:
+async def _with_expiry(
+    broker: AnyBroker, queue: str, items: Iterable[RepairItem]
+) -> AsyncIterator[RepairItem]:
     """A completed task that stands nowhere is kept as long as its message says."""
     keys = queue_keys(queue)
     for item in items:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ...broker.commands.sweep import TaskFacts
+from ...broker.commands.sweep import StoredFacts
 from ...broker.keys import is_lasting, queue_keys
 
 PENDING, ACTIVE, SCHEDULED, RETRY, ARCHIVED, COMPLETED, GROUP, SET, LEASE = (1 << bit for bit in range(9))
@@ -41,7 +41,7 @@ TYPES: Mapping[str, str] = {
 """The type of each key of a queue, by its last part."""
 
 
-class Fault(StrEnum):
+class Inconsistency(StrEnum):
     """What can be wrong with a task."""
 
     ID_WITHOUT_TASK = "id-without-task"
@@ -103,34 +103,34 @@ class QueueImage:
         return names[0] if names else "lease" if stands & LEASE else ""
 
 
-def faults(image: QueueImage, task_id: str, facts: TaskFacts) -> list[Fault]:
+def inconsistencies(image: QueueImage, task_id: str, facts: StoredFacts) -> list[Inconsistency]:
     """What is wrong with a task.
 
     Example:
         >>> image = QueueImage("q", stands={"t": ACTIVE})
-        >>> faults(image, "t", TaskFacts(True, True, True, "active", ""))
-        [<Fault.ACTIVE_WITHOUT_LEASE: 'active-without-lease'>]
+        >>> inconsistencies(image, "t", StoredFacts(True, True, True, "active", ""))
+        [<Inconsistency.ACTIVE_WITHOUT_LEASE: 'active-without-lease'>]
     """
     stands = image.stands.get(task_id, 0)
     if not facts.has_message:
         if facts.exists:
-            return [Fault.NOT_A_TASK]
-        return [Fault.ID_WITHOUT_TASK] if stands else []
+            return [Inconsistency.NOT_A_TASK]
+        return [Inconsistency.ID_WITHOUT_TASK] if stands else []
     if not stands:
-        return [Fault.TASK_WITHOUT_ID]
+        return [Inconsistency.TASK_WITHOUT_ID]
     found = []
     if stands & ACTIVE and not stands & LEASE:
-        found.append(Fault.ACTIVE_WITHOUT_LEASE)
+        found.append(Inconsistency.ACTIVE_WITHOUT_LEASE)
     if stands & LEASE and not stands & ACTIVE:
-        found.append(Fault.LEASE_WITHOUT_ACTIVE)
+        found.append(Inconsistency.LEASE_WITHOUT_ACTIVE)
     places = stands & ~LEASE
     if places.bit_count() > 1 or task_id in image.doubled:
-        found.append(Fault.SEVERAL_PLACES)
+        found.append(Inconsistency.SEVERAL_PLACES)
     named = GROUP | SET if facts.state == "aggregating" else PLACES.get(facts.state, 0)
     if places and not places & named:
-        found.append(Fault.WRONG_STATE)
+        found.append(Inconsistency.WRONG_STATE)
     if places & GROUP and facts.group != image.group_of[task_id]:
-        found.append(Fault.WRONG_GROUP)
+        found.append(Inconsistency.WRONG_GROUP)
     return found
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from ...broker.command import TIMEOUT, Plain, same
 from ...broker.commands.inspect import text
 from ...broker.commands.queues import GLOB
-from ...broker.commands.sweep import BATCH, TaskFacts, read_states, scan
+from ...broker.commands.sweep import BATCH, StoredFacts, read_states, scan
 from ...broker.keys import queue_keys
 from ...connection.steps import value_or_raise
 from ...connection.topology import Address
@@ -117,7 +117,7 @@ async def read_image(broker: AnyBroker, queue: str, names: Names) -> QueueImage:
 
 async def read_facts(
     broker: AnyBroker, queue: str, ids: Iterable[str]
-) -> AsyncIterator[tuple[str, TaskFacts]]:
+) -> AsyncIterator[tuple[str, StoredFacts]]:
     """What the hashes of tasks say."""
     for batch in _batches(ids):
         found = await broker.run(read_states(queue, batch))

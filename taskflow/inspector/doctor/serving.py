@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from ...broker.commands.inspect import Counts, Page, Row, count_queue, list_tasks
+from ...broker.commands.inspect import Page, QueueCounts, Row, count_queue, list_tasks
 from ...broker.keys import day_of
 from ...errors import BrokerError, DecodeError
 from ...message.task_message import TaskMessage
@@ -44,7 +44,7 @@ async def examine_serving(broker: AnyBroker, queues: Sequence[str]) -> list[Find
         )
         busy = []
         for name, counts in counted.items():
-            if not isinstance(counts, Counts):
+            if not isinstance(counts, QueueCounts):
                 continue
             numbers = counts.numbers
             if numbers["pending"] or numbers["scheduled"]:

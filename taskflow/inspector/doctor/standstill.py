@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ...broker.command import Plain, same
 from ...broker.commands.inspect import list_groups, server_time
-from ...broker.commands.partitions import Pause, pause_of
+from ...broker.commands.partitions import Paused, pause_of
 from ...broker.keys import queue_keys
 from ...errors import BrokerError
 from ...partitions import split_queue
@@ -39,8 +39,10 @@ async def standing_still(broker: AnyBroker, queues: Iterable[str]) -> list[Findi
 
 async def _partly_paused(broker: AnyBroker, queue: str, names: list[str]) -> list[Finding]:
     pauses = await broker.run_many([pause_of(name) for name in names])
-    paused = [name for name, pause in zip(names, pauses, strict=True) if pause in (Pause.ALONE, Pause.WHOLE)]
-    if not paused or Pause.NONE not in pauses:
+    paused = [
+        name for name, pause in zip(names, pauses, strict=True) if pause in (Paused.ALONE, Paused.WHOLE)
+    ]
+    if not paused or Paused.NONE not in pauses:
         return []
     return [
         Finding(

@@ -17,7 +17,7 @@ from ...tasks import lines
 from ...tasks.attempt import Attempt
 from ...tasks.on_loop import LoopCall, TaskCancelled
 from ...tasks.run import Pipeline
-from .slots import Slots
+from .slots import PoolSlots
 
 Answer = Callable[[tuple[Any, BaseException | None]], None]
 """Takes a value, or an exception."""
@@ -36,7 +36,7 @@ class LoopPool:
     def __init__(
         self,
         pipeline: Pipeline,
-        slots: Slots,
+        slots: PoolSlots,
         done: Callable[[Outcome], None],
         dropped: Callable[[int], None],
     ) -> None:

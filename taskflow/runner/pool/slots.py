@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from ...pipe.shared_marks import SharedMarks
 
 
-class Slots:
+class PoolSlots:
     """Hands out slots and marks in the shared marks what runs in them.
 
     Threads wait for a slot and may keep it for one task after the other. The event loop cannot wait: it says that it wants one,

@@ -15,7 +15,7 @@ from ...tasks.attempt import Attempt
 from ...tasks.in_thread import Finish, ThreadCall, nobody_awaits
 from ...tasks.limits import SoftLimits
 from ...tasks.run import Call, Pipeline
-from .slots import Slots
+from .slots import PoolSlots
 
 
 class ThreadPool:
@@ -37,7 +37,7 @@ class ThreadPool:
         self,
         size: int,
         pipeline: Pipeline,
-        slots: Slots,
+        slots: PoolSlots,
         done: Callable[[Outcome], None],
         dropped: Callable[[int], None],
     ) -> None:

@@ -16,7 +16,7 @@ from ...broker.commands.dequeue import Dequeued, Taken, backlog, dequeue, held
 from ...broker.keys import queue_keys
 from ...clock import ServerClock
 from ...connection.settings import pack
-from ...connection.waiting import Watch
+from ...connection.waiting import ListWatch
 from ...errors import BrokerError, BrokerUnavailable
 from ..service import TIMEOUT, Service
 from .idle_backoff import IdleBackoff
@@ -72,7 +72,7 @@ class Fetcher(Service):
         self._known = known
         self._clock = clock
         keys = queue_keys(queue)
-        self._watch = Watch(broker.driver, keys.slot, keys.pending)
+        self._watch = ListWatch(broker.driver, keys.slot, keys.pending)
         self._backoff = backoff
         self._places = places or Places()
         self._roll_call = roll_call or RollCall(broker)

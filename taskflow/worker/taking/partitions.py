@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from ...broker.aio import AsyncBroker
 from ...broker.commands.enqueue import publish_queues
-from ...broker.commands.partitions import Pause, are_listed, has_tasks, pause_of
+from ...broker.commands.partitions import Paused, are_listed, has_tasks, pause_of
 from ...broker.commands.queues import pause
 from ...errors import BrokerError
 from ...partitions import partition_names
@@ -155,11 +155,11 @@ class Partitions(Service):
         """
         replies = await self._broker.run_many([pause_of(name) for name in names], TIMEOUT)
         pauses = dict(zip(names, replies, strict=True))
-        if pauses[queue] is Pause.WHOLE:
-            late = [name for name in names if name not in self._served and pauses[name] is Pause.NONE]
+        if pauses[queue] is Paused.WHOLE:
+            late = [name for name in names if name not in self._served and pauses[name] is Paused.NONE]
             await self._broker.run_many([pause(name, whole=True) for name in late], TIMEOUT)
-            pauses |= dict.fromkeys(late, Pause.WHOLE)
-        paused = [name for name in names if pauses[name] in (Pause.ALONE, Pause.WHOLE)]
+            pauses |= dict.fromkeys(late, Paused.WHOLE)
+        paused = [name for name in names if pauses[name] in (Paused.ALONE, Paused.WHOLE)]
         if any(isinstance(reply, BrokerError) for reply in replies) or paused == self._paused.get(queue, []):
             return
         self._paused[queue] = paused

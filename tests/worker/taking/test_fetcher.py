@@ -20,7 +20,7 @@ from taskflow.broker.commands.dequeue import Taken
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.clock import ServerClock
 from taskflow.connection.aio import AsyncDriver
-from taskflow.connection.waiting import Watch
+from taskflow.connection.waiting import ListWatch
 from taskflow.errors import BrokerUnavailable
 from taskflow.message.task_message import TaskMessage
 from taskflow.worker.errands import Errands
@@ -81,13 +81,13 @@ def test_what_comes_while_it_waits_is_taken_where_it_waited(
     own_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[bytes] = []
-    ask = Watch.ask
+    ask = ListWatch.ask
 
-    async def note(self: Watch, data: bytes) -> Any:
+    async def note(self: ListWatch, data: bytes) -> Any:
         asked.append(data)
         return await ask(self, data)
 
-    monkeypatch.setattr(Watch, "ask", note)
+    monkeypatch.setattr(ListWatch, "ask", note)
 
     async def scene() -> None:
         async with fetching(own_server.url) as rig:
@@ -116,16 +116,16 @@ def test_a_server_without_the_script_is_asked_as_always(own_server: Server) -> N
 def test_a_server_that_is_gone_when_it_is_asked_is_asked_again(
     own_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = Watch.ask
+    ask = ListWatch.ask
     cut = 0
 
-    async def cut_off(self: Watch, data: bytes) -> Any:
+    async def cut_off(self: ListWatch, data: bytes) -> Any:
         nonlocal cut
         with redis.Redis.from_url(own_server.url) as client:
             cut += client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         return await ask(self, data)
 
-    monkeypatch.setattr(Watch, "ask", cut_off)
+    monkeypatch.setattr(ListWatch, "ask", cut_off)
 
     async def scene() -> None:
         async with fetching(own_server.url) as rig:
@@ -142,16 +142,16 @@ def test_a_server_that_is_gone_when_it_is_asked_is_asked_again(
 def test_a_lost_reply_where_it_waited_strands_nothing(
     own_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = Watch.ask
+    ask = ListWatch.ask
     lost = 0
 
-    async def lose(self: Watch, data: bytes) -> Any:
+    async def lose(self: ListWatch, data: bytes) -> Any:
         nonlocal lost
         await ask(self, data)
         lost += 1
         raise BrokerUnavailable("the reply is lost")
 
-    monkeypatch.setattr(Watch, "ask", lose)
+    monkeypatch.setattr(ListWatch, "ask", lose)
 
     async def scene() -> None:
         async with fetching(own_server.url) as rig:
@@ -168,15 +168,15 @@ def test_a_lost_reply_where_it_waited_strands_nothing(
 def test_a_reply_to_something_else_strands_nothing(
     own_server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask = Watch.ask
+    ask = ListWatch.ask
     connections: list[Any] = []
 
-    async def answer_something_else(self: Watch, data: bytes) -> Any:
+    async def answer_something_else(self: ListWatch, data: bytes) -> Any:
         connections.append(self._connection)
         reply = await ask(self, data)
         return reply if len(connections) > 1 else [b"something else"]
 
-    monkeypatch.setattr(Watch, "ask", answer_something_else)
+    monkeypatch.setattr(ListWatch, "ask", answer_something_else)
 
     async def scene() -> None:
         async with fetching(own_server.url) as rig:
@@ -205,7 +205,7 @@ def test_a_stop_waits_for_the_fetch_that_is_under_way(
             await rig.waits()
             if not waiting:
                 await rig.fetcher.stop()
-            monkeypatch.setattr(Watch, "ask", held_back(Watch.ask))
+            monkeypatch.setattr(ListWatch, "ask", held_back(ListWatch.ask))
             monkeypatch.setattr(AsyncBroker, "run", held_back(AsyncBroker.run))
             rig.broker.run = AsyncBroker(rig.broker.driver).run  # type: ignore[method-assign]
             await rig.enqueue("a")
