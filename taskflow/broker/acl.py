@@ -118,7 +118,7 @@ def _wide(
     *channels: str,
     selectors: tuple[Rule, ...] = (),
 ) -> Role:
-    """A role that may use its commands on all keys of ours and of Asynq's; with `selectors`, some more commands on some keys only."""
+    """A role that may use its commands on all our keys and Asynq's; with `selectors`, some more commands on some keys only."""
     commands = sorted({*_CONNECTING, *_SCRIPTS, *commands_of(scripts), *plain})
     return Role(name, purpose, tuple(scripts), Rule(tuple(commands), _EVERYTHING), channels, selectors)
 
