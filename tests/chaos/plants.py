@@ -1,7 +1,7 @@
 """Planted bugs: the mistakes that this harness exists to find, so that it can be shown to find them.
 
 Each changes modules or Lua text in the processes under test, at their start (`tuning`); the product has no hook for it.
-`test_plants.py` runs each beside what must catch it.
+`tests/harness/test_plants.py` runs each beside what must catch it.
 """
 
 from __future__ import annotations

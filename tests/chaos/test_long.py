@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.harness.test_plants import CAUGHT, catch, plan
+
 from .policy import Policy
 from .report import summary, wrong
 from .run import carry_out
 from .scenarios import SCENARIOS, Settings
-from .test_plants import CAUGHT, catch, plan
 
 pytestmark = [pytest.mark.xdist_group("chaos-long"), pytest.mark.timeout(3600)]
 

@@ -1,4 +1,4 @@
-"""Tests that leave something behind, one for each kind, and some that leave nothing. `test_leaks.py` runs them.
+"""Tests that leave something behind, one for each kind, and some that leave nothing. `tests/harness/test_leaks.py` runs them.
 
 Its name keeps pytest from collecting it with the others.
 """

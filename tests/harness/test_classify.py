@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .classify import (
+from tests.chaos.classify import (
     Strike,
     acknowledged_during,
     classify,
@@ -15,9 +15,9 @@ from .classify import (
     strikes_in,
     unexplained,
 )
-from .failover import numbers, too_slow
-from .ledger import Entry, Ledger, read
-from .report import Report, load, wrong
+from tests.chaos.failover import numbers, too_slow
+from tests.chaos.ledger import Entry, Ledger, read
+from tests.chaos.report import Report, load, wrong
 
 
 def entries(text: str) -> list[Entry]:

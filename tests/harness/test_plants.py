@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from .fleet import WorkerOptions
-from .plants import PLANTS
-from .policy import Fate, Policy
-from .report import summary, wrong
-from .run import Plan, carry_out
+from tests.chaos.fleet import WorkerOptions
+from tests.chaos.plants import PLANTS
+from tests.chaos.policy import Fate, Policy
+from tests.chaos.report import summary, wrong
+from tests.chaos.run import Plan, carry_out
 
 pytestmark = pytest.mark.timeout(240)
 

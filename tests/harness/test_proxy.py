@@ -16,11 +16,10 @@ from taskflow.broker.commands.maintenance import recover
 from taskflow.broker.scripts import load
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
+from tests.chaos.policy import FAULTS, Fate, Policy
+from tests.chaos.proxy import Proxy
+from tests.chaos.resp import Splitter, command
 from tests.servers import Server
-
-from .policy import FAULTS, Fate, Policy
-from .proxy import Proxy
-from .resp import Splitter, command
 
 VALUES = [
     b"+OK\r\n",

@@ -1,1 +1,0 @@
-"""Crowds, big numbers and clusters, in a small form: that it works and is counted right, not how fast it is."""
