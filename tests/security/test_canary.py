@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from taskflow import TaskFlow, errors
 from taskflow.cli.main import main
 from taskflow.connection.url import parse
-from taskflow.telemetry.logs import JSONFormatter, TextFormatter, place
+from taskflow.telemetry.logs import JSONFormatter, TextFormatter
+from taskflow.telemetry.traces import place
 from tests.security.conftest import Stored
 from tests.security.keys import CANARY
 from tests.servers import Server, start_server, wait_until
