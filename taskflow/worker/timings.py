@@ -13,6 +13,7 @@ _NOT_SHORTER = (
     ("longest_pause", "first_pause"),
     ("longest_restart", "first_restart"),
     ("stuck", "complain"),
+    ("trial", "lease_extension"),
 )
 """Which time may not be shorter than which."""
 
@@ -33,6 +34,7 @@ class Timings:
         expire: between two looks at completed tasks whose retention is over.
         sweep: between two looks at what is broken.
         second_look: after so long a task that looked broken is looked at again.
+        trial: the lease that a task with an owner and without a lease gets: whole seconds, in which a living owner extends it.
         aggregate: between two looks at groups that may be ripe.
         partitions: between two looks at which partitions there are.
         paused: between two questions whether a queue is still paused.
@@ -59,6 +61,7 @@ class Timings:
     expire: float = 8.0
     sweep: float = 5.0
     second_look: float = 4.0
+    trial: int = 8
     aggregate: float = 1.0
     partitions: float = 10.0
     paused: float = 1.0

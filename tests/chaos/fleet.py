@@ -192,8 +192,14 @@ class Fleet:
         return sum(int(match[1]) for text in self._texts() for match in _LEASE_LOST.finditer(text))
 
     def unexpected(self) -> list[str]:
-        """Lines of the logs that no log should have."""
-        return [line for text in self._texts() for line in text.splitlines() if _UNEXPECTED.search(line)]
+        """Lines of the logs that no log should have, each with some of those that follow."""
+        found = []
+        for text in self._texts():
+            lines = text.splitlines()
+            found += [
+                "\n".join(lines[at : at + 20]) for at, line in enumerate(lines) if _UNEXPECTED.search(line)
+            ]
+        return found
 
     def _texts(self) -> Iterator[str]:
         for member in self.members:

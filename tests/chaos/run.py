@@ -51,7 +51,8 @@ class Plan:
         queues: how many; in a cluster each on another master, as far as there are.
         side_rate: with it, `rate` goes to the first queue alone, and so many tasks per second to the others.
         workers: how they run.
-        lease: seconds; another than the product's is patched in.
+        lease: seconds; with another than the product's, all that looks for its end is as much quicker.
+        stuck: seconds for which a child may stand still.
         drop_every: with `drop-replies`: every so-manieth call of each script meets a fault.
         drop_probability: with `drop-replies`: of each call.
         faults: an own policy for `drop-replies` instead.
@@ -77,6 +78,7 @@ class Plan:
     side_rate: float = 0.0
     workers: WorkerOptions = field(default_factory=WorkerOptions)
     lease: int = TIMINGS.lease
+    stuck: float = TIMINGS.stuck
     drop_every: int = 0
     drop_probability: float = 0.0
     faults: Callable[[random.Random], Policy] | None = None
@@ -103,8 +105,8 @@ class Plan:
             tuning.DURABLE: self.durable,
             tuning.PLANT: self.plant,
         }
-        if self.lease != TIMINGS.lease:
-            values[tuning.LEASE] = str(self.lease)
+        values[tuning.LEASE] = str(self.lease)
+        values[tuning.STUCK] = str(self.stuck)
         return values
 
 
@@ -126,7 +128,9 @@ class Running:
                 Producers(1, 2, plan.side_rate, self.queues[1:], plan.mix, plan.seed, "side")
             )
         self.events = Ledger(directory / "nemeses.ledger")
-        self.world = World(target, self.fleet, self.queues, directory, self.events, plan.lease, faults)
+        self.world = World(
+            target, self.fleet, self.queues, directory, self.events, plan.lease, plan.stuck, faults
+        )
         self.nemeses = [
             ALL[name](self.world, random.Random(f"{plan.seed}/{name}"), pause)
             for name, pause in plan.nemeses.items()

@@ -15,8 +15,10 @@ import time
 from asyncio import AbstractEventLoop
 from pathlib import Path
 
-BLOCK_SECONDS = 12.0
-"""So long the loop is blocked: longer than it takes to replace a child, so that what ran in it ends afterwards."""
+from taskflow.worker import timings
+
+BLOCKED = 2.4
+"""So many times the patience with a child the loop is blocked: until it is replaced, so that what ran in it ends afterwards."""
 
 DEADLY = "deadly"
 """While this file is there, children kill themselves, also those that are being started."""
@@ -73,7 +75,7 @@ def _is_socket(number: int) -> bool:
 
 def _block() -> None:
     for loop in loops:
-        loop.call_soon_threadsafe(time.sleep, BLOCK_SECONDS)
+        loop.call_soon_threadsafe(time.sleep, BLOCKED * timings.TIMINGS.stuck)
 
 
 def _end_threads() -> None:

@@ -25,8 +25,9 @@ def test_replies_are_lost_and_children_killed(tmp_path: Path) -> None:
     report = carry_out(
         Plan(
             "short-drop",
-            seconds=9,
+            seconds=5,
             rate=120,
+            lease=10,
             nemeses={"drop-replies": None, "child-kill": (2.0, 4.0), "script-flush": (1.0, 3.0)},
             drop_every=10,
             workers=WorkerOptions(count=2, concurrency=8, processes=2),
@@ -49,13 +50,15 @@ def test_a_child_goes_wrong_in_every_way(tmp_path: Path) -> None:
     """One worker with one child at a time: whatever happens to the child, its tasks go on within seconds, and none is lost or
     stranded.
     """
-    plan = Plan("short-children", rate=40, workers=WorkerOptions(count=1, concurrency=8, processes=1))
+    plan = Plan(
+        "short-children", rate=40, stuck=2.0, workers=WorkerOptions(count=1, concurrency=8, processes=1)
+    )
     with run(plan, tmp_path) as running:
         running.begin()
         running.await_work()
         for blow in CHILDREN:
             running.hit(blow)
-            running.idle(7.0 if blow == "child-loop" else 2.0)
+            running.idle(4.0 if blow == "child-loop" else 1.5)
         report = running.end()
         log = "".join(path.read_text() for member in running.fleet.members for path in member.logs)
     assert not wrong(report), summary(report)
@@ -94,9 +97,9 @@ def test_a_cluster_loses_nodes_workers_and_slots(tmp_path: Path) -> None:
 
 
 def test_a_worker_is_paused_over_its_lease(tmp_path: Path) -> None:
-    """Others take over, and what it says afterwards is refused. The lease is patched to be short."""
+    """Others take over, and what it says afterwards is refused. The lease is short."""
     report = carry_out(
-        Plan("short-pause", blows=["worker-pause"], lease=5, rate=20, mix="held", seconds=0), tmp_path
+        Plan("short-pause", blows=["worker-pause"], lease=4, rate=20, mix="held", seconds=0), tmp_path
     )
     assert not wrong(report), summary(report)
     assert report.refused, summary(report)

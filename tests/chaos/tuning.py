@@ -1,4 +1,4 @@
-"""What the harness changes in the processes under test, from their environment: planted bugs, the lease, the clock.
+"""What the harness changes in the processes under test, from their environment: planted bugs, times, the clock.
 
 Nothing of this is in the product. It patches modules at the start of a process that the harness has started.
 """
@@ -10,8 +10,12 @@ import time
 from functools import cache
 from typing import Any
 
+from taskflow.worker import timings
+from taskflow.worker.timings import TIMINGS, Timings
+
 PLANT = "TASKFLOW_CHAOS_PLANT"
 LEASE = "TASKFLOW_CHAOS_LEASE"
+STUCK = "TASKFLOW_CHAOS_STUCK"
 SKEW = "TASKFLOW_CHAOS_SKEW"
 TIMEOUT = "TASKFLOW_CHAOS_ENQUEUE_TIMEOUT"
 DURABLE = "TASKFLOW_CHAOS_DURABLE"
@@ -22,8 +26,9 @@ def apply() -> None:
     """Make the changes that the environment asks for, once in this process."""
     if skew := float(os.environ.get(SKEW, "0")):
         _skew(skew)
-    if lease := int(os.environ.get(LEASE, "0")):
-        _shorten(lease)
+    timings.TIMINGS = quick(
+        int(os.environ.get(LEASE, TIMINGS.lease)), float(os.environ.get(STUCK, TIMINGS.stuck))
+    )
     if plant := os.environ.get(PLANT):
         from . import plants
 
@@ -44,8 +49,16 @@ def _skew(seconds: float) -> None:
     time.time = lambda: real() + seconds
 
 
-def _shorten(seconds: int) -> None:
-    """A shorter lease, so that a run need not wait for 30 s ones."""
-    from taskflow.worker import timings
-
-    timings.TIMINGS = timings.Timings(lease=seconds, lease_extension=seconds / 6)
+def quick(lease: int = TIMINGS.lease, stuck: float = TIMINGS.stuck) -> Timings:
+    """A worker's times with a shorter lease and less patience with children, and in proportion whatever looks for their ends: so
+    that a run need not wait for leases of 30 s.
+    """
+    part, patience = lease / TIMINGS.lease, stuck / TIMINGS.stuck
+    names = ("lease_extension", "heartbeat", "recover", "expire", "sweep", "second_look")
+    return Timings(
+        lease=lease,
+        **{name: getattr(TIMINGS, name) * part for name in names},
+        stuck=stuck,
+        complain=TIMINGS.complain * patience,
+        ask=TIMINGS.ask * patience,
+    )

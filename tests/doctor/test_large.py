@@ -126,7 +126,7 @@ def test_nor_does_a_step_of_a_sweep(large: tuple[redis.Redis, Measured]) -> None
     raw, broker = large
     fill(raw, broken=True)
     swept, walk, looks = Sweep(broker.run, QUEUE), Walk(QUEUE), FirstLooks()
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 6
     healed: Counter[Repair] = Counter()
     while time.monotonic() < deadline and not walk.rounds:
         found = broker.run(walk.look())

@@ -54,7 +54,7 @@ def test_all_tasks_of_a_killed_child_start_again_without_waiting_for_each_other(
     """
     tags = [f"s{n}" for n in range(20)]
     with hurt_worker(concurrency=20):
-        results = [hurt.work.delay(tag, 8.0) for tag in tags]
+        results = [hurt.work.delay(tag, 5.0) for tag in tags]
         ledger.wait_for("start", *tags)
         os.kill(ledger.pids("s0")[0], signal.SIGKILL)
         assert [result.get(40) for result in results] == tags
@@ -68,7 +68,7 @@ def test_nineteen_innocents_beside_a_killer_all_complete(hurt: Any, hurt_worker:
     """All twenty are suspects after the first crash, a group that dies has narrowed it down, the third crash is of one alone."""
     tags = [f"i{n}" for n in range(19)]
     with hurt_worker(concurrency=20):
-        innocents = [hurt.work.delay(tag, 3.0) for tag in tags]
+        innocents = [hurt.work.delay(tag, 2.0) for tag in tags]
         poison = hurt.killer.delay("poison", 1.0)
         ledger.wait_for("start", *tags, "poison")
         with pytest.raises(errors.TaskFailed, match="process died 3 times"):
@@ -88,13 +88,13 @@ def test_a_child_is_started_again_when_there_are_descriptors_again(
     """Half-open connections to the health port used up all descriptors; a child died, and the start of its replacement raised
     EMFILE inside what watched it. That ended: no child, for good, and `{"ok": true}`.
     """
-    with hurt_worker(concurrency=2) as process:
+    with hurt_worker(concurrency=2, timings=Timings(first_restart=0.2)) as process:
         assert hurt.work.delay("first").get(10) == "first"
         limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
         os.kill(ledger.pids("first")[0], signal.SIGKILL)
         process.wait_for_log("A new child could not start: OSError")
-        process.wait_for_log(lambda line: "could not start" in line and "trying again in 1.0 s" in line)
+        process.wait_for_log(lambda line: "could not start" in line and "trying again in 0.4 s" in line)
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limits)
         assert hurt.work.delay("next").get(20) == "next"
 
@@ -104,12 +104,13 @@ def test_a_child_that_dies_at_once_is_started_again_with_a_growing_pause(
 ) -> None:
     """Each start costs the processor what importing the app costs, and the log a line; ten of them a second helped nobody."""
     mark = tmp_path / "children die"
-    with hurt_worker(concurrency=2, environment={"TASKFLOW_TEST_CHILDREN_DIE": str(mark)}) as process:
+    environment, pauses = {"TASKFLOW_TEST_CHILDREN_DIE": str(mark)}, Timings(first_restart=0.1)
+    with hurt_worker(concurrency=2, environment=environment, timings=pauses) as process:
         assert hurt.work.delay("first").get(10) == "first"
         mark.touch()
         os.kill(ledger.pids("first")[0], signal.SIGKILL)
-        process.wait_for_log("3 children in a row died at once; the next is started in 0.5 s")
-        process.wait_for_log("4 children in a row died at once; the next is started in 1.0 s")
+        process.wait_for_log("3 children in a row died at once; the next is started in 0.1 s")
+        process.wait_for_log("4 children in a row died at once; the next is started in 0.2 s")
         mark.unlink()
         assert hurt.work.delay("next").get(20) == "next"
 

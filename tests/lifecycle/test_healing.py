@@ -15,9 +15,12 @@ from taskflow.broker.sync import Broker
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import State
 from taskflow.testing.keyspace import check_queue
+from taskflow.worker.timings import Timings
 from tests.inspector.stored import Stored
 from tests.lifecycle.conftest import Ledger
 from tests.servers import Server, wait_until
+
+QUICK = Timings(sweep=0.3, second_look=0.5, trial=2, lease_extension=0.5, recover=0.3)
 
 
 @pytest.fixture
@@ -58,8 +61,8 @@ def test_a_task_whose_lease_or_place_is_gone_runs_on_and_only_once(
     tasks: Any, worker: Callable[..., Any], ledger: Ledger, stored: Stored, broker: Broker, what: str
 ) -> None:
     """Its worker lives: it gets the chance to say so, and nobody else runs it."""
-    with worker(concurrency=2) as process:
-        tasks.work.delay("long", 18.0)
+    with worker(concurrency=2, timings=QUICK) as process:
+        tasks.work.delay("long", 5.0)
         ledger.wait_for("start", "long")
         stored.raw.delete(stored.keys.state(what))
         wait_until(
@@ -88,7 +91,7 @@ def test_everything_that_a_sweep_can_see_is_healed_and_work_goes_on(
     set_key = stored.aggregation_set("g1", "in-a-set")
     raw.zadd(keys.aggregation_sets, {set_key: 5})
     raw.sadd(keys.groups, "empty")
-    with worker(concurrency=2) as process:
+    with worker(concurrency=2, timings=QUICK) as process:
         lost_by_go(stored, "lost", b'{"tag":"lost"}')
         tasks.work.delay("first").get(15)
 
@@ -108,12 +111,12 @@ def test_everything_that_a_sweep_can_see_is_healed_and_work_goes_on(
 
 
 def test_an_idle_worker_sends_few_commands(tasks: Any, worker: Callable[..., Any], valkey: Server) -> None:
-    """The sweep included; counted for ten seconds, without what scripts do inside.
+    """The sweep included; counted for six seconds, without what scripts do inside.
 
     The look for partitions that stand in no index, an EXISTS for each, comes once in five minutes: a fifth of a command
     a second, which would all be counted here.
     """
-    seconds = 10.0
+    seconds = 6.0
     with worker(concurrency=2), socket.create_connection(("127.0.0.1", valkey.port)) as monitor:
         time.sleep(1)
         monitor.sendall(b"MONITOR\r\n")

@@ -55,7 +55,7 @@ def test_neighbours_of_a_task_over_its_hard_limit_get_their_grace(
     tasks: Any, worker: Any, ledger: Ledger
 ) -> None:
     with worker(concurrency=2):
-        neighbour = tasks.work.delay("neighbour", 8.0)
+        neighbour = tasks.work.delay("neighbour", 5.0)
         stuck = tasks.stuck.delay("read")
         ledger.wait_for("start", "neighbour", "read")
         began = time.monotonic()

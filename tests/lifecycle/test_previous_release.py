@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import redis
 
+from taskflow.worker.timings import Timings
+from tests.leases import end_leases
 from tests.lifecycle.conftest import Ledger
 from tests.servers import Server, wait_until
 from tests.workers import ROOT, WorkerProcess
@@ -113,7 +115,9 @@ def test_each_recovers_what_a_dead_worker_of_the_other_held(
         ledger.wait_for("start", *(f"{name}:{number}" for name in (queue, other) for number in range(2)))
         new.kill()
         old.kill()
-    with old_worker(concurrency=4), worker(concurrency=4, queues={other: 1}):
+    for name in (queue, other):
+        end_leases(raw, name)
+    with old_worker(concurrency=4), worker(concurrency=4, queues={other: 1}, timings=Timings(recover=0.3)):
         assert [result.get(90) for result in results] == [
             f"{name}:{number}" for name in (queue, other) for number in range(4)
         ]

@@ -18,6 +18,7 @@ from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
 from taskflow.message.ids import new_id
 from taskflow.message.task_message import TaskMessage
+from taskflow.worker.timings import Timings
 from tests.lifecycle import app as module
 from tests.servers import Server, wait_until
 from tests.workers import ROOT, WorkerProcess
@@ -41,6 +42,7 @@ def test_a_worker_goes_on_when_the_folder_of_its_release_is_gone(
         "queues": {"q": 1},
         "directory": release,
         "pool": pool,
+        "timings": Timings(lease_extension=0.5, recover=0.5, sweep=0.5, expire=0.5),
     }
     broker = Broker(SyncDriver(own_server.url))
 
@@ -54,7 +56,7 @@ def test_a_worker_goes_on_when_the_folder_of_its_release_is_gone(
         shutil.rmtree(release)
         with redis.Redis(host="127.0.0.1", port=own_server.port) as client:
             client.script_flush()
-            send("work", tag="a", seconds=6.0)
+            send("work", tag="a", seconds=2.5)
             send("async_work", tag="b")
             send("nobody_knows_it")
             ledger.wait_for("start", "a")

@@ -70,7 +70,7 @@ def test_a_worker_that_still_starts_outlives_the_signals_of_one_at_work(
 def test_signals_that_mean_nothing_here_end_nothing(tasks: Any, worker: Any, ledger: Ledger) -> None:
     """USR2 and ALRM ended the worker with its tasks leased, TTIN and TTOU stopped it until they ran out."""
     with worker(concurrency=2) as process:
-        running = tasks.work.delay("running", 3.0)
+        running = tasks.work.delay("running", 2.0)
         ledger.wait_for("start", "running")
         for number in (signal.SIGUSR2, signal.SIGTTOU, signal.SIGALRM):
             process.signal(number)
@@ -116,7 +116,7 @@ def test_stacks_are_a_block_of_each_child_with_its_coroutines(
 ) -> None:
     """The children wrote at the same time, line by line between each other's, and of threads only."""
     with worker(concurrency=2, processes=2) as process:
-        results = [tasks.work.delay("t0", 3.0), tasks.async_work.delay("c0", 3.0)]
+        results = [tasks.work.delay("t0", 1.5), tasks.async_work.delay("c0", 1.5)]
         ledger.wait_for("start", "t0", "c0")
         process.signal(signal.SIGUSR1)
         process.wait_for_log(lambda line: line.endswith("in async_work"))
@@ -138,7 +138,7 @@ def test_a_child_that_holds_the_interpreter_is_named_when_stacks_are_asked_for(
 ) -> None:
     """It cannot answer; that is said, with the way to see where it stands."""
     with hurt_worker(concurrency=1) as process:
-        holder = hurt.hold_gil.delay("holder", 4.0)
+        holder = hurt.hold_gil.delay("holder", 3.0)
         ledger.wait_for("start", "holder")
         process.signal(signal.SIGUSR1)
         process.wait_for_log("does not say where it stands")

@@ -11,8 +11,11 @@ from typing import Any
 
 import pytest
 
+from taskflow.worker.timings import Timings
 from tests.lifecycle.conftest import Ledger
 from tests.servers import free_port, wait_until
+
+IMPATIENT = Timings(ask=0.2, complain=0.4, stuck=1.0)
 
 
 @pytest.mark.parametrize("how", ["end_the_loop", "block_the_loop"])
@@ -23,7 +26,7 @@ def test_coroutines_go_on_when_something_left_behind_has_the_loop(
     was taken and handed back five times a second, without an error and with green health. (procrastinate-org/procrastinate#493)
     """
     port = free_port()
-    with hurt_worker(concurrency=4, health_port=port) as process:
+    with hurt_worker(timings=IMPATIENT, concurrency=4, health_port=port) as process:
         getattr(hurt, how).delay().get(10)
         ledger.wait_for("gone", "loop")
         result = hurt.async_work.delay("next")
@@ -40,7 +43,7 @@ def test_coroutines_go_on_when_something_left_behind_has_the_loop(
 
 def test_functions_go_on_when_the_threads_have_ended(hurt: Any, hurt_worker: Any, ledger: Ledger) -> None:
     """Threads that wait for tasks were ended by an exception that nobody expected; whoever calls them waits for ever."""
-    with hurt_worker(concurrency=4):
+    with hurt_worker(timings=IMPATIENT, concurrency=4):
         hurt.end_the_threads.delay().get(10)
         ledger.wait_for("gone", "threads")
         for number in range(8):
@@ -52,7 +55,7 @@ def test_tasks_go_on_when_a_child_was_stopped(hurt: Any, hurt_worker: Any, ledge
     """SIGSTOP, a debugger, a frozen cgroup: the process is there, its socket is open, and it reads nothing. All its slots are
     full: what it runs keeps its limits, and ends where it began when the child goes on.
     """
-    with hurt_worker(concurrency=2) as process:
+    with hurt_worker(timings=IMPATIENT, concurrency=2) as process:
         running = [hurt.work.delay(f"r{number}", 1.0) for number in range(2)]
         ledger.wait_for("start", "r0", "r1")
         child = ledger.pids("r0")[0]
@@ -73,8 +76,8 @@ def test_a_call_that_holds_the_interpreter_does_not_hold_up_the_others(
     hurt: Any, hurt_worker: Any, ledger: Ledger
 ) -> None:
     """No thread of the child runs meanwhile, so a second child takes what waits. The call itself goes on to its end."""
-    with hurt_worker(concurrency=2) as process:
-        holder = hurt.hold_gil.delay("holder", 12.0)
+    with hurt_worker(timings=IMPATIENT, concurrency=2) as process:
+        holder = hurt.hold_gil.delay("holder", 6.0)
         ledger.wait_for("start", "holder")
         assert hurt.work.delay("next").get(25) == "next"
         assert ledger.count("end", "holder") == 0
@@ -87,8 +90,8 @@ def test_a_child_that_is_busy_in_all_its_slots_is_left_alone(
     hurt: Any, hurt_worker: Any, ledger: Ledger
 ) -> None:
     """It may hold the interpreter for minutes: nothing more could be expected of it, whatever waits in the queue."""
-    with hurt_worker(concurrency=1, pool="processes") as process:
-        holder = hurt.hold_gil.delay("holder", 8.0)
+    with hurt_worker(timings=IMPATIENT, concurrency=1, pool="processes") as process:
+        holder = hurt.hold_gil.delay("holder", 3.0)
         ledger.wait_for("start", "holder")
         waiting = hurt.work.delay("waiting")
         assert holder.get(25) == "holder"

@@ -42,9 +42,7 @@ WAITING = ("pending", "scheduled", "retry", "archived", "completed")
 """The places, besides `active`, that every queue has."""
 
 _build_survey = builder("survey", "active_offset lease_offset group_cursor", limit=PAGE)
-_build_repair = builder(
-    "repair", "answer dry", trial_seconds=TRIAL_SECONDS, reach=REACH, near=NEAR, effort_limit=EFFORT
-)
+_build_repair = builder("repair", "answer dry trial_seconds", reach=REACH, near=NEAR, effort_limit=EFFORT)
 _build_reclaim = builder("reclaim", "answer", limit=PAGE)
 _build_release_locks = builder("release_locks", "answer dry")
 _build_read_states = builder("read_states")
@@ -227,10 +225,13 @@ def survey(
     )
 
 
-def repair(queue: str, items: Sequence[RepairItem], *, dry: bool = False) -> Command[list[Repaired]]:
+def repair(
+    queue: str, items: Sequence[RepairItem], *, dry: bool = False, trial: int = TRIAL_SECONDS
+) -> Command[list[Repaired]]:
     """Put tasks right; the reply is about the first of them, the others are to be given again.
 
-    With `dry` nothing is written, and the outcomes say what would be done.
+    With `dry` nothing is written, and the outcomes say what would be done. `trial`: the seconds of a lease that a living owner
+    has to extend.
     """
     keys = queue_keys(queue)
     given = list(items[:BATCH])
@@ -240,7 +241,13 @@ def repair(queue: str, items: Sequence[RepairItem], *, dry: bool = False) -> Com
         for word in _item(id=item.id, where=item.where, seen=item.seen, expiry=item.expiry)
     ]
     return once(
-        _build_repair, keys, _repaired(given), [keys.task(item.id) for item in given], words, dry=int(dry)
+        _build_repair,
+        keys,
+        _repaired(given),
+        [keys.task(item.id) for item in given],
+        words,
+        dry=int(dry),
+        trial_seconds=trial,
     )
 
 

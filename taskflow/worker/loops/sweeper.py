@@ -64,7 +64,9 @@ class Sweeper(Service):
         for _ in range(MOST_REPAIRS):
             if not left:
                 break
-            replies = await self._broker.run(repair(self._queue, list(left)), TIMEOUT)
+            replies = await self._broker.run(
+                repair(self._queue, list(left), trial=self.timings.trial), TIMEOUT
+            )
             self.progressed()
             for repaired in replies:
                 left.popleft()

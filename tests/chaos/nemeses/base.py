@@ -33,6 +33,7 @@ class World:
     directory: Path
     events: Ledger
     lease: int
+    stuck: float
     faults: Policy | None = None
     turn: threading.Lock = field(default_factory=threading.Lock)
 

@@ -89,7 +89,7 @@ class ChildStop(_Child):
     """It is there, its socket is open, and it reads nothing."""
 
     name = "child-stop"
-    description = "SIGSTOP of a worker's child for 7 s, then SIGCONT"
+    description = "SIGSTOP of a worker's child until it is replaced, and for 2 s more, then SIGCONT"
     delays_verdicts = True
 
     def strike(self) -> None:
@@ -97,7 +97,7 @@ class ChildStop(_Child):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
             try:
-                self.wait(7.0)
+                self.wait(self.world.stuck + 2.0)
             finally:
                 os.kill(pid, signal.SIGCONT)
 
@@ -106,7 +106,7 @@ class ChildLoop(_Child):
     """Functions run as before; coroutines do not start, and those that run stand still."""
 
     name = "child-loop"
-    description = "the event loop of a worker's child is blocked for 12 s"
+    description = "the event loop of a worker's child is blocked until it is replaced, and longer"
     delays_verdicts = True
 
     def strike(self) -> None:
@@ -169,8 +169,8 @@ class WorkerPause(Nemesis):
             groups = [member.process.pid, *self.world.fleet.children(member)]
             self._tell(groups, signal.SIGSTOP)
             try:
-                # Over the lease by more than the time between two looks for leases that have ended.
-                self.wait(self.world.lease + 7 + self.rng.uniform(0, 3))
+                # Over the lease by more than the time between two looks for leases that have ended (`tuning.quick`).
+                self.wait(self.world.lease * (1.25 + self.rng.uniform(0, 0.1)))
             finally:
                 self._tell(groups, signal.SIGCONT)
 
