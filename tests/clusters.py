@@ -11,7 +11,7 @@ from pathlib import Path
 import redis
 
 from taskflow.embedded.binary import find_binary
-from tests.servers import Server, free_port, wait_until
+from tests.servers import ONCE, Server, free_port, wait_until
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def lone_node(
         process = subprocess.Popen([*command, *settings], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     server = Server(port, process, directory)
     try:
-        with redis.Redis(host=host, port=port, password=password or None) as client:
+        with redis.Redis(host=host, port=port, password=password or None, retry=ONCE) as client:
 
             def answers() -> bool:
                 assert process.poll() is None, (directory / "server.log").read_text()[-2000:]

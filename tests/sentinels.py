@@ -11,7 +11,7 @@ from pathlib import Path
 import redis
 
 from taskflow.embedded.binary import find_binary
-from tests.servers import Server, free_port, start_server, wait_until
+from tests.servers import ONCE, Server, free_port, start_server, wait_until
 
 SERVICE = "main"
 
@@ -108,7 +108,7 @@ def start_sentinel(
         assert process.poll() is None, (directory / "sentinel.log").read_text()[-2000:]
         with (
             contextlib.suppress(redis.exceptions.ConnectionError),
-            redis.Redis(port=port, password=password) as client,
+            redis.Redis(port=port, password=password, retry=ONCE) as client,
         ):
             return bool(client.ping())
         return False

@@ -12,9 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from taskflow.broker.acl import PREFIX, ROLES, Role, Rule
 from taskflow.embedded.binary import find_binary
+
+ONCE = Retry(NoBackoff(), 0)
+"""redis-py tries again by itself, also after a refused login, with pauses of up to seconds: not where a test asks again."""
 
 PASSWORD = "of-a-user-in-a-test"
 EVERYBODY = "everybody"
@@ -84,7 +89,7 @@ def start_server(directory: Path, *arguments: str, port: int | None = None, guar
     with (directory / "server.log").open("ab") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     server = Server(port, process, directory, guarded)
-    client = redis.Redis(host="127.0.0.1", port=port)
+    client = redis.Redis(host="127.0.0.1", port=port, retry=ONCE)
 
     def answers() -> bool:
         assert process.poll() is None, (directory / "server.log").read_text()[-2000:]

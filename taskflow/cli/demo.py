@@ -172,8 +172,11 @@ class Demo:
             raise EmbeddedServerError(f"the node on port {master.port} has ended by itself")
         tally = Tally()
         with _progress(self._console, 2 * UNDER_FIRE) as advance:
+            # Daemons, or somebody who interrupts the demo waits until each of them has given up the cluster that is gone.
             producers = [
-                threading.Thread(target=_produce, args=(queue, UNDER_FIRE // len(QUEUES), tally, advance))
+                threading.Thread(
+                    target=_produce, args=(queue, UNDER_FIRE // len(QUEUES), tally, advance), daemon=True
+                )
                 for queue in QUEUES
             ]
             for producer in producers:
@@ -184,7 +187,9 @@ class Demo:
             self._say(
                 f"Killed the master of images, 127.0.0.1:{master.port}, with kill -9; tasks keep coming"
             )
-            watcher = threading.Thread(target=self._watch_promotion, args=(inspector, master.port, killed))
+            watcher = threading.Thread(
+                target=self._watch_promotion, args=(inspector, master.port, killed), daemon=True
+            )
             watcher.start()
             for producer in producers:
                 producer.join()

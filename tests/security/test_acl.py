@@ -21,7 +21,7 @@ from taskflow.connection.sync import SyncDriver
 from taskflow.inspector import Inspector
 from taskflow.states import State
 from tests.conftest import Cluster
-from tests.servers import PASSWORD, Server, wait_until
+from tests.servers import ONCE, PASSWORD, Server, wait_until
 from tests.workers import WorkerProcess
 
 PACKAGE = Path(taskflow.__file__).parent
@@ -144,7 +144,7 @@ def test_prints_lines_that_the_server_takes(admin: redis.Redis) -> None:
         assert copy["passwords"] == []  # type: ignore[index]
         with pytest.raises(redis.exceptions.AuthenticationError):
             redis.Redis(
-                port=admin.connection_pool.connection_kwargs["port"], username=name, password="x"
+                port=admin.connection_pool.connection_kwargs["port"], username=name, password="x", retry=ONCE
             ).ping()
         admin.acl_deluser(name)
 
