@@ -73,7 +73,11 @@ def test_a_worker_goes_on_when_the_folder_of_its_release_is_gone(
 
 def test_all_scripts_are_in_memory_from_the_first_use_on(monkeypatch: pytest.MonkeyPatch) -> None:
     scripts.load("enqueue")
-    monkeypatch.setattr(scripts.resources, "files", lambda name: Path("/nowhere"))
+
+    def is_gone(*_: object, **__: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", is_gone)
     scripts.load.cache_clear()
     for name in scripts.names():
         assert scripts.load(name).source

@@ -122,7 +122,8 @@ BUILDERS: dict[str, Callable[[], Any]] = {
         QUEUE, [sweep.Source("pending"), sweep.Source("aggregating", 0, "a group")], cursor="0"
     ),
     "repair": lambda: sweep.repair(
-        QUEUE, [sweep.Item("a", "active", "0" * 40), sweep.Item("b", KEYS.group("a group"), expiry=9)]
+        QUEUE,
+        [sweep.RepairItem("a", "active", "0" * 40), sweep.RepairItem("b", KEYS.group("a group"), expiry=9)],
     ),
     "reclaim": lambda: sweep.reclaim(QUEUE, ["a group"]),
     "release_locks": lambda: sweep.release_locks(QUEUE, [KEYS.unique_prefix + "images:resize:0cc1"]),
