@@ -44,6 +44,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if collection_path == HARNESS and not asked else None
 
 
+LONG = ("chaos", "faults", "lifecycle", "interop", "cli", "doctor", "connection", "properties")
+"""Folders with tests that take ten seconds and more."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long tests first, in whatever order they were: one that comes last keeps one core busy while the other has nothing."""
+    long = {Path(__file__).parent / folder for folder in LONG}
+    items.sort(key=lambda item: long.isdisjoint(item.path.parents))
+
+
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One real server for this xdist worker, on a free loopback port and without a password.
