@@ -20,7 +20,7 @@ from taskflow.options.table import BY_SPELLING
 from tests.test_examples_docs import parse, taskflow_commands
 
 PACKAGE = Path(__file__).parents[2] / "taskflow"
-RUNNERS_OWN = {"--socket", "--slots"}
+RUNNERS_OWN = {"--marks", "--socket", "--slots"}
 """What the worker tells its children; nobody else does."""
 
 OPTIONS = {*BY_SPELLING, "signing_keys", "encryption_keys", "max_payload", "retention"}
