@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from taskflow.broker.sync import Broker
+from taskflow.inspector.doctor import healing
 from tests.commands.test_sweep import Sweep
 from tests.inspector.stored import Stored
 from tests.servers import Server, start_server
@@ -30,3 +31,9 @@ def own_server(tmp_path: Path) -> Iterator[Server]:
     server = start_server(tmp_path, "--appendonly", "yes")
     yield server
     server.stop()
+
+
+@pytest.fixture(autouse=True)
+def looks_twice_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may be just being taken is looked at again after tenths of a second: in these tests nobody takes anything."""
+    monkeypatch.setattr(healing, "SECOND_LOOK", 0.2)
