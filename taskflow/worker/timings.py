@@ -46,6 +46,8 @@ class Timings:
         complain: so long may a part of a child stand still while work waits for it, before health says so.
         stuck: and so long before the child is replaced.
         slot: so long a task whose verdict is here may keep its slot.
+        answer: so long a child has to say where its threads stand.
+        lost: so long a child has to end whose socket has ended though nobody closed it.
         short_life: a child that has ended sooner has died at once.
         first_restart: before another start of a child after one that failed, doubled with each that follows.
         longest_restart: the most of that.
@@ -73,6 +75,8 @@ class Timings:
     complain: float = 2.0
     stuck: float = 5.0
     slot: float = 60.0
+    answer: float = 2.0
+    lost: float = 1.0
     short_life: float = 10.0
     first_restart: float = 0.5
     longest_restart: float = 30.0

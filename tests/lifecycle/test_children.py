@@ -36,7 +36,7 @@ def test_a_child_whose_socket_is_closed_is_killed_and_its_tasks_go_on(
     hurt: Any, hurt_worker: Any, ledger: Ledger
 ) -> None:
     """A library closed every descriptor of its process. It lives on and can tell nobody anything."""
-    with hurt_worker(concurrency=2) as process:
+    with hurt_worker(concurrency=2, timings=Timings(lost=0.2)) as process:
         neighbour = hurt.work.delay("neighbour", 2.0)
         ledger.wait_for("start", "neighbour")
         closed = hurt.close_everything.delay("closed")

@@ -16,6 +16,7 @@ from taskflow.states import State
 from taskflow.worker.config import WorkerConfig
 from taskflow.worker.launch import EARLY_SIGNALS
 from taskflow.worker.main import actions
+from taskflow.worker.timings import Timings
 from taskflow.worker.worker import Worker
 from tests.lifecycle.conftest import Ledger
 from tests.servers import Server, wait_until
@@ -137,8 +138,8 @@ def test_a_child_that_holds_the_interpreter_is_named_when_stacks_are_asked_for(
     hurt: Any, hurt_worker: Any, ledger: Ledger
 ) -> None:
     """It cannot answer; that is said, with the way to see where it stands."""
-    with hurt_worker(concurrency=1) as process:
-        holder = hurt.hold_gil.delay("holder", 3.0)
+    with hurt_worker(concurrency=1, timings=Timings(answer=0.5)) as process:
+        holder = hurt.hold_gil.delay("holder", 2.0)
         ledger.wait_for("start", "holder")
         process.signal(signal.SIGUSR1)
         process.wait_for_log("does not say where it stands")

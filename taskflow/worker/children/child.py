@@ -33,11 +33,6 @@ LAST_WORDS_SECONDS = 0.05
 
 MOST_LAST_WORDS = 20
 
-LOST_SECONDS = 1.0
-"""What a child gets to end whose socket has ended though the worker did not close it. It can do nothing for us any more, and
-what it held waits for its end.
-"""
-
 END_SECONDS = 5.0
 """What a child gets to end after its socket has: for what its code has left to do then. Then it is killed."""
 
@@ -126,7 +121,8 @@ class Child:
                 logger.error(
                     "What child %d said could not be taken; it is ended", self.process.pid, exc_info=broken
                 )
-            patience = END_SECONDS if self.closed else LOST_SECONDS
+            # It can do nothing for us any more, and what it held waits for its end.
+            patience = END_SECONDS if self.closed else self._timings.lost
             self.close()
             if not self.process.separate:
                 return 0

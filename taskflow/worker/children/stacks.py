@@ -12,14 +12,12 @@ from .child import Child
 
 logger = logging.getLogger("taskflow.worker")
 
-ANSWER_SECONDS = 2.0
-"""So long a child has to say where it stands."""
-
 
 class StackQuestions:
-    """Who was asked, and has not answered yet."""
+    """Who was asked, and has not answered yet; `seconds`: how long each has to say where it stands."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
         self._asked: set[Child] = set()
 
     async def ask(self, children: Sequence[Child]) -> None:
@@ -27,7 +25,7 @@ class StackQuestions:
         self._asked = set(children)
         for child in children:
             child.send(frames.DumpStacks())
-        deadline = time.monotonic() + ANSWER_SECONDS
+        deadline = time.monotonic() + self._seconds
         while self._asked and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
         for child in self._asked:

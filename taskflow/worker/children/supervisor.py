@@ -74,7 +74,7 @@ class Supervisor:
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._judging = Judging(lambda: self.children)
-        self._stacks = StackQuestions()
+        self._stacks = StackQuestions(config.timings.answer)
         self._restarting = asyncio.Lock()
         self._restarts = 0
         self.children: list[Child] = []
