@@ -55,7 +55,7 @@ class Target:
         Raises:
             AppNotFound: the app cannot be loaded.
         """
-        return _load(self.app).crypto if self.app is not None else None
+        return _load(self.app)._crypto if self.app is not None else None
 
 
 def _load(app: str) -> TaskFlow:

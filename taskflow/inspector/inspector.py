@@ -32,7 +32,7 @@ class Inspector:
 
     Args:
         broker: where to look.
-        crypto: an app's (`app.crypto`), if results are to be checked with its keys; None: nobody looks.
+        crypto: the keys of an app, if results are to be checked with them; None: nobody looks. `app.inspector` has its own.
 
     Example:
         >>> app.inspector.queue("images").pending                        # doctest: +SKIP

@@ -145,7 +145,7 @@ class Child:
         self._app = app
         self._connection = connection
         self._outbox = Outbox(connection)
-        self._pipeline = Pipeline(app.tasks, app.crypto, error_text=app.error_text, most=most)
+        self._pipeline = Pipeline(app.tasks, app._crypto, error_text=app._error_text, most=most)
         shared = PoolSlots(marks, slots)
         self._threads = ThreadPool(slots, self._pipeline, shared, self._outbox.outcome, self._outbox.returned)
         self._threads.finish = lambda attempt, awaitable: self._coroutines().finish(attempt, awaitable)
@@ -218,7 +218,7 @@ def hello(app: TaskFlow) -> frames.Hello:
     tasks = [frames.TaskFacts(task.name, task.queue) for task in app.tasks.values()]
     aggregations = [
         frames.Aggregation(rule.queue, rule.template.encode(), rule.grace, rule.max_delay, rule.max_size)
-        for rule in app.aggregations.values()
+        for rule in app._aggregations.values()
     ]
     return frames.Hello(
         app=app.name,
@@ -226,7 +226,7 @@ def hello(app: TaskFlow) -> frames.Hello:
         tasks=tasks,
         pid=os.getpid(),
         aggregations=aggregations,
-        partitions=app.partitions,
+        partitions=app._partitions,
     )
 
 

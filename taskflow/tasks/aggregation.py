@@ -35,7 +35,7 @@ def aggregation(
 ) -> Aggregation:
     """Check a rule; see `TaskFlow.aggregate`."""
     try:
-        into.decode(b'{"group":"g","items":[]}')
+        into._decode(b'{"group":"g","items":[]}')
     except InvalidArguments as error:
         raise ConfigurationError(
             f"task {into.name!r} cannot take groups: it needs the parameters group: str and items: list ({error})"
@@ -44,7 +44,7 @@ def aggregation(
         raise InvalidOption("max_size is a number of tasks, from 0 (no limit)")
     return Aggregation(
         queue=queue,
-        template=into.template(queue),
+        template=into._template(queue),
         grace=_seconds("grace", grace, least=1),
         max_delay=_seconds("max_delay", max_delay, least=0),
         max_size=max_size,

@@ -117,17 +117,17 @@ class TaskFlow:
         if broker is not None:
             parse(broker)
         self.name = name
-        self.include = tuple(include)
-        self.max_payload = max_payload
+        self._include = tuple(include)
+        self._max_payload = max_payload
         self.eager = eager
         self.eager_propagates = eager_propagates
-        self.error_text = error_text
-        self.partitions = check_queues(queues)
+        self._error_text = error_text
+        self._partitions = check_queues(queues)
         """The number of partitions, by the names of the queues that were given options."""
-        for queue, count in self.partitions.items():
+        for queue, count in self._partitions.items():
             check_queue_name(queue)
             check_queue_name(partition_name(queue, count - 1))
-        self.crypto = MessageCrypto.of(
+        self._crypto = MessageCrypto.of(
             signing_keys,
             encryption_keys,
             signing_environment=os.environ.get("TASKFLOW_SIGNING_KEYS"),
@@ -135,14 +135,14 @@ class TaskFlow:
             accept_unsigned_results=accept_unsigned_results,
         )
         self.tasks: dict[str, BaseTask[Any, Any]] = {}
-        self.aggregations: dict[str, Aggregation] = {}
+        self._aggregations: dict[str, Aggregation] = {}
         self._discoveries: list[Discovery] = []
         self._broker = broker
         self._client: Client | None = None
         self._eager: Eager | None = None
         register(self)
         self._defaults = merge(BOTTOM, layer)
-        if self.crypto is not None and self.crypto.signs:
+        if self._crypto is not None and self._crypto.signs:
             for by_value in (CALL, CALL_ASYNC):
                 self.tasks[by_value] = ByValueTask(self, by_value, self._defaults, self.tasks)
         self.submit = Submit(self.tasks)
@@ -184,7 +184,7 @@ class TaskFlow:
                     "the first call was made by code that has interrupted the import of the client (a signal handler or a "
                     "finalizer); make a call, or read app.client, before signals come"
                 ) from error
-            self._client = Client(self.broker_url, self.crypto, self.partitions, app=self.name)
+            self._client = Client(self.broker_url, self._crypto, self._partitions, app=self.name)
         return self._client
 
     @property
@@ -198,14 +198,14 @@ class TaskFlow:
         # Only here, as below: an app that enqueues has no use for it.
         from ..inspector import Inspector
 
-        return Inspector(self.client.broker, self.crypto)
+        return Inspector(self.client.broker, self._crypto)
 
     @property
     def ainspector(self) -> AsyncInspector:
         """The same from coroutines: `await app.ainspector.queue("images")`."""
         from ..inspector import AsyncInspector
 
-        return AsyncInspector(lambda: self.client.async_broker, self.crypto)
+        return AsyncInspector(lambda: self.client.async_broker, self._crypto)
 
     @property
     def _runs_here(self) -> Eager:
@@ -214,7 +214,7 @@ class TaskFlow:
             # Only here: programs that enqueue have no use for what runs tasks, nor for asyncio.
             from .eager import Eager
 
-            self._eager = Eager(self.name, self.tasks, self.crypto, error_text=self.error_text)
+            self._eager = Eager(self.name, self.tasks, self._crypto, error_text=self._error_text)
         return self._eager
 
     # --- tasks ----------------------------------------------------------------------------------------------
@@ -316,13 +316,13 @@ class TaskFlow:
             >>> send.options(group="digest").delay(to=1)           # doctest: +SKIP
         """
         queue = check_own_queue(check_queue_name(queue or into.queue))
-        if self.crypto is not None:
+        if self._crypto is not None:
             raise ConfigurationError(
                 "with signing or encryption keys groups cannot be aggregated: the worker process, which joins them, has no keys"
             )
-        if queue in self.aggregations:
+        if queue in self._aggregations:
             raise ConfigurationError(f"the groups of queue {queue!r} are aggregated already")
-        self.aggregations[queue] = aggregation(
+        self._aggregations[queue] = aggregation(
             into, queue, grace=grace, max_delay=max_delay, max_size=max_size
         )
 
@@ -341,7 +341,7 @@ class TaskFlow:
             TaskNotRegistered: the app has none.
         """
         if name not in self.tasks:
-            self.discover()
+            self._discover()
         try:
             return self.tasks[name]
         except KeyError:
@@ -373,7 +373,7 @@ class TaskFlow:
         else:
             discovery.run()
 
-    def discover(self) -> None:
+    def _discover(self) -> None:
         """Import what `autodiscover_tasks` has put off. A worker does so when it has loaded the app."""
         while self._discoveries:
             # Taken out first: what is imported may ask for tasks.
@@ -392,7 +392,7 @@ class TaskFlow:
         check_task_id(task_id)
         if self.eager:
             return self._runs_here.result(task_id, queue)
-        return AsyncResult(self.client, task_id, queue, partitions=self.partitions.get(queue, 0))
+        return AsyncResult(self.client, task_id, queue, partitions=self._partitions.get(queue, 0))
 
     def batch(self, *, raise_errors: bool = True, progress: Progress | None = None) -> Batch:
         """Gather the calls of a block and send them together at its end: `with app.batch() as batch:`, or `async with`.
@@ -428,7 +428,7 @@ class TaskFlow:
 
     # --- what tasks enqueue with ----------------------------------------------------------------------------
 
-    def enqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
+    def _enqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """Enqueue one prepared call; used by `task.delay`."""
         if self.eager:
             return self._runs_here.run(task, new, propagate=self.eager_propagates)
@@ -436,7 +436,7 @@ class TaskFlow:
             return gathered
         return self._handle(task, new, (self._client or self.client).enqueue(new, timeout))
 
-    async def aenqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
+    async def _aenqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """As `enqueue`, from a coroutine."""
         if self.eager:
             return await self._runs_here.arun(task, new, propagate=self.eager_propagates)
@@ -444,7 +444,7 @@ class TaskFlow:
             return gathered
         return self._handle(task, new, await (self._client or self.client).aenqueue(new, timeout))
 
-    def enqueue_many(
+    def _enqueue_many(
         self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
     ) -> None:
         """Enqueue prepared calls as they come; used by `task.map`."""
@@ -456,7 +456,7 @@ class TaskFlow:
             new, timeout, lambda tasks, outcomes: on_handles(self._handles(task, tasks, outcomes))
         )
 
-    async def aenqueue_many(
+    async def _aenqueue_many(
         self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
     ) -> None:
         """As `enqueue_many`, from a coroutine."""

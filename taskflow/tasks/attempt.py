@@ -7,12 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..message.task_message import TaskMessage
+from ..options import DEFAULT_TIMEOUT
 from ..pipe.frames import Job
 from . import context
 from .task import BaseTask
-
-DEFAULT_TIMEOUT = 1800
-"""Seconds: a message without timeout and deadline gets Asynq's half hour."""
 
 LONGEST_LIMIT = 100 * 366 * 86400.0
 """Seconds: Go may store limits that neither Python's dates nor the shared marks can hold."""

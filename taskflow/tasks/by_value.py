@@ -45,7 +45,7 @@ class ByValueTask(BaseTask[..., Any]):
         tasks: the app's tasks by name: they and the app itself travel as references, everything else by value.
     """
 
-    content_type = CLOUDPICKLE
+    _content_type = CLOUDPICKLE
 
     def __init__(
         self, backend: Backend, name: str, options: TaskOptions, tasks: Mapping[str, BaseTask[Any, Any]]
@@ -54,10 +54,10 @@ class ByValueTask(BaseTask[..., Any]):
         # lock on it.
         super().__init__(backend, _stub, name, replace(options, unique=None), RetryPolicy.of(), bind=False)
         self.is_async = name == CALL_ASYNC
-        self.source = ""
+        self._source = ""
         self._tasks = tasks
 
-    def prepare(
+    def _make_call(
         self,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
@@ -73,16 +73,19 @@ class ByValueTask(BaseTask[..., Any]):
                 "compared; make it a task, or give the call an `id`"
             )
         payload = by_value.dumps(
-            by_value.call_of(args, kwargs), refer=self._refer, limit=self.backend.max_payload, name=self.name
+            by_value.call_of(args, kwargs),
+            refer=self._refer,
+            limit=self._backend._max_payload,
+            name=self.name,
         )
         headers = {**(options.headers or {}), CONTENT_TYPE_HEADER: CLOUDPICKLE}
         return self._build(payload, replace(options, headers=headers), lock_seconds=0)
 
-    def decode(self, payload: bytes | None) -> dict[str, Any]:
+    def _decode(self, payload: bytes | None) -> dict[str, Any]:
         """The function and its arguments; only after the signature was checked."""
         return dict(by_value.arguments(by_value.loads(payload or b"", resolve=self._resolve)))
 
-    def call(self, kwargs: dict[str, Any]) -> Any:
+    def _call(self, kwargs: dict[str, Any]) -> Any:
         """Call the function that came."""
         return kwargs["function"](*kwargs["args"], **kwargs["kwargs"])
 
@@ -91,7 +94,7 @@ class ByValueTask(BaseTask[..., Any]):
         return Sender(self, merge(self._options, options))
 
     def _refer(self, value: object) -> by_value.Reference | None:
-        if value is self.backend:
+        if value is self._backend:
             return _APP, ""
         if isinstance(value, BaseTask) and self._tasks.get(value.name) is value:
             return _TASK, value.name
@@ -100,7 +103,7 @@ class ByValueTask(BaseTask[..., Any]):
     def _resolve(self, reference: by_value.Reference) -> Any:
         kind, name = reference
         if kind == _APP:
-            return self.backend
+            return self._backend
         if kind == _TASK and name in self._tasks:
             return self._tasks[name]
         raise NotForThisWorker("uses a task that this app does not know")
@@ -160,7 +163,7 @@ class Submit:
             BrokerUnavailable: as for `.delay()`.
         """
         handle = _sender(self._tasks, function, self._options).delay(function, *args, **kwargs)
-        return handle.typed(_Function(function))
+        return handle._typed(_Function(function))
 
 
 class AsyncSubmit:
@@ -185,7 +188,7 @@ class AsyncSubmit:
     async def __call__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
         """Enqueue a call; see `Submit.__call__`."""
         handle = await _sender(self._tasks, function, self._options).adelay(function, *args, **kwargs)
-        return handle.typed(_Function(function))
+        return handle._typed(_Function(function))
 
 
 class _Function:
@@ -193,7 +196,7 @@ class _Function:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.name = getattr(function, "__qualname__", type(function).__name__)
-        self.returns = Returns(function.function if isinstance(function, BaseTask) else function)
+        self._returns = Returns(function.function if isinstance(function, BaseTask) else function)
 
 
 def _sender(

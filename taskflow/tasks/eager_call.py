@@ -6,7 +6,8 @@ import threading
 from typing import Any
 
 from ..errors import TaskTimeout
-from .attempt import DEFAULT_TIMEOUT, Attempt
+from ..options import DEFAULT_TIMEOUT
+from .attempt import Attempt
 from .in_thread import Finish, ThreadCall
 from .limits import SOON, ThreadLimit
 

@@ -32,7 +32,7 @@ class ThreadCall:
         limit, plan = self.limit, attempt.plan
         try:
             limit.open(attempt.job.id, attempt.started + plan.soft)
-            value = plan.task.call(attempt.kwargs)
+            value = plan.task._call(attempt.kwargs)
             limit.close()
             if type(value) not in PLAIN and is_awaitable(value):
                 value = self.finish(attempt, value)

@@ -29,7 +29,7 @@ def ended(attempt: Attempt, outcome: Outcome) -> None:
             emit(events.Succeeded(kind.type, attempt.id, attempt.job.queue, kind.retried, outcome.seconds))
         return
     attempt.error = None  # its frames refer to the attempt
-    failed(attempt.job, attempt.message, attempt.plan.task.source, error, outcome, ran=attempt.returned)
+    failed(attempt.job, attempt.message, attempt.plan.task._source, error, outcome, ran=attempt.returned)
 
 
 def failed(

@@ -43,10 +43,10 @@ def load_app(spec: str) -> TaskFlow:
     app = _attribute(module, attribute, spec) if attribute else _find(module, spec)
     if not isinstance(app, TaskFlow):
         raise AppNotFound(f"-A {spec!r}: {attribute!r} is a {type(app).__name__}, not a TaskFlow app")
-    for name in app.include:
+    for name in app._include:
         _import(name, spec)
     try:
-        app.discover()
+        app._discover()
     except (Exception, SystemExit) as error:
         raise AppNotFound(
             f"-A {spec!r}: looking for tasks (autodiscover_tasks) failed: {type(error).__name__}: {error}"

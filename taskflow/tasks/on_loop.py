@@ -59,7 +59,7 @@ class LoopCall(Coroutine[Any, Any, Any]):
     def call(self, attempt: Attempt) -> Awaitable[Any]:
         """Call the attempt's function, for the pipeline to await it; its limit begins."""
         self._limit = self._loop.call_later(attempt.plan.soft, self.expire)
-        awaitable: Awaitable[Any] = attempt.plan.task.call(attempt.kwargs)
+        awaitable: Awaitable[Any] = attempt.plan.task._call(attempt.kwargs)
         return awaitable
 
     async def finish(self, value: Any) -> Any:

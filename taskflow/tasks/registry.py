@@ -72,10 +72,10 @@ class TaskOf:
         self.name = name
 
     @property
-    def returns(self) -> Returns:
+    def _returns(self) -> Returns:
         """How its results are read."""
         task = find(self._app).tasks.get(self.name)
-        return task.returns if task is not None else Returns(_unknown)
+        return task._returns if task is not None else Returns(_unknown)
 
 
 def _unknown() -> None: ...

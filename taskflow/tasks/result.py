@@ -55,7 +55,7 @@ class ResultOf(Protocol):
         """The task's name."""
 
     @property
-    def returns(self) -> Returns:
+    def _returns(self) -> Returns:
         """How its results are read."""
 
 
@@ -123,7 +123,7 @@ class AsyncResult(Generic[R]):
     def __await__(self) -> Generator[Any, None, R]:
         return self.aget().__await__()
 
-    def typed(self, task: ResultOf) -> AsyncResult[R]:
+    def _typed(self, task: ResultOf) -> AsyncResult[R]:
         """Convert the result as that of this task; gives itself."""
         self._task = task
         return self
@@ -283,7 +283,7 @@ class AsyncResult(Generic[R]):
         if self._task is None:
             return decode_result(data)
         try:
-            return self._task.returns.read(data)
+            return self._task._returns.read(data)
         except Unfit as error:
             raise ResultMismatch(
                 f"the result of task {self.id} does not fit what {self._task.name!r} is annotated to return: {error}; "

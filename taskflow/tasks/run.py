@@ -116,7 +116,7 @@ class Pipeline:
             return self._put_back(job, message)
         if sealed:
             try:
-                self._crypto.check_content(message, task.content_type)
+                self._crypto.check_content(message, task._content_type)
             except NotForThisWorker as error:
                 return self._put_back(job, message, str(error))
             except MessageError as error:
@@ -127,7 +127,7 @@ class Pipeline:
         soft = soft_limit(message, now)
         if soft <= 0:
             return self._unrun(job, message, task, "the deadline had passed before the task started")
-        hard = min(task.hard_limit(message, soft, HARD_MARGIN), 2 * LONGEST_LIMIT)
+        hard = min(task._hard_limit(message, soft, HARD_MARGIN), 2 * LONGEST_LIMIT)
         attempt = Attempt(job, Plan(task, message, soft, hard), message.payload, message)
         lines.received(attempt)
         return attempt
@@ -192,7 +192,7 @@ class Pipeline:
         try:
             if plan.message.headers:
                 payload = self._crypto.open(attempt.message, attempt.job.queue, attempt.job.id)
-            attempt.kwargs = plan.task.decode(payload)
+            attempt.kwargs = plan.task._decode(payload)
         except NotForThisWorker as error:
             return self._put_back(attempt.job, attempt.message, str(error))
         except MessageError as error:
@@ -214,7 +214,7 @@ class Pipeline:
             returned.refuse_lazy(value)
             if kind.retention <= 0:
                 return done(number, kind.unique_key, seconds)
-            result = attempt.plan.task.returns.encode(value)
+            result = attempt.plan.task._returns.encode(value)
             if len(result) > self._most:
                 raise ResultNotSerializable(
                     f"the task returned {len(result):,} bytes of JSON, over the worker's limit of {self._most:,} (--max-message)"
@@ -251,7 +251,7 @@ class Pipeline:
         """What a task that is not to be run (any more) fails with."""
         error = TaskTimeout(why)
         judged = self._judged(job, message, task, error, 0.0)
-        lines.failed(job, message, task.source, error, judged)
+        lines.failed(job, message, task._source, error, judged)
         return judged
 
     def _judged(
@@ -260,7 +260,7 @@ class Pipeline:
         now = time.time()
         try:
             deciding = outcome.deciding(error)
-            return outcome.failed(job, message, deciding, self._text(deciding), task.policy, now, seconds)
+            return outcome.failed(job, message, deciding, self._text(deciding), task._policy, now, seconds)
         except BaseException as broken:
             if self._passes(broken):
                 raise

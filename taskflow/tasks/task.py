@@ -36,20 +36,22 @@ class Backend(Protocol):
     """What a task needs of its app: somebody who enqueues."""
 
     name: str
-    max_payload: int
+    _max_payload: int
 
-    def enqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
+    def _enqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """Enqueue one, or raise."""
 
-    def aenqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> Awaitable[AsyncResult[Any]]:
+    def _aenqueue(
+        self, task: BaseTask[Any, Any], new: NewTask, timeout: float
+    ) -> Awaitable[AsyncResult[Any]]:
         """Enqueue one from a coroutine."""
 
-    def enqueue_many(
+    def _enqueue_many(
         self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
     ) -> None:
         """Enqueue many as they come; `on_handles` is told what became of them, in their order."""
 
-    def aenqueue_many(
+    def _aenqueue_many(
         self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
     ) -> Awaitable[None]:
         """Enqueue many from a coroutine."""
@@ -147,7 +149,7 @@ class Sender(Generic[P, R]):
         """
         refuse_for_map(self._options)
         mapping: Mapped[R] = Mapped(self._prepare, self._task.name, calls, progress)
-        self._task.backend.enqueue_many(self._task, mapping.new(), self._timeout, mapping.on_handles)
+        self._task._backend._enqueue_many(self._task, mapping.new(), self._timeout, mapping.on_handles)
         return mapping.result()
 
     async def amap(
@@ -156,20 +158,20 @@ class Sender(Generic[P, R]):
         """As `map`, from a coroutine; other coroutines run between the chunks."""
         refuse_for_map(self._options)
         mapping: Mapped[R] = Mapped(self._prepare, self._task.name, calls, progress)
-        await self._task.backend.aenqueue_many(self._task, mapping.new(), self._timeout, mapping.on_handles)
+        await self._task._backend._aenqueue_many(self._task, mapping.new(), self._timeout, mapping.on_handles)
         return mapping.result()
 
     # --------------------------------------------------------------------------------------------------------
 
     def _delay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> AsyncResult[R]:
         task = self._task
-        new = task.prepare(args, kwargs, self._options, self._terms or self._shared())
-        return task.backend.enqueue(task, new, self._timeout)
+        new = task._make_call(args, kwargs, self._options, self._terms or self._shared())
+        return task._backend._enqueue(task, new, self._timeout)
 
     def _adelay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Awaitable[AsyncResult[R]]:
         task = self._task
-        new = task.prepare(args, kwargs, self._options, self._terms or self._shared())
-        return task.backend.aenqueue(task, new, self._timeout)
+        new = task._make_call(args, kwargs, self._options, self._terms or self._shared())
+        return task._backend._aenqueue(task, new, self._timeout)
 
     def _given(
         self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
@@ -188,12 +190,12 @@ class Sender(Generic[P, R]):
 
     def _prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewTask:
         """A call with these options."""
-        return self._task.prepare(args, kwargs, self._options, self._terms or self._shared())
+        return self._task._make_call(args, kwargs, self._options, self._terms or self._shared())
 
     def _shared(self) -> Terms | None:
         """What all calls with these options share. It is worked out at the second: often there is but one."""
         if self._used:
-            self._terms = self._task.terms(self._options)
+            self._terms = self._task._make_terms(self._options)
         self._used = True
         return self._terms
 
@@ -205,16 +207,11 @@ class BaseTask(Sender[P, R]):
         name: what it is called on the wire.
         function: the function itself.
         queue: where it goes unless a call says otherwise.
-        policy: its retry policy.
         is_async: whether it is a coroutine function.
-        bind: whether its first parameter is the running task.
-        content_type: what its payload is.
-        source: the file that its function is in; "" when that is not known.
-        returns: how its results are written and read.
     """
 
     is_async = False
-    content_type = JSON
+    _content_type = JSON
 
     def __init__(
         self,
@@ -227,14 +224,16 @@ class BaseTask(Sender[P, R]):
         bind: bool,
     ) -> None:
         super().__init__(None, options)
-        self.backend = backend
+        self._backend = backend
         self.function = function
         self.name = name
-        self.policy = policy
-        self.bind = bind
-        self.source: str = getattr(getattr(unwrap(function), "__code__", None), "co_filename", "")
+        self._policy = policy
+        self._bind = bind
+        self._source: str = getattr(getattr(unwrap(function), "__code__", None), "co_filename", "")
+        """The file that its function is in; "" when that is not known."""
         self._signature = Signature.of(function, skip_first=bind)
-        self.returns = Returns(function)
+        self._returns = Returns(function)
+        """How its results are written and read."""
         self.__name__ = getattr(function, "__name__", name)
         self.__qualname__ = getattr(function, "__qualname__", name)
         self.__module__ = getattr(function, "__module__", __name__)
@@ -250,11 +249,11 @@ class BaseTask(Sender[P, R]):
         assert self._options.queue is not None, "the app sets it"
         return self._options.queue
 
-    def terms(self, options: TaskOptions) -> Terms:
+    def _make_terms(self, options: TaskOptions) -> Terms:
         """What all calls with these options share."""
         return self._build(b"", replace(options, unique=None, id=""), lock_seconds=options.unique or 0).terms
 
-    def prepare(
+    def _make_call(
         self,
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
@@ -271,7 +270,7 @@ class BaseTask(Sender[P, R]):
         """
         unique = options.unique
         payload = self._signature.encode(
-            args, kwargs, canonical=unique is not None, limit=self.backend.max_payload, name=self.name
+            args, kwargs, canonical=unique is not None, limit=self._backend._max_payload, name=self.name
         )
         if terms is None:
             return self._build(payload, options, lock_seconds=unique or 0)
@@ -294,13 +293,13 @@ class BaseTask(Sender[P, R]):
         new.named = options.id is not None
         return new
 
-    def template(self, queue: str) -> TaskMessage:
+    def _template(self, queue: str) -> TaskMessage:
         """The message of a call of this task in a queue, but for its id and arguments: for whoever makes calls without Python."""
         options = merge(self._options, TaskOptions(queue=queue, id="template"))
         message, _ = build_message(self.name, None, replace(options, group=None, unique=None), new_id=new_id)
         return message
 
-    def decode(self, payload: bytes | None) -> dict[str, Any]:
+    def _decode(self, payload: bytes | None) -> dict[str, Any]:
         """The arguments of a stored call, converted by the function's annotations.
 
         Raises:
@@ -308,13 +307,13 @@ class BaseTask(Sender[P, R]):
         """
         return self._signature.decode(payload, name=self.name)
 
-    def call(self, kwargs: dict[str, Any]) -> Any:
+    def _call(self, kwargs: dict[str, Any]) -> Any:
         """Call the function with decoded arguments, inside the context of the running task."""
-        if self.bind:
+        if self._bind:
             return self.function(context.current_task(), **kwargs)
         return self.function(**kwargs)
 
-    def hard_limit(self, message: TaskMessage, soft: float, margin: float) -> float:
+    def _hard_limit(self, message: TaskMessage, soft: float, margin: float) -> float:
         """Seconds after which the process that runs this message is killed."""
         hard = (
             _seconds(message.headers.get(HARD_TIMEOUT_HEADER)) or self._options.hard_timeout or soft + margin
@@ -323,7 +322,7 @@ class BaseTask(Sender[P, R]):
         return max(hard, soft + SOFT_FIRST)
 
     def _direct(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        if not self.bind:
+        if not self._bind:
             return self.function(*args, **kwargs)
         stand_in = TaskMessage(type=self.name, payload=None, id="", queue=self.queue)
         return self.function(context.running(self.name) or context.direct(stand_in), *args, **kwargs)

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.xdist_group("cluster")
 
 @pytest.fixture
 def app(noop: Any) -> TaskFlow:
-    found: TaskFlow = noop.backend
+    found: TaskFlow = noop._backend
     return found
 
 
@@ -248,7 +248,7 @@ def test_a_lost_reply_costs_no_task_and_none_twice(valkey: Server, queue: str, f
         proxy.stop()
     _, direct = tasks_of(valkey.url, queue)
     assert waiting(direct) == list(range(2 * LARGEST_BULK))
-    direct.backend.close()
+    direct._backend.close()
 
 
 def test_a_broker_that_does_not_answer_is_an_error_of_each_call(queue: str) -> None:

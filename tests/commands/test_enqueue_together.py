@@ -68,7 +68,7 @@ class TestCallersAtOnce:
         async def main() -> list[Any]:
             await noop.adelay(-1)
             handles = await asyncio.gather(*(noop.adelay(number) for number in range(CALLERS)))
-            await noop.backend.aclose()
+            await noop._backend.aclose()
             return handles
 
         handles = asyncio.run(main())
@@ -148,7 +148,7 @@ class TestCallersAtOnce:
         _, direct = tasks_of(valkey.url, queue)
         expected = sorted([-1, *(CALLERS * number + n for number in range(CALLERS) for n in range(4))])
         assert sorted(waiting(direct)) == expected
-        direct.backend.close()
+        direct._backend.close()
 
     def test_a_caller_with_less_time_than_the_others_ends_in_its_own(self, own_server: Server) -> None:
         app, noop = tasks_of(own_server.url, "q")
@@ -198,7 +198,7 @@ class TestMap:
             outcomes = await noop.amap(
                 [(number,) for number in range(count)], progress=lambda *at: told.append(at)
             )
-            await noop.backend.aclose()
+            await noop._backend.aclose()
             return outcomes
 
         outcomes = asyncio.run(main())
@@ -248,7 +248,7 @@ class TestMap:
         app.close()
         _, direct = tasks_of(valkey.url, queue)
         assert waiting(direct) == list(range(count))
-        direct.backend.close()
+        direct._backend.close()
 
 
 def _scripts_run(raw: redis.Redis) -> int:

@@ -43,21 +43,21 @@ def test_a_removed_queue_into_which_a_client_goes_on_enqueueing_is_listed_again(
     inspector.remove(queue, force=True)
     noop.delay()
     assert queue not in inspector.queue_names(), "not with every call: that would cost a round trip"
-    a_minute_later(noop.backend)
+    a_minute_later(noop._backend)
     noop.delay()
     assert queue in inspector.queue_names()
 
     async def from_a_coroutine() -> None:
         await noop.adelay()
         broker.run(unlist(queue))
-        a_minute_later(noop.backend)
+        a_minute_later(noop._backend)
         await noop.adelay()
-        await noop.backend.aclose()
+        await noop._backend.aclose()
 
     asyncio.run(from_a_coroutine())
     assert queue in inspector.queue_names()
     broker.run(unlist(queue))
-    a_minute_later(noop.backend)
+    a_minute_later(noop._backend)
     noop.map([()] * 300).raise_for_errors()
     assert queue in inspector.queue_names()
 

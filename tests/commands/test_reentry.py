@@ -79,7 +79,7 @@ from taskflow.message.task_message import TaskMessage
 keys = queue_keys(queue)
 for number, id_ in list(handles.items())[:50]:  # a handle belongs to its own call, not to its neighbour's
     stored = app.client.broker.run(Plain(("HGET", keys.task(id_), "msg"), same, keys.slot))
-    assert noop.decode(TaskMessage.decode(stored).payload) == {"number": number}
+    assert noop._decode(TaskMessage.decode(stored).payload) == {"number": number}
 """
 
 FORKS = """

@@ -22,10 +22,10 @@ def tasks_of(url: str, queue: str) -> Any:
 
 def waiting(task: Any) -> list[int]:
     """The numbers of the tasks that wait in a task's queue, in the order in which they will be taken."""
-    broker, keys = task.backend.client.broker, queue_keys(task.queue)
+    broker, keys = task._backend.client.broker, queue_keys(task.queue)
     ids = broker.run(Plain(("LRANGE", keys.pending, 0, -1), same, keys.slot))
     wanted = [Plain(("HGET", keys.task(id_.decode()), "msg"), same, keys.slot) for id_ in reversed(ids)]
     # In parts: thousands in one pipeline would never arrive while one command in a hundred fails.
     parts = [wanted[at : at + 100] for at in range(0, len(wanted), 100)]
     messages = [TaskMessage.decode(data) for part in parts for data in broker.run_many(part)]
-    return [task.decode(message.payload).get("number", 0) for message in messages]
+    return [task._decode(message.payload).get("number", 0) for message in messages]

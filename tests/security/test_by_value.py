@@ -248,7 +248,7 @@ def test_what_another_python_made_is_put_back(apps: Any, worker: Worker, stored:
         timeout=60,
         headers={CONTENT_TYPE_HEADER: CLOUDPICKLE},
     )
-    stored.push(apps.signed.crypto.close(message))
+    stored.push(apps.signed._crypto.close(message))
     with worker("signed") as process:
         process.wait_for_log("was made by another Python than this one")
         process.terminate()

@@ -200,7 +200,7 @@ def test_the_pipeline_has_a_verdict_on_every_message(
 ) -> None:
     """From the bytes to the outcome, without a pool: neither `receive` nor what follows raises."""
     apps = getattr(module, app)
-    pipeline = Pipeline(apps.tasks, apps.crypto, error_text=apps.error_text)
+    pipeline = Pipeline(apps.tasks, apps._crypto, error_text=apps._error_text)
     if signed_by_us:
         message = CRYPTO.close(message)
     job = frames.Job(1, message.queue, message.id.encode(), message.encode(), "killed" if failed else "", 5)
@@ -217,7 +217,7 @@ def test_the_pipeline_has_a_verdict_on_every_message(
 @fuzz
 @given(BYTES)
 def test_the_pipeline_has_a_verdict_on_any_bytes(data: bytes) -> None:
-    pipeline = Pipeline(module.signed.tasks, module.signed.crypto)
+    pipeline = Pipeline(module.signed.tasks, module.signed._crypto)
     verdict = pipeline.receive(frames.Job(1, "q", b"\xff", data))
     assert isinstance(verdict, Outcome)
 

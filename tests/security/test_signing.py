@@ -195,15 +195,15 @@ def test_refuses_keys_that_cannot_be(option: str, given_keys: Any, says: str) ->
 
 def test_keys_come_from_the_environment_where_the_code_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TASKFLOW_SIGNING_KEYS", "correct-horse-battery, an-older-horse-battery,")
-    crypto = TaskFlow().crypto
+    crypto = TaskFlow()._crypto
     assert crypto is not None
     crypto.check(MessageCrypto(SigningKeys([OLD])).close(MESSAGE), "images", b"id-1", JSON)
-    own = TaskFlow(signing_keys=["given-in-the-code-itself"]).crypto
+    own = TaskFlow(signing_keys=["given-in-the-code-itself"])._crypto
     assert own is not None
     with pytest.raises(SignatureError):
         own.check(crypto.close(MESSAGE), "images", b"id-1", JSON)
     monkeypatch.delenv("TASKFLOW_SIGNING_KEYS")
-    assert TaskFlow().crypto is None
+    assert TaskFlow()._crypto is None
 
 
 @pytest.mark.parametrize("variable", ["TASKFLOW_SIGNING_KEYS", "TASKFLOW_ENCRYPTION_KEYS"])
@@ -221,8 +221,8 @@ def test_keys_show_nowhere_and_do_not_travel() -> None:
     app = TaskFlow(
         "shop", broker="redis://h", signing_keys=["canary-0123456789"], encryption_keys=["canary-abcdefghijk"]
     )
-    assert "canary" not in repr(app) + repr(app.crypto) + repr(app.submit)
-    assert key_id(b"canary-0123456789").hex() in repr(app.crypto)
-    for one in (app, app.crypto):
+    assert "canary" not in repr(app) + repr(app._crypto) + repr(app.submit)
+    assert key_id(b"canary-0123456789").hex() in repr(app._crypto)
+    for one in (app, app._crypto):
         with pytest.raises(TypeError, match="pickled"):
             pickle.dumps(one)

@@ -185,7 +185,7 @@ def test_from_a_coroutine_it_is_not_much_longer(make: Callable[..., Any]) -> Non
     with asyncio.Runner() as runner:
 
         async def closed() -> None:
-            await task.backend.aclose()
+            await task._backend.aclose()
 
         async def call() -> None:
             watch = Watch()

@@ -55,7 +55,7 @@ app = TaskFlow("shop", broker="redis://127.0.0.1:1")
 def resize(src: str) -> str:
     return src
 hello(app)
-resize.decode(b'{"src": "a.png"}')
+resize._decode(b'{"src": "a.png"}')
 """
 
 

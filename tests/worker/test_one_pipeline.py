@@ -178,8 +178,8 @@ class Child:
 
     def run(self, new: NewTask) -> Verdict:
         """Attempt a task until there is a verdict."""
-        assert app.crypto is not None
-        message = app.crypto.close(new.message)
+        assert app._crypto is not None
+        message = app._crypto.close(new.message)
         first_failed_at, expires = 0.0, 1 if new.terms.expires_at else 0
         while True:
             self._number += 1
@@ -207,8 +207,8 @@ class Child:
         found = state.get(Verb(outcome.verb))
         value = None
         if found is State.COMPLETED:
-            result = app.crypto.open_result(message, message.queue, new.id.encode(), outcome.result)
-            value = app.tasks[message.type].returns.read(result or b"")
+            result = app._crypto.open_result(message, message.queue, new.id.encode(), outcome.result)
+            value = app.tasks[message.type]._returns.read(result or b"")
         return Verdict(found, message.retried if found else 0, message.error_msg, value)
 
     def _read(self) -> frames.FromChild:
@@ -235,13 +235,13 @@ class Eagerly:
         task = self.app.tasks[new.message.type if new.message.type != "nobody" else "add"]
 
         async def called() -> Any:
-            return self.app.enqueue(task, new, 1)
+            return self.app._enqueue(task, new, 1)
 
         async def awaited() -> Any:
-            return await self.app.aenqueue(task, new, 1)
+            return await self.app._aenqueue(task, new, 1)
 
         if self._way == "eager":
-            handle = self.app.enqueue(task, new, 1)
+            handle = self.app._enqueue(task, new, 1)
         else:
             handle = asyncio.run(called() if self._way == "eager on a loop" else awaited())
         if handle.state is None:

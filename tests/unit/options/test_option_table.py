@@ -210,7 +210,7 @@ def test_an_option_travels_as_the_table_says(option: Option) -> None:
 @each_option
 def test_a_default_is_what_holds_where_nothing_is_given(option: Option) -> None:
     task = TaskFlow("shop", broker="redis://127.0.0.1:1").task(noop)
-    new = task.prepare((), {}, task._options)
+    new = task._make_call((), {}, task._options)
     held = {
         Way.MESSAGE: lambda: getattr(new.terms.message, option.key),
         Way.HEADER: lambda: new.terms.message.headers.get(option.key),

@@ -83,7 +83,7 @@ class TestDeclaring:
         @app.task(max_retries=7)
         def task() -> None: ...
 
-        message = task.prepare((), {}, task._options).message
+        message = task._make_call((), {}, task._options).message
         assert (message.queue, message.max_retries) == ("slow", 7)
 
     def test_two_functions_of_one_name_are_refused(self, app: TaskFlow, resize: Any) -> None:
@@ -243,7 +243,7 @@ class TestDelay:
         @app.task
         def store(text: str) -> None: ...
 
-        store.prepare(("123456789",), {}, store._options)
+        store._make_call(("123456789",), {}, store._options)
         with pytest.raises(PayloadTooLarge, match="21 bytes"):
             store.delay("1234567890")
 
@@ -277,7 +277,7 @@ class TestDelay:
     def test_options_are_laid_over_the_tasks(self, resize: Any) -> None:
         sender = resize.options(queue="slow", max_retries=1, headers={"a": "1"}).options(headers={"b": "2"})
 
-        new = resize.prepare(("a.png",), {}, sender._options)
+        new = resize._make_call(("a.png",), {}, sender._options)
 
         assert (new.message.queue, new.message.max_retries) == ("slow", 1)
         assert new.message.headers == {"a": "1", "b": "2"}
@@ -289,7 +289,7 @@ class TestDelay:
         @app.task
         def email(to: int, from_: int, subject: str = "hello") -> None: ...
 
-        message = email.prepare((123, 456), {}, email._options).message
+        message = email._make_call((123, 456), {}, email._options).message
 
         assert message.payload == b'{"to":123,"from":456}'
 
@@ -343,7 +343,7 @@ class TestBind:
         def bound(self: CurrentTask, number: int) -> tuple[str, int]:
             return self.queue, number
 
-        message = bound.prepare((5,), {}, bound._options).message
+        message = bound._make_call((5,), {}, bound._options).message
 
         assert message.payload == b'{"number":5}'
         assert bound(5) == ("images", 5)  # a plain call gets a stand-in
@@ -370,7 +370,7 @@ def test_no_task_is_running_outside_of_one() -> None:
 def test_durations_are_seconds_or_timedeltas(resize: Any) -> None:
     for retention in (90, 90.0, timedelta(minutes=1.5)):
         sender = resize.options(retention=retention)
-        assert resize.prepare(("a.png",), {}, sender._options).message.retention == 90
+        assert resize._make_call(("a.png",), {}, sender._options).message.retention == 90
 
 
 def test_the_errors_say_who_decides() -> None:
