@@ -9,7 +9,9 @@ from .steps import Wire
 from .topology import Address, Topology
 
 FIRST_WAIT = 0.3
-"""Seconds that a durable write waits for a replica before it asks whether there is one, and again with the question ..."""
+"""Seconds that a durable write waits for a replica before it asks whether the node has one at all, and again with that question
+...
+"""
 
 LATER_WAIT = 1.0
 """... and at each further try. Well under a socket's timeout."""
@@ -23,18 +25,19 @@ class Replicas:
         self._unconfirmed = 0
 
     def question(self, address: Address, now: float, deadline: float, *, calm: bool) -> list[Wire]:
-        """How many replicas have what this connection wrote. It must go down the same connection: on any other, WAIT has
-        nothing to wait for and says yes.
+        """The commands that ask how many replicas have what this connection wrote. They must go down the same connection: on any
+        other, WAIT has nothing to wait for and says yes.
 
-        Once something went wrong (not `calm`), ask too whether there is one. Where there was none the last time, WAIT would
-        only pass its time, for each call anew: there the question alone is asked. (It is never the first one on a node: a master
-        that was stopped, replaced, and goes on has no replica either, for the moment until it hears of it.)
+        Once something went wrong (not `calm`), the node is also asked whether it has a replica. If it had none the last time, it
+        is asked only that, since each call would spend the whole time of a WAIT in vain. That is never the first question to a
+        node: a master that was stopped, was replaced meanwhile and goes on has no replica either, until it hears that it was
+        replaced.
         """
         ask: Wire = ("INFO", "replication")
         if address in self._topology.alone:
             return [ask]
         hasty = self._unconfirmed < 2 or self._topology.is_slow(address, now)
-        # Its answer has to come before the deadline, or nobody would know what was missing.
+        # WAIT has to answer before the deadline: otherwise the error could not say whether a replica was missing or the node.
         patience = min(FIRST_WAIT if hasty else LATER_WAIT, max(deadline - now, 0.0) / 2)
         wait: Wire = ("WAIT", 1, max(int(patience * 1000), 1))
         return [wait] if calm else [wait, ask]

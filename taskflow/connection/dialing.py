@@ -22,10 +22,10 @@ HEAD_START = 0.25
 """Seconds after which the next address of a name is tried as well."""
 
 REMEMBERED = 60.0
-"""Seconds for which an address that was of no use is tried last."""
+"""Seconds for which an address is tried after the others because it did not answer or led to a node of no use."""
 
 _useless: dict[tuple[Any, ...], float] = {}
-"""Addresses that were of no use: when, in monotonic seconds."""
+"""The addresses that were of no use, and when that was found (monotonic seconds)."""
 
 
 def shun(peer: Any) -> None:
@@ -171,12 +171,12 @@ def _race(doors: Sequence[Door], until: float, keepalive: Mapping[int, int]) -> 
 
 
 def _pause(doors: Sequence[Door], until: float) -> float:
-    """The head start: less, where there is no time for one after the other."""
+    """Seconds between the starts of two tries: fewer where the time does not suffice for all of them."""
     return min(HEAD_START, max(until - time.monotonic(), 0.0) / (len(doors) + 1))
 
 
 def _came(door: Door, doors: Sequence[Door], losers: Iterable[Door]) -> None:
-    """An address has answered; those that were tried before it have not."""
+    """Note that this address has answered, and that those which were tried before it have not."""
     _useless.pop(door[1][:2], None)
     for loser in losers:
         if doors.index(loser) < doors.index(door):

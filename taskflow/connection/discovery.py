@@ -36,7 +36,7 @@ class Said:
 def questions(url: BrokerURL) -> list[Wire]:
     """The commands that ask a Sentinel for the master, or a node for the owners of the slots; and how much its word counts.
 
-    An answer to the second is welcome, and not needed: a user may lack the right.
+    Only the first has to be answered: the user may have no right to ask the second.
     """
     if url.kind == "sentinel":
         return [("SENTINEL", "GET-MASTER-ADDR-BY-NAME", url.service), ("SENTINEL", "MASTERS")]

@@ -44,7 +44,7 @@ _AUTH = (
     "invalid username-password",
     "DENIED",
     "AUTH failed",
-    # What a script may not do is said with another word in front, or none.
+    # Where a script lacks a right, the server says so with another first word, or with none.
     "ACL failure in script",
 )
 _TRANSIENT = (
@@ -82,7 +82,7 @@ def understand(error: Exception) -> Fault:
     if isinstance(error, redis_errors.AskError):
         return Fault(Remedy.ASK, text, slot=error.slot_id, address=(error.host, int(error.port)))
     if isinstance(error, redis_errors.ClusterDownError | redis_errors.MasterDownError):
-        # What a script meets while it runs has other words.
+        # The same errors have other words when a script meets them while it runs.
         return Fault(Remedy.WAIT, text, refused=True)
     if isinstance(error, redis_errors.ClusterCrossSlotError):
         return Fault(Remedy.FATAL, text)

@@ -55,7 +55,8 @@ class Greeting:
         if isinstance(said, redis_errors.AuthenticationError):
             raise said
         if isinstance(said, Exception):
-            # It may not be asked, or does not know the question: then what it does with the requests has to tell.
+            # The user has no right to ask, or the server does not know the question: then its answers to requests must show who
+            # it is.
             if "cluster support disabled" in str(said):
                 raise redis_errors.ConnectionError(f"{name} is no node of a cluster, another server is there")
         elif self.expects == MASTER:

@@ -24,7 +24,7 @@ HEAD_START = 0.15
 """Seconds after which the next one is asked, where no answer has come yet."""
 
 GRACE = 0.15
-"""Seconds for which, in doubt, others are still waited for when one has answered."""
+"""In doubt: seconds for which the answers of others are awaited after the first one."""
 
 SEVERAL = 5
 """How many are asked at once, in doubt."""
@@ -74,7 +74,7 @@ class Inquiry:
         return [(address, min(self._until, now + ONE)) for address in chosen]
 
     def is_over(self, now: float) -> bool:
-        """Whether nothing that could still come would change the outcome, or there is no time for it."""
+        """Whether no answer that is still to come could change the outcome, or the time is over."""
         return now >= self._until or self._decided(now) or not (self._open or self._waiting)
 
     def patience(self, now: float) -> float:
@@ -146,6 +146,8 @@ class Inquiry:
         return max(votes.values()) > len(self._asked) / 2
 
     def _best(self) -> Said:
-        """The newest view of those whose cluster is whole, as they see it; of equal age, the one of most."""
+        """The newest view among those of nodes that are with the most of their cluster; of equally new views, the one that most
+        nodes have.
+        """
         votes = Counter(one.view for one in self._said)
         return max(self._said, key=lambda one: (one.sound, one.epoch, votes[one.view]))

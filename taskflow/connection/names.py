@@ -20,7 +20,7 @@ Door = tuple[int, tuple[Any, ...]]
 """An address family, and an address as sockets take it."""
 
 PATIENCE = 0.5
-"""Seconds that a name which has been looked up before is waited for."""
+"""Seconds that a lookup is waited for if the name has been looked up before: then the addresses of that time serve."""
 
 HUNG = 30.0
 """Seconds after which a lookup is no longer waited for, and another one is begun."""
@@ -39,7 +39,8 @@ class _Lookup:
         self.error: Exception | None = None
         self._host, self._port = host, port
         self._is_over = False
-        # No lock that is shared: a signal handler may look up the same name on a thread that holds it.
+        # Without a shared lock: a signal handler may interrupt a thread that holds the lock, look up the same name, and wait for
+        # ever.
         self._calls: list[Callable[[], None]] = []
 
     def run(self) -> None:

@@ -64,7 +64,7 @@ class _Opened:
             raise
 
     def peer(self: Any) -> Any:
-        """The address behind the name that has answered."""
+        """The address that the connection leads to, of those that the name has."""
         return self._sock.getpeername()
 
 

@@ -1,4 +1,4 @@
-"""What a server says that will not serve us whatever we try, and what the operator can do about it (pure).
+"""Errors that no further try can mend, and what the operator can do about them (pure).
 
 Waiting does not help here, so none of it is tried again: each becomes one error of ours, at once. A password is never in it.
 """
@@ -13,7 +13,7 @@ from .url import BrokerURL, without_tls
 from .url_options import ESCAPE
 
 _NO_LOGIN = ("NOAUTH", "Authentication required", "unauthenticated")
-"""The last is what a server without `NOAUTH` says to a long command of somebody who has not logged in."""
+"""The last one comes from servers that do not answer `NOAUTH` to a long command before the login."""
 
 _BAD_LOGIN = (
     "WRONGPASS",
@@ -39,7 +39,8 @@ def refusal(
         >>> from redis.exceptions import AuthenticationError
         >>> from taskflow.connection.url import parse
         >>> str(refusal(parse("redis://h:1"), ("h", 1), AuthenticationError("Authentication required.")))
-        'redis://h:1: the server asks for a password, and the URL has none; write redis://user:password@h:1, or redis://:password@h:1'
+        'redis://h:1: the server asks for a password, and the URL has none; write redis://user:password@h:1, or
+        redis://:password@h:1'
     """
     if (secure := _tls(url, address, error)) is not None:
         return secure
@@ -101,7 +102,7 @@ def unknown_service(url: BrokerURL, known: Sequence[str] | None) -> BrokerMismat
 def _tls(url: BrokerURL, address: Address, error: BaseException) -> BrokerMismatch | None:
     if not url.tls:
         return None
-    # Only here: what an app needs before it enqueues anything does without.
+    # Imported here, for start-up: an app that has not enqueued anything yet does without.
     import ssl
 
     where = f"{url}: {_server(url, address)}"

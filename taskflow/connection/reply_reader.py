@@ -19,7 +19,9 @@ from redis.asyncio import connection as async_redis_connection
 from . import signals
 
 SLACK = 0.02
-"""The part of a socket's timeout by which a reply may outlast its deadline: below it nothing is set for one reply."""
+"""A part of the socket's timeout. A reply may be later than its deadline by so much, and in return the timeout need not be set
+for each reply.
+"""
 
 AT_ONCE = 16384
 """Bytes that the kernel takes without waiting for the node, on a connection where everything has been answered."""

@@ -131,9 +131,9 @@ class RetryPlan:
         return Trip(address, wires, any(self._requests[index].movable for index in indexes))
 
     def _unanswered(self, address: Address, indexes: list[int], replies: Sequence[Any]) -> list[int]:
-        """Take what came before the break: a pipeline of hundreds must not begin anew each time.
+        """Take the replies that came before the break: otherwise a pipeline of hundreds might begin anew each time and never end.
 
-        What is durable has nobody to confirm it.
+        Durable requests are left out. The answer to the WAIT behind them is missing, so nobody has confirmed them.
         """
         count = end = 0
         for index in indexes:
@@ -147,7 +147,7 @@ class RetryPlan:
 
     def _broken(self, address: Address, indexes: list[int], broken: Broken) -> None:
         fault = understand(broken.error)
-        # What is said before a connection is closed holds for all that was sent down it.
+        # An error that a server says before it closes the connection is the answer to every request that was sent on it.
         last = broken.replies[-1] if broken.replies else None
         refused = self._refusal(address, last if isinstance(last, Exception) else broken.error)
         for index in indexes:
@@ -198,12 +198,12 @@ class RetryPlan:
         if isinstance(replicas, Exception):
             self._take_reply(address, index, replicas)
         elif replicas is None:
-            # Sent again, it writes again, and so the next WAIT has something to wait for.
+            # It is sent again, too: it writes once more, and so the next WAIT on this connection has something to wait for.
             self._open[index].resent = True
             self._open[index].asking = None
             self._trouble = Fault(Remedy.WAIT, "the write is on no replica yet")
             if self._deadline - self._clock() < FIRST_WAIT:
-                # Another WAIT could not answer in time, and its silence would hide what is missing.
+                # There is no time for another WAIT: without its answer the error could not say that a replica is missing.
                 self._end(index, BrokerUnavailable(self._verdict()))
         else:
             self._end(index, Confirmed(self._requests[index].parse(reply), replicas))
@@ -225,7 +225,8 @@ class RetryPlan:
             case Remedy.LOAD:
                 attempt.full = True
                 if self._requests[index].durable:
-                    # It is new to us, as one that has just taken over, and its WAIT has passed in vain.
+                    # The node does not know the script, so perhaps it has just taken over. The script has not run: its WAIT said
+                    # nothing.
                     self._calm = False
             case Remedy.MOVED | Remedy.ASK if (url := self._topology.url) and not self._topology.cluster:
                 self._refuse(address, index, is_a_cluster(url, address))
@@ -272,7 +273,7 @@ class RetryPlan:
             or attempt.redirects > REDIRECTS_AT_ONCE
             or self._requests[index].node is not None
         ):
-            # In a circle, or to itself: it does not know.
+            # It sends us to itself, or round in a circle: it does not know who owns the slot.
             attempt.redirects = 0
             self._topology.doubt(address, self._clock())
             self._trouble = fault

@@ -24,7 +24,9 @@ IDLE_CONNECTIONS = 32
 """How many unused connections to one node are kept."""
 
 IDLE_SECONDS = 10.0
-"""After so long unused, one is closed when the next comes back: what a burst needed is not held for ever (asyncio only)."""
+"""A connection that was unused for so many seconds is closed when another is given back, so that those of a burst are not kept
+for ever (asyncio only).
+"""
 
 
 def resolve(url: str | BrokerURL) -> BrokerURL:
@@ -40,7 +42,7 @@ def resolve(url: str | BrokerURL) -> BrokerURL:
         _check_files(parsed)
     if parsed.kind != "embedded":
         return parsed
-    # Nobody else needs it, and a worker starts sooner without it.
+    # Imported here, for start-up: only an embedded broker needs it.
     from .. import embedded
 
     return parse(embedded.ensure(embedded.parse_url(parsed.source)))
@@ -71,7 +73,8 @@ def _check_files(url: BrokerURL) -> None:
         ) from error
     try:
         if certificate is not None:
-            # Without a terminal nobody could be asked for the password of a key.
+            # Otherwise OpenSSL would ask for the password of a key on the terminal, and a process without one would wait for
+            # ever.
             context.load_cert_chain(certificate, key, password=b"")
     except (ssl.SSLError, ValueError) as error:
         raise InvalidBrokerURL(
@@ -172,6 +175,6 @@ def _raw(word: Any) -> Any:
 
 
 def _keepalive() -> dict[int, int]:
-    """A dead peer is noticed after about 25 s, also where nothing is being sent."""
+    """The options of TCP by which a dead peer is noticed after about 25 s, also on a connection where nothing is being sent."""
     wanted = {"TCP_KEEPIDLE": 10, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
     return {getattr(socket, name): value for name, value in wanted.items() if hasattr(socket, name)}

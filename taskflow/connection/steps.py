@@ -38,7 +38,7 @@ class Request(Protocol):
 
     @property
     def first_wire(self) -> Wire | None:
-        """The words of its first sending, where they are put together already; None: `wire` does it."""
+        """The command as it is sent the first time, if its builder has put it together already; None: `wire` does."""
 
     def wire(self, *, full: bool, resent: bool) -> Wire:
         """The command's words. `full`: with the script's text; `resent`: an earlier copy may have run."""
@@ -85,7 +85,7 @@ Answer = list[Any] | Broken
 
 @dataclass(frozen=True, slots=True)
 class Trips:
-    """Do these trips, at once; answer with one list of replies, or one `Broken`, for each."""
+    """Make these trips side by side; the answer is a list with the replies, or a `Broken`, of each."""
 
     trips: list[Trip]
 
@@ -139,7 +139,7 @@ def value_or_raise(result: Any) -> Any:
 
 
 def no_answer(topology: Topology, detail: str) -> str:
-    """What to say where there was no answer in time."""
+    """The text of the error where no answer came in time."""
     seeds = ", ".join(f"{host}:{port}" if port else host for host, port in topology.seeds)
     hint = "is the server running, and is the URL right?"
     if topology.url is not None and topology.url.tls:

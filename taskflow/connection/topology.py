@@ -46,13 +46,13 @@ SLOW_PATIENCE = 0.5
 """Seconds that such a node gets for a whole trip: a replica that took over should not be found late."""
 
 LAST_TRY = 1.5
-"""Seconds before a deadline from which on even such a node gets all that is left: it may be far away and nothing else."""
+"""When fewer seconds than these are left before a deadline, such a node gets all of them: it may only be far away."""
 
 REMEMBERED = 60.0
 """Seconds for which a node that did not answer, or knew nothing, is asked last."""
 
 FRESH = 0.1
-"""Seconds for which nobody looks again whether the owner of a slot has been replaced."""
+"""At least so many seconds lie between two looks whether the owner of a slot has been replaced."""
 
 
 class Topology:
@@ -71,7 +71,7 @@ class Topology:
         self.replaceable = cluster
         """Whether another node takes over when an owner is gone."""
         self.epoch = 0
-        """Of the view that is believed: the newer has the higher one."""
+        """The epoch of the view that is believed; a newer view has a higher one."""
         self.ids: dict[Address, str] = {}
         """The names that the nodes of a cluster have among themselves. They stay when an address gets another node."""
         self.looked_at = float("-inf")
@@ -79,7 +79,7 @@ class Topology:
         self.problem = ""
         """Why the last node that was asked about the topology did not answer."""
         self.refusal: BrokerRefused | None = None
-        """What those said that could be asked, where all of them refused to answer, while others could not be reached."""
+        """What the nodes said that could be reached, if all of them refused to answer and others could not be reached."""
         self.alone: set[Address] = set()
         """Nodes that had no replica online when they were last asked."""
         self.silent: dict[Address, float] = {}
@@ -100,7 +100,7 @@ class Topology:
         if not self.cluster:
             return masters[0] if masters else None
         if slot is None:
-            # Any: not always the same one, and none that is known to be gone, if there are others.
+            # Any of them in turn; one that is known to be gone only if there is no other.
             here = [one for one in masters if one not in self.silent] if self.silent else masters
             return random.choice(here or masters) if masters else None
         return self._owners[slot]
@@ -155,7 +155,7 @@ class Topology:
         self._doubted[address] = now
 
     def trust(self, address: Address) -> None:
-        """A node has turned out to know who owns what."""
+        """A node knew who owns what: it is asked as early as the others again."""
         self._doubted.pop(address, None)
 
     def may_have_changed(self, slots: Iterable[int | None], now: float) -> bool:

@@ -27,7 +27,7 @@ _ELSEWHERE: Mapping[str, str] = {
     "master_name": "the service stands behind the hosts, as in redis+sentinel://host:26379/mymaster",
     "service_name": "the service stands behind the hosts, as in redis+sentinel://host:26379/mymaster",
 }
-"""Names that others give to what is written in another way here."""
+"""Options of other libraries, and how the same is written here."""
 
 
 def read(query: str, *, tls: bool, sentinel: bool, scheme: str) -> dict[str, str]:

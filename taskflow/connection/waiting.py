@@ -18,7 +18,7 @@ from .sync import SyncDriver
 _ERRORS = (redis_errors.RedisError, OSError, EOFError)
 
 LATE = 2.0
-"""Seconds by which the end of a wait may be late, before it is taken for one that is lost."""
+"""A wait whose answer is later than its end by so many seconds is taken for lost."""
 
 REST = 1.0
 """Seconds that a message may take to come whole, once its first bytes are here."""
@@ -102,7 +102,10 @@ class AsyncListener:
         except redis_errors.TimeoutError:
             return None
         except redis_errors.NoPermissionError:
-            return b"", b""  # to hear a channel; what was heard before is heard on
+            return (
+                b"",
+                b"",
+            )  # the right to hear one more channel is missing; the channels before it are still heard
         except _ERRORS as error:
             raise BrokerUnavailable(str(error)) from error
         if isinstance(reply, list) and len(reply) > 2 and isinstance(reply[2], bytes):
