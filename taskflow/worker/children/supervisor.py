@@ -12,12 +12,12 @@ from ...message.outcome import Outcome
 from ...pipe import frames
 from ...states import Verb
 from ...telemetry.counts import Totals
-from ...telemetry.events import ChildReplaced, ChildStarted, ChildStopped, TimedOut, Unread, emit
+from ...telemetry.events import ChildReplaced, ChildStarted, ChildStopped, TimedOut, emit
 from ..config import WorkerConfig
 from ..holding.held_tasks import Held
-from ..holding.verdicts import too_large
 from ..launch import Launched
 from .child import END_SECONDS, Child
+from .dispatcher import Dispatcher
 from .judging import Judging
 from .poison import MOST_CRASHES
 from .process import signal_name
@@ -66,7 +66,6 @@ class Supervisor:
         self._on_room = on_room
         self._on_hello = on_hello
         self._starter = Starter(config, start_process, launched)
-        self._is_solo = start_process is not None
         self._watch = Watch(self, backlog, config.timings)
         self._quarantine = Quarantine(
             config.slots, self._start_quarantined, on_outcomes, on_room, self._background
@@ -78,6 +77,14 @@ class Supervisor:
         self._restarting = asyncio.Lock()
         self._restarts = 0
         self.children: list[Child] = []
+        self._dispatcher = Dispatcher(
+            self.children,
+            self._quarantine,
+            on_outcomes,
+            self.hand_back,
+            most=config.max_message,
+            isolates=start_process is None,
+        )
         self.counts = Totals()
         """What they have said of the tasks that they ran."""
 
@@ -107,40 +114,8 @@ class Supervisor:
         return sum(child.room() for child in self.children) + self._quarantine.room()
 
     def give(self, items: list[Held]) -> None:
-        """Send tasks to the children, each part to the one with most room.
-
-        More than fits (a fetch that came late) goes to the emptiest: what does not start in time is taken back.
-        """
-        self._quarantine.arrived(len(items))
-        most = self._config.max_message
-        if items and max([len(held.taken.message) for held in items]) > most:
-            items = self._archive_large(items)
-        suspects = [held for held in items if held.taken.crashes]
-        if suspects and not self._is_solo:
-            # Was running when a process died: it runs where it cannot hurt the others.
-            items = [held for held in items if not held.taken.crashes]
-            self._quarantine.give(suspects)
-        while items:
-            child = max((c for c in self.children if c.takes_work), key=Child.room, default=None)
-            if child is None:
-                self.hand_back(items)
-                return
-            others = any(c is not child and c.room() > 0 for c in self.children)
-            count = max(child.room() // 2, 1) if others else len(items)
-            part, items = items[:count], items[count:]
-            child.send_jobs(part)
-
-    def _archive_large(self, items: list[Held]) -> list[Held]:
-        """Archive messages that are over the limit, as they are; those that are left."""
-        most = self._config.max_message
-        large = [held for held in items if len(held.taken.message) > most]
-        for held in large:
-            if Unread.heard:
-                size = len(held.taken.message)
-                reason = f"its message has {size} bytes, over the limit of {most} (--max-message)"
-                emit(Unread(*held.who(), kind="large", reason=reason))
-        self._on_outcomes([(held, too_large(len(held.taken.message), most)) for held in large])
-        return [held for held in items if len(held.taken.message) <= most]
+        """Send tasks to the children."""
+        self._dispatcher.give(items)
 
     def watch_limits(self) -> None:
         """One look at the children: jobs that did not start in time, jobs over their hard limit, children that do not get on."""
