@@ -163,8 +163,8 @@ class NewTask:
     def encode(self) -> bytes:
         """Write its message, and count how many of its bytes never change."""
         template = self.terms._template
-        if template is None:  # it shares its terms with nobody
-            message = self.message
+        if template is None:  # it shares its terms with nobody, and they were made of its message
+            message = self.terms.message if self.headers is None else self.message
             self.encoded, self.identity = message.encode(), message.identity_size()
         else:
             self.encoded, self.identity = template.encode(self.id, self.payload, self.lock, self.headers)

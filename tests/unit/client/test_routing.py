@@ -307,3 +307,48 @@ def test_a_batch_keeps_the_order_of_its_outcomes() -> None:
     new = [task(0), task(1, lock=60), task(2), task(3, group="g"), task(4, id="four")]
     placed = play.run(*new)
     assert [one.task.message.payload for one in placed] == [one.message.payload for one in new]
+
+
+# --- the usual call, for which nothing has to be asked ------------------------------------------------------
+
+
+def test_a_usual_call_takes_its_turn_without_a_step() -> None:
+    play = Play()
+    assert play.router.place(task(), lambda slot: False) is None, "the index of all queues comes first"
+    play.run(task())
+    steps = len(play.steps)
+
+    placed = [play.router.place(task(number), lambda slot: False) for number in range(12)]
+
+    assert Counter(one.terms.queue for one in placed if one is not None) == dict.fromkeys(NAMES, 2)
+    for one in placed:
+        assert one is not None
+        assert partition_name("images", home(one.id, 6)) == one.terms.queue
+    assert len(play.steps) == steps
+
+
+def test_a_usual_call_avoids_a_silent_node_too() -> None:
+    play = Play()
+    play.run(task())
+    slots = {queue_keys(NAMES[2]).slot, queue_keys(NAMES[3]).slot}
+
+    placed = [play.router.place(task(number), slots.__contains__) for number in range(12)]
+
+    assert {one.terms.queue for one in placed if one is not None} == set(NAMES) - {NAMES[2], NAMES[3]}
+
+
+@pytest.mark.parametrize("special", [{"id": "mine"}, {"lock": 60}, {"group": "mail"}])
+def test_what_belongs_to_one_partition_is_no_usual_call(special: Any) -> None:
+    """Its place has to be asked for: another number of partitions may put it elsewhere."""
+    play = Play()
+    play.run(task())
+    assert play.router.place(task(**special), lambda slot: False) is None
+
+
+def test_a_usual_call_enters_the_partitions_in_the_index_again_after_a_while() -> None:
+    play = Play()
+    play.run(task())
+    play.now += 61
+    assert play.router.place(task(), lambda slot: False) is None
+    play.run(task())
+    assert play.router.place(task(), lambda slot: False) is not None

@@ -76,3 +76,17 @@ def test_a_request_that_may_go_anywhere_goes_where_somebody_answers() -> None:
     topology.set_slots([(0, 99, A, ""), (100, 16383, B, "")])
     topology.missed(A, 0.0)
     assert {topology.owner(None) for _ in range(30)} == {B}
+
+
+def test_only_a_node_with_which_nothing_is_amiss_is_asked_without_a_plan() -> None:
+    """Whatever is known against a node, its reply would have to take back; a plan does so."""
+    topology = Topology([A, B], cluster=True)
+    assert topology.ready(None, 5) is None
+    topology.set_slots([(0, 8191, A, ""), (8192, 16383, B, "")])
+    assert (topology.ready(None, 5), topology.ready(None, 9000), topology.ready(B, 5)) == (A, B, B)
+    for amiss in (topology.missed, topology.doubt, topology.mark_slow):
+        amiss(A, 0.0)
+        assert (topology.ready(None, 5), topology.ready(A, 9000)) == (None, None)
+        assert topology.ready(None, 9000) == B, "its neighbour is none the worse for it"
+        topology.heard(A)
+        assert topology.ready(None, 5) == A
