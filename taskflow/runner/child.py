@@ -15,15 +15,17 @@ from ..errors import ConfigurationError
 from ..message.outcome import Outcome
 from ..pipe import frames
 from ..pipe.shared_marks import SharedMarks
-from ..tasks import lines
+from ..tasks import reporter
 from ..tasks.app import TaskFlow
 from ..tasks.loader import load_app
 from ..tasks.outcome import unreadable
 from ..tasks.returned import may_return_coroutine
 from ..tasks.run import Pipeline
+from ..telemetry.counts import Tallies, TaskCount
 from ..telemetry.lines import lines as log_lines
 from ..telemetry.logs import also_debug, restore
 from ..telemetry.safe import SafeLogger
+from ..telemetry.traces import stand_in
 from . import process
 from .patched import patched_by
 from .pool.slots import PoolSlots
@@ -44,10 +46,15 @@ class Outbox:
 
     While tasks keep the interpreter busy, the sender gets its turn every few milliseconds and finds a batch;
     when nothing else runs, it sends at once.
+
+    Args:
+        connection: to the worker.
+        counts: what was counted of the tasks since it was last asked.
     """
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, counts: Callable[[], list[TaskCount]]) -> None:
         self._connection = connection
+        self._counts = counts
         self._outcomes: deque[Outcome] = deque()
         self._returned: deque[int] = deque()
         self._pong = False
@@ -107,8 +114,12 @@ class Outbox:
         outcomes = self._outcomes
         items = [outcomes.popleft() for _ in range(min(len(outcomes), OUTCOMES_PER_FRAME))]
         sizes = [len(outcome.message) + len(outcome.result) for outcome in items]
+        # After the outcomes were taken: what these have added is in it.
+        counts = self._counts()
+        head = frames.frame(frames.Events(counts)) if counts else b""
         for batch in frames.batches(items, sizes, OUTCOMES_PER_FRAME):
-            self._connection.sendall(_frame(list(batch)))
+            self._connection.sendall(head + _frame(list(batch)))
+            head = b""
 
 
 def _frame(items: list[Outcome]) -> bytes:
@@ -116,7 +127,7 @@ def _frame(items: list[Outcome]) -> bytes:
     try:
         return frames.frame(frames.Outcomes(items))
     except Exception as error:  # noqa: BLE001 - whatever it is, the tasks of a batch do not share it
-        lines.unexpected(error)
+        reporter.unexpected(stand_in(error))  # it quotes what cannot be written
         if len(items) > 1:
             return b"".join([_frame([item]) for item in items])
         reason = f"its outcome cannot be written ({type(error).__name__})"
@@ -144,8 +155,11 @@ class Child:
     ) -> None:
         self._app = app
         self._connection = connection
-        self._outbox = Outbox(connection)
-        self._pipeline = Pipeline(app.tasks, app._crypto, error_text=app._error_text, most=most)
+        tallies = Tallies()
+        self._outbox = Outbox(connection, tallies.take)
+        self._pipeline = Pipeline(
+            app.tasks, app._crypto, error_text=app._error_text, most=most, tallies=tallies
+        )
         shared = PoolSlots(marks, slots)
         self._threads = ThreadPool(slots, self._pipeline, shared, self._outbox.outcome, self._outbox.returned)
         self._threads.finish = lambda attempt, awaitable: self._coroutines().finish(attempt, awaitable)
@@ -196,6 +210,7 @@ class Child:
         received = self._pipeline.receive(job)
         if isinstance(received, Outcome):
             self._outbox.outcome(received)
+            self._pipeline.reporter.tell()
         elif received.plan.task.is_async:
             self._coroutines().submit(received)
         else:

@@ -9,6 +9,7 @@ from typing import Any
 from ..message.task_message import TaskMessage
 from ..options import DEFAULT_TIMEOUT
 from ..pipe.frames import Job
+from ..telemetry.counts import Tally
 from . import context
 from .task import BaseTask
 
@@ -29,12 +30,21 @@ class Plan:
         message: one of them.
         soft: the soft limit, in seconds from the start of an attempt.
         hard: the hard limit, likewise.
+        tally: where they are counted, if they are.
     """
 
-    __slots__ = ("hard", "hard_ns", "message", "soft", "task")
+    __slots__ = ("hard", "hard_ns", "message", "soft", "tally", "task")
 
-    def __init__(self, task: BaseTask[Any, Any], message: TaskMessage, soft: float, hard: float) -> None:
+    def __init__(
+        self,
+        task: BaseTask[Any, Any],
+        message: TaskMessage,
+        soft: float,
+        hard: float,
+        tally: Tally | None = None,
+    ) -> None:
         self.task = task
+        self.tally = tally
         self.message = message
         self.soft = soft
         self.hard = hard

@@ -21,7 +21,6 @@ from ..message.outcome import Outcome
 from ..message.task_message import TaskMessage
 from ..pipe.frames import Job
 from ..states import State, Verb
-from . import lines
 from .attempt import Attempt
 from .eager_call import TimedCall
 from .eager_result import EagerClient, EagerResult, Kept
@@ -90,7 +89,8 @@ class Eager:
         attempts = _Attempts(self._pipeline, self._stored(new))
         call = TimedCall(_finish).call
         while (attempt := attempts.next()) is not None:
-            attempts.ended(attempt, Context().run(self._pipeline.run, attempt, call))
+            own = Context()
+            attempts.ended(attempt, own.run(self._pipeline.run, attempt, call), own)
         return self._handle(attempts, task, propagate)
 
     async def arun(self, task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
@@ -100,9 +100,9 @@ class Eager:
         attempts = _Attempts(self._pipeline, self._stored(new))
         loop = asyncio.get_running_loop()
         while (attempt := attempts.next()) is not None:
-            calls = LoopCall(attempt, loop)
-            outcome = await _alone(calls, self._pipeline.arun(attempt, calls.call), Context())
-            attempts.ended(attempt, outcome)
+            calls, own = LoopCall(attempt, loop), Context()
+            outcome = await _alone(calls, self._pipeline.arun(attempt, calls.call), own)
+            attempts.ended(attempt, outcome, own)
         return self._handle(attempts, task, propagate)
 
     def result(self, task_id: str, queue: str) -> EagerResult:
@@ -154,12 +154,13 @@ class _Attempts:
             if isinstance(received, Attempt):
                 return received
             self._note(received, None)
+            self._pipeline.reporter.tell()
         return None
 
-    def ended(self, attempt: Attempt, outcome: Outcome) -> None:
-        """An attempt has its outcome."""
+    def ended(self, attempt: Attempt, outcome: Outcome, own: Context) -> None:
+        """An attempt has its outcome; `own` is its context."""
         self._note(outcome, attempt.error)
-        lines.ended(attempt, outcome)
+        self._pipeline.reporter.ended(attempt, outcome, own)
 
     def _note(self, outcome: Outcome, error: BaseException | None) -> None:
         self._outcome, self.error = outcome, error

@@ -33,7 +33,7 @@ class ThreadCall:
         try:
             limit.open(attempt.job.id, attempt.started + plan.soft)
             value = plan.task._call(attempt.kwargs)
-            limit.close()
+            attempt.asked = limit.close()
             if type(value) not in PLAIN and is_awaitable(value):
                 value = self.finish(attempt, value)
         except BaseException as error:

@@ -10,7 +10,7 @@ import threading
 import time
 
 from ..errors import TaskCancelled, TaskTimeout
-from . import lines
+from . import reporter
 from .delicate import is_delicate
 
 TICK = 0.1
@@ -114,7 +114,7 @@ class SoftLimits:
             try:
                 pause = SOON if self._late() and self._hunt() else TICK
             except BaseException as error:  # noqa: BLE001 - without this thread there are no limits any more
-                lines.unexpected(error)
+                reporter.unexpected(error)
                 pause = TICK
             self._soon.wait(pause)
 

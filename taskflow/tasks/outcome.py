@@ -30,7 +30,7 @@ _MOST_DOUBLINGS = 16
 
 _PARTS: Any = vars(BaseExceptionGroup)["exceptions"]
 
-_OUR_WORDS = (
+OUR_WORDS = (
     InvalidArguments,
     MessageError,
     ResultNotSerializable,
@@ -130,7 +130,7 @@ def text_of(error: BaseException, *, whole: bool = True) -> str:
     The exception's own text, or its type where it has none; with `whole` False only its type, unless the text
     is known to hold no data.
     """
-    if not whole and not isinstance(error, _OUR_WORDS):
+    if not whole and not isinstance(error, OUR_WORDS):
         return sanitize_text(kind_of(error))
     try:
         text = str.strip(str(error))

@@ -1,8 +1,8 @@
 """The one pipeline of an attempt at a task: receive, admit, decode, call, decide.
 
 A child's threads, its event loop, `-P solo` and eager mode all run it; they say only how the function is called. Whatever user
-code does on the way, there is an outcome: what decides runs nothing of the user's that could stop it, and the lines of the log
-come after the outcome is sent (`lines`).
+code does on the way, there is an outcome: what decides runs nothing of the user's that could stop it, and what became of the
+attempt is told after the outcome is sent (`reporter`).
 """
 
 from __future__ import annotations
@@ -24,9 +24,11 @@ from ..message.outcome import Outcome, completed, done
 from ..message.split import split_message
 from ..message.task_message import TaskMessage
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job
+from ..telemetry.counts import Tallies, Tally
 from ..telemetry.traces import kind_of
-from . import context, lines, outcome, returned
+from . import context, outcome, returned
 from .attempt import HARD_MARGIN, LONGEST_LIMIT, Attempt, Plan, soft_limit
+from .reporter import Reporter
 from .task import BaseTask
 
 MOST_PLANS = 1000
@@ -44,7 +46,8 @@ def _passes_nothing(error: BaseException) -> bool:
 
 
 class Pipeline:
-    """Turns jobs into outcomes: `receive`, then `run`, or `arun` on an event loop; when the outcome has been sent, `lines.ended`.
+    """Turns jobs into outcomes: `receive`, then `run`, or `arun` on an event loop; when the outcome has been sent,
+    `reporter.ended`, or `reporter.tell` where `receive` gave it.
 
     Args:
         tasks: the app's tasks by name.
@@ -53,6 +56,7 @@ class Pipeline:
         most: bytes that a result may have.
         passes: whether an exception is no failure of its task but meant for whoever runs the pipeline, and raised there. In a
             worker there is none: whatever user code raises is a verdict.
+        tallies: where attempts are counted, where somebody takes the counts away.
     """
 
     def __init__(
@@ -63,15 +67,18 @@ class Pipeline:
         error_text: bool = True,
         most: int = DEFAULT_MOST_MESSAGE,
         passes: Callable[[BaseException], bool] = _passes_nothing,
+        tallies: Tallies | None = None,
     ) -> None:
         self._most = most
         self._tasks = tasks
         self._crypto = crypto or NO_KEYS
         self._sealed = crypto is not None
         self._error_text = error_text
+        self._tallies = tallies
         self._passes = passes
         self._unknown: dict[bytes, int] = {}
         self._plans: dict[bytes, Plan] = {}
+        self.reporter = Reporter(error_text=error_text)
         self.refused = 0
         """How many messages were archived unread."""
 
@@ -86,7 +93,7 @@ class Pipeline:
                 plan = self._plans.get(kind)
                 if plan is not None and id_ == job.id and not job.failure:
                     attempt = Attempt(job, plan, payload)
-                    lines.received(attempt)
+                    self.reporter.received(attempt)
                     return attempt
             received = self._read(job)
             if parts is not None and isinstance(received, Attempt):
@@ -96,14 +103,14 @@ class Pipeline:
             if self._passes(error):
                 raise
             # Nothing that is stored may end the process: its jobs would go back, and end the next one.
-            lines.unprepared(job, error)
+            self.reporter.unprepared(job, error)
             return outcome.unreadable(job.number, f"it cannot be prepared ({kind_of(error)})")
 
     def _read(self, job: Job) -> Attempt | Outcome:
         try:
             message = TaskMessage.decode(job.message)
         except DecodeError as error:
-            lines.unreadable(job)
+            self.reporter.unreadable(job)
             return outcome.unreadable(job.number, str(error))
         sealed = self._sealed or (message.headers and CONTENT_TYPE_HEADER in message.headers)
         if sealed:
@@ -128,8 +135,8 @@ class Pipeline:
         if soft <= 0:
             return self._unrun(job, message, task, "the deadline had passed before the task started")
         hard = min(task._hard_limit(message, soft, HARD_MARGIN), 2 * LONGEST_LIMIT)
-        attempt = Attempt(job, Plan(task, message, soft, hard), message.payload, message)
-        lines.received(attempt)
+        attempt = Attempt(job, Plan(task, message, soft, hard, self._tally(task)), message.payload, message)
+        self.reporter.received(attempt)
         return attempt
 
     def _remember(self, kind: bytes, attempt: Attempt) -> None:
@@ -187,7 +194,9 @@ class Pipeline:
         attempt.started = time.monotonic()
         plan, payload, expires = attempt.plan, attempt.payload, attempt.job.expires
         if expires and attempt.started * 1000 >= expires:
-            lines.expired(attempt)
+            if plan.tally is not None:
+                plan.tally.failed.append(0.0)
+            self.reporter.expired(attempt)
             return outcome.expired(attempt.job.number, attempt.message, time.time())
         try:
             if plan.message.headers:
@@ -200,6 +209,7 @@ class Pipeline:
         except BaseException as error:  # noqa: BLE001 - a validator may raise anything; the attempt still needs its verdict
             return self.fail(attempt, error)
         context.enter(attempt.current)
+        self.reporter.started(attempt)
         return None
 
     def _succeed(self, attempt: Attempt, value: object) -> Outcome:
@@ -207,29 +217,42 @@ class Pipeline:
         seconds = time.monotonic() - attempt.started
         kind, number = attempt.plan.message, attempt.job.number
         attempt.returned = True
+        tally = attempt.plan.tally
         if kind.retention <= 0 and type(value) in returned.PLAIN:
+            if tally is not None:
+                tally.succeeded.append(seconds)
             return done(number, kind.unique_key, seconds)
         message = attempt.message
         try:
             returned.refuse_lazy(value)
-            if kind.retention <= 0:
-                return done(number, kind.unique_key, seconds)
-            result = attempt.plan.task._returns.encode(value)
-            if len(result) > self._most:
-                raise ResultNotSerializable(
-                    f"the task returned {len(result):,} bytes of JSON, over the worker's limit of {self._most:,} (--max-message)"
-                )
-            if self._sealed:
-                message, result = self._crypto.close_result(
-                    message, attempt.job.queue, attempt.job.id, result
-                )
+            result = b""
+            if kind.retention > 0:
+                message, result = self._result(attempt, value)
         except BaseException as error:
             if self._passes(error):
                 raise
             # It has run: another attempt would do the work again and fail in the same way.
             attempt.error = error
+            if tally is not None:
+                tally.failed.append(seconds)
             return outcome.given_up(number, message, self._text(error), error, time.time(), seconds)
+        if tally is not None:
+            tally.succeeded.append(seconds)
+        if kind.retention <= 0:
+            return done(number, kind.unique_key, seconds)
         return completed(number, message, result, time.time(), seconds)
+
+    def _result(self, attempt: Attempt, value: object) -> tuple[TaskMessage, bytes]:
+        """What is kept of what the task returned, and the message that goes with it."""
+        message = attempt.message
+        result = attempt.plan.task._returns.encode(value)
+        if len(result) > self._most:
+            raise ResultNotSerializable(
+                f"the task returned {len(result):,} bytes of JSON, over the worker's limit of {self._most:,} (--max-message)"
+            )
+        if self._sealed:
+            return self._crypto.close_result(message, attempt.job.queue, attempt.job.id, result)
+        return message, result
 
     def fail(self, attempt: Attempt, error: BaseException) -> Outcome:
         """The call raised, or the attempt was ended before it."""
@@ -251,21 +274,26 @@ class Pipeline:
         """What a task that is not to be run (any more) fails with."""
         error = TaskTimeout(why)
         judged = self._judged(job, message, task, error, 0.0)
-        lines.failed(job, message, task._source, error, judged)
+        self.reporter.unrun(job, message, task._source, error, judged)
         return judged
 
     def _judged(
         self, job: Job, message: TaskMessage, task: BaseTask[Any, Any], error: BaseException, seconds: float
     ) -> Outcome:
         now = time.time()
+        if (tally := self._tally(task)) is not None:
+            tally.failed.append(seconds)
         try:
             deciding = outcome.deciding(error)
             return outcome.failed(job, message, deciding, self._text(deciding), task._policy, now, seconds)
         except BaseException as broken:
             if self._passes(broken):
                 raise
-            lines.policy_raised(message, broken)
+            self.reporter.policy_raised(message, broken)
             return outcome.given_up(job.number, message, self._text(broken), broken, now, seconds)
+
+    def _tally(self, task: BaseTask[Any, Any]) -> Tally | None:
+        return None if self._tallies is None else self._tallies.of(task.name)
 
     def _text(self, error: BaseException) -> str:
         return outcome.text_of(error, whole=self._error_text)
@@ -273,7 +301,7 @@ class Pipeline:
     def _refuse(self, job: Job, message: TaskMessage, error: MessageError) -> Outcome:
         """Archive a message unread: what was not signed by us is not even decoded."""
         self.refused += 1
-        lines.refused(job, message, error, self.refused)
+        self.reporter.refused(job, message, error, self.refused)
         return outcome.refused(job.number, message, error, time.time())
 
     def _put_back(self, job: Job, message: TaskMessage, why: str = "is not known to this app") -> Outcome:
@@ -282,5 +310,5 @@ class Pipeline:
             self._unknown.clear()
         self._unknown[job.id] = times + 1
         verdict = outcome.unknown(job.number, times)
-        lines.put_back(job, message, why, verdict)
+        self.reporter.put_back(job, message, why, verdict)
         return verdict

@@ -25,6 +25,9 @@ def kind_of(error: BaseException) -> str:
 
 _NAME: Any = vars(type)["__name__"]
 _PARTS: Any = vars(BaseExceptionGroup)["exceptions"]
+_CAUSE: Any = vars(BaseException)["__cause__"]
+_CONTEXT: Any = vars(BaseException)["__context__"]
+_SUPPRESS: Any = vars(BaseException)["__suppress_context__"]
 
 
 def place(error: BaseException, prefer: str = "") -> str:
@@ -116,18 +119,20 @@ def _stand_in(
     if id(error) in made or len(made) >= MOST_LINKS:
         return made.get(id(error))
     made[id(error)] = None
-    found = _group(error, keep, made) if isinstance(error, BaseExceptionGroup) else _single(error, keep)
+    is_group = issubclass(type(error), BaseExceptionGroup)
+    found = _group(error, keep, made) if is_group else _single(error, keep)
     made[id(error)] = found
     found.__traceback__ = traceback_of(error)
-    if error.__cause__ is not None:
-        found.__cause__ = _stand_in(error.__cause__, keep, made)
-    elif error.__context__ is not None and not error.__suppress_context__:
-        found.__context__ = _stand_in(error.__context__, keep, made)
+    cause, context = _CAUSE.__get__(error), _CONTEXT.__get__(error)
+    if cause is not None:
+        found.__cause__ = _stand_in(cause, keep, made)
+    elif context is not None and not _SUPPRESS.__get__(error):
+        found.__context__ = _stand_in(context, keep, made)
     return found
 
 
 def _group(
-    group: BaseExceptionGroup[BaseException],
+    group: BaseException,
     keep: tuple[type[BaseException], ...],
     made: dict[int, BaseException | None],
 ) -> BaseException:
@@ -137,10 +142,10 @@ def _group(
 
 def _single(error: BaseException, keep: tuple[type[BaseException], ...]) -> BaseException:
     kind = type(error)
-    base = Exception if isinstance(error, Exception) else BaseException
+    base = Exception if issubclass(kind, Exception) else BaseException
     names = {name: str(vars(type)[name].__get__(kind)) for name in ("__module__", "__qualname__")}
     made: BaseException = type(kind_of(error), (base,), names)()
-    if isinstance(error, keep):
+    if issubclass(kind, keep):
         try:
             made.args = (str(error),)
         except BaseException:  # noqa: BLE001 - a class of the user's below one of these may do anything

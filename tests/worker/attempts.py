@@ -28,14 +28,15 @@ class Attempts:
     Args:
         app: whose tasks run.
         slots: how many at once.
+        options: of the pipeline.
     """
 
-    def __init__(self, app: TaskFlow, slots: int = 1) -> None:
+    def __init__(self, app: TaskFlow, slots: int = 1, **options: Any) -> None:
         self._memory = shared_marks.create()
         self.marks = shared_marks.SharedMarks(self._memory, slots)
         os.close(self._memory)
         self.outcomes: dict[int, Outcome] = {}
-        self.pipeline = Pipeline(app.tasks)
+        self.pipeline = Pipeline(app.tasks, **options)
         self.slots = PoolSlots(self.marks, slots)
         parts = (self.pipeline, self.slots, self._done, lambda number: None)
         self.threads = ThreadPool(slots, *parts)
@@ -95,9 +96,9 @@ def error_of(outcome: Outcome) -> str:
 
 
 @contextmanager
-def attempts(app: TaskFlow, slots: int = 1) -> Iterator[Attempts]:
+def attempts(app: TaskFlow, slots: int = 1, **options: Any) -> Iterator[Attempts]:
     """`Attempts` that end with the block; what happens to them is logged."""
-    pools = Attempts(app, slots)
+    pools = Attempts(app, slots, **options)
     try:
         with logged():
             yield pools

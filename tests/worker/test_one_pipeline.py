@@ -27,7 +27,6 @@ from taskflow.message.message_crypto import CLOUDPICKLE, CONTENT_TYPE_HEADER
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, shared_marks
 from taskflow.states import State, Verb
-from taskflow.tasks import lines
 from taskflow.tasks.attempt import Attempt
 from taskflow.tasks.by_value import CALL, CALL_ASYNC
 from taskflow.tasks.run import Pipeline
@@ -195,6 +194,8 @@ class Child:
             )
             self._socket.sendall(frames.frame(frames.Jobs([job])))
             outcomes = self._read()
+            while isinstance(outcomes, frames.Events):
+                outcomes = self._read()
             assert isinstance(outcomes, frames.Outcomes)
             (outcome,) = outcomes.items
             assert outcome.number == self._number
@@ -294,7 +295,7 @@ def test_only_what_has_returned_is_told_as_a_success() -> None:
         attempt = pipeline.receive(frames.Job(1, "q", b"a", message.encode(), expires=1))
         assert isinstance(attempt, Attempt)
         outcome = copy_context().run(pipeline.run, attempt, lambda attempt: 3)
-        lines.ended(attempt, outcome)
+        pipeline.reporter.ended(attempt, outcome)
     finally:
         detach()
 

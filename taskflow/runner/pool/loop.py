@@ -13,7 +13,6 @@ from queue import SimpleQueue
 from typing import Any
 
 from ...message.outcome import Outcome
-from ...tasks import lines
 from ...tasks.attempt import Attempt
 from ...tasks.on_loop import LoopCall, TaskCancelled
 from ...tasks.run import Pipeline
@@ -95,7 +94,7 @@ class LoopPool:
             if self._loop is not None:
                 return
             loop = asyncio.new_event_loop()
-            loop.set_exception_handler(_report)
+            loop.set_exception_handler(self._report)
             threading.Thread(target=self._turn, args=(loop,), name="taskflow-loop", daemon=True).start()
             self._loop = loop
 
@@ -105,8 +104,16 @@ class LoopPool:
             try:
                 loop.run_forever()
             except BaseException as error:  # noqa: BLE001 - the next coroutine needs the loop
-                lines.left_behind(error)
+                self._pipeline.reporter.left_behind(error)
         loop.close()
+
+    def _report(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A coroutine that a task has left behind failed. asyncio would log the exception with its text."""
+        error = context.get("exception")
+        if isinstance(error, BaseException):
+            self._pipeline.reporter.left_behind(error)
+        else:
+            self._pipeline.reporter.loop_reports(context.get("message", ""))
 
     def close(self) -> None:
         """End the loop, in tests: in a child it ends with its process."""
@@ -161,7 +168,7 @@ class LoopPool:
     async def _work(self, attempt: Attempt, calls: LoopCall) -> None:
         outcome = await self._pipeline.arun(attempt, calls.call)
         self._done(outcome)
-        lines.ended(attempt, outcome)
+        self._pipeline.reporter.ended(attempt, outcome)
 
     def _ended(self, calls: LoopCall, slot: int, task: asyncio.Task[None]) -> None:
         """Not in a `finally` of the coroutine: one that is cancelled before its first step is never entered."""
@@ -171,7 +178,7 @@ class LoopPool:
         if not attempt.started and (task.cancelled() or task.exception() is not None):
             outcome = self._pipeline.fail(attempt, TaskCancelled("cancelled"))
             self._done(outcome)
-            lines.ended(attempt, outcome)
+            self._pipeline.reporter.ended(attempt, outcome)
         self._slots.give_back(slot)
 
     # --- what a function in a thread has returned -------------------------------------------------------------
@@ -215,12 +222,3 @@ async def _answered(calls: LoopCall, awaitable: Any, answer: Answer) -> None:
         answer((await calls.finish(awaitable), None))
     except BaseException as error:  # noqa: BLE001 - raised again in the thread
         answer((None, error))
-
-
-def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A coroutine that a task has left behind failed. asyncio would log the exception with its text."""
-    error = context.get("exception")
-    if isinstance(error, BaseException):
-        lines.left_behind(error)
-    else:
-        lines.loop_reports(context.get("message", ""))

@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 from ...errors import TaskCancelled
 from ...message.outcome import Outcome
-from ...tasks import lines
+from ...tasks import reporter
 from ...tasks.attempt import Attempt
 from ...tasks.in_thread import Finish, ThreadCall, nobody_awaits
 from ...tasks.limits import SoftLimits
@@ -104,7 +104,7 @@ class ThreadPool:
                 try:
                     self._serve(call)
                 except BaseException as error:  # noqa: BLE001 - a thread that ends takes a slot and a task with it
-                    lines.unexpected(error)
+                    reporter.unexpected(error)
             with self._lock:
                 self._idle += 1
             self._bell.get()
@@ -114,6 +114,7 @@ class ThreadPool:
     def _serve(self, call: Call) -> None:
         """Run what waits in one slot, until nothing does or the event loop wants the slot."""
         queue, slots, run = self._queue, self._slots, self._pipeline.run
+        ended = self._pipeline.reporter.ended
         slot = slots.take()
         try:
             while True:
@@ -125,9 +126,10 @@ class ThreadPool:
                     self._call()
                 if slots.start(slot, attempt.job.number, attempt.plan.hard_ns):
                     # In a context of its own: what a task leaves in context variables is not for the next.
-                    outcome = Context().run(run, attempt, call)
+                    own = Context()
+                    outcome = own.run(run, attempt, call)
                     self._done(outcome)
-                    lines.ended(attempt, outcome)
+                    ended(attempt, outcome, own)
                 else:
                     self._dropped(attempt.job.number)
                 if slots.wanted:
