@@ -20,7 +20,7 @@ Call = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
 """A function, its positional arguments, and those by name."""
 
 Reference = tuple[str, str]
-"""What stands for something that the worker has itself: its kind, and its name."""
+"""A reference to something that the worker has itself, and that does not travel: its kind and its name."""
 
 _TAG = (sys.implementation.cache_tag or sys.implementation.name).encode() + b"\n"
 _HARMLESS = re.compile(r"cannot pickle '[\w.]+' object")

@@ -15,7 +15,7 @@ from taskflow.errors import ConfigurationError, DecryptionError, NotForThisWorke
 from taskflow.message.secret_keys import fields, key_id
 
 MAGIC = b"\0tfe1"
-"""How everything that is encrypted begins. No JSON and no text does."""
+"""The first bytes of everything that is encrypted; no JSON and no text begins with them."""
 
 ENCRYPTED = "; encryption=xaes-256-gcm"
 """What is added to the content type of a payload that is encrypted."""

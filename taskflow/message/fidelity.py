@@ -59,7 +59,7 @@ def loss(sent: Any, arrived: Any, where: str = "", *, untyped: bool = False) -> 
             return None
         if not isinstance(
             arrived, type(sent)
-        ):  # of a subclass it may be: a generic model arrives as one of its forms
+        ):  # it may arrive as a subclass: a generic model arrives as one of its forms
             return Loss(
                 where,
                 f"{type(sent).__name__} would arrive as {type(arrived).__name__}; annotate it as it is sent",
@@ -69,7 +69,8 @@ def loss(sent: Any, arrived: Any, where: str = "", *, untyped: bool = False) -> 
 
 
 def checked(value: Any) -> Any:
-    """As `to_plain` for arguments, where nothing else would notice that a model does not survive its own JSON.
+    """As `to_plain` for arguments; it also compares each model with what its own JSON gives back, which nothing else would
+    notice.
 
     Raises:
         NotJSON: with the model's field.
@@ -189,9 +190,7 @@ def _of_scalar(sent: Any, arrived: Any, where: str) -> Loss | None:
         and arrived.tzinfo
         and sent.timestamp() == arrived.timestamp()
     ):
-        return (
-            None  # within an hour that a clock shows twice Python calls the same moment in two zones unequal
-        )
+        return None  # in the hour that a clock shows twice, Python says that the same moment in two zones is not equal
     if isinstance(sent, time) or _has_no_value(sent):
         return None  # they have no value that could be compared
     return Loss(

@@ -39,9 +39,10 @@ def new_id() -> str:
         >>> len(new_id())
         36
     """
-    # uuid.uuid4() makes an object on the way and takes twice the time; and `urandom` lets go of the interpreter, which
-    # costs a hundred threads more than all the rest of a call: so it is asked for many ids at once. Whoever has the same
-    # store of them (a fork, a machine that was started twice from one snapshot) has another time.
+    # uuid.uuid4() makes an object on the way and takes twice the time. `urandom` lets go of the interpreter, which among a
+    # hundred threads costs more than all the rest of a call, so it is asked for many ids at once. The time goes into each id,
+    # too: another process may have the same store (a fork, a machine that was started twice from one snapshot), but not at the
+    # same time.
     try:
         number = _store.pop()
     except IndexError:

@@ -172,10 +172,11 @@ class MessageCrypto:
     # --- in -------------------------------------------------------------------------------------------------
 
     def check_signature(self, message: TaskMessage, queue: str, id: bytes) -> None:
-        """Check the signature, where there are keys for it, and with any keys that the message is in its own place.
+        """Check the signature, if there are signing keys. With keys of either kind, check also that the message stands where it
+        says.
 
-        Nothing of the payload is decoded for it. What the message says of its id and queue is no part of the signature,
-        which is for the place where it was found: so it must say the same.
+        Nothing of the payload is decoded for it. The signature is for the queue and the id under which the message was found.
+        What the message says of its own queue and id is not signed, and must be the same.
 
         Args:
             message: the message.

@@ -69,8 +69,8 @@ class Returns:
             return fitting[0]
         found = decode_result(data)
         if fitting or self._takes(found) or hasattr(self._function, "__wrapped__"):
-            # More than one type of a union fits; or Go wrote what is no JSON; or the annotation is that of a function which a
-            # decorator has wrapped, and what the decorator returns nobody knows.
+            # Returned as its JSON holds it: more than one type of a union fits; or Go wrote something that is no JSON; or a
+            # decorator wraps the function, so that its annotation need not be true of what the decorator returns.
             return found
         raise Unfit(problem)
 
@@ -83,7 +83,7 @@ class Returns:
         if self._types is None:
             found = _types_of(self._function)
             self._decoders = [msgspec.json.Decoder(type_, dec_hook=from_plain).decode for type_ in found]
-            self._types = found  # last: another thread takes it for "all is ready"
+            self._types = found  # set last: other threads take it as the sign that all of this is ready
         return self._types
 
 
@@ -99,6 +99,6 @@ def _types_of(function: Callable[..., Any]) -> Sequence[Any]:
         return ()
     if type_problem(type_) is None:
         return (type_,)
-    # A union whose members msgspec does not tell apart: the one that fits, if only one does.
+    # msgspec does not tell the members of this union apart: the result is of the one that it fits, if it fits only one.
     members = typing.get_args(type_) if typing.get_origin(type_) in (typing.Union, types.UnionType) else ()
     return members if members and all(type_problem(member) is None for member in members) else ()

@@ -42,7 +42,7 @@ def read_keys(option: str, given: Sequence[str | bytes] | None, from_environment
         words = [word.strip() for word in from_environment.split(",")]
         found = [word.encode() for word in words if word]
         if not found:
-            # Whoever sets the variable wants keys; without any, everything would run unsigned and readable.
+            # The variable is set, so keys are wanted. To go on without any would leave everything unsigned and readable.
             variable = f"TASKFLOW_{option.upper()}"
             raise InvalidOption(
                 f"{variable} is set and holds no key; unset it for none, or give it a key ({_HOW})"

@@ -246,7 +246,9 @@ class Signature:
         for key, raw in _FIELDS_DECODER.decode(payload).items():
             if key in self._python_names:
                 continue
-            if key in taken:  # as "from_" beside a parameter `from_`: the call would get it twice
+            if (
+                key in taken
+            ):  # such as "from_" beside a parameter `from_`: the function would be given the same name twice
                 raise InvalidArguments(f"task {name!r}: unexpected argument `{key}`")
             try:
                 extra[key] = self._decode_extra(raw)
@@ -281,7 +283,7 @@ class Signature:
             all_typed = all_typed and self._extra_compared is False
         self._encoder = EXACT_ENCODER if all_typed else CHECKED_ENCODER
         self._go_encoder = GO_ENCODER if all_typed else CHECKED_GO_ENCODER
-        self._struct = struct  # last: another thread takes it for "all is ready"
+        self._struct = struct  # set last: other threads take it as the sign that all of this is ready
         return struct
 
     def __repr__(self) -> str:

@@ -36,7 +36,7 @@ def places(queues: int, nodes: int, children: int) -> int:
         ConfigurationError: the limit on open files is too low to work at all.
     """
     wanted = min(queues, MOST)
-    # A child that is replaced is there twice for a while; so is a node in a fail-over.
+    # Doubled: for a while a child and its replacement run side by side, and so do the old and the new master in a fail-over.
     per_node = min(PER_NODE, 8 + PER_QUEUE * queues)
     fixed = BASE + 2 * PER_CHILD * children + per_node * (min(nodes, queues) + 1)
     limit = _raised(fixed + wanted)
@@ -65,7 +65,7 @@ def _raised(needed: int) -> int:
         return needed
     if soft >= needed:
         return soft
-    # Not beyond what is needed: a child inherits it, and `select` in the user's code knows 1024 only.
+    # Not higher than needed: children inherit the limit, and `select` in the user's code fails on a descriptor above 1023.
     target = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))

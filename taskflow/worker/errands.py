@@ -38,7 +38,7 @@ class Errands:
 
 @contextlib.contextmanager
 def said(what: str) -> Iterator[None]:
-    """A step whose failure is said; what comes after it is done all the same."""
+    """For a step whose failure is logged and must not keep the steps after it from being done."""
     try:
         yield
     except Exception as error:

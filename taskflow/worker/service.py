@@ -83,14 +83,14 @@ class Service(ABC):
     # --- what the watchdog looks at --------------------------------------------------------------------------
 
     def progressed(self) -> None:
-        """Something was completed: a round, a wait, a command. What failed before is over."""
+        """Say that a round, a wait or a command was completed. Failures before it are over."""
         self._progress_at = time.monotonic()
         if self._is_failing:
             self._is_failing = False
             self.troubles.worked(self.name)
 
     def lives(self) -> None:
-        """It does not stand still, whatever came of what it did."""
+        """Say that it does not stand still, whether or not what it did has succeeded."""
         self._progress_at = time.monotonic()
 
     @contextmanager
@@ -114,7 +114,7 @@ class Service(ABC):
         """
         since = self._progress_at
         for _ in range(_TELLINGS):
-            # Two rounds of one loop would share what it holds on to, such as a connection.
+            # Otherwise two rounds of one loop would run side by side on what it holds, such as a connection.
             if await self._cancelled():
                 break
         if self._task is None:  # it was stopped meanwhile

@@ -23,7 +23,7 @@ WAKE = signal.SIGUSR2
 """Brings the main thread back from wherever it waits."""
 
 LEAVE_SECONDS = 2.0
-"""So long the main thread has to leave, once the worker has ended. One inside a C call does not hear that."""
+"""Seconds that the main thread has to leave once the worker has ended. A main thread inside a C call does not notice that."""
 
 
 class _Ended(BaseException):

@@ -162,7 +162,7 @@ class Worker:
     # --- wiring ---------------------------------------------------------------------------------------------
 
     async def _reach(self, url: str) -> AsyncBroker:
-        # Before the first task: later their folder may be gone.
+        # Read before the first task: later a deployment may have removed their folder.
         scripts.texts()
         broker = AsyncBroker(AsyncDriver(url))
         try:

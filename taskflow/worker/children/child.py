@@ -29,12 +29,12 @@ QUICK_SECONDS = 0.02
 """A task that takes longer on average is never sent ahead."""
 
 LAST_WORDS_SECONDS = 0.05
-"""So long nothing more comes from a child that has ended: then everything that it said has been read."""
+"""When a child has ended and its socket has brought nothing for so many seconds, everything that it said has been read."""
 
 MOST_LAST_WORDS = 20
 
 END_SECONDS = 5.0
-"""What a child gets to end after its socket has: for what its code has left to do then. Then it is killed."""
+"""Seconds that a child has to end after it has closed its socket, for what its code does then; after that it is killed."""
 
 _MOST_AHEAD = shared_marks.RING // 4
 
@@ -71,7 +71,7 @@ class Child:
         self.life: asyncio.Task[None] | None = None
         """What waits for its end."""
         self.deaths = 0
-        """How many before it, in its place, died at once."""
+        """How many children in a row died at once in its place before it."""
         self.born = self.heard_at = time.monotonic()
         self.liveness = Liveness(shared, timings)
         self._timings = timings
@@ -121,7 +121,7 @@ class Child:
                 logger.error(
                     "What child %d said could not be taken; it is ended", self.process.pid, exc_info=broken
                 )
-            # It can do nothing for us any more, and what it held waits for its end.
+            # Without its socket it can do nothing for us, and the tasks that it held go back only when it has ended.
             patience = END_SECONDS if self.closed else self._timings.lost
             self.close()
             if not self.process.separate:
@@ -148,7 +148,9 @@ class Child:
                 on_frame(self, value)
 
     async def _hear_out(self, listening: asyncio.Future[Any]) -> None:
-        """Its process has ended. What it said before that is in the socket, whose end may never come."""
+        """Its process has ended. Read what it said before that, for a bounded time: a process that it forked may keep the socket
+        open.
+        """
         heard = -1
         for _ in range(MOST_LAST_WORDS):
             if listening.done() or heard == self._frames:
@@ -162,7 +164,7 @@ class Child:
             body = await self._reader.readexactly(frames.body_size(header))
             return frames.decode_from_child(body)
         except frames.BadFrame as error:
-            # The user's code has the same process: it may have written into our socket.
+            # No frame of ours: the user's code runs in the same process and may have written into the socket.
             logger.error("A child wrote what is no frame (%s): it is ended", error)
             self.kill()
             raise EOFError from None

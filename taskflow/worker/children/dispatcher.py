@@ -51,7 +51,7 @@ class Dispatcher:
             items = self._archive_large(items)
         suspects = [held for held in items if held.taken.crashes]
         if suspects and self._isolates:
-            # Was running when a process died: it runs where it cannot hurt the others.
+            # It was running when a process died, so it runs in the quarantine, where it cannot hurt the others.
             items = [held for held in items if not held.taken.crashes]
             self._quarantine.give(suspects)
         while items:

@@ -29,7 +29,7 @@ class Judging:
             child.send_jobs([held])
 
     def offer(self, child: Child) -> None:
-        """A child has started: it gets what has waited for one."""
+        """A child has started: give it the tasks that have waited for a child."""
         waiting = self.drain()
         if waiting:
             child.send_jobs(waiting)

@@ -11,14 +11,14 @@ from ...pipe.shared_marks import SharedMarks
 from ..timings import TIMINGS, Timings
 
 AGAIN_SECONDS = 1.0
-"""A child that gives back work, all it was given, twice within this time has done so all the time between."""
+"""Seconds: if a child gives back everything it was given twice within this time, it counts as doing so all the time between."""
 
 LONGEST_STEP = 0.25
 """Seconds that one look can add: a worker that was itself stopped for a minute has not seen anybody stand still."""
 
 
 class Stillness:
-    """For how many seconds something has been as it should not be, as far as was seen."""
+    """Adds up for how many seconds something has been wrong, as far as the looks have seen."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -74,7 +74,7 @@ class Liveness:
         return self._asked
 
     def is_quiet(self, now: float) -> bool:
-        """Whether there is nothing to find out: it has answered all, and nothing that it said was a reason to ask more."""
+        """Whether there is nothing to find out: it has answered every question, and no answer was a reason to ask again."""
         answers = self._marks.answers()
         answered = answers.reader >= self._asked and not (
             answers.threads or answers.loop or self._unsaid or self._kept
@@ -139,7 +139,7 @@ class Liveness:
             )
         if self._verdict.seconds > seconds and not self._reader.seconds:
             return f"a task in it ended {self._verdict.seconds:.0f} s ago, and its verdict did not come"
-        # Its thread is in the user's log handler, which may wait long.
+        # It has a longer time than other parts: its thread may be in a log handler of the user's, which may wait.
         if self._slot.seconds > self._timings.slot:
             return f"a task in it ended {self._slot.seconds:.0f} s ago, and its slot is not free"
         if (

@@ -30,19 +30,19 @@ IDLE_SECONDS = 5.0
 """So long a process waits for another suspect."""
 
 PATIENCE_SECONDS = 10.0
-"""So long suspects wait for their process to start. Then they are for other workers."""
+"""Seconds that suspects wait for their process to start. After that they go back for other workers."""
 
 BACK_SECONDS = 1.0
-"""What cannot be started here is kept from this worker for so long, so that others get it, if there are any."""
+"""Seconds for which this worker does not take again what it could not start, so that other workers get it, if there are any."""
 
 WRITE_SECONDS = 0.05
-"""So long it takes until suspects are in their queue again and can be taken: what is taken before is something else."""
+"""Seconds until suspects are in their queue again and can be taken: what is taken before that is something else."""
 
 GATHER_SECONDS = 0.5
-"""Suspects of one crash come back one by one, and from several queues: after so long they are spoken of, all together."""
+"""Suspects of one crash come back one by one, and from several queues: after so many seconds one line tells of all."""
 
 EXPECT_SECONDS = 3.0
-"""So long room is kept for suspects that were given back. Another worker may have taken them."""
+"""Seconds for which room is kept for suspects that were given back. After that, another worker has taken them."""
 
 
 class QuarantineProcess:
@@ -122,7 +122,7 @@ class Quarantine:
         return self._expected if time.monotonic() < self._expected_until else 0
 
     def arrived(self, count: int) -> None:
-        """So many tasks were taken, suspects or others: the room was kept once."""
+        """So many tasks were taken, suspects or not: room for so many need not be kept any more."""
         self._expected = max(self._expected - count, 0)
 
     def expect(self, crashes: Sequence[int]) -> None:

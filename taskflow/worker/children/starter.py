@@ -21,7 +21,7 @@ Start = Callable[[int, int], Awaitable[Process]]
 """Starts a child's code on a socket and shared marks (both as descriptors)."""
 
 FREE_DEATHS = 2
-"""So many children in a row may die at once before there is a pause: two tasks that kill are no reason to stand still."""
+"""How many children in a row may die at once before there is a pause: for two tasks that kill, nothing should stand still."""
 
 
 class Starter:
@@ -134,7 +134,7 @@ def pause_after(deaths: int, timings: Timings = TIMINGS) -> float:
 
 
 def _open(memory: int, slots: int) -> shared_marks.SharedMarks:
-    """The marks in this memory, which needs its descriptor no more."""
+    """The marks in this memory; the descriptor is closed, since the mapping does not need it."""
     try:
         return shared_marks.SharedMarks(memory, slots)
     finally:

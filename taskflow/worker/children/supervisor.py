@@ -30,7 +30,7 @@ KILL_SECONDS = 2.0
 """What a process may take to end after it was killed."""
 
 EXTRA_OLD = 2
-"""So many children more than there are places may have been replaced and still run their tasks: each has the app in memory."""
+"""How many children that were replaced may still run their tasks beside the new ones: each has the app in memory."""
 
 
 async def _nothing_waits() -> bool:
@@ -178,7 +178,7 @@ class Supervisor:
         while any(child.jobs for child in self.children) and time.monotonic() - started < grace():
             await asyncio.sleep(0.02)
         for child in self.children:
-            # What it still runs goes back when it has ended, so that nobody runs it beside it.
+            # What it still runs goes back only when it has ended: otherwise another worker would run it at the same time.
             child.close()
         # What still starts a child has no need to.
         for task in self._tasks - {child.life for child in self.children}:
@@ -311,7 +311,7 @@ class Supervisor:
 
     def _retire(self, child: Child) -> None:
         """Give a child nothing more; it ends when what it runs has ended."""
-        child.retiring = True  # first: whatever is to be judged now goes to another
+        child.retiring = True  # first, so that what is to be judged from here on goes to another child
         recalled = child.recall()
         self.hand_back([held for held in recalled if not held.failure])
         for held in recalled:

@@ -13,7 +13,7 @@ from ..timings import TIMINGS, Timings
 from .child import Child
 
 BACKLOG_SECONDS = 1.0
-"""Between two looks at whether tasks wait in the queues, while it matters."""
+"""Seconds between two looks at whether tasks wait in the queues, while it matters."""
 
 
 _OVERDUE = "is over its hard time limit, and -P solo cannot end it"

@@ -20,7 +20,7 @@ from ...errors import InvalidBrokerURL, NotPrivate
 from ...private_files import PrivateDirectory
 
 STALE_SECONDS = 20.0
-"""A worker writes every second; older news mean that its event loop is stuck."""
+"""Seconds. A worker writes every second; a file that is older than this means that its event loop is stuck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _records() -> Iterator[dict[str, Any]]:
                     pid, host = int(record["pid"]), record["host"]
                 except (OSError, NotPrivate, ValueError, KeyError, TypeError):
                     continue
-                if host != here:  # of another container, which shares this folder
+                if host != here:  # a worker of another container, with which this one shares the folder
                     continue
                 if _lives(pid, record.get("birth", "")):
                     yield record

@@ -24,7 +24,7 @@ logger = logging.getLogger("taskflow.worker")
 MOST_CONNECTIONS = 32
 
 SECONDS = 5.0
-"""Of one connection, from its beginning to its end."""
+"""Seconds that one connection has, from its beginning to its end."""
 
 MOST_BYTES = 8192
 """Of one request."""
@@ -132,7 +132,7 @@ class HealthServer:
         caller.heard += data
         whole = b"\r\n\r\n" in caller.heard or b"\n\n" in caller.heard
         if whole:
-            # It fits into the socket's buffer; who does not read it loses it.
+            # The answer fits into the socket's buffer, so this does not block; a caller that does not read it loses it.
             with contextlib.suppress(OSError):
                 caller.socket.send(self._answer(bytes(caller.heard)))
         if whole or not data or len(caller.heard) >= MOST_BYTES:

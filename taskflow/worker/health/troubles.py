@@ -24,7 +24,7 @@ MOST_TEXTS = 100
 """So many different ones are told apart; a text that holds a number must not make a line of each."""
 
 _SECONDS = re.compile(r"-?\d+\.\d+ s\b")
-"""What differs from one time to the next in what is the same."""
+"""The parts of a text that change from one time to the next while the error is the same."""
 
 SHOWN = 20
 """Complaints that health lists."""
@@ -96,7 +96,7 @@ class Troubles:
         if matter.open:
             matter.open = False
             logger.info("%s: it is over after %.0f s (%s)", who, now - since, text)
-        # What comes and goes is said once a minute too, so it is remembered a little longer than it lasts.
+        # An error that comes and goes is also said only once a minute: so it is remembered a little longer than it lasts.
         for old in [key for key, one in self._matters.items() if _is_past(one, now)]:
             del self._matters[old]
 

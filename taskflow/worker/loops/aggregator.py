@@ -50,7 +50,7 @@ class Aggregator(Service):
         while waiting := await self._broker.run(command, TIMEOUT):
             message = joined(self._template, self._queue, group, waiting)
             if await self._broker.run(join(self._queue, group, message, waiting), TIMEOUT) is Joined.CHANGED:
-                # Looked at again in the next round, not at once: what stands in the way may stay for a while.
+                # Tried again in the next round, not at once: the reason may last for a while.
                 return
             logger.info(
                 "%d tasks of group %s in queue %s became task %s",

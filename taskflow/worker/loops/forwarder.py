@@ -48,7 +48,7 @@ class Forwarder(Service):
             await self.forward()
         while await self._rest():
             if not await self.forward() and not self._backoff.helps():
-                # Another one was faster, and knows what comes next.
+                # Another worker was faster, and that one knows what comes next.
                 self._due = None
         return 0.0
 

@@ -56,7 +56,7 @@ class Subscriber(Service):
         """Wait for one message; in a long silence make sure that the connection still lives."""
         if self._listener is None:
             listener = await AsyncListener.open(self._broker.driver, None, CANCEL_CHANNEL, 5.0, sharded=False)
-            # From here on whoever adds a channel says so by itself.
+            # From here on, whoever adds a channel subscribes to it on this connection.
             self._listener = listener
             await listener.subscribe([channel.decode() for channel in self._told])
             self.progressed()
@@ -89,7 +89,7 @@ class Subscriber(Service):
         task.add_done_callback(self._sending.discard)
 
     async def _send(self, listener: AsyncListener, channel: str, ends: bool) -> None:
-        # A connection that has broken is opened anew by who waits on it, and then hears all there is to hear.
+        # An error needs no more: whoever waits on the connection opens it anew, and then subscribes to all channels.
         try:
             await listener.subscribe([channel], ends=ends)
         except Exception:

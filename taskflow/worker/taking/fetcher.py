@@ -102,7 +102,7 @@ class Fetcher(Service):
     async def stop(self) -> None:
         """Stop; a fetch in progress is waited for, and what it brings is given to `take`."""
         self._ends = True
-        # In the middle nobody would know of what it takes until the leases end.
+        # If it were cancelled in the middle, nobody would know of the tasks that it takes until their leases end.
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._answered.wait(), STOP_SECONDS)
         await super().stop()
@@ -120,7 +120,7 @@ class Fetcher(Service):
                 queue_keys(self._queue).orphans,
             )
         if reply.paused or reply.left:
-            # Whoever woke us woke us for this: nobody was faster.
+            # What woke us is still there: nobody was faster, so there is nothing to learn from it.
             self._woken = False
             return self.timings.paused if reply.paused else self._backoff.pause_beside()
         if reply.tasks or not reply.orphans:
@@ -209,7 +209,7 @@ class Fetcher(Service):
         """
         try:
             while (may := self._places.has(self._queue)) and self._backoff.waits():
-                # While there is nothing to do: then nothing but sending is left.
+                # Made ready while there is nothing to do: when a task comes, only sending is left.
                 count = self._allocator.free()
                 command = self._command(count)
                 data = pack([command.wire(full=False, resent=False)])
@@ -235,5 +235,5 @@ class Fetcher(Service):
             return 0.0
         await asyncio.sleep(self._backoff.pause())
         self.progressed()
-        # Not the script: most looks of a crowd find nothing.
+        # A plain command and not the script: most looks of a crowd find nothing, and this one costs less.
         return 0.0 if await self._broker.run(backlog(self._queue), TIMEOUT) else None

@@ -15,7 +15,7 @@ WIN = 8
 """So many losses a win makes good."""
 
 FREE = 8
-"""So many losses in a row are nothing but chance: a few workers that take turns should all wait, always."""
+"""Up to so many losses in a row count as chance: a few workers that take turns should all wait all the time."""
 
 MOST = FREE + 4
 """A worker of a crowd of any size waits for a sixteenth of its time at least: those who wait now may all be busy soon."""
@@ -29,7 +29,7 @@ task is late by so much.
 """
 
 HELP = 2
-"""So many times as often as it waits does a worker do what one of the crowd has to do each second."""
+"""A worker does what one of the crowd has to do each second so many times as often as it waits."""
 
 
 class IdleBackoff:

@@ -58,7 +58,8 @@ class Intake:
                 items = self._fit(items)
             self._supervisor.give(items)
         except Exception as error:
-            # What a child was given comes back as a verdict that is refused; nobody else would ever end the others.
+            # Some may have reached a child: their outcomes will be refused. The others would otherwise stay leased to us with
+            # nobody to run them.
             logger.error("Tasks of queue %s could not be given to a child and go back", queue, exc_info=error)
             self._hand_back(items)
 

@@ -95,7 +95,7 @@ class Partitions(Service):
     async def tick(self) -> float:
         """One look at every queue."""
         if not self.looks:
-            # All at the same moment, and before anybody is asked: in strict order no queue may have a start.
+            # All at the same moment, and before any node is asked: in strict order no queue may begin before a weightier one.
             for queue in self._declared:
                 self._start(queue, queue)
         self._failed = None
@@ -122,7 +122,7 @@ class Partitions(Service):
         there = [name for name, is_there in zip(others, listed, strict=True) if is_there] if known else []
         filled = await self._filled(queue, dict.fromkeys([*there, *asked]))
         if found := [name for name in filled if name not in there and name in asked]:
-            # Where the tools look, and the other workers.
+            # The tools look in the index, and so do other workers.
             await self._broker.run_many([publish_queues(found)], TIMEOUT)
         wanted = dict.fromkeys([*self._declared[queue], *filled])
         if len(wanted) > 1:
@@ -144,7 +144,7 @@ class Partitions(Service):
         names = list(names)
         replies = await self._broker.run_many([has_tasks(name) for name in names], TIMEOUT) if names else []
         for name, reply in zip(names, replies, strict=True):
-            # A node that is away may hold tasks, and then nobody else is to find them first.
+            # A node that does not answer may hold tasks: what was served on it goes on being served.
             if reply is True or (name in self._served and isinstance(reply, BrokerError)):
                 self._filled_at[name] = self.looks
         return [name for name in names if self.looks - self._filled_at.get(name, -LINGER) < LINGER]

@@ -91,7 +91,7 @@ class SlotAllocator:
         loop = asyncio.get_running_loop()
         part.waiter = loop.create_future()
         if len(self._parts) > 1:
-            # Not at once: whoever else asks in this turn of the loop is weighed against this one.
+            # Granted later, not at once: so all that ask in this turn of the loop are weighed against each other.
             loop.call_soon(self.pump)
         else:
             self.pump()
@@ -153,7 +153,7 @@ class SlotAllocator:
                 part.waiter.set_result(count)
 
     def _join(self, part: _Part) -> None:
-        """It asks again: what it did not ask for in the meantime is nobody's debt."""
+        """It asks again after a pause. Its clock is moved forward: for the time in which it did not ask it gets nothing later."""
         part.queue.clock = max(part.queue.clock, self._clock)
         part.turns = max(part.turns, part.queue.turns)
 
@@ -171,7 +171,7 @@ class SlotAllocator:
 
     def _divide(self, waiting: list[_Part], room: int, now: float) -> list[tuple[_Part, int]]:
         asking = {part.queue for part in waiting}
-        # What another partition of the same queue may soon ask for is not kept from one that asks now.
+        # Room is not kept for another partition of the same queue: the share is the queue's, and this partition asks now.
         claims = [
             part
             for part in self._parts.values()
@@ -200,7 +200,7 @@ class SlotAllocator:
                 [*waiting, *claims], key=lambda p: (ahead.get(p.queue, p.queue.clock), p.queue.rank, p.turns)
             )
             if part.queue in ahead:
-                # Kept for a busy queue that is on its way back.
+                # Room is kept for a busy queue that will ask again in a moment.
                 ahead[part.queue] += 1 / part.queue.weight
             else:
                 self._charge(part, 1)
