@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 import weakref
 from collections import deque
@@ -19,10 +18,11 @@ from .greeting import greeting
 from .inquiry import Inquiry
 from .nodes import node
 from .plans import connecting, executing
-from .settings import IDLE_CONNECTIONS, pack, resolve, topology_of
+from .resolving import Resolving
+from .settings import IDLE_CONNECTIONS, pack
 from .steps import Answer, Broken, Open, Pause, Refresh, Request, Step, Trip, Trips, Wire
-from .topology import Address, Topology
-from .url import BrokerURL, parse
+from .topology import Address
+from .url import BrokerURL
 
 _CONNECTION_ERRORS = (
     redis_errors.ConnectionError,
@@ -40,7 +40,7 @@ LOOK_AFTER = 0.05
 """Seconds after which a connection may have been closed by the node while nobody looked."""
 
 
-class SyncDriver:
+class SyncDriver(Resolving):
     """Sends requests to the nodes of one broker.
 
     Args:
@@ -48,50 +48,13 @@ class SyncDriver:
     """
 
     def __init__(self, url: str | BrokerURL) -> None:
-        self._given = url
-        self._start()
+        super().__init__(url)
         _drivers.add(self)
 
-    def _start(self) -> None:
-        self._url: BrokerURL | None = None
-        self._topology: Topology | None = None
+    def _begin(self) -> None:
+        super()._begin()
         self._pools: dict[Address, deque[Any]] = {}
-        # A signal handler may come in here on the thread that holds it.
-        self._lock = threading.RLock()
-        self._starts = False
         self._looked_at = 0.0
-
-    @property
-    def url(self) -> BrokerURL:
-        """The broker's URL; an embedded server is started by asking."""
-        if self._url is None:
-            with self._lock:
-                if self._url is None:
-                    self._resolve()
-        assert self._url is not None
-        return self._url
-
-    def _resolve(self) -> None:
-        given = parse(self._given) if isinstance(self._given, str) else self._given
-        if given.kind == "embedded" and self._starts:
-            raise BrokerUnavailable(
-                "the embedded server is being started by the very code that this call has interrupted (from a signal handler "
-                "or a finalizer): start it before, with `taskflow server start` or a first call"
-            )
-        self._starts = True
-        try:
-            url = resolve(given)
-        finally:
-            self._starts = False
-        self._topology = topology_of(url)
-        self._url = url
-
-    @property
-    def topology(self) -> Topology:
-        """Who owns which slot, as far as known."""
-        assert self.url is not None
-        assert self._topology is not None
-        return self._topology
 
     def execute(
         self, requests: Sequence[Request], timeout: float, meanwhile: Callable[[], None] | None = None
@@ -321,7 +284,7 @@ _drivers: weakref.WeakSet[SyncDriver] = weakref.WeakSet()
 def _after_fork() -> None:
     """A forked child must not read the parent's replies: it starts with no connection and fresh locks."""
     for driver in list(_drivers):
-        driver._start()
+        driver._begin()
 
 
 os.register_at_fork(after_in_child=_after_fork)

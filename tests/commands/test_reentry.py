@@ -14,7 +14,7 @@ import pytest
 
 from taskflow import TaskFlow
 from taskflow.client.group_commit import GroupCommit
-from taskflow.connection import sync
+from taskflow.connection import resolving, sync
 from taskflow.connection.sync import SyncDriver
 from taskflow.errors import BrokerUnavailable
 from tests.commands.together import tasks_of, waiting
@@ -178,7 +178,7 @@ def test_the_first_call_of_all_can_be_interrupted(
     valkey: Server, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app, noop = tasks_of(valkey.url, queue)
-    make = sync.topology_of
+    make = resolving.topology_of
     calls: list[str] = []
 
     def interrupted(url: Any) -> Any:
@@ -187,7 +187,7 @@ def test_the_first_call_of_all_can_be_interrupted(
             noop.delay(1)
         return make(url)
 
-    monkeypatch.setattr(sync, "topology_of", interrupted)
+    monkeypatch.setattr(resolving, "topology_of", interrupted)
 
     in_time(lambda: noop.delay(2))
     assert waiting(noop) == [1, 2]
@@ -225,7 +225,7 @@ def test_a_call_that_interrupts_the_start_of_the_embedded_server_is_refused_at_o
             driver.masters(30)
         raise BrokerUnavailable("not really")
 
-    monkeypatch.setattr(sync, "resolve", start)
+    monkeypatch.setattr(resolving, "resolve", start)
 
     with pytest.raises(BrokerUnavailable, match="not really"):
         driver.masters(30)
