@@ -72,12 +72,12 @@ def _acknowledge_first() -> None:
     acknowledged: set[Any] = set()
 
     def early(self: Any, queue: str, tasks: list[Any]) -> None:
-        before = set(self._holdings)
+        before = set(self._held_tasks)
         take(self, queue, tasks)
         if not self._is_open():
             return
-        acker = self._outcomes.__self__._acker
-        for held in set(self._holdings) - before:
+        acker = self._outcomes.__self__._parts.acker
+        for held in set(self._held_tasks) - before:
             acknowledged.add(held)
             acker.add([(held, Outcome(0, Verb.DONE))])
 

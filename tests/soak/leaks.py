@@ -38,24 +38,20 @@ def _in_the_child(size: int) -> None:
 
 
 def _files(_: int) -> None:
-    """Each new connection leaves an open file behind."""
+    """Each new connection of a worker leaves an open file behind."""
     from taskflow.connection.aio import AsyncDriver
-    from taskflow.connection.sync import SyncDriver
 
-    for driver in (AsyncDriver, SyncDriver):
-        _before(driver, "_new", lambda *_: os.dup(2))
+    _before(AsyncDriver, "_new", lambda *_: os.dup(2))
 
 
 def _threads(_: int) -> None:
-    """Each new connection leaves a thread behind."""
+    """Each new connection of a worker leaves a thread behind."""
     from taskflow.connection.aio import AsyncDriver
-    from taskflow.connection.sync import SyncDriver
 
     def start(*_: object) -> None:
         threading.Thread(target=threading.Event().wait, daemon=True).start()
 
-    for driver in (AsyncDriver, SyncDriver):
-        _before(driver, "_new", start)
+    _before(AsyncDriver, "_new", start)
 
 
 def _keys(_: int) -> None:
