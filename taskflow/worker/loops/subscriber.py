@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ...broker.aio import AsyncBroker
 from ...broker.keys import CANCEL_CHANNEL, queue_keys
 from ...connection.waiting import AsyncListener
-from ...errors import BrokerUnavailable
+from ...errors import BrokerError, BrokerUnavailable
 from ..service import Service
 
 logger = logging.getLogger("taskflow.worker")
@@ -92,5 +92,5 @@ class Subscriber(Service):
         # An error needs no more: whoever waits on the connection opens it anew, and then subscribes to all channels.
         try:
             await listener.subscribe([channel], ends=ends)
-        except Exception:
+        except BrokerError:
             logger.debug("Channel %s could not be changed", channel, exc_info=True)
