@@ -1,15 +1,15 @@
 """Builds the commands of a script by the names in its head: nobody counts positions, in Lua or in Python.
 
     -- keys:    pending, active, taken, task...
-    -- args:    resent, owner, limit, task_prefix, item...
+    -- args:    resent, worker, limit, task_prefix, item...
     -- item:    id, read
 
-    _take = builder("take", "taken owner", limit=100)
+    _take = builder("take", "taken worker", limit=100)
     _item = item_of("take").getter()
 
-    _take(keys, parse, task_keys, words, taken=keys.taken_by(owner), owner=owner)
+    _take(keys, parse, task_keys, words, taken=keys.taken_by(worker), worker=worker)
 
-`pending`, `active` and `task_prefix` are attributes of the queue's keys, `limit` is the same in all calls, `taken` and `owner`
+`pending`, `active` and `task_prefix` are attributes of the queue's keys, `limit` is the same in all calls, `taken` and `worker`
 are given in each, by name. All of it is compared with the head at import. There the function that makes the command is written,
 too, as a dataclass gets its `__init__`: a call costs no more than if somebody had put keys and arguments in order by hand, which
 a dictionary of names would (a microsecond and more, for each task that is enqueued).

@@ -27,8 +27,8 @@ UNKNOWN_GRACE = 3
 MOST_HELD = 2000
 """How many of the newest active tasks are looked through: what a dequeue took whose reply was lost is among them."""
 
-_build_dequeue = builder("dequeue", "taken owner token count lease_seconds", unknown_grace=UNKNOWN_GRACE)
-_build_held = builder("held", "owner", limit=MOST_HELD)
+_build_dequeue = builder("dequeue", "taken worker token count lease_seconds", unknown_grace=UNKNOWN_GRACE)
+_build_held = builder("held", "worker", limit=MOST_HELD)
 _build_extend = builder("extend", "lease_seconds")
 _extended = item_of("extend").getter()
 
@@ -68,8 +68,8 @@ class Dequeued:
     """All that waits was put back because no worker here knew its name, and is left to others for a while."""
 
 
-def dequeue(queue: str, owner: str, token: str, count: int, lease: int = LEASE_SECONDS) -> Command[Dequeued]:
-    """Take up to `count` tasks for the worker `owner`, for `lease` seconds.
+def dequeue(queue: str, worker: str, token: str, count: int, lease: int = LEASE_SECONDS) -> Command[Dequeued]:
+    """Take up to `count` tasks for a worker, for `lease` seconds.
 
     A repetition with the same `token` gets the same tasks, and no others.
     """
@@ -77,8 +77,8 @@ def dequeue(queue: str, owner: str, token: str, count: int, lease: int = LEASE_S
     return _build_dequeue(
         keys,
         lambda reply: _parse(reply, token),
-        taken=keys.taken_by(owner),
-        owner=owner,
+        taken=keys.taken_by(worker),
+        worker=worker,
         token=token,
         count=min(count, BATCH),
         lease_seconds=lease,
@@ -128,9 +128,9 @@ def backlog(queue: str) -> Plain[int]:
     return Plain(("LLEN", keys.pending), int, keys.slot)
 
 
-def held(queue: str, owner: str) -> Command[list[Taken]]:
+def held(queue: str, worker: str) -> Command[list[Taken]]:
     """The tasks that the server says this worker holds, among the newest that are active."""
-    return _build_held(queue_keys(queue), _held, owner=owner)
+    return _build_held(queue_keys(queue), _held, worker=worker)
 
 
 def _held(reply: list[Any]) -> list[Taken]:

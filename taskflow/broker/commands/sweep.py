@@ -230,7 +230,7 @@ def repair(
 ) -> Command[list[Repaired]]:
     """Put tasks right; the reply is about the first of them, the others are to be given again.
 
-    With `dry` nothing is written, and the outcomes say what would be done. `trial`: the seconds of a lease that a living owner
+    With `dry` nothing is written, and the outcomes say what would be done. `trial`: the seconds of a lease that a living worker
     has to extend.
     """
     keys = queue_keys(queue)

@@ -1,7 +1,7 @@
 -- Take waiting tasks for a worker, oldest first, and lease them to it.
 -- moves:   pending -> active
 -- keys:    pending, paused, active, lease, taken, orphans
--- args:    resent, owner, token, count, lease_seconds, task_prefix, unknown_grace
+-- args:    resent, worker, token, count, lease_seconds, task_prefix, unknown_grace
 -- derives: the hash of each id found in pending
 -- flags:   allow-oom
 -- returns: the server's time; a Notice; the number of ids without a hash; then id, message, history of each task
@@ -14,19 +14,20 @@
 -- The history is empty, or: crashes, recoveries, first failure (Unix seconds), end of its time to start (Unix seconds); 0 is none.
 -- `pending_since` stays until the attempt has ended: a task that is handed back has waited since it came, not since then.
 --
--- What nobody here knew the name of, and was put back, is left for `unknown_grace` seconds to others who may wait for it: at the
--- far end, or a worker of ours that waits would always be faster than one of Go's, which asks once a second. What says that it
--- came later than now (a clock that went back, anything that somebody wrote) is taken: it would be left for ever.
+-- A task that was put back because no worker here knew its name is left to others for `unknown_grace` seconds, at the far end of
+-- `pending`. Otherwise a waiting worker of ours would take it again before one of Go's, which asks once a second, could have it. A
+-- task whose `pending_since` is later than now (a clock that went back, a value that somebody wrote) is taken: it would be left for
+-- ever.
 --
 -- A repeated call (same token) gets the same tasks, as far as the worker still holds them, and no others: a token is spent once.
 -- If there is no record of the first copy, it never ran or found nothing: the caller asks anew, by another token.
 --
--- An id whose hash is gone is noted in `orphans`, where Go would lease a task that nothing ever recovers. An id that is already
--- active stands twice in the list; it stays with who runs it, if anybody does: a script of Go's that failed half-way leaves
--- such a state, too.
+-- An id whose hash is gone is noted in `orphans`; Go would lease it, and nothing would ever recover it. An id whose task is active
+-- is only taken out of `pending`, and its worker keeps the task. If nobody has the task it is taken: a script of Go's that failed
+-- half-way leaves such a state.
 --
--- Fewer than `count` are taken where the messages so far have 16 MB and more: a message may have hundreds (a script of a
--- producer's can make one), and nobody else is served while the server hashes and copies them.
+-- No more are taken when the messages so far have `most_bytes` and more. A message may have hundreds of megabytes (a producer's own
+-- script can make one), and the server serves nobody else while it hashes and copies them.
 -- @include read_task
 -- @include holds
 -- @include history
@@ -64,9 +65,10 @@ local function is_new(since)
   local seconds = (since or 0) / 1000000000
   return seconds > now - tonumber(unknown_grace) and seconds < now + 1
 end
+local most_bytes = 16 * 1024 * 1024
 local bytes, left = 0, {}
 for index, id in ipairs(ids) do
-  if bytes >= 16777216 then
+  if bytes >= most_bytes then
     for back = #ids, index, -1 do left[#left + 1] = ids[back] end
     break
   end
@@ -80,7 +82,7 @@ for index, id in ipairs(ids) do
   elseif fields[2] ~= 'active' or not (taking[id] or redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
     bytes = bytes + #fields[1]
     taking[id] = true
-    redis.call('HSET', task, 'state', 'active', 'owner', owner, 'receipt', token .. redis.sha1hex(fields[1]))
+    redis.call('HSET', task, 'state', 'active', 'owner', worker, 'receipt', token .. redis.sha1hex(fields[1]))
     held[#held + 1] = id
     record[#record + 1] = id
     leases[#leases + 1] = now + tonumber(lease_seconds)
