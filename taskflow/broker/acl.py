@@ -154,6 +154,8 @@ _PRODUCER = Role(
 )
 
 _WORKER_SCRIPTS = (
+    "confirm",
+    "deliver",
     "dequeue",
     "enqueue",
     "expire",
@@ -164,6 +166,7 @@ _WORKER_SCRIPTS = (
     "hold_guard",
     "join",
     "note_partitions",
+    "overdue",
     "pause",
     "reclaim",
     "record_server",
@@ -191,6 +194,7 @@ _VIEWER_PLAIN = (
     # What `taskflow doctor` reads. CONFIG GET is not here, since it shows the server's own password: the doctor makes do with
     # INFO. The scripts that put things right are not here either; a viewer may send the commands by which they only read.
     "hget",
+    "hlen",
     "hstrlen",
     "llen",
     "lpos",

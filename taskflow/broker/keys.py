@@ -17,7 +17,7 @@ ALL_WORKERS = "asynq:workers"
 CANCEL_CHANNEL = "asynq:cancel"
 
 
-LASTING = frozenset({"orphans"})
+LASTING = frozenset({"orphans", "outbox"})
 """Our keys that have no time to live, by the part of their names after `taskflow:{queue}:` and up to a colon. Each of them
 belongs to the queue, and something keeps it small. Every other key of ours must end by itself: the doctor looks for those that do
 not, and so does a check after each test.
@@ -45,6 +45,8 @@ class QueueKeys:
         "lease",
         "name",
         "orphans",
+        "outbox",
+        "outbox_at",
         "own",
         "partitions",
         "paused",
@@ -79,6 +81,8 @@ class QueueKeys:
         self.processed = prefix + "processed"
         self.failed = prefix + "failed"
         self.orphans = self.own + "orphans"
+        self.outbox = self.own + "outbox"
+        self.outbox_at = self.own + "outbox:at"
         self.due = self.own + "due"
         self.partitions = self.own + "partitions"
         self.slot = key_slot(self.pending)
@@ -110,6 +114,10 @@ class QueueKeys:
     def taken_by(self, worker: str) -> str:
         """The record of what the worker's last dequeue took, by which a repetition of it gets the same tasks."""
         return f"{self.own}taken:{worker}"
+
+    def once(self, task_id: str) -> str:
+        """The marker of a follower: it was delivered, even if it is done and gone."""
+        return f"{self.own}once:{task_id}"
 
     def answer(self, token: str) -> str:
         """What the order by hand `token` replied, so that a repetition of it replies the same."""

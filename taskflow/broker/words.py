@@ -45,6 +45,26 @@ class Joined(Enum):
     """Another worker joined some of them, or somebody took one out."""
 
 
+class Written(Enum):
+    """What became of an outcome."""
+
+    WRITTEN = 1
+    ALREADY_WRITTEN = 2
+    """A repeated call found what its first copy had written."""
+    REFUSED = 0
+    """The worker does not hold the task any more: somebody else has recovered it."""
+
+
+class Delivered(Enum):
+    """What became of a follower that was brought to its queue."""
+
+    DELIVERED = 1
+    ALREADY_THERE = 2
+    """It was delivered before."""
+    TOO_LATE = 3
+    """Nobody can tell any more whether it was."""
+
+
 class Moved(Enum):
     """What became of an order to move or delete a task."""
 
@@ -63,6 +83,8 @@ class Emptied(Enum):
     GO_ON = 1
     HOLDS_TASKS = -1
     RUNS_TASKS = -2
+    HAS_FOLLOWERS = -3
+    """Its outbox has followers of ended tasks for other queues."""
 
 
 class Stored(IntEnum):
@@ -83,7 +105,8 @@ class Offset(IntEnum):
 
 
 WORDS: dict[str, type[Enum]] = {
-    words.__name__: words for words in (Enqueued, Notice, Joined, Moved, Emptied, Stored, Offset, Verb)
+    words.__name__: words
+    for words in (Enqueued, Notice, Joined, Written, Delivered, Moved, Emptied, Stored, Offset, Verb)
 }
 
 _WORD = re.compile(r"\b([A-Z][A-Za-z]+)\.([A-Z_]+)\b")

@@ -40,6 +40,8 @@ async def refuse_tasks(broker: AnyBroker, queue: str) -> None:
         raise _running(queue, step.left)
     if step.outcome is Emptied.HOLDS_TASKS:
         raise QueueNotEmpty(f"queue {queue!r} holds tasks; `taskflow queue rm --force` deletes them with it")
+    if step.outcome is Emptied.HAS_FOLLOWERS:
+        raise _undelivered(queue, step.left)
     tasks = queue_keys(queue).task_prefix
     async for found in _scan(broker, queue, tasks):
         if not found:
@@ -61,6 +63,8 @@ async def _empty(broker: AnyBroker, queue: str, *, force: bool) -> bool:
                 await broker.run(resume(queue))
             if step.outcome is Emptied.RUNS_TASKS:
                 raise _running(queue, step.left)
+            if step.outcome is Emptied.HAS_FOLLOWERS:
+                raise _undelivered(queue, step.left)
             raise QueueNotEmpty(f"queue {queue!r} has just got a new task; nothing of it was removed")
         if not step.left:
             return paused_here
@@ -92,6 +96,14 @@ async def _unlist(broker: AnyBroker, queue: str) -> None:
     await broker.run(unlist(queue))
     if (await broker.run(count_queue(queue, day_of(0)))).is_trace:
         await broker.run(publish_queues([queue]))
+
+
+def _undelivered(queue: str, count: int) -> QueueNotEmpty:
+    what = "a follower of a task is" if count == 1 else f"{count} followers of tasks are"
+    return QueueNotEmpty(
+        f"{what} still to be delivered from queue {queue!r} to other queues: start a worker for it, which does "
+        "that, and remove it then; `taskflow queue rm --force` drops them"
+    )
 
 
 def _running(queue: str, count: int) -> QueueNotEmpty:

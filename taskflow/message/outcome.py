@@ -29,6 +29,27 @@ class AttemptRecord(msgspec.Struct, array_like=True, frozen=True, gc=False):
     error: str
 
 
+MOST_FOLLOWERS = 100
+MOST_FOLLOWER_BYTES = 1 << 20
+"""Of one attempt, and of their messages together: each is written in the step that ends the task."""
+
+
+class FollowUp(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A task that follows another: enqueued if the outcome that it comes with counts, and then once.
+
+    Args:
+        queue: where it goes.
+        id: its id, by which it is told whether it was delivered.
+        message: ready to be stored: encoded, sealed and signed.
+        at: Unix seconds from which it may run; 0: now.
+    """
+
+    queue: str
+    id: str
+    message: bytes
+    at: float = 0.0
+
+
 class Outcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """How the attempt at a task ended, and what is to be written down of it.
 
@@ -42,6 +63,8 @@ class Outcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
         lock: the key of the task's unique lock; empty: none.
         seconds: how long the attempt ran.
         attempt: the attempt, if it failed.
+        then: what follows. Only an outcome that counts has followers, and only one that ends the task: done and completed. What a
+            task had added before it failed is dropped, whether it is retried or archived.
     """
 
     number: int
@@ -53,14 +76,22 @@ class Outcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
     lock: str = ""
     seconds: float = 0.0
     attempt: AttemptRecord | None = None
+    then: tuple[FollowUp, ...] = ()
 
 
-def done(number: int, lock: str, seconds: float) -> Outcome:
+def done(number: int, lock: str, seconds: float, then: tuple[FollowUp, ...] = ()) -> Outcome:
     """The task returned, and nothing of it is kept; `lock` is the key of its unique lock."""
-    return Outcome(number, Verb.DONE, lock=lock, seconds=seconds)
+    return Outcome(number, Verb.DONE, lock=lock, seconds=seconds, then=then)
 
 
-def completed(number: int, message: TaskMessage, result: bytes, now: float, seconds: float) -> Outcome:
+def completed(
+    number: int,
+    message: TaskMessage,
+    result: bytes,
+    now: float,
+    seconds: float,
+    then: tuple[FollowUp, ...] = (),
+) -> Outcome:
     """The task returned, and its result is kept for a while."""
     kept = replace(message, completed_at=int(now))
     return Outcome(
@@ -71,6 +102,7 @@ def completed(number: int, message: TaskMessage, result: bytes, now: float, seco
         result=result,
         lock=message.unique_key,
         seconds=seconds,
+        then=then,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
-from ..message.outcome import Outcome
+from ..message.outcome import MOST_FOLLOWER_BYTES, Outcome
 from ..pipe import frames
 from ..pipe.shared_marks import SharedMarks
 from ..tasks import reporter
@@ -113,7 +113,10 @@ class Outbox:
     def _send_outcomes(self) -> None:
         outcomes = self._outcomes
         items = [outcomes.popleft() for _ in range(min(len(outcomes), OUTCOMES_PER_FRAME))]
-        sizes = [len(outcome.message) + len(outcome.result) for outcome in items]
+        sizes = [
+            len(outcome.message) + len(outcome.result) + (MOST_FOLLOWER_BYTES if outcome.then else 0)
+            for outcome in items
+        ]
         # After the outcomes were taken: what these have added is in it.
         counts = self._counts()
         head = frames.frame(frames.Events(counts)) if counts else b""

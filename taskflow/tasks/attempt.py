@@ -6,6 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+from ..message.outcome import FollowUp
 from ..message.task_message import TaskMessage
 from ..options import DEFAULT_TIMEOUT
 from ..pipe.frames import Job
@@ -112,6 +113,11 @@ class Attempt:
             passed = datetime.fromtimestamp(message.deadline, UTC)
             return f"the deadline {passed:%Y-%m-%d %H:%M:%S} UTC passed while the task ran"
         return f"time limit of {soft:g} s exceeded"
+
+    @property
+    def followers(self) -> tuple[FollowUp, ...]:
+        """What the task has added to follow it."""
+        return () if self._current is None else tuple(self._current._followers)
 
     def current(self) -> context.CurrentTask:
         """The attempt as the task sees it."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NoReturn
 
 from ..errors import NotInTask, Retry
+from ..message.outcome import MOST_FOLLOWER_BYTES, MOST_FOLLOWERS, FollowUp
 from ..message.task_message import TaskMessage
 
 
@@ -38,6 +39,27 @@ class CurrentTask:
     max_retries: int
     deadline: datetime
     headers: Mapping[str, str]
+    _followers: list[FollowUp] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    def _then(self, message: TaskMessage, at: float = 0.0) -> None:
+        """Let a task follow this one. In a worker it is enqueued if this attempt ends the task well, and once; else it never is.
+
+        Args:
+            message: ready to be stored, with the queue in storage that it goes to.
+            at: Unix seconds from which it may run; 0: at once.
+
+        Raises:
+            ValueError: it has a unique lock or a group, which a delivery knows nothing of, or these are too many.
+        """
+        if message.unique_key or message.group_key:
+            raise ValueError(f"task {message.type} cannot follow: it has a unique lock or a group")
+        encoded = message.encode()
+        size = len(encoded) + sum(len(one.message) for one in self._followers)
+        if len(self._followers) >= MOST_FOLLOWERS or size > MOST_FOLLOWER_BYTES:
+            raise ValueError(
+                f"task {message.type} cannot follow: {MOST_FOLLOWERS} tasks and {MOST_FOLLOWER_BYTES:,} bytes may follow another"
+            )
+        self._followers.append(FollowUp(message.queue, message.id, encoded, at))
 
     def retry(self, reason: str = "", *, delay: float | timedelta | None = None) -> NoReturn:
         """End this attempt and run the task again later, as `raise taskflow.Retry(reason, delay=...)` does.

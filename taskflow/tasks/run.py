@@ -221,7 +221,7 @@ class Pipeline:
         if kind.retention <= 0 and type(value) in returned.PLAIN:
             if tally is not None:
                 tally.succeeded.append(seconds)
-            return done(number, kind.unique_key, seconds)
+            return done(number, kind.unique_key, seconds, attempt.followers)
         message = attempt.message
         try:
             returned.refuse_lazy(value)
@@ -239,8 +239,8 @@ class Pipeline:
         if tally is not None:
             tally.succeeded.append(seconds)
         if kind.retention <= 0:
-            return done(number, kind.unique_key, seconds)
-        return completed(number, message, result, time.time(), seconds)
+            return done(number, kind.unique_key, seconds, attempt.followers)
+        return completed(number, message, result, time.time(), seconds, attempt.followers)
 
     def _result(self, attempt: Attempt, value: object) -> tuple[TaskMessage, bytes]:
         """What is kept of what the task returned, and the message that goes with it."""

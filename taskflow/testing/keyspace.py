@@ -25,7 +25,7 @@ def check_queue(broker: Broker, queue: str) -> list[str]:
 
     Each id stands in exactly one place, the one that its task's state names; a task is active if and only if
     it has a lease; groups with tasks are listed, and sets of them registered; the holder of a lock exists and
-    names it; a key of ours has an owner or an end.
+    names it; each follower in the outbox has its time; a key of ours has an owner or an end.
 
     It looks at one thing after the other, so nobody may work on the queue meanwhile.
 
@@ -47,9 +47,24 @@ async def _check_queue(broker: AnyBroker, queue: str) -> list[str]:
     lines += [f"{key} has tasks of group {group}, and is not listed" for key, group in unlisted_groups(image)]
     lines += [f"group {name} is listed and empty" for name in empty_groups(image)]
     lines += [f"set {key} is past its time, or gone" for key in stale_sets(image)]
+    lines += [f"followers: {name!r} {why}" for name, why in await _followers(broker, queue)]
     lines += [f"lock {key} is held by {holder}: {why}" for key, holder, why in await _dangling(broker, image)]
     lines += [f"key {key} has neither an owner nor an end" for key in endless_keys(image)]
     return lines
+
+
+async def _followers(broker: AnyBroker, queue: str) -> list[tuple[str, str]]:
+    """Followers in the outbox of which nobody would see that they are overdue, and times of none."""
+    keys = queue_keys(queue)
+    names = await broker.run(Plain(("ZRANGE", keys.outbox_at, 0, -1), list, keys.slot))
+    entries = await broker.run(Plain(("HMGET", keys.outbox, *names), list, keys.slot)) if names else []
+    found = [
+        (text(name), "has a time in the outbox and is not there")
+        for name, entry in zip(names, entries, strict=True)
+        if entry is None
+    ]
+    without = await broker.run(Plain(("HLEN", keys.outbox), int, keys.slot)) - len(names) + len(found)
+    return found + ([(queue, f"has {without} in its outbox that have no time there")] if without else [])
 
 
 async def _dangling(broker: AnyBroker, image: QueueImage) -> list[tuple[str, str, str]]:

@@ -15,6 +15,8 @@ from .config import Identity, WorkerConfig
 from .descriptors import places as waiting_connections
 from .holding.acker import Acker
 from .holding.held_tasks import Held, HeldTasks
+from .loops.courier import Courier
+from .loops.delivery import Delivery
 from .loops.narrow import NarrowBroker
 from .loops.subscriber import Subscriber
 from .taking.intake import Intake
@@ -35,6 +37,8 @@ class Parts:
         broker: for the loops of the whole worker.
         many: for those of the queues, which are many: so many of their calls are under way at once, and no more.
         acker: writes verdicts.
+        delivery: brings followers of tasks to their queues.
+        courier: has those of the verdicts that were just written.
         allocator: who may take how many.
         intake: is given what was taken.
         places: who may wait on a connection.
@@ -50,6 +54,8 @@ class Parts:
     broker: AsyncBroker
     many: AsyncBroker
     acker: Acker
+    delivery: Delivery
+    courier: Courier
     allocator: SlotAllocator
     intake: Intake
     places: Places
@@ -87,6 +93,12 @@ class Parts:
             on_outcomes: takes the outcomes of what cannot be started.
             is_open: whether tasks are taken.
         """
+        many = NarrowBroker(broker.driver)
+        # Verdicts wait for no loop that only looks.
+        acker = Acker(NarrowBroker(broker.driver), held_tasks, clock, identity.owner)
+        delivery = Delivery(many)
+        courier = Courier(delivery, clock)
+        acker.on_followers = courier.add
         return cls(
             config=config,
             identity=identity,
@@ -94,9 +106,10 @@ class Parts:
             held_tasks=held_tasks,
             supervisor=supervisor,
             broker=broker,
-            many=NarrowBroker(broker.driver),
-            # Verdicts wait for no loop that only looks.
-            acker=Acker(NarrowBroker(broker.driver), held_tasks, clock, identity.owner),
+            many=many,
+            acker=acker,
+            delivery=delivery,
+            courier=courier,
             allocator=SlotAllocator(queues, strict=config.strict, room=supervisor.room, most=BATCH),
             intake=Intake(held_tasks, supervisor, on_outcomes, clock, is_open),
             places=Places(waiting_connections(waits, nodes, config.children)),

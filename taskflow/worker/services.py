@@ -15,6 +15,7 @@ from .loops.aggregator import Aggregator
 from .loops.forwarder import Forwarder
 from .loops.guard import Guard
 from .loops.heartbeat import Heartbeat
+from .loops.outbox import OutboxJanitor
 from .loops.recoverer import Janitor, Recoverer
 from .loops.sweeper import Sweeper
 from .loops.watches import Burst, Limits
@@ -106,13 +107,16 @@ def _burst(at: ForWorker) -> Burst | None:
     parts = at.parts
     if not parts.config.burst:
         return None
-    return Burst(parts.broker, parts.clock, at.served, parts.held_tasks.__len__, at.end)
+    return Burst(
+        parts.broker, parts.clock, at.served, lambda: len(parts.held_tasks) + len(parts.courier), at.end
+    )
 
 
 PER_QUEUE: tuple[Callable[[ForQueue], Service | None], ...] = (
     _forwarder,
     lambda at: Recoverer(at.name, at.parts.many, at.backoff),
     lambda at: Janitor(at.name, at.parts.many, at.backoff),
+    lambda at: OutboxJanitor(at.name, at.parts.many, at.parts.delivery, at.backoff),
     lambda at: Sweeper(at.name, at.parts.many, at.backoff, joins=at.rule is not None),
     lambda at: Aggregator(at.name, at.rule, at.parts.many) if at.rule is not None else None,
     _fetcher,
@@ -121,6 +125,7 @@ PER_QUEUE: tuple[Callable[[ForQueue], Service | None], ...] = (
 
 PER_WORKER: tuple[Callable[[ForWorker], Service | None], ...] = (
     lambda at: at.parts.acker,
+    lambda at: at.parts.courier,
     lambda at: at.parts.roll_call,
     lambda at: Limits(at.parts.supervisor.watch_limits),
     lambda at: Leases(at.parts.broker, at.parts.held_tasks),

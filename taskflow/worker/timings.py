@@ -35,6 +35,8 @@ class Timings:
         sweep: between two looks at what is broken.
         second_look: after so long a task that looked broken is looked at again.
         trial: the lease that a task with an owner and without a lease gets: whole seconds, in which a living owner extends it.
+        overdue: a follower of a task that has lain in the outbox for so long is delivered by any worker of the queue.
+        outbox: between two looks for such followers.
         aggregate: between two looks at groups that may be ripe.
         partitions: between two looks at which partitions there are.
         paused: between two questions whether a queue is still paused.
@@ -64,6 +66,8 @@ class Timings:
     sweep: float = 5.0
     second_look: float = 4.0
     trial: int = 8
+    overdue: float = 5.0
+    outbox: float = 5.0
     aggregate: float = 1.0
     partitions: float = 10.0
     paused: float = 1.0

@@ -43,6 +43,9 @@ REACH_SECONDS = 4.0
 STOP_SECONDS = 10.0
 """How long a stop waits for loops that do not want to end: what is held has to be handed back all the same."""
 
+DELIVERY_SECONDS = 5.0
+"""How long a stop waits for followers of the last tasks to be delivered: those that are not, another worker delivers."""
+
 FLUSH_SECONDS = 10.0
 """How long a stop waits for the last verdicts to be written."""
 
@@ -268,6 +271,8 @@ class Worker:
                     len(self._held_tasks),
                     self._config.timings.lease,
                 )
+        with said("the delivery of the last followers"):
+            await parts.courier.drain(DELIVERY_SECONDS)
         with said("the stop of the loops"):
             async with asyncio.timeout(STOP_SECONDS):
                 await serving.stop()

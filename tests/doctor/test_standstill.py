@@ -8,7 +8,7 @@ from taskflow.broker.commands.enqueue import publish_queues
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.inspector import Inspector
-from taskflow.inspector.doctor.standstill import FORGOTTEN_SECONDS
+from taskflow.inspector.doctor.standstill import FORGOTTEN_SECONDS, UNDELIVERED_SECONDS
 from taskflow.partitions import partition_names
 from taskflow.states import State
 from tests.inspector.ask import examine
@@ -45,3 +45,14 @@ def test_a_group_that_nobody_joins_is_found_when_it_has_been_quiet_for_long(stor
     assert codes(stored.broker, stored.queue) == []
     stored.raw.zadd(stored.keys.group("g1"), {"t": int(time.time()) - FORGOTTEN_SECONDS - 5})
     assert codes(stored.broker, stored.queue) == ["forgotten-group"]
+
+
+def test_followers_that_no_worker_tries_to_deliver_are_found(stored: Stored) -> None:
+    """Their task has ended, so nothing else says that anything is missing."""
+    name = "mail\0token\0000\0id"
+    stored.raw.hset(stored.keys.outbox, name, b"follower")
+    stored.raw.zadd(stored.keys.outbox_at, {name: time.time() - 10})
+    assert codes(stored.broker, stored.queue) == [], "workers look at it every few seconds"
+    stored.raw.zadd(stored.keys.outbox_at, {name: time.time() - UNDELIVERED_SECONDS - 5})
+    (finding,) = [one for one in examine(stored.broker, [stored.queue]).findings if one.where.startswith("q")]
+    assert (finding.code, finding.count, finding.examples) == ("undelivered-followers", 1, ("mail",))

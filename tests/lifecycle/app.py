@@ -13,6 +13,7 @@ import time
 
 from taskflow import Reject, Retry, TaskFlow, current_task
 from taskflow.errors import TaskTimeout
+from taskflow.message.task_message import TaskMessage
 
 # For the queues that a test names: {"q": {"partitions": 6}}
 app = TaskFlow("lifecycle", retention=600, queues=json.loads(os.environ.get("TASKFLOW_TEST_QUEUES", "{}")))
@@ -97,6 +98,28 @@ def fail_once(tag: str) -> int:
     if retried == 0:
         raise ValueError("the first attempt fails")
     return retried
+
+
+@app.task(max_retries=2, default_retry_delay=1)
+def lead(tag: str, queue: str, count: int, how: str = "well") -> str:
+    """Has so many tasks follow it in a queue; `how` may be "second", the attempt that succeeds, or "badly"."""
+    note("start", tag)
+    current, retried = current_task(), current_task().retried
+    for number in range(count):
+        ending = f"{tag}.{retried}.{number}"
+        message = TaskMessage(
+            type=work.name,
+            payload=json.dumps({"tag": ending}).encode(),
+            id=f"{current.id}.{retried}.{number}",
+            queue=queue,
+            timeout=60,
+        )
+        current._then(message)
+    if how == "badly":
+        raise Reject("it is over")
+    if how == "second" and retried == 0:
+        raise ValueError("the first attempt fails")
+    return tag
 
 
 @app.task

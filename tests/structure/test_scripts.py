@@ -22,6 +22,7 @@ from taskflow.broker.commands import (
     guards,
     inspect,
     maintenance,
+    outbox,
     partitions,
     queues,
     records,
@@ -30,7 +31,7 @@ from taskflow.broker.commands import (
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.words import WORDS, Enqueued
 from taskflow.connection.topology import key_slot
-from taskflow.message.outcome import AttemptRecord, Outcome
+from taskflow.message.outcome import AttemptRecord, FollowUp, Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import MOVES, State, Verb
 
@@ -51,6 +52,9 @@ def new_task(task_id: str, *, unique: bool = False, group: str = "", **when: flo
         type="images:resize", payload=b"{}", id=task_id, queue=QUEUE, unique_key=lock, group_key=group
     )
     return enqueue.NewTask(message, lock_seconds=60 if unique else 0, **when)
+
+
+FOLLOWERS = (FollowUp(QUEUE, "f1", b"message"), FollowUp(QUEUE, "f2", b"message", 1_800_000_000.5))
 
 
 def ended(task_id: str, verb: Verb, lock: str = "", token: str = "0" * 16) -> tuple[dequeue.Taken, Outcome]:
@@ -90,11 +94,15 @@ BUILDERS: dict[str, Callable[[], Any]] = {
         [
             *(ended(verb.name, verb) for verb in Verb),
             ended("of-another-batch", Verb.DONE, token="1" * 16),
+            (dequeue.Taken("t", b"m", "0" * 16), Outcome(0, Verb.DONE, then=FOLLOWERS)),
             ended("own-lock", Verb.DONE, KEYS.unique_prefix + "images:resize:0cc1"),
             ended("foreign-lock", Verb.DONE, "asynq:{other}:unique:images:resize:0cc1"),
         ],
         1_800_000_000,
     ),
+    "deliver": lambda: outbox.deliver(QUEUE, FOLLOWERS, 1_800_000_000),
+    "confirm": lambda: outbox.confirm(QUEUE, ["one", "two"]),
+    "overdue": lambda: outbox.overdue(QUEUE, 5, [("away", 3.0)]),
     "note_partitions": lambda: partitions.note_count(QUEUE, 6, 60),
     "forward": lambda: maintenance.forward(QUEUE),
     "recover": lambda: maintenance.recover(QUEUE),
@@ -245,10 +253,10 @@ def test_a_server_can_compile_the_script(name: str, raw: redis.Redis) -> None:
 
 
 def test_what_drains_a_full_server_may_run_when_it_is_full() -> None:
-    """Everything but enqueue (and what only reads) carries `allow-oom`."""
+    """Everything but enqueue, deliver (and what only reads) carries `allow-oom`."""
     refused = {
         name for name in scripts.names() if "allow-oom" not in scripts.load(name).source.splitlines()[0]
     }
     writing = {name for name in refused if scripts.load(name).moves}
 
-    assert writing == {"enqueue"}
+    assert writing == {"deliver", "enqueue"}

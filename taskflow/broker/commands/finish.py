@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
 from typing import Any
 
 import msgspec
 
-from ...message.outcome import Outcome
+from ...message.outcome import MOST_FOLLOWERS, Outcome
 from ...states import Verb
 from ..builder import builder
 from ..command import Command
 from ..keys import day_of, queue_keys
+from ..words import Written
 from .dequeue import Taken
+from .outbox import Entry, entries_of
 
 BATCH = 100
 """Items of one script call at most."""
@@ -25,21 +26,15 @@ ARCHIVE_SIZE = 10_000
 """... and ten thousand of them per queue."""
 
 
-class Written(Enum):
-    """What became of an outcome."""
-
-    WRITTEN = 1
-    ALREADY_WRITTEN = 2
-    REFUSED = 0
-    """The worker does not hold the task any more: somebody else has recovered it."""
-
-
 _build = builder(
     "finish",
     "processed_day failed_day channel_prefix batches",
     archive_seconds=ARCHIVE_SECONDS,
     archive_size=ARCHIVE_SIZE,
 )
+
+_ENDS = frozenset({Verb.DONE.value, Verb.COMPLETE.value})
+"""The outcomes that may have followers."""
 
 _WRITTEN = {written.value: written for written in Written}
 
@@ -60,13 +55,13 @@ def finish(
         worker: whose attempts they were.
 
     Raises:
-        ValueError: an outcome has a verb that does not exist.
+        ValueError: an outcome has a verb that does not exist, or followers that it cannot have.
     """
     keys = queue_keys(queue)
     batches: dict[str, list[int]] = {}
     others: list[int] = []
     for index, (taken, outcome) in enumerate(items):
-        if outcome.verb != Verb.DONE or outcome.lock:
+        if outcome.verb != Verb.DONE or outcome.lock or outcome.then:
             others.append(index)
         elif taken.lease_token in batches:
             batches[taken.lease_token].append(index)
@@ -88,8 +83,11 @@ def finish(
         lock = outcome.lock.startswith(keys.unique_prefix)
         if lock:
             names.append(outcome.lock)
-        facts = _facts(taken, outcome, worker, lock=lock)
+        entries = _followers(taken, outcome)
+        facts = _facts(taken, outcome, worker, entries, lock=lock)
         words += (taken.id, outcome.verb, _encode(facts), outcome.message, outcome.result)
+        for entry in entries:
+            words += (entry.name, entry.follower.message)
     order = [index for batch in batches.values() for index in batch] + others
     day = day_of(now)
     return _build(
@@ -104,7 +102,18 @@ def finish(
     )
 
 
-def _facts(taken: Taken, outcome: Outcome, worker: str, *, lock: bool) -> dict[str, Any]:
+def _followers(taken: Taken, outcome: Outcome) -> Sequence[Entry]:
+    """What is to go into the outbox with an outcome."""
+    if not outcome.then:
+        return ()
+    if outcome.verb not in _ENDS or len(outcome.then) > MOST_FOLLOWERS:
+        raise ValueError(f"an outcome {outcome.verb[:20]!r} cannot have {len(outcome.then)} followers")
+    return entries_of(taken, outcome)
+
+
+def _facts(
+    taken: Taken, outcome: Outcome, worker: str, entries: Sequence[Entry], *, lock: bool
+) -> dict[str, Any]:
     """What the script is told of an outcome, besides verb, message and result: see its head."""
     if outcome.verb not in _VERBS:
         raise ValueError(f"there is no verb {outcome.verb[:20]!r}")
@@ -123,12 +132,14 @@ def _facts(taken: Taken, outcome: Outcome, worker: str, *, lock: bool) -> dict[s
             "worker": worker,
             "error": attempt.error,
         }
+    if entries:
+        facts["then"] = [(one.follower.queue, one.follower.id, one.follower.at) for one in entries]
     return facts
 
 
 def _parse(reply: Any, order: Sequence[int]) -> list[Written]:
     """In the order of the items, which is not that of the script. One number says that all are written."""
-    if reply == 1:
+    if reply == Written.WRITTEN.value:
         return [Written.WRITTEN] * len(order)
     found = dict(zip(order, reply, strict=True))
     return [_WRITTEN[found[index]] for index in range(len(order))]

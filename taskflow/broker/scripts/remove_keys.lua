@@ -1,10 +1,10 @@
 -- Delete what a removed queue has left: counters, locks, lost hashes, our own keys.
 -- moves:   -
--- keys:    pending, active, scheduled, retry, archived, completed, groups, aggregation_sets, key...
+-- keys:    pending, active, scheduled, retry, archived, completed, groups, aggregation_sets, outbox, key...
 -- args:    -
 -- flags:   allow-oom
 -- returns: how many keys were deleted, or -1: the queue holds tasks again, nothing was deleted
-if redis.call('EXISTS', pending, active, scheduled, retry, archived, completed, groups, aggregation_sets) > 0 then return -1 end
+if redis.call('EXISTS', pending, active, scheduled, retry, archived, completed, groups, aggregation_sets, outbox) > 0 then return -1 end
 local deleted = 0
 for index = key_keys_from, #KEYS do deleted = deleted + redis.call('UNLINK', KEYS[index]) end
 return deleted

@@ -1,12 +1,12 @@
 -- Empty a queue that is to be removed, some tasks at a time.
 -- moves:   pending -> gone, scheduled -> gone, retry -> gone, archived -> gone, completed -> gone, aggregating -> gone, active -> gone
--- keys:    answer, pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, paused
+-- keys:    answer, pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, paused, outbox, outbox_at
 -- args:    resent, force, limit, foreign_grace, task_prefix, group_prefix, unique_prefix
 -- derives: the hash and the lock of each task, the groups and the aggregation sets of the queue
 -- flags:   allow-oom
 -- returns: an Emptied (GO_ON until nothing is left); how many are left; 1 if it was paused for this
 --
--- Without force it deletes no task. With force it pauses the queue first, so that no worker takes a task meanwhile. A task counts
+-- Without force it deletes no task, nor followers of ended tasks that are on their way to other queues. With force it pauses the queue first, so that no worker takes a task meanwhile. A task counts
 -- as running until its lease is `foreign_grace` seconds over, unless its hash has no message (Go's dequeue leaves such).
 -- @include replied
 -- @include release_lock
@@ -34,7 +34,11 @@ local function first(key)
 end
 local function ours(key) return string.sub(key, 1, #group_prefix) == group_prefix end
 local stopped = 0
-if force == '1' then
+if force ~= '1' then
+  local followers = redis.call('HLEN', outbox)
+  if followers > 0 then return {Emptied.HAS_FOLLOWERS, followers, 0} end
+else
+  redis.call('UNLINK', outbox, outbox_at)
   if redis.call('SET', paused, now, 'NX') then stopped = 1 end
   for _, key in ipairs({pending, active}) do
     if budget > 0 then drain(key, redis.call('LRANGE', key, -budget, -1), cut_list) end

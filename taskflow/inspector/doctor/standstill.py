@@ -1,11 +1,13 @@
-"""What stands still although nothing is broken: partitions that are paused alone, and groups that nobody joins."""
+"""What stands still although nothing is broken: partitions that are paused alone, groups that nobody joins, followers that do not
+arrive.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from ...broker.command import Plain, same
-from ...broker.commands.inspect import list_groups, server_time
+from ...broker.commands.inspect import list_groups, server_time, text
 from ...broker.commands.partitions import Paused, pause_of
 from ...broker.keys import queue_keys
 from ...errors import BrokerError
@@ -16,7 +18,13 @@ from .values import Finding, Severity
 FORGOTTEN_SECONDS = 900
 """A group to which nothing was added for so long should have been joined, by any rule that one would write."""
 
+UNDELIVERED_SECONDS = 120
+"""Workers look at a follower that was not delivered every five seconds, and once a minute where its queue cannot be reached."""
+
 _EXAMPLES = 5
+
+_MOST_FOLLOWERS = 1000
+"""Of an outbox so many are read, to say where they should go."""
 
 
 async def standing_still(broker: AnyBroker, queues: Iterable[str]) -> list[Finding]:
@@ -31,6 +39,7 @@ async def standing_still(broker: AnyBroker, queues: Iterable[str]) -> list[Findi
     for name in queues:
         parts.setdefault(split_queue(name)[0], []).append(name)
         found += await _forgotten_groups(broker, name)
+        found += await _undelivered(broker, name)
     for queue, names in parts.items():
         if len(names) > 1:
             found += await _partly_paused(broker, queue, names)
@@ -53,6 +62,37 @@ async def _partly_paused(broker: AnyBroker, queue: str, names: list[str]) -> lis
             f"`taskflow queue resume {queue}`, or `pause`, for all; tools of Go's pause and resume one partition",
             len(paused),
             tuple(paused[:_EXAMPLES]),
+        )
+    ]
+
+
+async def _undelivered(broker: AnyBroker, queue: str) -> list[Finding]:
+    """Followers of tasks that nobody has looked at for a while. A queue at work has some in its outbox at any moment; those for a
+    queue that cannot be reached are looked at again and again.
+    """
+    keys = queue_keys(queue)
+    try:
+        now = await broker.run(server_time(queue))
+        count = await broker.run(
+            Plain(("ZCOUNT", keys.outbox_at, "-inf", now - UNDELIVERED_SECONDS), int, keys.slot)
+        )
+        if not count:
+            return []
+        names = await broker.run(
+            Plain(("ZRANGE", keys.outbox_at, 0, min(count, _MOST_FOLLOWERS) - 1), list, keys.slot)
+        )
+    except BrokerError:
+        return []
+    queues = sorted({text(name).partition("\0")[0] for name in names})
+    return [
+        Finding(
+            Severity.WARNING,
+            "undelivered-followers",
+            f"tasks that follow others wait in its outbox, and no worker has tried to deliver them for {UNDELIVERED_SECONDS} s",
+            f"queue {queue!r}",
+            "start a worker for this queue, which delivers them to theirs",
+            count,
+            tuple(queues[:_EXAMPLES]),
         )
     ]
 

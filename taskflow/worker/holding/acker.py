@@ -15,9 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...broker.aio import AsyncBroker
-from ...broker.commands.finish import BATCH, Written, finish
+from ...broker.commands.finish import BATCH, finish
+from ...broker.commands.outbox import Entry, entries_of
+from ...broker.words import Written
 from ...clock import ServerClock
-from ...message.outcome import Outcome
+from ...message.outcome import MOST_FOLLOWERS, Outcome
 from ...states import Verb
 from ...telemetry.events import Requeued, VerdictRefused, emit
 from ..service import Service
@@ -88,8 +90,9 @@ class _Queue:
                 return batch
         if not self.fresh:
             return None
-        batch = _Batch(self.fresh[:BATCH])
-        del self.fresh[:BATCH]
+        items = _first(self.fresh)
+        batch = _Batch(items)
+        del self.fresh[: len(items)]
         self.failed.append(batch)
         return batch
 
@@ -112,6 +115,19 @@ class _Queue:
     def is_written_to(self) -> bool:
         """Whether its writer lives."""
         return self.writer is not None and not self.writer.done()
+
+
+def _first(items: list[Item]) -> list[Item]:
+    """Those that go in one call: a script is to be short, and each follower is as much work as a task."""
+    first = items[:BATCH]
+    if not any(outcome.then for _, outcome in first):
+        return first
+    room = BATCH + MOST_FOLLOWERS
+    for count, (_, outcome) in enumerate(first):
+        room -= 1 + len(outcome.then)
+        if room < 0 and count:
+            return first[:count]
+    return first
 
 
 class Acker(Service):
@@ -138,6 +154,8 @@ class Acker(Service):
         self._stopped = False
         self.counts = Counts()
         self.on_written: Callable[[], None] = lambda: None
+        self.on_followers: Callable[[str, list[Entry]], None] = lambda queue, entries: None
+        """Takes what a queue's outbox has now, for delivery."""
 
     def add(self, items: list[Item]) -> None:
         """Outcomes to be written, as soon as the batch before them is."""
@@ -254,6 +272,16 @@ class Acker(Service):
         self.counts.written += len(items) - refused
         if refused or Requeued.heard:
             _tell(items, replies)
+        if any(outcome.then for _, outcome in items):
+            self.on_followers(
+                name,
+                [
+                    entry
+                    for (held, outcome), reply in zip(items, replies, strict=True)
+                    if reply is not Written.REFUSED
+                    for entry in entries_of(held.taken, outcome)
+                ],
+            )
         self.on_written()
 
     async def _failed(
