@@ -33,9 +33,9 @@ class ReplyReader(redis_connection.DefaultParser):  # type: ignore[misc, valid-t
     redis-py makes the connection, logs in and maps error replies to exceptions. For each reply, though, it sets the
     socket's timeout twice, asks for its own address and looks at its state: more time than all the rest of a round trip.
 
-    Where it can, the kernel keeps the socket's timeout (`SO_RCVTIMEO`). Python's own waits for the socket before each call, and
-    lets go of the interpreter for each of the two: with many threads, the one that is to send for all the others then stands
-    in line behind them.
+    Where possible, the kernel keeps the socket's timeout (`SO_RCVTIMEO`). For a timeout of its own, Python waits for the socket
+    first and then reads, and lets go of the interpreter for both. Among many threads, the one that sends for all the others would
+    wait for its turn twice.
     """
 
     def on_connect(self, connection: Any, **options: Any) -> None:
@@ -46,7 +46,7 @@ class ReplyReader(redis_connection.DefaultParser):  # type: ignore[misc, valid-t
         self._enough = self._patience * (1 - SLACK)
         self._in_kernel = False
         self._watch = None
-        # Not with TLS, where a session's tickets may wait to be read.
+        # Not with TLS: the tickets of a session may wait to be read, and look like a reply.
         if hasattr(select, "poll") and not isinstance(self._sock, ssl.SSLSocket):
             self._watch = select.poll()
             self._watch.register(self._sock, select.POLLIN)
@@ -152,7 +152,7 @@ class ReplyReader(redis_connection.DefaultParser):  # type: ignore[misc, valid-t
                     now = time.monotonic()
                     left = deadline - now
                     if self._in_kernel and self._watch is not None and signals.may_interrupt(now):
-                        # `poll` goes on with its time after a signal; the kernel would begin its own anew.
+                        # After a signal `poll` goes on with the time that is left, while the kernel would begin its timeout anew.
                         if not self._watch.poll(max(min(left, patience) * 1000, 1)):
                             raise TimeoutError
                     elif left < self._enough:
@@ -256,7 +256,9 @@ class AsyncReplyReader(async_redis_connection.DefaultParser):  # type: ignore[mi
         with their loop.)
         """
         transport = self._writer.transport
-        with suppress(RuntimeError):  # it is closing from here on, but there is no loop to go on with it
+        with suppress(
+            RuntimeError
+        ):  # marks the transport as closing; the rest of it would run on the loop, which is closed
             transport.close()
         if (tls := getattr(transport, "_ssl_protocol", None)) is not None:
             transport = tls._transport
@@ -267,13 +269,13 @@ class AsyncReplyReader(async_redis_connection.DefaultParser):  # type: ignore[mi
                 close(None)
 
     async def _more(self, seconds: float) -> bytes:
-        # `asyncio.timeout` would cancel the task that reads, and makes much more of it than this.
+        # Not `asyncio.timeout`: it would cancel the task that reads, and costs more.
         timer = self._loop.call_later(max(seconds, 0.001), self._give_up, seconds)
         try:
             data: bytes = await self._stream.read(READ_BYTES)
         finally:
             timer.cancel()
-        if self._late is not None:  # it came in the same moment; but the stream has been told already
+        if self._late is not None:  # data came in the same moment, but the stream has the error already
             raise self._late
         if not data:
             raise redis_errors.ConnectionError("Connection closed by server.")

@@ -22,10 +22,12 @@ BROKER_VARIABLE = "TASKFLOW_WORKER_BROKER"
 """The environment variable by which a child learns that the worker was given another broker than the app's."""
 
 MOST_BYTES = 0x1FFF_FFFF
-"""Of one frame. What begins with text that somebody wrote into the socket would be longer."""
+"""The most bytes of one frame. Text that the user's code wrote into the socket would be read as a longer length, and is found by
+it.
+"""
 
 FULL_BYTES = 8 << 20
-"""A frame that holds so much takes nothing more: a batch of messages of a megabyte each would be longer than a frame can be."""
+"""A frame of so many bytes takes no more items: a batch of messages of a megabyte each could be longer than a frame may be."""
 
 DEFAULT_MOST_MESSAGE = 64 << 20
 LARGEST_MOST_MESSAGE = 192 << 20
@@ -152,7 +154,7 @@ FromWorker = Jobs | Cancel | Ping | DumpStacks | End
 
 
 class BadFrame(ValueError):
-    """The bytes are no frame: whoever sent them is not to be listened to any more."""
+    """The bytes are no frame, so nothing that comes after them can be understood either: the socket is of no more use."""
 
 
 _encoder = msgspec.msgpack.Encoder()
