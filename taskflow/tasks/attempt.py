@@ -31,7 +31,7 @@ class Plan:
         message: one of them.
         soft: the soft limit, in seconds from the start of an attempt.
         hard: the hard limit, likewise.
-        tally: where they are counted, if they are.
+        tally: where they are counted.
     """
 
     __slots__ = ("hard", "hard_ns", "message", "soft", "tally", "task")
@@ -42,7 +42,7 @@ class Plan:
         message: TaskMessage,
         soft: float,
         hard: float,
-        tally: Tally | None = None,
+        tally: Tally,
     ) -> None:
         self.task = task
         self.tally = tally

@@ -24,7 +24,7 @@ from ..message.outcome import Outcome, completed, done
 from ..message.split import split_message
 from ..message.task_message import TaskMessage
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job
-from ..telemetry.counts import Tallies, Tally
+from ..telemetry.counts import Tallies
 from ..telemetry.traces import kind_of
 from . import context, outcome, returned
 from .attempt import HARD_MARGIN, LONGEST_LIMIT, Attempt, Plan, soft_limit
@@ -56,7 +56,7 @@ class Pipeline:
         most: bytes that a result may have.
         passes: whether an exception is no failure of its task but meant for whoever runs the pipeline, and raised there. In a
             worker there is none: whatever user code raises is a verdict.
-        tallies: where attempts are counted, where somebody takes the counts away.
+        tallies: where attempts are counted, if somebody takes the counts.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Pipeline:
         self._crypto = crypto or NO_KEYS
         self._sealed = crypto is not None
         self._error_text = error_text
-        self._tallies = tallies
+        self._tallies = tallies or Tallies(taken=False)
         self._passes = passes
         self._unknown: dict[bytes, int] = {}
         self._plans: dict[bytes, Plan] = {}
@@ -135,7 +135,9 @@ class Pipeline:
         if soft <= 0:
             return self._unrun(job, message, task, "the deadline had passed before the task started")
         hard = min(task._hard_limit(message, soft, HARD_MARGIN), 2 * LONGEST_LIMIT)
-        attempt = Attempt(job, Plan(task, message, soft, hard, self._tally(task)), message.payload, message)
+        attempt = Attempt(
+            job, Plan(task, message, soft, hard, self._tallies.of(task.name)), message.payload, message
+        )
         self.reporter.received(attempt)
         return attempt
 
@@ -194,8 +196,7 @@ class Pipeline:
         attempt.started = time.monotonic()
         plan, payload, expires = attempt.plan, attempt.payload, attempt.job.expires
         if expires and attempt.started * 1000 >= expires:
-            if plan.tally is not None:
-                plan.tally.failed.append(0.0)
+            plan.tally.failed.append(0.0)
             self.reporter.expired(attempt)
             return outcome.expired(attempt.job.number, attempt.message, time.time())
         try:
@@ -219,8 +220,7 @@ class Pipeline:
         attempt.returned = True
         tally = attempt.plan.tally
         if kind.retention <= 0 and type(value) in returned.PLAIN:
-            if tally is not None:
-                tally.succeeded.append(seconds)
+            tally.succeeded.append(seconds)
             return done(number, kind.unique_key, seconds, attempt.followers)
         message = attempt.message
         try:
@@ -233,11 +233,9 @@ class Pipeline:
                 raise
             # It has run: another attempt would do the work again and fail in the same way.
             attempt.error = error
-            if tally is not None:
-                tally.failed.append(seconds)
+            tally.failed.append(seconds)
             return outcome.given_up(number, message, self._text(error), error, time.time(), seconds)
-        if tally is not None:
-            tally.succeeded.append(seconds)
+        tally.succeeded.append(seconds)
         if kind.retention <= 0:
             return done(number, kind.unique_key, seconds, attempt.followers)
         return completed(number, message, result, time.time(), seconds, attempt.followers)
@@ -281,8 +279,7 @@ class Pipeline:
         self, job: Job, message: TaskMessage, task: BaseTask[Any, Any], error: BaseException, seconds: float
     ) -> Outcome:
         now = time.time()
-        if (tally := self._tally(task)) is not None:
-            tally.failed.append(seconds)
+        self._tallies.of(task.name).failed.append(seconds)
         try:
             deciding = outcome.deciding(error)
             return outcome.failed(job, message, deciding, self._text(deciding), task._policy, now, seconds)
@@ -291,9 +288,6 @@ class Pipeline:
                 raise
             self.reporter.policy_raised(message, broken)
             return outcome.given_up(job.number, message, self._text(broken), broken, now, seconds)
-
-    def _tally(self, task: BaseTask[Any, Any]) -> Tally | None:
-        return None if self._tallies is None else self._tallies.of(task.name)
 
     def _text(self, error: BaseException) -> str:
         return outcome.text_of(error, whole=self._error_text)

@@ -24,15 +24,20 @@ class TaskCount(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class Tally:
-    """What has come together for one name. Any thread may add to it: `append` is one step, and costs less than a lock."""
+    """What has come together for one name. Any thread may add to it: `append` is one step, and costs less than a lock.
+
+    Args:
+        name: of the tasks.
+        most: attempts that are remembered; None: all, until somebody takes them.
+    """
 
     __slots__ = ("failed", "name", "succeeded")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, most: int | None = None) -> None:
         self.name = name
-        self.succeeded: deque[float] = deque()
+        self.succeeded: deque[float] = deque(maxlen=most)
         """Seconds of each attempt; `failed` likewise."""
-        self.failed: deque[float] = deque()
+        self.failed: deque[float] = deque(maxlen=most)
 
     def take(self) -> TaskCount | None:
         """What has come since the last time; None: nothing."""
@@ -45,15 +50,20 @@ class Tally:
 
 
 class Tallies:
-    """Those of a child, by name."""
+    """Those of a child, by name.
 
-    def __init__(self) -> None:
+    Args:
+        taken: whether somebody takes what comes together. If not, as in eager mode, nothing does.
+    """
+
+    def __init__(self, *, taken: bool = True) -> None:
+        self._most = None if taken else 0
         self._tallies: dict[str, Tally] = {}
 
     def of(self, name: str) -> Tally:
         """The one of this name, which has to be that of a task of the app: they are kept for ever."""
         found = self._tallies.get(name)
-        return found if found is not None else self._tallies.setdefault(name, Tally(name))
+        return found if found is not None else self._tallies.setdefault(name, Tally(name, self._most))
 
     def take(self) -> list[TaskCount]:
         """What has come since the last time. For one thread."""

@@ -18,6 +18,7 @@ from ..message.outcome import Outcome
 from ..options import DEFAULT_QUEUE
 from ..pipe import frames
 from ..telemetry.events import WorkerStarted, WorkerStopped, WorkerStopping, emit
+from ..telemetry.saying import counted
 from .banner import banner
 from .children.starter import Start
 from .children.supervisor import Supervisor
@@ -267,8 +268,8 @@ class Worker:
         with said("the writing of the last verdicts"):
             if not await parts.acker.drain(FLUSH_SECONDS):
                 logger.error(
-                    "%d tasks could not be handed back; their leases end within %d s",
-                    len(self._held_tasks),
+                    "%s could not be handed back; every lease ends within %d s",
+                    counted(len(self._held_tasks), "task"),
                     self._config.timings.lease,
                 )
         with said("the delivery of the last followers"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ from typing import Any
 import pytest
 
 from taskflow import TaskFlow
+from taskflow.errors import TaskFailed
 from taskflow.telemetry.logs import JSONFormatter, TextFormatter
-from tests.servers import Server
+from tests.servers import Server, free_port, wait_until
 from tests.workers import WorkerProcess
 
 APP = '''
@@ -174,3 +176,24 @@ def test_a_name_of_a_megabyte_is_cut(formatter: type[logging.Formatter]) -> None
     line = formatter().format(record("taskflow.task", "Task %s", "x" * 1_000_000, task="x" * 1_000_000))
     assert len(line) < 3000
     assert "1,000,000 characters" in line
+
+
+def test_health_and_the_last_line_say_how_many_attempts_ended_and_how(place: Place) -> None:
+    """The children count, the worker adds up: what came with the last verdict of a child is in it."""
+    port = free_port()
+    with place.worker(health_port=port) as worker:
+        for _ in range(2):
+            place.call("says")
+        with pytest.raises(TaskFailed):
+            place.call("fails", token="secret")
+        wait_until(lambda: counted(port).get("fails") == (1, 1), description="it is counted")
+        assert counted(port) == {"says": (2, 0), "fails": (1, 1)}
+        assert worker.terminate() == 0
+        worker.wait_for_log(lambda line: "Stopped after" in line and line.endswith("; 3 attempts, 1 failed"))
+
+
+def counted(port: int) -> dict[str, tuple[int, int]]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as answer:
+        tasks = json.load(answer)["tasks"]
+    assert all(0 < one["longest"] <= one["seconds"] < 60 for one in tasks.values())
+    return {name: (one["count"], one["failures"]) for name, one in tasks.items()}

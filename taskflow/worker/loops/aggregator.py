@@ -15,6 +15,7 @@ from ...errors import DecodeError
 from ...message.ids import new_id
 from ...message.task_message import TaskMessage
 from ...pipe.frames import Aggregation
+from ...telemetry.saying import counted
 from ..service import TIMEOUT, Service
 
 logger = logging.getLogger("taskflow.worker")
@@ -53,8 +54,8 @@ class Aggregator(Service):
                 # Tried again in the next round, not at once: the reason may last for a while.
                 return
             logger.info(
-                "%d tasks of group %s in queue %s became task %s",
-                len(waiting),
+                "%s of group %s in queue %s became task %s",
+                counted(len(waiting), "task"),
                 group,
                 self._queue,
                 message.id,

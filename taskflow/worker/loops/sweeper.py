@@ -10,6 +10,7 @@ from collections import Counter, deque
 from ...broker.aio import AsyncBroker
 from ...broker.commands.sweep import Repair, Repaired, Survey, reclaim, repair
 from ...broker.walk import FirstLooks, Walk
+from ...telemetry.saying import counted
 from ..service import TIMEOUT, Service
 from ..taking.idle_backoff import IdleBackoff
 
@@ -89,9 +90,9 @@ class Sweeper(Service):
                 break
         if moved:
             logger.warning(
-                "Queue %s: %d tasks of aggregations that nobody finished are back in their groups",
+                "Queue %s: %s went back into aggregation groups, from aggregations that nobody finished",
                 self._queue,
-                moved,
+                counted(moved, "task"),
             )
 
     def _report(self, done: list[Repaired]) -> None:

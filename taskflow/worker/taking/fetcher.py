@@ -18,6 +18,7 @@ from ...clock import ServerClock
 from ...connection.settings import pack
 from ...connection.waiting import ListWatch
 from ...errors import BrokerError, BrokerUnavailable
+from ...telemetry.saying import counted
 from ..service import TIMEOUT, Service
 from .idle_backoff import IdleBackoff
 from .places import Places, RollCall
@@ -114,9 +115,10 @@ class Fetcher(Service):
         """The pause after a fetch; None: there is nothing more, so wait."""
         if reply.orphans:
             logger.warning(
-                "Queue %s listed %d ids without a task; they are kept in %s",
+                "Queue %s listed %s without a task, which %s kept in %s",
                 self._queue,
-                reply.orphans,
+                counted(reply.orphans, "id"),
+                "is" if reply.orphans == 1 else "are",
                 queue_keys(self._queue).orphans,
             )
         if reply.paused or reply.left:
@@ -190,7 +192,9 @@ class Fetcher(Service):
         stranded = [taken for taken in tasks if (taken.id, taken.lease_token) not in known]
         if stranded:
             logger.warning(
-                "%d tasks of queue %s are taken up again after a lost reply", len(stranded), self._queue
+                "%s of queue %s taken up again after a lost reply",
+                counted(len(stranded), "task"),
+                self._queue,
             )
             self._take(self._queue, stranded)
         self._unsure = False

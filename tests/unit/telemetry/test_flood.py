@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from taskflow.telemetry import events, lines
+from taskflow.telemetry import events, saying
 from taskflow.telemetry.events import emit
 from taskflow.telemetry.flood import MINUTE, MOST, MOST_OF_A_KIND, Flood
 from tests.listening import logged
@@ -32,7 +32,7 @@ def test_a_task_that_nobody_knows_is_said_a_few_times_a_minute_and_its_name_is_c
     caplog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A name of a megabyte was logged whole at every put-back, and a thousand refused tasks were a thousand lines."""
-    monkeypatch.setattr(lines, "_flood", Flood(lambda: 0.0))
+    monkeypatch.setattr(saying, "flood", Flood(lambda: 0.0))
     caplog.set_level(logging.INFO)
     with logged():
         for _ in range(50):

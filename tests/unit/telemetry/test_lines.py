@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from taskflow.telemetry import events, lines
+from taskflow.telemetry import events, lines, saying
 from taskflow.telemetry.events import Event, emit
 from taskflow.telemetry.flood import MOST_OF_A_KIND, Flood
 from taskflow.telemetry.lines import Lines
@@ -31,7 +31,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     logger = logging.getLogger("taskflow")
     before = logger.level
     logger.setLevel("DEBUG")
-    monkeypatch.setattr(lines, "_flood", Flood())
+    monkeypatch.setattr(saying, "flood", Flood())
     with logged():
         yield
     logger.setLevel(before)
