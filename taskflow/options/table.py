@@ -1,13 +1,13 @@
 """The table of options: each is described here once, and everything about options follows from it (pure).
 
-To add one: a row here, a line in the types (`typed.py`), and a field in `TaskOptions` (`layers.py`) if it is for calls; the tests
-say what is missing. How it is parsed, merged, refused where it has no place, suggested for a misspelt one, sent in a header and
-documented follows by itself.
+To add one: a row here (where a feature has several, in a file of its own, as `declared.py`), a line in the types (`typed.py`), and a
+field in `TaskOptions` (`layers.py`) if it is for calls; the tests say what is missing. How it is parsed, merged, refused where it has
+no place, suggested for a misspelt one, sent in a header and documented follows by itself.
 """
 
 from __future__ import annotations
 
-from taskflow.options import values
+from taskflow.options import declared, values
 from taskflow.options.option import Option, Scope, Way
 
 DEFAULT_QUEUE = "default"
@@ -23,7 +23,6 @@ _ANYWHERE = frozenset(Scope)
 _NOT_FOR_APPS = frozenset({Scope.TASK, Scope.CALL, Scope.MAP})
 _CALLS = frozenset({Scope.CALL, Scope.MAP})
 _ONE_CALL = frozenset({Scope.CALL})
-_DECLARATION = frozenset({Scope.TASK})
 
 SECONDS = "seconds"
 WHOLE_SECONDS = "seconds, rounded up to whole ones"
@@ -214,121 +213,13 @@ _ENQUEUEING = (
     ),
 )
 
-_DECLARING = (
-    Option(
-        "name",
-        "What it is called on the wire. Without it `module.function`.",
-        _DECLARATION,
-        Way.MESSAGE,
-        "type",
-        unit="a name",
-        celery="name",
-        asynq="NewTask",
-    ),
-    Option(
-        "bind",
-        "Whether the running task (`CurrentTask`) is its first argument.",
-        _DECLARATION,
-        Way.CODE,
-        unit="yes or no",
-        default=False,
-        celery="bind",
-    ),
-)
-
-_POLICY = (
-    Option(
-        "wait",
-        "How long until the next attempt: one of tenacity's `wait` objects. Without it, and without Celery's words for it, "
-        "Asynq's growing delay.",
-        _DECLARATION,
-        Way.CODE,
-        unit="an object of tenacity's",
-        rivals=("retry_backoff", "default_retry_delay"),
-        asynq="Config.RetryDelayFunc",
-    ),
-    Option(
-        "stop",
-        "When to give up, whatever `max_retries` still allows: one of tenacity's `stop` objects.",
-        _DECLARATION,
-        Way.CODE,
-        unit="an object of tenacity's",
-    ),
-    Option(
-        "retry",
-        "Which failures are tried again: one of tenacity's `retry` objects. Without it, and without Celery's words for it, all.",
-        _DECLARATION,
-        Way.CODE,
-        unit="an object of tenacity's",
-        rivals=("autoretry_for", "dont_autoretry_for"),
-        asynq="SkipRetry",
-    ),
-    Option(
-        "autoretry_for",
-        "Only these exceptions are tried again. Unlike in Celery all are where nothing is said.",
-        _DECLARATION,
-        Way.CODE,
-        unit="exception classes",
-        default=(),
-        rivals=("retry",),
-        celery="autoretry_for",
-    ),
-    Option(
-        "dont_autoretry_for",
-        "These exceptions are not tried again.",
-        _DECLARATION,
-        Way.CODE,
-        unit="exception classes",
-        default=(),
-        rivals=("retry",),
-        celery="dont_autoretry_for",
-    ),
-    Option(
-        "retry_backoff",
-        "The first delay, which doubles with each retry; True: one second.",
-        _DECLARATION,
-        Way.CODE,
-        unit="seconds, or yes",
-        default=False,
-        rivals=("wait",),
-        celery="retry_backoff",
-    ),
-    Option(
-        "retry_backoff_max",
-        "The longest delay with `retry_backoff`.",
-        _DECLARATION,
-        Way.CODE,
-        unit=SECONDS,
-        default=600,
-        celery="retry_backoff_max",
-    ),
-    Option(
-        "retry_jitter",
-        "Whether the delay with `retry_backoff` is drawn between 0 and what it would be.",
-        _DECLARATION,
-        Way.CODE,
-        unit="yes or no",
-        default=True,
-        celery="retry_jitter",
-    ),
-    Option(
-        "default_retry_delay",
-        "The delay of every retry; with `retry_backoff` only of one that the task asks for by `Retry`.",
-        _DECLARATION,
-        Way.CODE,
-        unit=SECONDS,
-        rivals=("wait",),
-        celery="default_retry_delay",
-    ),
-)
-
 SECTIONS = {
     "Where to, and when": _WHEN,
     "How it may run": _RUNNING,
     "What it is": _IDENTITY,
     "Enqueueing": _ENQUEUEING,
-    "The declaration": _DECLARING,
-    "The retry policy": _POLICY,
+    "The declaration": declared.DECLARING,
+    "The retry policy": declared.POLICY,
 }
 """The options, in the order and under the headings of docs/options.md."""
 
@@ -338,7 +229,7 @@ BY_NAME = {option.name: option for option in OPTIONS}
 
 BY_SPELLING = {name: option for option in OPTIONS for name in option.spellings}
 
-POLICY = tuple(option.name for option in _POLICY)
+POLICY = tuple(option.name for option in declared.POLICY)
 """The options of `@app.task(...)` that `RetryPolicy.of` takes."""
 
 FIELDS = tuple(name for option in OPTIONS for name in option.fields)
