@@ -1,8 +1,8 @@
 """The table of options: each is described here once, and everything about options follows from it (pure).
 
-To add one: a row here (where a feature has several, in a file of its own, as `declared.py`), a line in the types (`typed.py`), and a
-field in `TaskOptions` (`layers.py`) if it is for calls; the tests say what is missing. How it is parsed, merged, refused where it has
-no place, suggested for a misspelt one, sent in a header and documented follows by itself.
+To add one: a row here (where a feature has several, in a file of its own, as `declared.py`), a line in the types (`typed.py`),
+and a field in `TaskOptions` (`layers.py`) if it is for calls; the tests say what is missing. How it is parsed, merged, refused
+where it has no place, suggested for a misspelt one, sent in a header and documented follows by itself.
 """
 
 from __future__ import annotations
