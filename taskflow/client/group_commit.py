@@ -216,9 +216,17 @@ class AsyncGroupCommit(_Queues[K, T, R]):
 
     async def submit(self, key: K, item: T, weight: int, timeout: float) -> R:
         """As `GroupCommit.submit`."""
-        queue = self._queue(key)
+        queue = self._queues.get(key) or self._queue(key)
+        if queue.leader is None:  # nobody is under way: as `GroupCommit._go_alone`
+            queue.leader = alone = [item]
+            try:
+                return (await self._send(key, alone, timeout, False))[0]
+            finally:
+                if (successor := queue.leave(alone)) is not None:
+                    _wake(successor.turn)
         caller: Caller[T, R] = Caller(item, weight, time.monotonic() + timeout)
-        if queue.enter(caller) or await self._wait(queue, caller):
+        queue.enter(caller)
+        if await self._wait(queue, caller):
             return await self._lead(key, queue, caller)
         if self._alone(caller):
             return (await self._send(key, [item], caller.deadline - time.monotonic(), True))[0]

@@ -67,7 +67,10 @@ class AsyncDriver:
                 trip = Trip(
                     address, [request.first_wire or request.wire(full=False, resent=False)], request.movable
                 )
-                answer = (await self._travel([trip], deadline, meanwhile))[0]
+                if meanwhile is None:
+                    answer = await self._trip(trip, deadline)
+                else:
+                    answer = (await self._travel([trip], deadline, meanwhile))[0]
                 if not (isinstance(answer, Broken) or isinstance(answer[0], Exception)):
                     return [request.parse(answer[0])]
                 first, meanwhile = (address, answer), None
