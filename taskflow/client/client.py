@@ -20,9 +20,10 @@ from ..connection.aio import AsyncDriver
 from ..connection.sync import SyncDriver
 from ..errors import BrokerUnavailable
 from ..message.message_crypto import NO_KEYS, MessageCrypto
+from .async_group_commit import AsyncGroupCommit
 from .bulk import ENQUEUED, EnqueueOutcome, is_undecided, lone, of_task
 from .enqueueing import Enqueueing, Join, Know, OnOutcomes, Run, Step, Way
-from .group_commit import AsyncGroupCommit, GroupCommit
+from .group_commit import GroupCommit
 from .loops import LoopSide, LoopSides
 
 T = TypeVar("T")

@@ -1,17 +1,24 @@
-"""A queue: who is under way to a node, and who waits for the next trip (pure).
+"""A queue: who is under way to a node, and who waits for the next trip.
 
-Without I/O, locks or a clock; `group_commit` waits and sends.
+Without I/O or locks, and all but `CommitQueues` without a clock; `group_commit` and `async_group_commit` wait and send.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
+from collections.abc import Callable, Hashable
 from typing import Any, Generic, TypeVar
 
 from ..broker.commands.enqueue import BATCH, MOST_BYTES
 
+K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 R = TypeVar("R")
+
+PATIENCE = 0.25
+"""Seconds that the first in the queue waits for a trip to end before it goes beside it."""
 
 WAITING, LEADS, UNDER_WAY, ANSWERED, GONE = "waiting", "leads", "under way", "answered", "gone"
 
@@ -106,3 +113,31 @@ class CommitQueue(Generic[T, R]):
             self.waiting.remove(caller)
         caller.state = GONE
         return None
+
+
+class CommitQueues(Generic[K, T, R]):
+    """A queue for each key: a node, and what must not be mixed on the way to it."""
+
+    _bunch = math.inf
+
+    def __init__(self, undecided: Callable[[R], bool]) -> None:
+        self._undecided = undecided
+        self._queues: dict[K, CommitQueue[T, R]] = {}
+
+    def _queue(self, key: K) -> CommitQueue[T, R]:
+        queue = self._queues.get(key)
+        return queue if queue is not None else self._queues.setdefault(key, CommitQueue(self._bunch))
+
+    def _seconds(self, caller: Caller[T, R]) -> float:
+        """How long the caller waits now."""
+        return min(PATIENCE, max(caller.deadline - time.monotonic(), 0.0))
+
+    def _is_late(self, caller: Caller[T, R]) -> bool:
+        return time.monotonic() >= caller.deadline
+
+    def _alone(self, caller: Caller[T, R]) -> bool:
+        """Whether a caller that was answered has to send its item again by itself: its leader was interrupted, or had
+        less time than itself.
+        """
+        value = caller.value
+        return value is None or (self._undecided(value) and not self._is_late(caller))

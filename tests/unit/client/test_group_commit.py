@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 
 from taskflow.broker.commands.enqueue import BATCH, MOST_BYTES
-from taskflow.client.group_commit import BUNCH, PATIENCE, AsyncGroupCommit, Caller, GroupCommit
+from taskflow.client.async_group_commit import BUNCH, AsyncGroupCommit
+from taskflow.client.commit_queue import PATIENCE, Caller
+from taskflow.client.group_commit import GroupCommit
 from taskflow.errors import BrokerUnavailable
 from tests.servers import wait_until
 
