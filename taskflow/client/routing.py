@@ -17,22 +17,17 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..broker.commands.enqueue import BATCH, NewTask, publish_queues
-from ..broker.commands.partitions import knows_task, lock_holder, note_count
+from ..broker.commands.partitions import note_count
 from ..broker.keys import queue_keys
 from ..connection.steps import NotSent, Request
 from ..errors import BrokerError, BrokerUnavailable, DuplicateTask, TaskFlowError, TaskIdConflict
 from ..message.ids import new_id
 from ..partitions import completed, home, other_homes, partition_name, partition_names
+from .keyed import HOLDS, KNOWN_TO_ALL, Numbers, has_key, key_of, look_for, seconds_held
 from .listed import AGAIN, INDEX_SLOT
 
 FRESH = 10.0
 """Seconds after which a client asks again over how many partitions others spread the keys of a queue."""
-
-KNOWN_TO_ALL = 30.0
-"""Seconds after which everybody has heard of a new number. Only then are keys placed by it."""
-
-HOLDS = 86400
-"""Seconds for which, at least, keys are also looked for where another number puts them."""
 
 PATIENCE = 1.0
 """Seconds for a question whose answer is of use, but not needed."""
@@ -82,28 +77,6 @@ class Placed(Generic[O]):
     outcome: O | TaskFlowError
 
 
-@dataclass(frozen=True, slots=True)
-class _Numbers:
-    """What is known of the numbers of partitions by which clients place the keys of a queue.
-
-    `since` is by number, in this process's monotonic time, as are `at` and `until`.
-    """
-
-    at: float
-    until: float
-    since: Mapping[int, float]
-
-    def placing(self, own: int, now: float) -> int:
-        """The number to place keys by: our own, once everybody has heard of it; till then the one before it."""
-        if now - self.since.get(own, now) >= KNOWN_TO_ALL:
-            return own
-        others = {number: since for number, since in self.since.items() if number != own}
-        known_to_all = {
-            number: since for number, since in others.items() if now - since >= KNOWN_TO_ALL
-        } or others
-        return max(known_to_all, key=known_to_all.__getitem__, default=own)
-
-
 class Router:
     """Places the tasks of an app that declares partitions. Used by all of its threads and event loops.
 
@@ -117,7 +90,7 @@ class Router:
         self._clock = clock
         self._turns = {queue: itertools.count(int.from_bytes(new_id().encode()[:2])) for queue in counts}
         self._listed: dict[str, float] = {}
-        self._numbers: dict[str, _Numbers] = {}
+        self._numbers: dict[str, Numbers] = {}
         self._not_before: dict[str, float] = {}
 
     def concerns(self, tasks: Iterable[NewTask]) -> bool:
@@ -125,7 +98,7 @@ class Router:
         counts = self._counts
         for task in tasks:
             count = counts.get(task.terms.queue, 0)
-            if count and (count > 1 or _has_key(task)):
+            if count and (count > 1 or has_key(task)):
                 return True
         return False
 
@@ -133,7 +106,7 @@ class Router:
         """The usual call: a task in the partition whose turn it is; None: there is more to ask or to do, as `route` does."""
         queue = task.terms.queue
         count = self._counts.get(queue, 0)
-        if count < 2 or _has_key(task) or self._listed.get(queue, 0.0) <= self._clock():
+        if count < 2 or has_key(task) or self._listed.get(queue, 0.0) <= self._clock():
             return None
         partition = self._next(queue, (), is_avoided)
         return task.moved_to(partition_name(queue, partition), _id_at(task.id, partition, count))
@@ -146,7 +119,7 @@ class Router:
         free: list[int] = []
         fixed: dict[int, NewTask] = {}
         for index, task in enumerate(tasks):
-            if task.terms.queue in self._counts and not _has_key(task):
+            if task.terms.queue in self._counts and not has_key(task):
                 free.append(index)
             else:
                 fixed[index] = task
@@ -188,7 +161,7 @@ class Router:
             if task.terms.queue in self._counts:
                 queues.setdefault(task.terms.queue, []).append(index)
         for queue, indexes in queues.items():
-            numbers = yield from self._learn(queue, max(_holds(fixed[index]) for index in indexes))
+            numbers = yield from self._learn(queue, max(seconds_held(fixed[index]) for index in indexes))
             if isinstance(numbers, BrokerError):
                 for index in indexes:
                     task = fixed.pop(index)
@@ -199,7 +172,7 @@ class Router:
                 part = indexes[start : start + _TOGETHER]
                 yield from self._look_elsewhere(queue, count, numbers.since, part, fixed, placed)
 
-    def _learn(self, queue: str, seconds: float) -> Generator[Ask, list[Any], _Numbers | BrokerError]:
+    def _learn(self, queue: str, seconds: float) -> Generator[Ask, list[Any], Numbers | BrokerError]:
         """Over how many partitions keys are spread, by us and by others; and tell them our number."""
         now = self._clock()
         known = self._numbers.get(queue)
@@ -211,7 +184,7 @@ class Router:
         (value,) = yield Ask([request], PATIENCE if suffices else None)
         if not isinstance(value, BrokerError):
             since = {number: now - age for number, age in value.items()}
-            self._numbers[queue] = known = _Numbers(now, now + holds, since)
+            self._numbers[queue] = known = Numbers(now, now + holds, since)
         elif known is None or not suffices:
             return value
         else:
@@ -232,12 +205,12 @@ class Router:
         requests: list[Request] = []
         for index in indexes:
             task = fixed[index]
-            key = _key(task)
+            key = key_of(task)
             fixed[index] = task.moved_to(partition_name(queue, home(key, count)), task.id)
             for other in other_homes(key, count, numbers) if task.lock or task.named else ():
                 name = partition_name(queue, other)
                 looks.append((index, name))
-                requests.append(_look(task, queue, name))
+                requests.append(look_for(task, queue, name))
         if not requests:
             return
         found = yield Ask(requests)
@@ -306,30 +279,6 @@ class Router:
                     return partition
                 best = partition if best is None else best
         return turn % count if best is None else best
-
-
-def _has_key(task: NewTask) -> bool:
-    return bool(task.named or task.lock or task.terms.group)
-
-
-def _key(task: NewTask) -> str:
-    """What decides on the partition. The lock first: a second task with the same arguments has to be found."""
-    return task.lock or task.terms.group or task.id
-
-
-def _look(task: NewTask, queue: str, name: str) -> Request:
-    if task.lock:
-        return lock_holder(name, queue_keys(name).lock_like(queue, task.lock))
-    return knows_task(name, task.id)
-
-
-def _holds(task: NewTask) -> float:
-    """Seconds for which a second task like this one is to be found."""
-    terms = task.terms
-    wait = terms.delay or 0.0
-    if terms.process_at is not None:
-        wait = max(terms.process_at - time.time(), 0.0)
-    return wait + (terms.lock_seconds or terms.message.retention)
 
 
 def _id_at(made: str, partition: int, count: int) -> str:
