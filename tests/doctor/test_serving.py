@@ -21,6 +21,8 @@ from tests.workers import WorkerProcess
 
 APP = """
 from taskflow import TaskFlow
+from taskflow.tasks import outcome
+outcome.UNKNOWN_FIRST_DELAY = 0.2  # and not 2 s, then 4
 app = TaskFlow("shop")
 @app.task(name="known")
 def known() -> None: ...
