@@ -76,7 +76,8 @@ async def _delete_keys(broker: AnyBroker, queue: str) -> bool:
     for prefix in (keys.own, keys.prefix):
         async for found in _scan(broker, queue, prefix):
             for start in range(0, len(found), BATCH):
-                if await broker.run(remove_keys(queue, found[start : start + BATCH])) < 0:
+                deleted = await broker.run(remove_keys(queue, found[start : start + BATCH]))
+                if deleted == Emptied.HOLDS_TASKS.value:
                     return False
     return True
 

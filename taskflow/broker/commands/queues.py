@@ -66,7 +66,7 @@ def scan_keys(queue: str, prefix: str, cursor: str) -> Plain[Scanned]:
 
 
 def remove_keys(queue: str, names: Sequence[bytes]) -> Command[int]:
-    """Delete keys that an empty queue has left; -1: it is not empty any more, and nothing was deleted."""
+    """Delete keys that an empty queue has left: how many were; `Emptied.HOLDS_TASKS`: it is not empty any more, and none was."""
     return _build_remove_keys(queue_keys(queue), int, names)
 
 

@@ -24,7 +24,7 @@ local now = seconds + tonumber(time[2]) / 1000000
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
 -- @include later
 local replies, written, processed_count, failed_count, trim = {}, 0, 0, 0, false
-local settled = {
+local state_after = {
   [Verb.COMPLETE] = 'completed', [Verb.RETRY] = 'retry', [Verb.SNOOZE] = 'retry', [Verb.ARCHIVE] = 'archived',
   [Verb.ARCHIVE_RAW] = 'archived', [Verb.REQUEUE] = 'pending', [Verb.REQUEUE_CRASHED] = 'pending', [Verb.PUT_BACK] = 'scheduled',
 }
@@ -76,7 +76,7 @@ while arg <= #ARGV do
   elseif resent == '1' then
     if verb == Verb.DONE then
       if not fields[2] then reply = Written.ALREADY_WRITTEN end
-    elseif fields[2] == settled[verb] and not fields[3] and (message == '' or fields[1] == message) then
+    elseif fields[2] == state_after[verb] and not fields[3] and (message == '' or fields[1] == message) then
       reply = Written.ALREADY_WRITTEN
     end
   end
@@ -104,7 +104,7 @@ while arg <= #ARGV do
       end
       if message ~= '' then redis.call('HSET', task, 'msg', message) end
       if result ~= '' then redis.call('HSET', task, 'result', result) end
-      redis.call('HSET', task, 'state', settled[verb])
+      redis.call('HSET', task, 'state', state_after[verb])
       if verb == Verb.COMPLETE then
         redis.call('ZADD', completed, seconds + at, id)
         processed_count = processed_count + 1

@@ -7,6 +7,7 @@
 -- The name of a field is a number of partitions. Its value says since when clients spread keys by that number, and until when a lock
 -- may be held where that number puts it. The first client that notes a number notes 1 as well: clients that knew of no partitions
 -- have put their locks where 1 puts them, and may hold them for a day at least.
+local a_day = 86400
 local now = tonumber(redis.call('TIME')[1])
 local noted = redis.call('HGETALL', partitions)
 local replies = {}
@@ -27,7 +28,7 @@ for index = 1, #noted, 2 do
   end
 end
 if #noted == 0 and count ~= '1' then
-  last = math.max(last, now + 86400)
+  last = math.max(last, now + a_day)
   redis.call('HSET', partitions, '1', '0 ' .. string.format('%d', last))
   replies[#replies + 1] = 1
   replies[#replies + 1] = now

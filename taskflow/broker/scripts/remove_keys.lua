@@ -3,8 +3,8 @@
 -- keys:    pending, active, scheduled, retry, archived, completed, groups, aggregation_sets, outbox, key...
 -- args:    -
 -- flags:   allow-oom
--- returns: how many keys were deleted, or -1: the queue holds tasks again, nothing was deleted
-if redis.call('EXISTS', pending, active, scheduled, retry, archived, completed, groups, aggregation_sets, outbox) > 0 then return -1 end
+-- returns: how many keys were deleted, or Emptied.HOLDS_TASKS: the queue does again, and nothing was deleted
+if redis.call('EXISTS', pending, active, scheduled, retry, archived, completed, groups, aggregation_sets, outbox) > 0 then return Emptied.HOLDS_TASKS end
 local deleted = 0
 for index = key_keys_from, #KEYS do deleted = deleted + redis.call('UNLINK', KEYS[index]) end
 return deleted
