@@ -74,11 +74,12 @@ class Service(ABC):
 
         Once is not always enough: a command that is just being sent may take it for its own time limit.
         """
-        if self._task is None or self._task.done():
+        task = self._task  # another stop may be quicker, and forget it meanwhile
+        if task is None or task.done():
             return True
-        self._task.cancel()
-        await asyncio.wait([self._task], timeout=0.5)
-        return self._task.done()
+        task.cancel()
+        await asyncio.wait([task], timeout=0.5)
+        return task.done()
 
     # --- what the watchdog looks at --------------------------------------------------------------------------
 

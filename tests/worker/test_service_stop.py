@@ -59,6 +59,19 @@ def test_a_loop_that_is_started_anew_does_not_run_twice() -> None:
     assert asyncio.run(main())
 
 
+def test_a_loop_may_be_stopped_by_two_at_once() -> None:
+    """A worker was quieted, resumed and quieted within a moment: the slower stop failed, and left what it should have closed."""
+
+    async def main() -> bool:
+        service = Stubborn()
+        service.start()
+        await asyncio.sleep(0)
+        await asyncio.gather(service.stop(), service.stop())
+        return service.runs
+
+    assert not asyncio.run(main())
+
+
 class Waits(Service):
     """Waits in vain for a broker that says nothing."""
 

@@ -36,7 +36,7 @@ class Takers:
     def quiet(self) -> None:
         """Take nothing more."""
         self.are_open = False
-        self._quieting = [
+        self._quieting = [stop for stop in self._quieting if not stop.done()] + [
             self._errands.begin(f"the stop of the {fetcher.name}", fetcher.stop())
             for fetcher in self._fetchers
         ]
