@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp as WireTimestamp
 
-from taskflow.errors import DecodeError, InvalidOption
+from taskflow.errors import DecodeError
 from taskflow.message import taskflow_pb2
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,28 +39,6 @@ class Timestamp:
 
     NEVER: ClassVar[Timestamp]
     """Go's zero time, which stands for "never" on the wire."""
-
-    @classmethod
-    def from_datetime(cls, moment: datetime | None) -> Timestamp:
-        """Take a moment from Python.
-
-        Args:
-            moment: a datetime with a time zone; None is never.
-
-        Returns:
-            The same moment.
-
-        Raises:
-            InvalidOption: it has no time zone.
-        """
-        if moment is None:
-            return cls.NEVER
-        if moment.utcoffset() is None:
-            raise InvalidOption(
-                "a timestamp needs a datetime with a time zone, as datetime.now(timezone.utc) gives"
-            )
-        since = moment - _EPOCH
-        return cls(since.days * 86400 + since.seconds, since.microseconds * 1000)
 
     def to_datetime(self) -> datetime | None:
         """Give the moment to Python.

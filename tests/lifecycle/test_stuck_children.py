@@ -84,8 +84,10 @@ def test_a_call_that_holds_the_interpreter_does_not_hold_up_the_others(
         assert holder.get(25) == "holder"
         # Or its reader has just answered, that a task waits for a thread, when the call began.
         process.wait_for_log(
-            lambda line: "is replaced: it has read nothing" in line
-            or "is replaced: none of its threads has taken" in line
+            lambda line: (
+                "is replaced: it has read nothing" in line
+                or "is replaced: none of its threads has taken" in line
+            )
         )
     assert ledger.count("start", "holder") == 1
 
