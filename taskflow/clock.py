@@ -8,7 +8,7 @@ import time
 class ServerClock:
     """The server's time, from this host's clock and the offset that replies bring.
 
-    Leases, scores and days are the server's (failures.md, row 56: clocks of workers differ). Until a reply
+    Leases, scores and days are the server's, since the clocks of workers differ. Until a reply
     has come the offset is zero.
     """
 

@@ -4,7 +4,7 @@ The generator yields what is to be done (`Trips`, `Refresh`, `Pause`) and is sen
 synchronous and the asyncio driver carry the steps out; everything that decides is here, once.
 
 A request that may have run although no reply came is sent again with its re-send flag set: its script then
-takes "already done" for success (design, section 3, rule 4).
+takes "already done" for success.
 """
 
 from __future__ import annotations

@@ -135,7 +135,7 @@ class AsyncListener:
 class ListWatch:
     """Waits until a list is not empty, without taking from it: `BLMOVE key key RIGHT RIGHT`.
 
-    The only wake-up that also sees what Go pushes (asynq-format.md, section 15, rule 11).
+    Nothing else wakes us for what Go pushes: its programs tell nobody.
     """
 
     def __init__(self, driver: AsyncDriver, slot: int, key: str) -> None:

@@ -30,7 +30,7 @@ class Service(ABC):
 
     A subclass gives `tick`, which does one round and returns the seconds until the next. Whatever it raises, the loop goes on,
     says so, and has the health red until a round succeeds, unless only the broker is away: a loop that has died while its
-    process lives is the worst failure there is (failures.md, row 1).
+    process lives is the worst failure there is.
     """
 
     name = "service"

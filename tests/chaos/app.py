@@ -20,7 +20,7 @@ tuning.apply()
 saboteur.start()
 
 RETENTION = 120
-"""Over the longest enqueue timeout, so that no re-sent enqueue can run a task twice (design, section 3, rule 4)."""
+"""Over the longest enqueue timeout, so that no re-sent enqueue can run a task twice."""
 
 app = TaskFlow("chaos", retention=RETENTION, **tuning.app_options())
 

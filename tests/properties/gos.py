@@ -1,4 +1,4 @@
-"""What Go's Asynq does to a queue, as the plain commands of its scripts (asynq-format.md, sections 5 to 7).
+"""What Go's Asynq does to a queue, as the plain commands of its scripts.
 
 Each function looks at the model, which is what the queue is, and returns the commands that Go's script would run, in one
 atomic step; none when it would refuse. They run on the server in one MULTI, and in the model.

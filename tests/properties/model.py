@@ -1,4 +1,4 @@
-"""What every script of ours does to a queue, in plain Python. Written from asynq-format.md and the design, not from Lua.
+"""What every script of ours does to a queue, in plain Python, written from what it is to do and not from its Lua.
 
 Each method changes the store and returns the reply that the command must give.
 """

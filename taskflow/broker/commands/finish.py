@@ -79,7 +79,7 @@ def finish(
     for index in others:
         taken, outcome = items[index]
         names.append(task_prefix + taken.id)
-        # Only a lock of this very queue is released: a message may name any key (design, section 3, rule 9).
+        # Only a lock of this very queue is released: a message may name any key, also one on another node.
         lock = outcome.lock.startswith(keys.unique_prefix)
         if lock:
             names.append(outcome.lock)

@@ -18,7 +18,7 @@ def once(build: Build, queue: QueueKeys, parse: Callable[[Any], T], *rest: Any, 
 
     When the reply is lost, the re-sent call is not carried out once more: it gets that reply. So what an
     operator is told (how many tasks, whether the queue was paused already) is right in any case, and a caller that
-    repeats until nothing is left does not stop early (design, section 3, rule 4).
+    repeats until nothing is left does not stop early.
 
     Args:
         build: of a script that includes `replied`; the key `answer` is given to it here.

@@ -1,7 +1,7 @@
 """Is this worker alive, in the sense that matters: does it get anything done?
 
 Measured is progress, not existence: a process that runs and takes nothing is the failure that users of task queues report
-most (failures.md, rows 1 and 50). A broker that is away makes no loop stand still: each tries again and counts as alive.
+most. A broker that is away makes no loop stand still: each tries again and counts as alive.
 """
 
 from __future__ import annotations
