@@ -24,7 +24,7 @@ from ..states import State, Verb
 from .attempt import Attempt
 from .eager_call import TimedCall
 from .eager_result import EagerClient, EagerResult, Kept
-from .on_loop import LoopCall
+from .on_loop import LoopCall, LoopLimits
 from .run import Pipeline
 from .task import BaseTask
 
@@ -98,11 +98,14 @@ class Eager:
         if not task.is_async:
             return self.run(task, new, propagate=propagate)
         attempts = _Attempts(self._pipeline, self._stored(new))
-        loop = asyncio.get_running_loop()
-        while (attempt := attempts.next()) is not None:
-            calls, own = LoopCall(attempt, loop), Context()
-            outcome = await _alone(calls, self._pipeline.arun(attempt, calls.call), own)
-            attempts.ended(attempt, outcome, own)
+        limits = LoopLimits(asyncio.get_running_loop())
+        try:
+            while (attempt := attempts.next()) is not None:
+                calls, own = LoopCall(attempt, limits), Context()
+                outcome = await _alone(calls, self._pipeline.arun(attempt, calls.call), own)
+                attempts.ended(attempt, outcome, own)
+        finally:
+            limits.close()
         return self._handle(attempts, task, propagate)
 
     def result(self, task_id: str, queue: str) -> EagerResult:
@@ -204,7 +207,7 @@ def _finish(attempt: Attempt, awaitable: Any) -> Any:
     own = copy_context()
 
     async def main() -> tuple[Any, BaseException | None]:
-        calls = LoopCall(attempt, asyncio.get_running_loop())
+        calls = LoopCall(attempt, LoopLimits(asyncio.get_running_loop()))
         return await _alone(calls, _caught(calls, awaitable), own)  # type: ignore[no-any-return]
 
     value, error = _on_own_loop(main)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
+from math import inf
 from typing import Any
 
 from .. import errors
@@ -27,6 +28,53 @@ for _kind in (TaskTimeout, TaskCancelled):
     _kind.__module__ = errors.__name__
 
 
+class LoopLimits:
+    """The soft limits and cancels of what runs on one event loop.
+
+    There is one timer, at the first limit that may pass: one for each attempt would cost more than a quick task does.
+
+    Args:
+        loop: the loop; all is called on it.
+    """
+
+    __slots__ = ("_at", "_context", "_timer", "loop", "running")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.running: dict[bytes, LoopCall] = {}
+        """By the id under which the task is stored."""
+        self._context = Context()
+        """Of the timer, which outlives the attempt that it was set for: what is in that one's context goes with it."""
+        self._at = inf
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, deadline: float) -> None:
+        """Something that runs has its limit at this time of the loop."""
+        if deadline < self._at:
+            self.close()
+            self._at = deadline
+            self._timer = self.loop.call_at(deadline, self._look, context=self._context)
+
+    def cancel(self, task_id: bytes) -> None:
+        """Cancel the task, if it runs here."""
+        if task_id in self.running:
+            self.running[task_id].cancel()
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        """Raise what is due, and look again at the first limit that is not."""
+        now, self._at = self.loop.time(), inf
+        late = [calls for calls in self.running.values() if calls.deadline <= now]
+        left = (calls.deadline for calls in self.running.values() if calls.deadline > now)
+        self.watch(min(left, default=inf))
+        for calls in late:
+            calls.expire()
+
+
 class LoopCall(Coroutine[Any, Any, Any]):
     """Drives one attempt on an event loop: `start` it with a coroutine in which the attempt is run by `call`, or what its
     function has returned is awaited by `finish`.
@@ -36,47 +84,57 @@ class LoopCall(Coroutine[Any, Any, Any]):
 
     Args:
         attempt: the attempt.
-        loop: where it runs.
+        limits: those of the loop that it runs on.
     """
 
-    __slots__ = ("__weakref__", "_coroutine", "_due", "_limit", "_loop", "attempt", "task")
+    __slots__ = ("__weakref__", "_coroutine", "_due", "_limits", "attempt", "deadline", "send", "task")
 
     task: asyncio.Task[Any]
+    send: Callable[[Any], Any]
+    """As of a coroutine: the method of the one that is driven, since a frame of ours would be one for each step of a task."""
     _coroutine: Coroutine[Any, Any, Any]
 
-    def __init__(self, attempt: Attempt, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, attempt: Attempt, limits: LoopLimits) -> None:
         self.attempt = attempt
-        self._loop = loop
+        self.deadline = inf
+        """When its limit passes, by the loop's clock; inf: it does not, or has."""
+        self._limits = limits
         self._due: TaskTimeout | TaskCancelled | None = None
-        self._limit: asyncio.TimerHandle | None = None
 
     def start(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
         """Run this coroutine in this context; `ended` is to be called when it has ended."""
         self._coroutine = coroutine
-        self.task = asyncio.Task(self, loop=self._loop, context=context)
+        self.send = coroutine.send
+        limits = self._limits
+        limits.running[self.attempt.job.id] = self
+        self.task = asyncio.Task(self, loop=limits.loop, context=context)
         return self.task
 
     def call(self, attempt: Attempt) -> Awaitable[Any]:
         """Call the attempt's function, for the pipeline to await it; its limit begins."""
-        self._limit = self._loop.call_later(attempt.plan.soft, self.expire)
+        limits = self._limits
+        self.deadline = deadline = limits.loop.time() + attempt.plan.soft
+        limits.watch(deadline)
         awaitable: Awaitable[Any] = attempt.plan.task._call(attempt.kwargs)
         return awaitable
 
     async def finish(self, value: Any) -> Any:
         """Await what the function has returned, and what that gives, in what is left of the attempt's limit."""
+        limits = self._limits
         left = self.attempt.started + self.attempt.plan.soft - time.monotonic()
-        self._limit = self._loop.call_later(left, self.expire)
+        self.deadline = limits.loop.time() + left
+        limits.watch(self.deadline)
         while is_awaitable(value):
             value = await value
         return value
 
     def ended(self) -> None:
-        """Nothing may be raised any more."""
-        if self._limit is not None:
-            self._limit.cancel()
+        """It has ended: nothing may be raised any more."""
+        self._limits.running.pop(self.attempt.job.id, None)
 
     def expire(self) -> None:
         """The soft limit has passed."""
+        self.deadline = inf
         self._interrupt(errors.TaskTimeout, TaskTimeout(self.attempt.limit))
 
     def cancel(self) -> None:
@@ -91,10 +149,6 @@ class LoopCall(Coroutine[Any, Any, Any]):
             self.task.cancel()
 
     # --- what an `asyncio.Task` asks of a coroutine ---------------------------------------------------------
-
-    def send(self, value: Any) -> Any:
-        """As of a coroutine."""
-        return self._coroutine.send(value)
 
     def throw(self, kind: Any, value: Any = None, trace: Any = None, /) -> Any:
         """As of a coroutine."""

@@ -44,9 +44,8 @@ class Reporter:
             emit(events.Received(*_who(attempt)))
 
     def started(self, attempt: Attempt) -> None:
-        """Its function is called now."""
-        if events.Started.heard:
-            emit(events.Started(*_who(attempt)))
+        """Its function is called now. The pipeline asks whether anybody hears that: this is on the way of every task."""
+        emit(events.Started(*_who(attempt)))
 
     # --- after the verdict ------------------------------------------------------------------------------------
 

@@ -25,6 +25,7 @@ from ..message.split import split_message
 from ..message.task_message import TaskMessage
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job
 from ..telemetry.counts import Tallies
+from ..telemetry.events import Started
 from ..telemetry.traces import kind_of
 from . import context, outcome, returned
 from .attempt import HARD_MARGIN, LONGEST_LIMIT, Attempt, Plan, soft_limit
@@ -210,7 +211,8 @@ class Pipeline:
         except BaseException as error:  # noqa: BLE001 - a validator may raise anything; the attempt still needs its verdict
             return self.fail(attempt, error)
         context.enter(attempt.current)
-        self.reporter.started(attempt)
+        if Started.heard:
+            self.reporter.started(attempt)
         return None
 
     def _succeed(self, attempt: Attempt, value: object) -> Outcome:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...message.outcome import Outcome
 from ...tasks.attempt import Attempt
-from ...tasks.on_loop import LoopCall, TaskCancelled
+from ...tasks.on_loop import LoopCall, LoopLimits, TaskCancelled
 from ...tasks.run import Pipeline
 from .slots import PoolSlots
 
@@ -44,10 +44,11 @@ class LoopPool:
         self._done = done
         self._dropped = dropped
         self._backlog: deque[Attempt] = deque()
-        self._running: dict[bytes, LoopCall] = {}
         self._woken = False
         self.answered = 0
         """The last question that the loop has answered."""
+        self._limits: LoopLimits
+        """Of the loop, once there is one."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = threading.Lock()
         self._closed = False
@@ -64,7 +65,7 @@ class LoopPool:
     def cancel(self, task_id: bytes) -> None:
         """Cancel the task, if it runs here."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._cancel, task_id)
+            self._loop.call_soon_threadsafe(self._limits.cancel, task_id)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -96,6 +97,7 @@ class LoopPool:
             loop = asyncio.new_event_loop()
             loop.set_exception_handler(self._report)
             threading.Thread(target=self._turn, args=(loop,), name="taskflow-loop", daemon=True).start()
+            self._limits = LoopLimits(loop)
             self._loop = loop
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -159,8 +161,7 @@ class LoopPool:
             self._dropped(attempt.job.number)
             self._slots.give_back(slot)
             return
-        assert self._loop is not None, "this runs on it"
-        calls = self._running[attempt.job.id] = LoopCall(attempt, self._loop)
+        calls = LoopCall(attempt, self._limits)
         # In a context of its own: what a task leaves in context variables is not for the next.
         task = calls.start(self._work(attempt, calls), Context())
         task.add_done_callback(partial(self._ended, calls, slot))
@@ -174,7 +175,6 @@ class LoopPool:
         """Not in a `finally` of the coroutine: one that is cancelled before its first step is never entered."""
         attempt = calls.attempt
         calls.ended()
-        self._running.pop(attempt.job.id, None)
         if not attempt.started and (task.cancelled() or task.exception() is not None):
             outcome = self._pipeline.fail(attempt, TaskCancelled("cancelled"))
             self._done(outcome)
@@ -200,20 +200,14 @@ class LoopPool:
         return value
 
     def _finish(self, attempt: Attempt, awaitable: Any, own: Context, answer: Answer) -> None:
-        assert self._loop is not None, "this runs on it"
-        calls = self._running[attempt.job.id] = LoopCall(attempt, self._loop)
+        calls = LoopCall(attempt, self._limits)
         task = calls.start(_answered(calls, awaitable, answer), own)
         task.add_done_callback(lambda task: self._finished(calls, answer))
 
     def _finished(self, calls: LoopCall, answer: Answer) -> None:
         calls.ended()
-        self._running.pop(calls.attempt.job.id, None)
         # Counts only if there has been none: it was cancelled before its first step.
         answer((None, TaskCancelled("cancelled")))
-
-    def _cancel(self, task_id: bytes) -> None:
-        if task_id in self._running:
-            self._running[task_id].cancel()
 
 
 async def _answered(calls: LoopCall, awaitable: Any, answer: Answer) -> None:
