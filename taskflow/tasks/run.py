@@ -17,7 +17,6 @@ from ..errors import (
     NotForThisWorker,
     ResultNotSerializable,
     TaskCancelled,
-    TaskTimeout,
 )
 from ..message.message_crypto import CONTENT_TYPE_HEADER, NO_KEYS, MessageCrypto
 from ..message.outcome import Outcome, completed, done
@@ -29,6 +28,7 @@ from ..telemetry.events import Started
 from ..telemetry.traces import kind_of
 from . import context, outcome, returned
 from .attempt import HARD_MARGIN, LONGEST_LIMIT, Attempt, Plan, soft_limit
+from .judge import Judge, Passes, passes_nothing
 from .reporter import Reporter
 from .task import BaseTask
 
@@ -40,10 +40,6 @@ Call = Callable[[Attempt], Any]
 
 AsyncCall = Callable[[Attempt], Awaitable[Any]]
 """Calls the coroutine function of an attempt, and has its limit raised in it while it is awaited."""
-
-
-def _passes_nothing(error: BaseException) -> bool:
-    return False
 
 
 class Pipeline:
@@ -67,21 +63,18 @@ class Pipeline:
         *,
         error_text: bool = True,
         most: int = DEFAULT_MOST_MESSAGE,
-        passes: Callable[[BaseException], bool] = _passes_nothing,
+        passes: Passes = passes_nothing,
         tallies: Tallies | None = None,
     ) -> None:
         self._most = most
         self._tasks = tasks
         self._crypto = crypto or NO_KEYS
         self._sealed = crypto is not None
-        self._error_text = error_text
         self._tallies = tallies or Tallies(taken=False)
         self._passes = passes
-        self._unknown: dict[bytes, int] = {}
         self._plans: dict[bytes, Plan] = {}
         self.reporter = Reporter(error_text=error_text)
-        self.refused = 0
-        """How many messages were archived unread."""
+        self._judge = Judge(self.reporter, self._tallies, error_text=error_text, passes=passes)
 
     # --- receive --------------------------------------------------------------------------------------------
 
@@ -118,23 +111,23 @@ class Pipeline:
             try:
                 self._crypto.check_signature(message, job.queue, job.id)
             except MessageError as error:
-                return self._refuse(job, message, error)
+                return self._judge.refuse(job, message, error)
         task = self._tasks.get(message.type)
         if task is None:
-            return self._put_back(job, message)
+            return self._judge.put_back(job, message)
         if sealed:
             try:
                 self._crypto.check_content(message, task._content_type)
             except NotForThisWorker as error:
-                return self._put_back(job, message, str(error))
+                return self._judge.put_back(job, message, str(error))
             except MessageError as error:
-                return self._refuse(job, message, error)
+                return self._judge.refuse(job, message, error)
         now = time.time()
         if job.failure:
-            return self._unrun(job, message, task, job.failure)
+            return self._judge.unrun(job, message, task, job.failure)
         soft = soft_limit(message, now)
         if soft <= 0:
-            return self._unrun(job, message, task, "the deadline had passed before the task started")
+            return self._judge.unrun(job, message, task, "the deadline had passed before the task started")
         hard = min(task._hard_limit(message, soft, HARD_MARGIN), 2 * LONGEST_LIMIT)
         attempt = Attempt(
             job, Plan(task, message, soft, hard, self._tallies.of(task.name)), message.payload, message
@@ -205,9 +198,9 @@ class Pipeline:
                 payload = self._crypto.open(attempt.message, attempt.job.queue, attempt.job.id)
             attempt.kwargs = plan.task._decode(payload)
         except NotForThisWorker as error:
-            return self._put_back(attempt.job, attempt.message, str(error))
+            return self._judge.put_back(attempt.job, attempt.message, str(error))
         except MessageError as error:
-            return self._refuse(attempt.job, attempt.message, error)
+            return self._judge.refuse(attempt.job, attempt.message, error)
         except BaseException as error:  # noqa: BLE001 - a validator may raise anything; the attempt still needs its verdict
             return self.fail(attempt, error)
         context.enter(attempt.current)
@@ -236,7 +229,7 @@ class Pipeline:
             # It has run: another attempt would do the work again and fail in the same way.
             attempt.error = error
             tally.failed.append(seconds)
-            return outcome.given_up(number, message, self._text(error), error, time.time(), seconds)
+            return outcome.given_up(number, message, self._judge.text(error), error, time.time(), seconds)
         tally.succeeded.append(seconds)
         if kind.retention <= 0:
             return done(number, kind.unique_key, seconds, attempt.followers)
@@ -266,45 +259,4 @@ class Pipeline:
             cancelled.__cause__ = error
             error = cancelled
         attempt.error = error
-        return self._judged(attempt.job, attempt.message, attempt.plan.task, error, seconds)
-
-    # --- decide ---------------------------------------------------------------------------------------------
-
-    def _unrun(self, job: Job, message: TaskMessage, task: BaseTask[Any, Any], why: str) -> Outcome:
-        """What a task that is not to be run (any more) fails with."""
-        error = TaskTimeout(why)
-        judged = self._judged(job, message, task, error, 0.0)
-        self.reporter.unrun(job, message, task._source, error, judged)
-        return judged
-
-    def _judged(
-        self, job: Job, message: TaskMessage, task: BaseTask[Any, Any], error: BaseException, seconds: float
-    ) -> Outcome:
-        now = time.time()
-        self._tallies.of(task.name).failed.append(seconds)
-        try:
-            deciding = outcome.deciding(error)
-            return outcome.failed(job, message, deciding, self._text(deciding), task._policy, now, seconds)
-        except BaseException as broken:
-            if self._passes(broken):
-                raise
-            self.reporter.policy_raised(message, broken)
-            return outcome.given_up(job.number, message, self._text(broken), broken, now, seconds)
-
-    def _text(self, error: BaseException) -> str:
-        return outcome.text_of(error, whole=self._error_text)
-
-    def _refuse(self, job: Job, message: TaskMessage, error: MessageError) -> Outcome:
-        """Archive a message unread: what was not signed by us is not even decoded."""
-        self.refused += 1
-        self.reporter.refused(job, message, error, self.refused)
-        return outcome.refused(job.number, message, error, time.time())
-
-    def _put_back(self, job: Job, message: TaskMessage, why: str = "is not known to this app") -> Outcome:
-        times = self._unknown.get(job.id, 0)
-        if len(self._unknown) > 10_000:
-            self._unknown.clear()
-        self._unknown[job.id] = times + 1
-        verdict = outcome.unknown(job.number, times)
-        self.reporter.put_back(job, message, why, verdict)
-        return verdict
+        return self._judge.failed(attempt.job, attempt.message, attempt.plan.task, error, seconds)

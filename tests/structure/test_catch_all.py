@@ -49,7 +49,7 @@ ALLOWED: dict[str, tuple[Place, str]] = {
     "process._flush": (Place.USER_CODE, "the streams may be the user's; the process ends all the same"),
     "process.end": (Place.USER_CODE, "functions that the user has registered with `atexit`"),
     "outcome.text_of": (Place.USER_CODE, "the exception's `__str__`; the attempt still needs its verdict"),
-    "run.Pipeline._judged": (Place.USER_CODE, "the retry policy; the task is archived"),
+    "judge.Judge.failed": (Place.USER_CODE, "the retry policy; the task is archived"),
     "run.Pipeline._start": (Place.USER_CODE, "validators of the arguments"),
     "run.Pipeline._succeed": (Place.USER_CODE, "the result's own code; the task has run, so it is archived"),
     "run.Pipeline.arun": (Place.USER_CODE, "the task"),

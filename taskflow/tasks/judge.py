@@ -1,0 +1,88 @@
+"""What becomes of a task whose attempt failed, or that is not run: the last step of the pipeline, where there is no result."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import MessageError, TaskTimeout
+from ..message.outcome import Outcome
+from ..message.task_message import TaskMessage
+from ..pipe.frames import Job
+from ..telemetry.counts import Tallies
+from . import outcome
+from .reporter import Reporter
+from .task import BaseTask
+
+MOST_UNKNOWN = 10_000
+"""Tasks that were put back and whose delays grow. When there are more, all begin anew."""
+
+Passes = Callable[[BaseException], bool]
+"""Whether an exception is meant for whoever runs the pipeline, and no failure of its task."""
+
+
+def passes_nothing(error: BaseException) -> bool:
+    """As in a worker: whatever user code raises is a verdict."""
+    return False
+
+
+class Judge:
+    """Decides, and runs nothing of the user's that could stop it.
+
+    Args:
+        reporter: is told what was decided without calling a function.
+        tallies: where attempts are counted.
+        error_text: whether the text of an exception becomes the error of its task.
+        passes: see `Passes`.
+    """
+
+    def __init__(self, reporter: Reporter, tallies: Tallies, *, error_text: bool, passes: Passes) -> None:
+        self._reporter = reporter
+        self._tallies = tallies
+        self._error_text = error_text
+        self._passes = passes
+        self._unknown: dict[bytes, int] = {}
+        self._refused = 0
+
+    def failed(
+        self, job: Job, message: TaskMessage, task: BaseTask[Any, Any], error: BaseException, seconds: float
+    ) -> Outcome:
+        """The attempt raised: retried or archived, as the exception and the task's policy say."""
+        now = time.time()
+        self._tallies.of(task.name).failed.append(seconds)
+        try:
+            deciding = outcome.deciding(error)
+            return outcome.failed(job, message, deciding, self.text(deciding), task._policy, now, seconds)
+        except BaseException as broken:
+            if self._passes(broken):
+                raise
+            self._reporter.policy_raised(message, broken)
+            return outcome.given_up(job.number, message, self.text(broken), broken, now, seconds)
+
+    def unrun(self, job: Job, message: TaskMessage, task: BaseTask[Any, Any], why: str) -> Outcome:
+        """It is not to be run (any more), and fails with that."""
+        error = TaskTimeout(why)
+        judged = self.failed(job, message, task, error, 0.0)
+        self._reporter.unrun(job, message, task._source, error, judged)
+        return judged
+
+    def refuse(self, job: Job, message: TaskMessage, error: MessageError) -> Outcome:
+        """Archive a message unread: what was not signed by us is not even decoded."""
+        self._refused += 1
+        self._reporter.refused(job, message, error, self._refused)
+        return outcome.refused(job.number, message, error, time.time())
+
+    def put_back(self, job: Job, message: TaskMessage, why: str = "is not known to this app") -> Outcome:
+        """Nobody here can run it: it waits, longer each time, for a worker that can."""
+        times = self._unknown.get(job.id, 0)
+        if len(self._unknown) > MOST_UNKNOWN:
+            self._unknown.clear()
+        self._unknown[job.id] = times + 1
+        verdict = outcome.unknown(job.number, times)
+        self._reporter.put_back(job, message, why, verdict)
+        return verdict
+
+    def text(self, error: BaseException) -> str:
+        """What is kept of an exception as the error of its task."""
+        return outcome.text_of(error, whole=self._error_text)
