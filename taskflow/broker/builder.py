@@ -90,14 +90,13 @@ def builder(name: str, given: str = "", of: type[Any] = QueueKeys, **constants: 
         command.resend_flag, command.durable, command.movable = {resend_flag}, durable, movable
         command.keys = keys = [{", ".join(keys)}]
         command.args = args = [{", ".join(words)}]
-        command.first_wire = ("EVALSHA", sha, len(keys), *keys, *args)
+        command.first_wire = ("EVALSHA", script.sha, len(keys), *keys, *args)
         return command"""
     scope = {
         "__name__": sys._getframe(1).f_globals["__name__"],  # it is part of the module that asks for it
         "Command": Command,
         "make": object.__new__,
         "script": script,
-        "sha": script.sha,
         **{f"constants_{one}": constants[one] for one in constants},
     }
     exec(compile(text, f"<builder of {name}.lua>", "exec"), scope)  # of nothing but names that a head has

@@ -157,3 +157,16 @@ def test_a_word_that_is_not_known_is_an_error_at_import(files: dict[str, str], w
 
     with pytest.raises(ValueError, match=rf"take\.lua says {word}, which is not among the words"):
         builder("take", "owner")
+
+
+def test_a_script_that_is_changed_in_its_place_is_sent_as_it_is_now(files: dict[str, str]) -> None:
+    """Planted bugs and mutants change the script; a builder that kept its SHA-1 sent the sound one."""
+    files["take"] = a_script("pending", "owner")
+    build = builder("take", "owner")
+    script = build(KEYS, same, owner="o").script
+
+    object.__setattr__(script, "sha", "0" * 40)
+    command = build(KEYS, same, owner="o")
+
+    assert command.first_wire is not None
+    assert (command.first_wire[1], command.wire(full=False, resent=False)[1]) == ("0" * 40, "0" * 40)
