@@ -39,12 +39,11 @@ class Reporter:
     # --- before the verdict -----------------------------------------------------------------------------------
 
     def received(self, attempt: Attempt) -> None:
-        """It can be run."""
-        if events.Received.heard:
-            emit(events.Received(*_who(attempt)))
+        """It can be run. Called where somebody listens: this is on the way of every task. So it is with `started`."""
+        emit(events.Received(*_who(attempt)))
 
     def started(self, attempt: Attempt) -> None:
-        """Its function is called now. The pipeline asks whether anybody hears that: this is on the way of every task."""
+        """Its function is called now."""
         emit(events.Started(*_who(attempt)))
 
     # --- after the verdict ------------------------------------------------------------------------------------

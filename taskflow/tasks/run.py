@@ -24,7 +24,7 @@ from ..message.split import split_message
 from ..message.task_message import TaskMessage
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job
 from ..telemetry.counts import Tallies
-from ..telemetry.events import Started
+from ..telemetry.events import Received, Started
 from ..telemetry.traces import kind_of
 from . import context, outcome, returned
 from .attempt import HARD_MARGIN, LONGEST_LIMIT, Attempt, Plan, soft_limit
@@ -87,7 +87,8 @@ class Pipeline:
                 plan = self._plans.get(kind)
                 if plan is not None and id_ == job.id and not job.failure:
                     attempt = Attempt(job, plan, payload)
-                    self.reporter.received(attempt)
+                    if Received.heard:
+                        self.reporter.received(attempt)
                     return attempt
             received = self._read(job)
             if parts is not None and isinstance(received, Attempt):
@@ -132,7 +133,8 @@ class Pipeline:
         attempt = Attempt(
             job, Plan(task, message, soft, hard, self._tallies.of(task.name)), message.payload, message
         )
-        self.reporter.received(attempt)
+        if Received.heard:
+            self.reporter.received(attempt)
         return attempt
 
     def _remember(self, kind: bytes, attempt: Attempt) -> None:

@@ -249,6 +249,7 @@ class Supervisor:
                 self._on_outcomes([(held, item) for held, item in known if held is not None])
             case frames.Events(counts):
                 self.counts.add(counts)
+                return  # it says nothing about jobs, and comes right before what does
             case frames.Stacks(text):
                 self._stacks.answered(child, text)
             case frames.Returned(numbers):
