@@ -45,6 +45,8 @@ def problems(
     found += _of_locks(dump, keys, tasks, locked)
     found += _of_groups(dump, keys, unlisted)
     found += _of_our_keys(dump, keys)
+    if dump.values.get(keys.outbox, {}).keys() != dump.values.get(keys.outbox_at, {}).keys():
+        found.append("the outbox and its times have different followers")
     return found
 
 
@@ -117,5 +119,5 @@ def _of_our_keys(dump: Dump, keys: QueueKeys) -> list[str]:
     return [
         f"{name} never ends"
         for name, ttl in dump.ttls.items()
-        if name.startswith(keys.own) and ttl < 0 and name != keys.orphans
+        if name.startswith(keys.own) and ttl < 0 and name not in (keys.orphans, keys.outbox, keys.outbox_at)
     ]

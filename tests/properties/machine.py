@@ -26,6 +26,7 @@ from taskflow.broker.words import Joined, Moved
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.states import State, Verb
 from tests.properties import gos
+from tests.properties.followers import Following
 from tests.properties.invariants import problems
 from tests.properties.model import LONG_AGO, Item, Model
 from tests.properties.place import Place
@@ -42,7 +43,9 @@ some_ids = st.lists(ids, min_size=1, max_size=3)
 groups = st.sampled_from(GROUPS)
 owners = st.integers(0, 1)
 lost = st.booleans()
-verbs = st.sampled_from(list(Verb))
+verbs = st.sampled_from([*Verb, Verb.DONE, Verb.DONE])
+leads = st.sampled_from([0, 0, 1, 2])
+"""How many followers a task has that ends well."""
 RUNNABLE = (State.SCHEDULED, State.RETRY, State.ARCHIVED, State.COMPLETED, State.AGGREGATING)
 ARCHIVABLE = (State.PENDING, State.SCHEDULED, State.RETRY, State.AGGREGATING)
 DELETABLE = (*ARCHIVABLE, State.ARCHIVED, State.COMPLETED)
@@ -80,7 +83,7 @@ class Hand:
     take: int
 
 
-class Queue(RuleBasedStateMachine):
+class Queue(Following, RuleBasedStateMachine):
     """Python alone: its clients, workers and inspectors.
 
     Args:
@@ -107,6 +110,7 @@ class Queue(RuleBasedStateMachine):
         self.locked: set[str] = set()
         self.unlisted: set[str] = set()
         self.stubs: set[str] = set()
+        self.follows()
         self.began = time.monotonic()
 
     def teardown(self) -> None:
@@ -220,7 +224,7 @@ class Queue(RuleBasedStateMachine):
         every = range(len(self.hands[owner]))
         picked = data.draw(st.lists(st.sampled_from(every), min_size=1, max_size=3, unique=True))
         hands = [self.hands[owner][index] for index in picked]
-        items = [self._ended(hand.taken, data.draw(verbs)) for hand in hands]
+        items = [self._ended(hand.taken, data.draw(verbs), data.draw(leads)) for hand in hands]
         now = time.time()
         command = finish(self.place.name, items, now)
         sent = Sent(command, lambda: self.model.finish(items, now, resent=True), owner, items=items)
@@ -229,10 +233,11 @@ class Queue(RuleBasedStateMachine):
         replies = self.place.run(command)
         self._same(replies, self.model.finish(items, now))
         sent.written = [reply is Written.WRITTEN for reply in replies]
+        self.counts(items, replies, lost=lost)
         if not lost:
             self.hands[owner] = [hand for hand in self.hands[owner] if hand not in hands]
 
-    def _ended(self, taken: Taken, verb: Verb) -> Item:
+    def _ended(self, taken: Taken, verb: Verb, followers: int) -> Item:
         message = TaskMessage.decode(taken.message)
         now = int(time.time())
         at = {Verb.COMPLETE: 500, Verb.RETRY: 200, Verb.SNOOZE: 200, Verb.PUT_BACK: 200}.get(verb, 0)
@@ -244,7 +249,17 @@ class Queue(RuleBasedStateMachine):
             kept = replace(message, retried=retried, error_msg="boom", last_failed_at=now).encode()
         result = b"1" if verb is Verb.COMPLETE else b""
         error = "why" if verb in (Verb.ARCHIVE, Verb.ARCHIVE_RAW) else ""
-        return ended(taken, verb, message=kept, at=at, result=result, error=error, lock=message.unique_key)
+        then = self.new_followers(followers) if verb in (Verb.DONE, Verb.COMPLETE) else ()
+        return ended(
+            taken,
+            verb,
+            message=kept,
+            at=at,
+            result=result,
+            error=error,
+            lock=message.unique_key,
+            then=then,
+        )
 
     def _note_raw(self, items: Sequence[Item]) -> None:
         """What is archived as it is keeps its lock: nobody could read which."""
@@ -310,6 +325,7 @@ class Queue(RuleBasedStateMachine):
                 "a verdict that was written was written once more"
             )
             sent.written = [first or second for first, second in zip(sent.written, again, strict=True)]
+            self.counts(sent.items, reply, lost=lost)
 
     # --- maintenance -------------------------------------------------------------------------------------------------
 

@@ -17,10 +17,11 @@ from taskflow.broker.commands.dequeue import LEASE_SECONDS, Taken
 from taskflow.broker.commands.enqueue import EnqueueReply, NewTask
 from taskflow.broker.commands.finish import Written
 from taskflow.broker.commands.maintenance import FOREIGN_GRACE
+from taskflow.broker.commands.outbox import ONCE_SECONDS, entries_of
 from taskflow.broker.commands.sweep import Reclaimed
 from taskflow.broker.keys import day_of, queue_keys
-from taskflow.broker.words import Enqueued, Joined, Moved
-from taskflow.message.outcome import Outcome
+from taskflow.broker.words import Delivered, Enqueued, Joined, Moved
+from taskflow.message.outcome import FollowUp, Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import State, Verb
 from tests.properties.store import About, Store
@@ -72,6 +73,8 @@ class Model:
         self.store = Store()
         self._records: dict[str, tuple[str, list[str]]] = {}
         """What each owner's last dequeue that brought anything was called, and what it brought."""
+        self.followers: dict[str, FollowUp] = {}
+        """What the outbox has, by name."""
         self._answers: dict[str, Any] = {}
         """What orders by hand that changed anything have replied."""
 
@@ -294,6 +297,7 @@ class Model:
             self.release_lock(task_id, verdict.lock)
         counts[0] += verb in (Verb.DONE, Verb.COMPLETE, Verb.RETRY, Verb.ARCHIVE, Verb.ARCHIVE_RAW)
         counts[1] += verb in (Verb.RETRY, Verb.ARCHIVE, Verb.ARCHIVE_RAW)
+        self._put_into_outbox(item)
         if verb is Verb.DONE:
             self._delete(task_id)
             return Written.WRITTEN
@@ -306,6 +310,48 @@ class Model:
             self._mark(task_id, "result", verdict.result)
         self._settle(task_id, verdict)
         return Written.WRITTEN
+
+    # --- followers ---------------------------------------------------------------------------------------------------
+
+    def _put_into_outbox(self, item: Item) -> None:
+        for entry in entries_of(*item):
+            self.followers[entry.name] = entry.follower
+            self.store.hset(self.keys.outbox, entry.name, ANYTHING)
+            self.store.zadd(self.keys.outbox_at, seconds(), entry.name)
+
+    def deliver(self, followers: Sequence[FollowUp]) -> list[Delivered]:
+        waiting: list[str] = []
+        replies = [self._deliver(one, waiting) for one in followers]
+        self._wait_at_the_end(waiting)
+        return replies
+
+    def _deliver(self, follower: FollowUp, waiting: list[str]) -> Delivered:
+        marker = self.keys.once(follower.id)
+        if self.store.has(self.keys.task(follower.id)) or self.store.has(marker):
+            return Delivered.ALREADY_THERE
+        self.store.set(marker, b"1")
+        self.store.expireat(marker, time.time() + ONCE_SECONDS)
+        if follower.at > time.time():
+            self._mark(follower.id, "msg", follower.message, "state", "scheduled")
+            self._later(self.keys.scheduled, follower.at, follower.id)
+        else:
+            self._mark(
+                follower.id, "msg", follower.message, "state", "pending", "pending_since", nanoseconds()
+            )
+            waiting.append(follower.id)
+        return Delivered.DELIVERED
+
+    def confirm(self, names: Sequence[str]) -> int:
+        for name in names:
+            self.store.run("ZREM", self.keys.outbox_at, name)
+            self.store.run("HDEL", self.keys.outbox, name)
+        return sum(self.followers.pop(name, None) is not None for name in names)
+
+    def overdue(self) -> set[str]:
+        """With no time at all everything is overdue."""
+        for name in self.store.scores(self.keys.outbox_at):
+            self.store.zadd(self.keys.outbox_at, seconds(), name)
+        return set(self.followers)
 
     def _settle(self, task_id: str, verdict: Outcome) -> None:
         task = self.keys.task(task_id)

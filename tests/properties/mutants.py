@@ -29,6 +29,7 @@ from tests.servers import start_server
 SCRIPTS = (
     "enqueue", "dequeue", "extend", "finish", "forward", "recover", "expire", "reclaim", "ripe", "join",
     "run_tasks", "archive_tasks", "delete_tasks", "run_all", "archive_all", "delete_all", "pause",
+    "deliver", "confirm", "overdue",
 )  # fmt: skip
 _WRITE = re.compile(
     r"redis\.call\('(?:[LRS]PUSH|[LRS]POP|LREM|Z?H?SET|HSETNX|HDEL|HINCRBY|DEL|UNLINK|ZADD|ZREM|SADD|SREM|EXPIREAT|LTRIM)'"

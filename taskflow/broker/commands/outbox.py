@@ -18,7 +18,7 @@ from ...message.outcome import FollowUp, Outcome
 from ..builder import builder, item_of
 from ..command import Command
 from ..keys import queue_keys
-from ..words import Delivered
+from ..words import Delivered, Written
 from .dequeue import Taken
 from .enqueue import MOST_BYTES
 
@@ -49,6 +49,20 @@ def entries_of(taken: Taken, outcome: Outcome) -> list[Entry]:
     return [
         Entry(f"{follower.queue}\0{taken.lease_token}\0{number}\0{taken.id}", follower)
         for number, follower in enumerate(outcome.then)
+    ]
+
+
+def put_there(items: Sequence[tuple[Taken, Outcome]], replies: Sequence[Written]) -> list[Entry]:
+    """The followers that a `finish` has put into the outbox for certain.
+
+    One that was sent again and finds its task gone cannot tell whose outcome that was: what it would have put there is left to
+    whoever looks into the outbox.
+    """
+    return [
+        entry
+        for (taken, outcome), reply in zip(items, replies, strict=True)
+        if reply is Written.WRITTEN
+        for entry in entries_of(taken, outcome)
     ]
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from ...broker.aio import AsyncBroker
 from ...broker.commands.finish import BATCH, finish
-from ...broker.commands.outbox import Entry, entries_of
+from ...broker.commands.outbox import Entry, put_there
 from ...broker.words import Written
 from ...clock import ServerClock
 from ...message.outcome import MOST_FOLLOWERS, Outcome
@@ -273,15 +273,7 @@ class Acker(Service):
         if refused or Requeued.heard:
             _tell(items, replies)
         if any(outcome.then for _, outcome in items):
-            self.on_followers(
-                name,
-                [
-                    entry
-                    for (held, outcome), reply in zip(items, replies, strict=True)
-                    if reply is not Written.REFUSED
-                    for entry in entries_of(held.taken, outcome)
-                ],
-            )
+            self.on_followers(name, put_there([(held.taken, outcome) for held, outcome in items], replies))
         self.on_written()
 
     async def _failed(
