@@ -117,7 +117,7 @@ class Following:
             message = TaskMessage(
                 type="noop", payload=b"1", id=f"f{self.led}", queue=self.place.name, timeout=60
             )
-            at = float(int(time.time()) + 300) if self.led % 4 == 0 else 0.0
+            at = float(int(time.time()) + 300) if self.led % 2 == 0 else 0.0
             made.append(FollowUp(self.place.name, message.id, message.encode(), at))
         return tuple(made)
 

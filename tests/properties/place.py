@@ -64,9 +64,6 @@ class Place:
         if isinstance(command, Command):
             slots = {key_slot(key if isinstance(key, str) else bytes(key)) for key in command.keys}
             assert slots == {self.keys.slot}, f"{command.name}: its keys are on slots {slots}"
-            command.first_wire = (
-                None  # is of the script as it was when its builder was made, and here it may be another
-            )
             if resent and command.resend_flag >= 0:
                 flag = command.resend_flag
                 command = replace(command, args=[*command.args[:flag], 1, *command.args[flag + 1 :]])
