@@ -52,6 +52,7 @@ MOVES: frozenset[tuple[str, str]] = frozenset(
         ("completed", "pending"),
         ("aggregating", "pending"),
         ("aggregating", "archived"),
+        ("aggregating", "scheduled"),
         ("pending", GONE),
         ("scheduled", GONE),
         ("retry", GONE),

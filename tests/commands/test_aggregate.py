@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 
 from taskflow.broker.command import Plain, same
-from taskflow.broker.commands.aggregate import Waiting, group_names, join, ripe
+from taskflow.broker.commands.aggregate import Waiting, group_names, join, refuse, ripe
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.words import Joined
+from taskflow.message import outcome
+from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage, unique_key
+from taskflow.states import Verb
 
 Run = Callable[[Any], Any]
 
@@ -100,6 +103,50 @@ def test_nothing_is_joined_when_one_of_them_has_gone(groups: Groups) -> None:
     assert groups.run(join(groups.name, "g", groups.joined(), tasks)) is Joined.CHANGED
     assert groups.call("EXISTS", groups.keys.task("joined")) == 0
     assert groups.ripe(max_size=1) == ["a"]
+
+
+def test_what_is_refused_leaves_the_group_as_it_would_leave_active(groups: Groups) -> None:
+    """Archived with its reason and its lock free, or put back and in its group again later; the others stay where they are."""
+    lock, now = unique_key(groups.name, "t", b"{}"), time.time()
+    groups.add("a", lock=lock)
+    groups.add("b", "c", "d")
+    a, b, c = groups.read("a", "b", "c")
+    items = [
+        (a, outcome.archived(1, TaskMessage.decode(a.message), "unsigned: why", '{"type":"E"}', now)),
+        (b, Outcome(2, Verb.PUT_BACK, at=5.0)),
+        (c, outcome.archived_raw(3, "DecodeError", "no message")),
+    ]
+    command = refuse(groups.name, "g", items, now)
+    assert groups.run(command) == 3
+    assert groups.run(command) == 0  # a repetition after a lost reply
+    state = [groups.call("HGET", groups.keys.task(one), "state") for one in "abcd"]
+    assert state == [b"archived", b"scheduled", b"archived", b"aggregating"]
+    assert groups.call("ZRANGE", groups.keys.group("g"), 0, -1) == [b"d"]
+    assert groups.call("ZRANGE", groups.keys.archived, 0, -1) == [b"a", b"c"]
+    assert groups.call("ZRANGE", groups.keys.scheduled, 0, -1) == [b"b"]
+    assert groups.call("HGET", groups.keys.task("b"), "unknown") == b"1"
+    kept = TaskMessage.decode(groups.call("HGET", groups.keys.task("a"), "msg"))
+    assert (kept.error_msg, groups.call("HGET", groups.keys.task("a"), "error")) == (
+        "unsigned: why",
+        b'{"type":"E"}',
+    )
+    assert groups.call("HGET", groups.keys.task("c"), "msg") == c.message
+    assert groups.call("EXISTS", lock) == 0
+    assert [groups.call("GET", key) for key in (groups.keys.processed, groups.keys.failed)] == [b"2", b"2"]
+
+
+def test_what_is_another_task_by_now_is_not_refused(groups: Groups) -> None:
+    groups.add("a")
+    read = Waiting("a", b"what it was before")
+    assert groups.run(refuse(groups.name, "g", [(read, Outcome(1, Verb.PUT_BACK, at=1.0))], time.time())) == 0
+    assert groups.ripe(max_size=1) == ["a"]
+
+
+def test_the_last_one_that_is_refused_takes_the_groups_name_along(groups: Groups) -> None:
+    groups.add("a")
+    items = [(one, Outcome(1, Verb.PUT_BACK, at=1.0)) for one in groups.read("a")]
+    assert groups.run(refuse(groups.name, "g", items, time.time())) == 1
+    assert groups.run(group_names(groups.name)) == []
 
 
 def test_a_group_that_is_empty_or_lists_a_ghost_is_tidied(groups: Groups) -> None:

@@ -84,6 +84,15 @@ BUILDERS: dict[str, Callable[[], Any]] = {
         TaskMessage(type="t", payload=None, id="j", queue=QUEUE, timeout=1),
         [aggregate.Waiting("a", b"1"), aggregate.Waiting("b", b"2")],
     ),
+    "refuse": lambda: aggregate.refuse(
+        QUEUE,
+        "g",
+        [
+            (aggregate.Waiting("a", b"1"), Outcome(0, Verb.ARCHIVE, b"message", error="why")),
+            (aggregate.Waiting("b", b"2"), Outcome(0, Verb.PUT_BACK, at=1.5)),
+        ],
+        1_800_000_000,
+    ),
     "held": lambda: dequeue.held(QUEUE, OWNER),
     "extend": lambda: dequeue.extend(
         QUEUE, [dequeue.Taken("a", b"", "0" * 16), dequeue.Taken("b", b"", "1" * 16)]

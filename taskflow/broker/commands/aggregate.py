@@ -7,18 +7,27 @@ from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any
 
+from ...message.outcome import Outcome
 from ...message.task_message import TaskMessage
 from ..builder import builder, item_of
 from ..command import Command, Plain
-from ..keys import queue_keys
+from ..keys import day_of, queue_keys
 from ..words import Joined
+from .finish import ARCHIVE_SECONDS, ARCHIVE_SIZE
 
 MOST_JOINED = 200
 """Tasks that one call joins, whatever `max_size` says: a script stays under 5 ms. The rest is joined in the next."""
 
 _build_ripe = builder("ripe", "group_key group grace max_delay max_size", limit=MOST_JOINED)
 _build_join = builder("join", "group_key joined group joined_id message")
+_build_refuse = builder(
+    "refuse",
+    "group_key processed_day failed_day group channel_prefix",
+    archive_seconds=ARCHIVE_SECONDS,
+    archive_size=ARCHIVE_SIZE,
+)
 _joined = item_of("join")
+_refused = item_of("refuse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +81,39 @@ def join(queue: str, group: str, message: TaskMessage, tasks: Sequence[Waiting])
         group=group,
         joined_id=message.id,
         message=message.encode(),
+    )
+
+
+def refuse(queue: str, group: str, items: Sequence[tuple[Waiting, Outcome]], now: float) -> Command[int]:
+    """Take tasks out of a group that are not to be joined; how many were there as they had been read.
+
+    Args:
+        queue: its name.
+        group: the group's.
+        items: tasks, and what becomes of each: archived (as it is, or with another message), or put back for a while.
+        now: the server's time in Unix seconds: it names the day's counters.
+    """
+    keys = queue_keys(queue)
+    day = day_of(now)
+    return _build_refuse(
+        keys,
+        int,
+        [keys.task(task.id) for task, _ in items],
+        [
+            word
+            for task, outcome in items
+            for word in _refused(
+                id=task.id,
+                read=sha1(task.message).hexdigest(),
+                verb=outcome.verb,
+                delay=outcome.at,
+                message=outcome.message,
+                error=outcome.error,
+            )
+        ],
+        group_key=keys.group(group),
+        processed_day=keys.processed_on(day),
+        failed_day=keys.failed_on(day),
+        group=group,
+        channel_prefix=keys.verdict_channel(""),
     )

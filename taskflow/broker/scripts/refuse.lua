@@ -1,0 +1,48 @@
+-- Take tasks out of an aggregation group that are not to be joined: archived unread, or put back for a worker that can read them.
+-- moves:   aggregating -> archived, aggregating -> scheduled
+-- keys:    group_key, groups, scheduled, due, archived, processed, processed_day, failed, failed_day, task...
+-- args:    group, unique_prefix, task_prefix, channel_prefix, archive_seconds, archive_size, item...
+-- item:    id, read, verb, delay, message, error
+-- derives: the locks of archived tasks, the hashes of those that are trimmed
+-- flags:   allow-oom
+-- returns: how many were taken out
+--
+-- `read` is the SHA-1 of its message as it was read: what is another one by now is left, and so a repetition changes nothing.
+-- What was put back goes to its group again when its time comes. Archived counts as processed and failed, as it would if it had
+-- been taken to be run. An empty `message`: it stays as it is.
+-- @include release_lock
+local time = redis.call('TIME')
+local seconds = tonumber(time[1])
+local now = seconds + tonumber(time[2]) / 1000000
+-- @include later
+local taken_out, count, trim = 0, 0, false
+for arg = item_argv_from, #ARGV, item_size do
+  -- @read item arg
+  local task = KEYS[task_keys_from + (arg - item_argv_from) / item_size]
+  local fields = redis.call('HMGET', task, 'msg', 'unique_key')
+  if redis.call('ZSCORE', group_key, id) and redis.sha1hex(fields[1] or '') == read then
+    taken_out = taken_out + 1
+    redis.call('ZREM', group_key, id)
+    if verb == Verb.PUT_BACK then
+      redis.call('HSET', task, 'state', 'scheduled')
+      redis.call('HINCRBY', task, 'unknown', 1)
+      enter_later(scheduled, id, now + tonumber(delay))
+    else
+      release_lock(id, fields[2], fields[1])
+      if message ~= '' then redis.call('HSET', task, 'msg', message) end
+      redis.call('HSET', task, 'state', 'archived', 'error', error)
+      redis.call('ZADD', archived, seconds, id)
+      redis.call('SPUBLISH', channel_prefix .. id, verb)
+      count = count + 1
+      trim = true
+    end
+  end
+end
+if redis.call('EXISTS', group_key) == 0 then redis.call('SREM', groups, group) end
+tell_soonest()
+local total, day = processed, processed_day
+-- @include count
+total, day = failed, failed_day
+-- @include count
+-- @include trim_archived
+return taken_out
