@@ -256,6 +256,10 @@ class IllegalMove(TaskFlowError):
 # --- the stored bytes are bad -------------------------------------------------------------------------------
 
 
+class BuildFailed(TaskFlowError):
+    """No child of a worker could make a message that takes the app's keys. What it was to be made of stays where it is."""
+
+
 class MessageError(TaskFlowError):
     """Something stored cannot be understood; the task is archived as it is."""
 

@@ -61,7 +61,8 @@ class TaskFacts(msgspec.Struct, array_like=True, frozen=True):
 
 class Aggregation(msgspec.Struct, array_like=True, frozen=True):
     """What becomes of a queue's aggregation groups. `template` is the message of the task that takes their place, without
-    arguments; times are whole seconds, 0 switches `max_delay` and `max_size` off.
+    arguments; times are whole seconds, 0 switches `max_delay` and `max_size` off. `closed`: the app has keys, so that only a
+    child can read the tasks of a group and write the one in their place.
     """
 
     queue: str
@@ -69,6 +70,7 @@ class Aggregation(msgspec.Struct, array_like=True, frozen=True):
     grace: int
     max_delay: int
     max_size: int
+    closed: bool = False
 
 
 class Hello(msgspec.Struct, tag="hello", frozen=True):
@@ -120,10 +122,48 @@ class Stacks(msgspec.Struct, tag="texts", frozen=True):
     text: str
 
 
+class Built(msgspec.Struct, tag="built", frozen=True):
+    """The answer to a `Build`.
+
+    Args:
+        number: of the question.
+        message: what was built, closed with the app's keys; empty: nothing.
+        refused: what becomes of the members that are not in it, by their numbers.
+        size: bytes of what would have been built and is over the worker's limit; 0: it was not.
+        error: the type of what went wrong; empty: nothing.
+    """
+
+    number: int
+    message: bytes = b""
+    refused: list[Outcome] = []
+    size: int = 0
+    error: str = ""
+
+
 class Jobs(msgspec.Struct, tag="jobs", frozen=True):
     """Work for the child."""
 
     items: list[Job]
+
+
+class Build(msgspec.Struct, tag="build", frozen=True):
+    """Make a message that only the app can make, since it has the keys: one task in the place of a group's tasks.
+
+    Args:
+        number: counts the questions of one worker.
+        template: the message of the task that takes groups, without arguments.
+        queue: where the message will be stored, and its members are.
+        id: under which id it will be stored.
+        group: the name of the group.
+        members: its tasks, numbered from 1. They are not run.
+    """
+
+    number: int
+    template: bytes
+    queue: str
+    id: str
+    group: bytes
+    members: list[Job]
 
 
 class Cancel(msgspec.Struct, tag="cancel", frozen=True):
@@ -149,8 +189,8 @@ class End(msgspec.Struct, tag="end", frozen=True):
     """The last frame to a child: the worker closes the socket now. If it closes without this, the worker has died."""
 
 
-FromChild = Hello | ImportFailed | Outcomes | Events | Returned | Pong | Stacks
-FromWorker = Jobs | Cancel | Ping | DumpStacks | End
+FromChild = Hello | ImportFailed | Outcomes | Events | Returned | Built | Pong | Stacks
+FromWorker = Jobs | Build | Cancel | Ping | DumpStacks | End
 
 
 class BadFrame(ValueError):

@@ -27,6 +27,7 @@ from ..telemetry.logs import also_debug, restore
 from ..telemetry.safe import SafeLogger
 from ..telemetry.traces import stand_in
 from . import process
+from .building import Builder
 from .patched import patched_by
 from .pool.slots import PoolSlots
 from .pool.threads import ThreadPool
@@ -57,6 +58,7 @@ class Outbox:
         self._counts = counts
         self._outcomes: deque[Outcome] = deque()
         self._returned: deque[int] = deque()
+        self._built: deque[frames.Built] = deque()
         self._pong = False
         self._stacks = ""
         self._filled = threading.Event()
@@ -74,6 +76,11 @@ class Outbox:
     def returned(self, number: int) -> None:
         """A job was recalled when it was about to start."""
         self._returned.append(number)
+        self._filled.set()
+
+    def built(self, built: frames.Built) -> None:
+        """A message was built for the worker."""
+        self._built.append(built)
         self._filled.set()
 
     def pong(self) -> None:
@@ -100,6 +107,8 @@ class Outbox:
                 if self._returned:
                     numbers = [self._returned.popleft() for _ in range(len(self._returned))]
                     self._connection.sendall(frames.frame(frames.Returned(numbers)))
+                while self._built:
+                    self._connection.sendall(frames.frame(self._built.popleft()))
                 if self._pong:
                     self._pong = False
                     self._connection.sendall(frames.frame(frames.Pong()))
@@ -145,7 +154,7 @@ class Child:
         connection: to the worker.
         marks: shared with the worker.
         slots: how many tasks run at once.
-        most: bytes that a result may have.
+        most: bytes that a result may have, and a message that is built here.
     """
 
     def __init__(
@@ -163,6 +172,7 @@ class Child:
         self._pipeline = Pipeline(
             app.tasks, app._crypto, error_text=app._error_text, most=most, tallies=tallies
         )
+        self._builder = Builder(self._pipeline, app._crypto, most, self._outbox.built)
         shared = PoolSlots(marks, slots)
         self._threads = ThreadPool(slots, self._pipeline, shared, self._outbox.outcome, self._outbox.returned)
         self._threads.finish = lambda attempt, awaitable: self._coroutines().finish(attempt, awaitable)
@@ -197,6 +207,8 @@ class Child:
                 log_lines.follow()
                 for job in items:
                     self._take(job)
+            case frames.Build():
+                self._builder.submit(value)
             case frames.Cancel(task_id):
                 self._threads.cancel(task_id)
                 if self._loop is not None:
@@ -235,7 +247,14 @@ def hello(app: TaskFlow) -> frames.Hello:
     """What the worker is told about the app."""
     tasks = [frames.TaskFacts(task.name, task.queue) for task in app.tasks.values()]
     aggregations = [
-        frames.Aggregation(rule.queue, rule.template.encode(), rule.grace, rule.max_delay, rule.max_size)
+        frames.Aggregation(
+            rule.queue,
+            rule.template.encode(),
+            rule.grace,
+            rule.max_delay,
+            rule.max_size,
+            closed=app._crypto is not None,
+        )
         for rule in app._aggregations.values()
     ]
     return frames.Hello(

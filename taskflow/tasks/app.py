@@ -292,7 +292,8 @@ class TaskFlow:
 
         Tasks get into a group by the option `group` (or by `asynq.Group` in Go). Workers of the queue look at its groups
         once a second; when one is ripe, one call takes the place of its tasks in one atomic step: none is joined twice or
-        lost.
+        lost. With keys a child of the worker checks and opens the tasks and closes the call; what it would not run is not joined
+        either, but archived unread.
 
         Args:
             into: a task with the parameters `group: str` and `items: list`; an item is what one joined task would have got
@@ -316,10 +317,6 @@ class TaskFlow:
             >>> send.options(group="digest").delay(to=1)           # doctest: +SKIP
         """
         queue = check_own_queue(check_queue_name(queue or into.queue))
-        if self._crypto is not None:
-            raise ConfigurationError(
-                "with signing or encryption keys groups cannot be aggregated: the worker process, which joins them, has no keys"
-            )
         if queue in self._aggregations:
             raise ConfigurationError(f"the groups of queue {queue!r} are aggregated already")
         self._aggregations[queue] = aggregation(

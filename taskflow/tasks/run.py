@@ -18,7 +18,7 @@ from ..errors import (
     ResultNotSerializable,
     TaskCancelled,
 )
-from ..message.message_crypto import CONTENT_TYPE_HEADER, NO_KEYS, MessageCrypto
+from ..message.message_crypto import CONTENT_TYPE_HEADER, JSON, NO_KEYS, MessageCrypto
 from ..message.outcome import Outcome, completed, done
 from ..message.split import split_message
 from ..message.task_message import TaskMessage
@@ -149,6 +149,25 @@ class Pipeline:
         if len(self._plans) >= MOST_PLANS:
             self._plans.clear()
         self._plans[kind] = attempt.plan
+
+    def open(self, job: Job) -> bytes | Outcome:
+        """The plain arguments of a task that is not run itself but joined with others, which any task may be; or its outcome,
+        by the rules for what is to be run.
+        """
+        try:
+            message = TaskMessage.decode(job.message)
+            self._crypto.check(message, job.queue, job.id, JSON)
+            return self._crypto.open(message, job.queue, job.id) or b"{}"
+        except DecodeError as error:
+            self.reporter.unreadable(job)
+            return outcome.unreadable(job.number, str(error))
+        except NotForThisWorker as error:
+            return self._judge.put_back(job, message, str(error))
+        except MessageError as error:
+            return self._judge.refuse(job, message, error)
+        except BaseException as error:  # noqa: BLE001 - whatever one member is, the others are joined
+            self.reporter.unprepared(job, error)
+            return outcome.unreadable(job.number, f"it cannot be prepared ({kind_of(error)})")
 
     # --- run: admit, decode, call, decide -------------------------------------------------------------------
 

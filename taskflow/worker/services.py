@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ..pipe import frames
 from .holding.leases import Leases
 from .loops.aggregator import Aggregator
+from .loops.closed_aggregator import ClosedAggregator
 from .loops.forwarder import Forwarder
 from .loops.guard import Guard
 from .loops.heartbeat import Heartbeat
@@ -103,6 +104,17 @@ def _fetcher(at: ForQueue) -> Fetcher:
     )
 
 
+def _aggregator(at: ForQueue) -> Aggregator | None:
+    if at.rule is None:
+        return None
+    parts = at.parts
+    if not at.rule.closed:
+        return Aggregator(at.name, at.rule, parts.many)
+    return ClosedAggregator(
+        at.name, at.rule, parts.many, parts.supervisor.builds.build, parts.clock, parts.config.max_message
+    )
+
+
 def _burst(at: ForWorker) -> Burst | None:
     parts = at.parts
     if not parts.config.burst:
@@ -118,7 +130,7 @@ PER_QUEUE: tuple[Callable[[ForQueue], Service | None], ...] = (
     lambda at: Janitor(at.name, at.parts.many, at.backoff),
     lambda at: OutboxJanitor(at.name, at.parts.many, at.parts.delivery, at.backoff),
     lambda at: Sweeper(at.name, at.parts.many, at.backoff, joins=at.rule is not None),
-    lambda at: Aggregator(at.name, at.rule, at.parts.many) if at.rule is not None else None,
+    _aggregator,
     _fetcher,
 )
 """For each queue and partition that is served, in the order of their start."""

@@ -38,6 +38,7 @@ class Timings:
         overdue: a follower of a task that has lain in the outbox for so long is delivered by any worker of the queue.
         outbox: between two looks for such followers.
         aggregate: between two looks at groups that may be ripe.
+        build: a child that has not built a message for so long is not waited for: another is asked.
         partitions: between two looks at which partitions there are.
         paused: between two questions whether a queue is still paused.
         roll_call: between two rounds of asking queues that have no connection to wait on.
@@ -69,6 +70,7 @@ class Timings:
     overdue: float = 5.0
     outbox: float = 5.0
     aggregate: float = 1.0
+    build: float = 5.0
     partitions: float = 10.0
     paused: float = 1.0
     roll_call: float = 1.0

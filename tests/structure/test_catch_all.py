@@ -53,6 +53,10 @@ ALLOWED: dict[str, tuple[Place, str]] = {
     "run.Pipeline._start": (Place.USER_CODE, "validators of the arguments"),
     "run.Pipeline._succeed": (Place.USER_CODE, "the result's own code; the task has run, so it is archived"),
     "run.Pipeline.arun": (Place.USER_CODE, "the task"),
+    "run.Pipeline.open": (
+        Place.USER_CODE,
+        "one member of a group may be anything; its neighbours are joined",
+    ),
     "run.Pipeline.receive": (
         Place.USER_CODE,
         "what is stored may be anything; the child must not end over it",
@@ -71,6 +75,7 @@ ALLOWED: dict[str, tuple[Place, str]] = {
         "any error of the probe means that the queue takes no outcomes now",
     ),
     "acker.Acker._write": (Place.GOES_ON, "an outcome is written or handed on, whatever the writing raises"),
+    "building.Builder._run": (Place.GOES_ON, "a child's thread that builds messages"),
     "errands.said": (Place.GOES_ON, "the steps of a stop after this one are done all the same"),
     "health.Health._look": (Place.GOES_ON, "a part that cannot say how it is must not silence the others"),
     "health_server.HealthServer._serve": (

@@ -16,6 +16,7 @@ from ...telemetry.events import ChildReplaced, ChildStarted, ChildStopped, Timed
 from ..config import WorkerConfig
 from ..holding.held_tasks import Held
 from ..launch import Launched
+from .builds import Builds
 from .child import END_SECONDS, Child
 from .dispatcher import Dispatcher
 from .judging import Judging
@@ -85,6 +86,8 @@ class Supervisor:
             most=config.max_message,
             isolates=start_process is None,
         )
+        self.builds = Builds(self.children, config.timings)
+        """Asks them for messages that take the app's keys."""
         self.counts = Totals()
         """What they have said of the tasks that they ran."""
 
@@ -169,6 +172,7 @@ class Supervisor:
         back too.
         """
         self._stopping = True
+        self.builds.stop()
         started = time.monotonic()
         self.hand_back(self._quarantine.drain())
         self.hand_back(self._judging.drain(), started=True)
@@ -233,6 +237,7 @@ class Supervisor:
         """Until a child has ended; then what it held goes back, and another takes its place."""
         code = await child.live(self._on_frame)
         self.children.remove(child)
+        self.builds.lost(child)
         self._bury(child, code)
         child.marks.close()
         if not (self._stopping or child.retiring or child.quarantined):
@@ -250,6 +255,8 @@ class Supervisor:
             case frames.Events(counts):
                 self.counts.add(counts)
                 return  # it says nothing about jobs, and comes right before what does
+            case frames.Built():
+                self.builds.answered(child, value)
             case frames.Stacks(text):
                 self._stacks.answered(child, text)
             case frames.Returned(numbers):

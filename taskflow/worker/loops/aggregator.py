@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
-
-import msgspec
 
 from ...broker.aio import AsyncBroker
 from ...broker.commands.aggregate import Waiting, group_names, join, ripe
 from ...broker.words import Joined
-from ...errors import DecodeError
+from ...errors import BuildFailed, DecodeError
 from ...message.ids import new_id
+from ...message.joined import joined
 from ...message.task_message import TaskMessage
 from ...pipe.frames import Aggregation
 from ...telemetry.saying import counted
@@ -40,51 +38,52 @@ class Aggregator(Service):
 
     async def tick(self) -> float:
         """Join what is ripe in every group."""
+        failed: BuildFailed | None = None
         for group in await self._broker.run(group_names(self._queue), TIMEOUT):
-            await self._join(group)
-            self.progressed()
+            try:
+                await self._join_ripe(group)
+            except BuildFailed as error:  # the others need not wait for it
+                failed = failed or error
+            else:
+                self.lives()
+        if failed is not None:
+            raise failed
         return self.timings.aggregate
 
-    async def _join(self, group: str) -> None:
+    async def _join_ripe(self, group: str) -> None:
         rule = self._rule
         command = ripe(self._queue, group, grace=rule.grace, max_delay=rule.max_delay, max_size=rule.max_size)
         while waiting := await self._broker.run(command, TIMEOUT):
-            message = joined(self._template, self._queue, group, waiting)
-            if await self._broker.run(join(self._queue, group, message, waiting), TIMEOUT) is Joined.CHANGED:
+            if not await self._join(group, waiting):
                 # Tried again in the next round, not at once: the reason may last for a while.
                 return
-            logger.info(
-                "%s of group %s in queue %s became task %s",
-                counted(len(waiting), "task"),
-                group,
-                self._queue,
-                message.id,
-            )
+
+    async def _join(self, group: str, waiting: Sequence[Waiting]) -> bool:
+        """Put one task in the place of these; False: some of them have changed meanwhile."""
+        payloads = [_payload(one.message) for one in waiting]
+        # A new id: one that follows from theirs would be taken when the same ids gather once more. A repetition after a lost
+        # reply is the same command, with the same id.
+        name = group.encode("utf-8", "surrogateescape")
+        return await self._write(
+            group, joined(self._template, self._queue, new_id(), name, payloads), waiting
+        )
+
+    async def _write(self, group: str, message: TaskMessage, waiting: Sequence[Waiting]) -> bool:
+        if await self._broker.run(join(self._queue, group, message, waiting), TIMEOUT) is Joined.CHANGED:
+            return False
+        self.lives()
+        logger.info(
+            "%s of group %s in queue %s became task %s",
+            counted(len(waiting), "task"),
+            group,
+            self._queue,
+            message.id,
+        )
+        return True
 
 
-def joined(template: TaskMessage, queue: str, group: str, waiting: Sequence[Waiting]) -> TaskMessage:
-    """The task that takes the place of others.
-
-    Its id is new: one that follows from theirs would be taken when the same ids gather once more. A repetition after a lost
-    reply is the same command, with the same id.
-    """
-    arguments = {"group": group, "items": [item(one) for one in waiting]}
-    return replace(
-        template,
-        id=new_id(),
-        queue=queue,
-        payload=msgspec.json.encode(arguments),
-    )
-
-
-def item(waiting: Waiting) -> object:
-    """One joined task's arguments: JSON as it is, anything else as text."""
+def _payload(message: bytes) -> bytes:
     try:
-        payload = TaskMessage.decode(waiting.message).payload or b"{}"
+        return TaskMessage.decode(message).payload or b"{}"
     except DecodeError:
-        return {}
-    try:
-        msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return payload.decode("utf-8", "replace")
-    return msgspec.Raw(payload)
+        return b"{}"
