@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import redis
 
+from taskflow.message.task_message import TaskMessage
 from tests.interop.golang import Peer
+from tests.security import groups_app
 from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess
 
@@ -53,3 +56,36 @@ def test_go_enqueues_into_a_group_and_python_runs_it_as_one_task(
         ]
     )
     assert again["ok"]
+
+
+def test_what_go_puts_unsigned_into_a_group_of_an_app_with_keys_is_not_joined(
+    peer: Peer, valkey: Server, queue: str, raw: redis.Redis
+) -> None:
+    """It is archived unread, as a task that is to be run would be; what was signed is joined without it."""
+    (answer,) = peer.enqueue(
+        [{"type": "single", "payload": '{"number":9}', "queue": queue, "group": "g", "id": "from-go"}]
+    )
+    assert answer["ok"]
+    app = groups_app.signed
+    app.use_broker(valkey.url)
+    try:
+        for number in (1, 2):
+            app.tasks["single"].options(queue=queue, group="g").delay(number=number)
+        environment = {"TASKFLOW_TEST_GROUPS": queue}
+        with WorkerProcess(
+            "tests.security.groups_app:signed",
+            broker=valkey.url,
+            queues={queue: 1},
+            concurrency=1,
+            environment=environment,
+        ):
+            completed = f"asynq:{{{queue}}}:completed"
+            wait_until(lambda: raw.zcard(completed) == 1, description="the joined task has run")
+        (joined,) = raw.zrange(completed, 0, -1)
+        assert app.result(joined.decode(), queue=queue).get(5)["numbers"] == [1, 2]
+    finally:
+        app.close()
+        app._broker = app._client = None
+    assert peer.inspect("info", queue=queue)["archived"] == 1
+    kept = TaskMessage.decode(raw.hget(f"asynq:{{{queue}}}:t:from-go", "msg"))
+    assert (kept.payload, kept.error_msg[:9]) == (b'{"number":9}', "unsigned:")

@@ -1,0 +1,41 @@
+"""Groups of an app with keys on a real cluster: each queue's on the node that has it."""
+
+from __future__ import annotations
+
+import pytest
+import redis
+
+from taskflow.broker.keys import queue_keys
+from tests.conftest import Cluster
+from tests.security import groups_app
+from tests.servers import wait_until
+from tests.workers import WorkerProcess
+
+pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(120)]
+
+
+def test_members_are_joined_and_a_stranger_is_archived_on_a_cluster(cluster: Cluster, queue: str) -> None:
+    """Reading, refusing and joining are three scripts, each of them with all its keys on one slot."""
+    sealed, plain, keys = groups_app.sealed, groups_app.plain, queue_keys(queue)
+    try:
+        for app, number in ((sealed, 1), (plain, 2), (sealed, 3)):
+            app.use_broker(cluster.url)
+            app.tasks["single"].options(queue=queue, group="g").delay(number=number)
+        with (
+            redis.RedisCluster("127.0.0.1", cluster.nodes[0].port) as raw,
+            WorkerProcess(
+                "tests.security.groups_app:sealed",
+                broker=cluster.url,
+                queues={queue: 1},
+                concurrency=1,
+                environment={"TASKFLOW_TEST_GROUPS": queue},
+            ),
+        ):
+            wait_until(lambda: raw.zcard(keys.completed) == 1, description="the joined task has run")
+            (joined,) = raw.zrange(keys.completed, 0, -1)
+            assert raw.zcard(keys.archived) == 1
+        assert sealed.result(joined.decode(), queue=queue).get(5)["numbers"] == [1, 3]
+    finally:
+        for app in (sealed, plain):
+            app.close()
+            app._broker = app._client = None
