@@ -64,6 +64,7 @@ class Attempt:
 
     __slots__ = (
         "_current",
+        "_followers",
         "_message",
         "asked",
         "error",
@@ -92,6 +93,8 @@ class Attempt:
         """Whether the task has returned."""
         self._message = message
         self._current: context.CurrentTask | None = None
+        self._followers: list[FollowUp] = []
+        """Made here: two threads of a task may ask for it at once, and are given a `CurrentTask` each, but one list."""
 
     @property
     def message(self) -> TaskMessage:
@@ -117,7 +120,7 @@ class Attempt:
     @property
     def followers(self) -> tuple[FollowUp, ...]:
         """What the task has added to follow it."""
-        return () if self._current is None else tuple(self._current._followers)
+        return tuple(self._followers)
 
     def current(self) -> context.CurrentTask:
         """The attempt as the task sees it."""
@@ -132,6 +135,7 @@ class Attempt:
                 max_retries=message.max_retries,
                 deadline=datetime.fromtimestamp(began + self.plan.soft, UTC),
                 headers=message.headers,
+                _followers=self._followers,
             )
         return self._current
 

@@ -39,7 +39,7 @@ class CurrentTask:
     max_retries: int
     deadline: datetime
     headers: Mapping[str, str]
-    _followers: list[FollowUp] = field(default_factory=list, init=False, repr=False, compare=False)
+    _followers: list[FollowUp] = field(default_factory=list, repr=False, compare=False)
 
     def _then(self, message: TaskMessage, at: float = 0.0) -> None:
         """Let a task follow this one. In a worker it is enqueued if this attempt ends the task well, and once; else it never is.

@@ -41,9 +41,17 @@ def pause_of(queue: str) -> Plain[Paused]:
 
 
 def has_tasks(queue: str) -> Plain[bool]:
-    """Whether anything of a queue is still to be done."""
+    """Whether anything of a queue is still to be done: its tasks, and the delivery of what follows them."""
     keys = queue_keys(queue)
-    names = (keys.pending, keys.active, keys.scheduled, keys.retry, keys.groups, keys.aggregation_sets)
+    names = (
+        keys.pending,
+        keys.active,
+        keys.scheduled,
+        keys.retry,
+        keys.groups,
+        keys.aggregation_sets,
+        keys.outbox,
+    )
     return Plain(("EXISTS", *names), bool, keys.slot)
 
 

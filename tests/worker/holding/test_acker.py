@@ -14,10 +14,11 @@ import redis
 from taskflow.broker.aio import AsyncBroker
 from taskflow.broker.commands.dequeue import dequeue
 from taskflow.broker.commands.enqueue import NewTask, enqueue
+from taskflow.broker.commands.finish import finish
 from taskflow.clock import ServerClock
 from taskflow.connection.aio import AsyncDriver
 from taskflow.errors import BrokerUnavailable
-from taskflow.message.outcome import Outcome
+from taskflow.message.outcome import FollowUp, Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import Verb
 from taskflow.telemetry.events import Requeued, VerdictRefused
@@ -118,6 +119,34 @@ def test_verdicts_survive_an_error_of_any_class_and_health_is_red_until_they_are
     asyncio.run(scene())
     assert raw.llen(f"asynq:{{{queue}}}:active") == 0
     assert raw.zcard(f"asynq:{{{queue}}}:archived") == 0
+
+
+def test_only_what_the_outbox_has_is_delivered(valkey: Server, queue: str) -> None:
+    """Cut off while it sent its verdict, a worker finds the task gone: another attempt has ended it, and has had its followers.
+    Those of the first were delivered beside them.
+    """
+
+    async def scene() -> None:
+        async with acking(valkey, queue) as rig:
+            followers: list[str] = []
+            rig.acker.on_followers = lambda name, entries: followers.extend(
+                entry.follower.id for entry in entries
+            )
+            (item,) = await rig.take("a")
+            rig.broker.breaks = lambda command: BrokerUnavailable("away") if _is_finish(command) else None
+            rig.acker.add([(item, Outcome(0, Verb.DONE.value, then=(FollowUp("other", "f1", b"m"),)))])
+            await until(lambda: rig.broker.failed)
+            other = (item.taken, Outcome(0, Verb.DONE.value))
+            await AsyncBroker(rig.broker.driver).run(finish(queue, [other], 0.0))
+            rig.broker.breaks = lambda command: None
+            await until(lambda: rig.acker.idle)
+            assert followers == []
+            (item,) = await rig.take("b")
+            rig.acker.add([(item, Outcome(0, Verb.DONE.value, then=(FollowUp("other", "f2", b"m"),)))])
+            await until(lambda: rig.acker.idle)
+            assert followers == ["f2"]
+
+    asyncio.run(scene())
 
 
 def test_a_broker_that_is_away_is_waited_for_and_leaves_it_green(valkey: Server, queue: str) -> None:

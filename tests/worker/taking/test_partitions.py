@@ -81,6 +81,22 @@ def test_what_is_only_entered_in_the_index_is_not_served(
     raw.delete(queue_keys(names[9]).pending, queue_keys(names[9]).task("a"))
 
 
+def test_what_has_followers_to_be_delivered_is_served_until_they_are(
+    looks: Callable[[int], Looks], raw: redis.Redis, broker: Broker, queue: str
+) -> None:
+    """The last task of a partition that is declared no more had followers for a queue that was away: nobody else would deliver
+    them.
+    """
+    name = partition_name(queue, 3)
+    broker.run(publish_queues([name]))
+    raw.hset(queue_keys(name).outbox, "other\0token\0000\0a", b"")
+    raw.zadd(queue_keys(name).outbox_at, {"other\0token\0000\0a": 1})
+    worker = looks(1)
+    assert worker.look() == {queue, name}
+    raw.delete(queue_keys(name).outbox, queue_keys(name).outbox_at)
+    assert worker.look(LINGER) == {queue}
+
+
 def test_what_was_removed_is_served_no_more_at_once(
     looks: Callable[[int], Looks], broker: Broker, raw: redis.Redis, queue: str
 ) -> None:
