@@ -41,8 +41,8 @@ class LoopLimits:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.running: dict[bytes, LoopCall] = {}
-        """By the id under which the task is stored."""
+        self.running: set[LoopCall] = set()
+        """Not by the ids of tasks: two queues may have the same, and one that was lost and taken again runs here twice."""
         self._context = Context()
         """Of the timer, which outlives the attempt that it was set for: what is in that one's context goes with it."""
         self._at = inf
@@ -57,8 +57,8 @@ class LoopLimits:
 
     def cancel(self, task_id: bytes) -> None:
         """Cancel the task, if it runs here."""
-        if task_id in self.running:
-            self.running[task_id].cancel()
+        for calls in [one for one in self.running if one.attempt.job.id == task_id]:
+            calls.cancel()
 
     def close(self) -> None:
         """Look no more."""
@@ -68,8 +68,8 @@ class LoopLimits:
     def _look(self) -> None:
         """Raise what is due, and look again at the first limit that is not."""
         now, self._at = self.loop.time(), inf
-        late = [calls for calls in self.running.values() if calls.deadline <= now]
-        left = (calls.deadline for calls in self.running.values() if calls.deadline > now)
+        late = [calls for calls in self.running if calls.deadline <= now]
+        left = (calls.deadline for calls in self.running if calls.deadline > now)
         self.watch(min(left, default=inf))
         for calls in late:
             calls.expire()
@@ -106,7 +106,7 @@ class LoopCall(Coroutine[Any, Any, Any]):
         self._coroutine = coroutine
         self.send = coroutine.send
         limits = self._limits
-        limits.running[self.attempt.job.id] = self
+        limits.running.add(self)
         self.task = asyncio.Task(self, loop=limits.loop, context=context)
         return self.task
 
@@ -130,7 +130,7 @@ class LoopCall(Coroutine[Any, Any, Any]):
 
     def ended(self) -> None:
         """It has ended: nothing may be raised any more."""
-        self._limits.running.pop(self.attempt.job.id, None)
+        self._limits.running.discard(self)
 
     def expire(self) -> None:
         """The soft limit has passed."""

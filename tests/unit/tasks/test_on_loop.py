@@ -83,6 +83,28 @@ def test_each_is_late_by_its_own_limit_and_once() -> None:
     assert told == [*ends, "long ended"]
 
 
+def test_two_that_run_under_one_id_are_late_each_by_its_own_limit_and_cancelled_both() -> None:
+    """Two queues may have a task of the same id, and a child runs both: the first had no limit once the second had started."""
+    told.clear()
+
+    async def main() -> None:
+        limits = LoopLimits(asyncio.get_running_loop())
+        await asyncio.gather(
+            run(limits, "sleep", 0.1, name="twin", seconds=5),
+            run(limits, "sleep", 60, name="twin", seconds=0.3),
+        )
+        assert told == ["twin was late", "twin cleaned up", "twin ended"]
+        both = [asyncio.create_task(run(limits, "sleep", 60, name="twin", seconds=5)) for _ in range(2)]
+        while len(limits.running) < 2:
+            await asyncio.sleep(0)
+        limits.cancel(b"twin")
+        await asyncio.wait_for(asyncio.gather(*both), 3)
+        assert not limits.running
+        limits.close()
+
+    asyncio.run(main())
+
+
 def test_what_is_in_the_context_of_a_task_goes_with_it_while_the_timer_waits() -> None:
     """The timer was set for a task that ended at once, and kept its context for half an hour."""
 
