@@ -58,7 +58,8 @@ class Faults:
         self._rate = rate
         self._seed = seed
         self._directory = directory
-        self._lock = threading.Lock()
+        # A signal handler that enqueues may come while its own thread is in here.
+        self._lock = threading.RLock()
         self.paused = False
         """While set nothing fails: for what happens between tests, and tests of exact replies."""
         self._start()
