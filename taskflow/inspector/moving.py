@@ -23,6 +23,7 @@ from ..errors import IllegalMove, TaskFlowError, TaskNotFound
 from ..states import State
 from .both import AnyBroker
 from .queues import groups, require
+from .values import known_state
 
 ByState = Callable[[str, State, str, int], Command[Swept]]
 
@@ -77,6 +78,7 @@ async def move_all(
     Not one atomic step but many bounded ones: it ends when as many tasks were handled as there were at its
     beginning.
     """
+    state = known_state(state)
     if state not in order.states:
         possible = ", ".join(one.value for one in State if one in order.states)
         raise IllegalMove(f"tasks in state {state.value} cannot be {order.done}; it works for {possible}")

@@ -18,13 +18,13 @@ from ..broker.commands.inspect import (
     text,
 )
 from ..broker.keys import queue_keys
-from ..errors import DecodeError, MessageError, TaskNotFound
+from ..errors import DecodeError, InvalidOption, MessageError, TaskNotFound
 from ..message.message_crypto import MessageCrypto
 from ..message.task_message import TaskMessage
 from ..states import State
 from .both import AnyBroker
 from .queues import groups, require
-from .values import Problem, TaskInfo, TaskPage, moment
+from .values import Problem, TaskInfo, TaskPage, known_state, moment
 
 Listing = Callable[[int, int], Command[Page]]
 """From an offset and a limit to the command that lists."""
@@ -36,6 +36,11 @@ async def page_of_tasks(
     broker: AnyBroker, parts: Sequence[str], state: State, page: int, size: int, group: str | None = None
 ) -> TaskPage:
     """A page of the tasks in a state, in the order in which they come up in a queue, or in each of its partitions."""
+    state = known_state(state)
+    if page < 1 or size < 1:
+        raise InvalidOption(
+            f"pages are numbered from 1 and hold at least one task, not page={page}, size={size}"
+        )
     # No queue is longer than the numbers that a script can count with.
     offset = min((page - 1) * size, 2**52)
     total = 0

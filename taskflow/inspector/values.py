@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
+from ..errors import InvalidOption
 from ..message.task_message import TaskMessage
 from ..states import State
 
@@ -20,6 +21,14 @@ def moment(unix_seconds: float | None) -> datetime | None:
         return datetime.fromtimestamp(unix_seconds, UTC)
     except (OverflowError, ValueError, OSError):
         return None
+
+
+def known_state(state: str) -> State:
+    """The state of this name: who calls may have its value only, as text. Raises InvalidOption."""
+    try:
+        return State(state)
+    except ValueError:
+        raise InvalidOption(f"there is no state {state!r}; there are {', '.join(State)}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -318,7 +318,9 @@ class TaskFlow:
         """
         queue = check_own_queue(check_queue_name(queue or into.queue))
         if queue in self._aggregations:
-            raise ConfigurationError(f"the groups of queue {queue!r} are aggregated already")
+            raise ConfigurationError(
+                f"the groups of queue {queue!r} are aggregated already; a queue has one rule, so leave out one of the calls"
+            )
         self._aggregations[queue] = aggregation(
             into, queue, grace=grace, max_delay=max_delay, max_size=max_size
         )

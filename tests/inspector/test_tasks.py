@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from taskflow.errors import IllegalMove, TaskNotFound
+from taskflow.errors import IllegalMove, InvalidOption, TaskNotFound
 from taskflow.inspector import Inspector, Problem
 from taskflow.inspector.both import LoopBroker, ThreadBroker
 from taskflow.states import State
@@ -37,6 +37,22 @@ def test_a_task_is_shown_with_what_its_state_has(inspector: Inspector, stored: S
     assert near(found[State.COMPLETED].expires_at, 600)
     assert found[State.COMPLETED].result == b'"paid"'
     assert found[State.AGGREGATING].group == "g1"
+
+
+def test_a_state_may_be_given_by_its_name_and_one_that_is_not_is_said(
+    inspector: Inspector, stored: Stored
+) -> None:
+    """`run_all("images", "scheduled")` was an AttributeError; a misspelt state, and page 0, were an empty or a wrong page."""
+    stored.put(State.SCHEDULED, "t1")
+    assert inspector.tasks(stored.queue, "scheduled").total == 1  # type: ignore[arg-type]
+    with pytest.raises(IllegalMove, match="state active cannot be run"):
+        inspector.run_all(stored.queue, "active")  # type: ignore[arg-type]
+    for ask in (inspector.tasks, inspector.run_all, inspector.delete_all):
+        with pytest.raises(InvalidOption, match="there is no state 'sheduled'; there are pending, active"):
+            ask(stored.queue, "sheduled")  # type: ignore[operator]
+    for wrong in ({"page": 0}, {"size": 0}):
+        with pytest.raises(InvalidOption, match="numbered from 1"):
+            inspector.tasks(stored.queue, State.PENDING, **wrong)
 
 
 def test_arguments_are_not_in_a_repr(inspector: Inspector, stored: Stored) -> None:
