@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections import defaultdict, deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...broker.commands.outbox import BATCH, Entry
@@ -19,6 +20,9 @@ logger = logging.getLogger("taskflow.worker")
 
 MOST_WAITING = 10_000
 """Followers for one queue that are kept in memory; those behind them lie in the outbox and are delivered from there."""
+
+MOST_BYTES = 32 << 20
+"""Of their messages, for all queues together; likewise."""
 
 PERIOD = 1.0
 
@@ -50,6 +54,7 @@ class Courier(Service):
         self._delivery = delivery
         self._clock = clock
         self._waiting: dict[str, deque[_Item]] = {}
+        self._bytes = 0
         self._trips: dict[str, asyncio.Task[None]] = {}
         self._broken: deque[BaseException] = deque(maxlen=10)
 
@@ -63,8 +68,14 @@ class Courier(Service):
         for entry in entries:
             queue = entry.follower.queue
             waiting = self._waiting.setdefault(queue, deque())
-            if len(waiting) < MOST_WAITING and not self._delivery.is_away(queue):
+            size = len(entry.follower.message)
+            if (
+                len(waiting) < MOST_WAITING
+                and self._bytes + size <= MOST_BYTES
+                and not self._delivery.is_away(queue)
+            ):
                 waiting.append(_Item(home, entry, now, server_time))
+                self._bytes += size
         for queue in {entry.follower.queue for entry in entries}:
             if queue not in self._trips:
                 trip = asyncio.create_task(self._deliver(queue), name=f"courier-{queue}")
@@ -100,6 +111,7 @@ class Courier(Service):
         try:
             while waiting and not self._delivery.is_away(queue):
                 items = [waiting.popleft() for _ in range(min(len(waiting), BATCH))]
+                self._forget(items)
                 first = items[0]
                 entries = [item.entry for item in items]
                 names = set(await self._delivery.bring(queue, entries, first.at, first.server_time))
@@ -109,7 +121,10 @@ class Courier(Service):
             self.troubles.failed(who, error, note="they are in the outbox, and delivered from there")
         finally:
             self._trips.pop(queue, None)
-            self._waiting.pop(queue, None)
+            self._forget(self._waiting.pop(queue, ()))
+
+    def _forget(self, items: Iterable[_Item]) -> None:
+        self._bytes -= sum(len(item.entry.follower.message) for item in items)
 
     def _ended(self, trip: asyncio.Task[None]) -> None:
         if not trip.cancelled() and (error := trip.exception()) is not None:
