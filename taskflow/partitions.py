@@ -18,6 +18,9 @@ from zlib import crc32
 
 from .errors import InvalidOption, InvalidQueueName
 
+DEFAULT_QUEUE = "default"
+"""The queue of what names none."""
+
 MOST = 64
 """Partitions that a queue may have. Workers look for so many, whatever they were told (see `partition_names`)."""
 

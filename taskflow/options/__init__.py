@@ -7,8 +7,9 @@ layers win.
 from taskflow.options.build import Schedule, build_message
 from taskflow.options.layers import BOTTOM, TaskOptions, merge, refuse_for_map
 from taskflow.options.option import Scope
-from taskflow.options.table import DEFAULT_QUEUE, DEFAULT_TIMEOUT, HARD_TIMEOUT_HEADER, POLICY
+from taskflow.options.table import DEFAULT_TIMEOUT, HARD_TIMEOUT_HEADER, POLICY
 from taskflow.options.typed import Declaration, Defaults, Options
+from taskflow.partitions import DEFAULT_QUEUE
 
 __all__ = [
     "BOTTOM",

@@ -13,7 +13,8 @@ from math import ceil
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.options.layers import TaskOptions
 from taskflow.options.option import Way
-from taskflow.options.table import DEFAULT_MAX_RETRIES, DEFAULT_QUEUE, DEFAULT_TIMEOUT, OPTIONS
+from taskflow.options.table import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, OPTIONS
+from taskflow.partitions import DEFAULT_QUEUE
 
 _HEADERS = [(option.name, option.key) for option in OPTIONS if option.way is Way.HEADER]
 """The options that travel in headers, with these."""

@@ -17,10 +17,10 @@ from taskflow.options.table import (
     BY_NAME,
     BY_SPELLING,
     DEFAULT_ENQUEUE_TIMEOUT,
-    DEFAULT_QUEUE,
     FIELDS,
     OPTIONS,
 )
+from taskflow.partitions import DEFAULT_QUEUE
 
 
 @dataclass(

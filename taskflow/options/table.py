@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from taskflow.options import declared, values
 from taskflow.options.option import Option, Scope, Way
+from taskflow.partitions import DEFAULT_QUEUE
 
-DEFAULT_QUEUE = "default"
 DEFAULT_MAX_RETRIES = 25
 DEFAULT_TIMEOUT = 1800
 """Seconds that a task without `timeout` and `deadline` may run."""

@@ -15,7 +15,7 @@ from ..clock import ServerClock
 from ..connection.aio import AsyncDriver
 from ..connection.url import parse
 from ..message.outcome import Outcome
-from ..options import DEFAULT_QUEUE
+from ..partitions import DEFAULT_QUEUE
 from ..pipe import frames
 from ..telemetry.events import WorkerStarted, WorkerStopped, WorkerStopping, emit
 from ..telemetry.saying import counted

@@ -46,6 +46,13 @@ def test_a_worker_process_never_imports_what_runs_tasks() -> None:
     assert not [name for name in loaded if name.startswith(("taskflow.runner", "taskflow.tasks"))]
 
 
+def test_a_worker_process_imports_neither_options_nor_keys() -> None:
+    """Both are its children's; for the name of one queue it had the table of options, and began ten milliseconds later."""
+    loaded = loaded_by("import taskflow.worker.main")
+    names = ("taskflow.options", "taskflow.message.message_crypto", "taskflow.message.encryption", "tenacity")
+    assert not [name for name in loaded if name.startswith(names)]
+
+
 CHILD = """
 import taskflow.runner.__main__
 from taskflow import TaskFlow

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...connection.topology import key_slot
-from ...message.message_crypto import MessageCrypto
 from ...message.task_message import TaskMessage
 from ...message.template import MessageTemplate
 from ..builder import builder, item_of
 from ..command import Command, Plain
 from ..keys import ALL_QUEUES, queue_keys
 from ..words import Enqueued
+
+if TYPE_CHECKING:
+    # For the start: a worker, which knows no keys, delivers followers.
+    from ...message.message_crypto import MessageCrypto
 
 BATCH = 100
 """Items of one script call at most: a script stays under 5 ms."""
