@@ -139,8 +139,9 @@ class Model:
     def _later(self, key: str, at: float, task_id: str) -> None:
         """Among what waits for its time: at the whole second for Go, at the exact time for us."""
         self.store.zadd(key, About(at), task_id)
-        self.store.zadd(self.keys.due, About(at), task_id)
-        self.store.expireat(self.keys.due, time.time() + DUE_SECONDS)
+        if at != int(at):  # else the score says it exactly
+            self.store.zadd(self.keys.due, About(at), task_id)
+            self.store.expireat(self.keys.due, time.time() + DUE_SECONDS)
 
     def _wait_at_the_end(self, ids: Sequence[str]) -> None:
         if ids:
