@@ -171,6 +171,7 @@ _WORKER_SCRIPTS = (
     "reclaim",
     "record_server",
     "recover",
+    "refuse",
     "ripe",
     "repair",
     "survey",
