@@ -10,9 +10,10 @@
     _take(keys, parse, task_keys, words, taken=keys.taken_by(worker), worker=worker)
 
 `pending`, `active` and `task_prefix` are attributes of the queue's keys, `limit` is the same in all calls, `taken` and `worker`
-are given in each, by name. All of it is compared with the head at import. There the function that makes the command is written,
-too, as a dataclass gets its `__init__`: a call costs no more than if somebody had put keys and arguments in order by hand, which
-a dictionary of names would (a microsecond and more, for each task that is enqueued).
+are given in each, by name. All of it is compared with the head at import. The function that makes the command is written as a
+dataclass gets its `__init__`: a call costs no more than if somebody had put keys and arguments in order by hand, which a
+dictionary of names would (a microsecond and more, for each task that is enqueued). It is written at the first call, so that a
+worker that starts does not wait for thirty of them; what every task needs is written `at_once`, and no call comes in between.
 """
 
 from __future__ import annotations
@@ -46,13 +47,16 @@ class Build(Protocol):
         """A command; a TypeError where a name is missing or is not the script's."""
 
 
-def builder(name: str, given: str = "", of: type[Any] = QueueKeys, **constants: Any) -> Build:
+def builder(
+    name: str, given: str = "", of: type[Any] = QueueKeys, *, at_once: bool = False, **constants: Any
+) -> Build:
     """What makes the commands of a script.
 
     Args:
         name: the script.
         given: the names of what each call gives.
         of: the class of the keys that a call begins with; what the head names like one of their attributes is taken from there.
+        at_once: write the function now, and not at the first call.
         constants: arguments that are the same in every call.
 
     Raises:
@@ -99,8 +103,21 @@ def builder(name: str, given: str = "", of: type[Any] = QueueKeys, **constants: 
         "script": script,
         **{f"constants_{one}": constants[one] for one in constants},
     }
-    exec(compile(text, f"<builder of {name}.lua>", "exec"), scope)  # of nothing but names that a head has
-    build: Build = scope["build"]
+
+    def write() -> Build:
+        exec(compile(text, f"<builder of {name}.lua>", "exec"), scope)  # of nothing but names that a head has
+        return scope["build"]  # type: ignore[no-any-return]
+
+    if at_once:
+        return write()
+    written: Build | None = None
+
+    def build(place: Any, parse: Callable[[Any], T], *rest: Any, **given: Any) -> Command[T]:
+        nonlocal written
+        if written is None:
+            written = write()
+        return written(place, parse, *rest, **given)
+
     return build
 
 

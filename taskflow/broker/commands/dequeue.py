@@ -27,7 +27,9 @@ UNKNOWN_GRACE = 3
 MOST_HELD = 2000
 """How many of the newest active tasks are looked through: what a dequeue took whose reply was lost is among them."""
 
-_build_dequeue = builder("dequeue", "taken worker token count lease_seconds", unknown_grace=UNKNOWN_GRACE)
+_build_dequeue = builder(
+    "dequeue", "taken worker token count lease_seconds", at_once=True, unknown_grace=UNKNOWN_GRACE
+)
 _build_held = builder("held", "worker", limit=MOST_HELD)
 _build_extend = builder("extend", "lease_seconds")
 _extended = item_of("extend").getter()

@@ -24,7 +24,7 @@ BATCH = 100
 MOST_BYTES = 1024 * 1024
 """Bytes of messages that go together in one trip; a single larger message goes alone. It bounds how long a trip takes."""
 
-_build_enqueue = builder("enqueue")
+_build_enqueue = builder("enqueue", at_once=True)
 _of_call, _of_terms = item_of("enqueue").cut("start")
 _words_of = _of_call.getter(message="encoded")
 

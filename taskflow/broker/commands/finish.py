@@ -29,6 +29,7 @@ ARCHIVE_SIZE = 10_000
 _build = builder(
     "finish",
     "processed_day failed_day channel_prefix batches",
+    at_once=True,
     archive_seconds=ARCHIVE_SECONDS,
     archive_size=ARCHIVE_SIZE,
 )
