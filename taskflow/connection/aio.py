@@ -10,6 +10,7 @@ from typing import Any
 
 from redis import exceptions as redis_errors
 
+from ..errors import BrokerUnavailable
 from .asking import ainquire
 from .faults import is_timeout
 from .greeting import greeting
@@ -121,6 +122,15 @@ class AsyncDriver:
         """Look at the topology anew: for loops that wait on a connection of their own."""
         topology = await self.open()
         await self._refresh(topology.generation, time.monotonic() + timeout)
+
+    async def masters(self, timeout: float) -> list[Address]:
+        """The masters of the cluster, or the one server."""
+        topology = await self.open()
+        if topology.cluster or not topology.known:
+            await self.refresh(timeout)
+        if not topology.masters():
+            raise BrokerUnavailable(f"no node of {self.url} answers")
+        return topology.masters()
 
     async def close(self) -> None:
         """Close the idle connections. The driver can be used again."""

@@ -17,7 +17,6 @@ from ..broker.sync import Broker
 from ..connection.steps import Request
 from ..connection.topology import Address, Topology
 from ..connection.url import BrokerURL
-from ..errors import BrokerUnavailable
 
 T = TypeVar("T")
 
@@ -106,12 +105,7 @@ class LoopBroker:
 
     async def masters(self) -> list[Address]:
         """The masters of the cluster, or the one server."""
-        driver, topology = self._broker.driver, self.topology
-        if topology.cluster or not topology.known:
-            await driver.refresh(TIMEOUT)
-        if not topology.masters():
-            raise BrokerUnavailable(f"no node of {driver.url} answers")
-        return topology.masters()
+        return await self._broker.driver.masters(TIMEOUT)
 
     async def pause(self, seconds: float) -> None:
         """Let others run meanwhile."""
