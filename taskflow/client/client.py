@@ -14,7 +14,6 @@ from ..broker.aio import AsyncBroker
 from ..broker.command import Command
 from ..broker.commands.enqueue import ONE_CREATED, EnqueueReply, NewTask, enqueue
 from ..broker.keys import queue_keys
-from ..broker.scripts import load
 from ..broker.sync import Broker
 from ..connection.aio import AsyncDriver
 from ..connection.sync import SyncDriver
@@ -60,7 +59,6 @@ class Client:
         self._loops: LoopSides[AsyncGroupCommit[Way, NewTask, EnqueueOutcome]] = LoopSides(self._loop_side)
         self._enqueueing = Enqueueing(crypto, partitions)
         self._router, self._listed = self._enqueueing.router, self._enqueueing.listed
-        load("enqueue")  # now, and not from a folder that has been replaced when the first call is made
 
     @property
     def undurable(self) -> int:

@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
-from ..broker import scripts
 from ..broker.aio import AsyncBroker
 from ..broker.command import Plain
 from ..broker.commands.dequeue import backlog
@@ -166,8 +165,6 @@ class Worker:
     # --- wiring ---------------------------------------------------------------------------------------------
 
     async def _reach(self, url: str) -> AsyncBroker:
-        # Read before the first task: later a deployment may have removed their folder.
-        scripts.texts()
         broker = AsyncBroker(AsyncDriver(url))
         try:
             await broker.driver.open()

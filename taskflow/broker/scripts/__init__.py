@@ -16,8 +16,9 @@ dots takes the rest: `task...` makes `task_keys_from` the index of the first of 
 `-- @include name` puts in `include/name.lua`. Python gives all of them by these names, too: `broker/builder.py`. What stands for
 something else, in arguments or replies, has a name in both languages: `broker/words.py`.
 
-All texts are read at the first use and kept in memory. A worker may run for weeks, and a deployment may meanwhile remove the
-folder that it was started from, or put the next release there. A script read only then would be missing, or not fit the code.
+All texts are read with the first script that a builder asks for, which is at import, and kept in memory. A worker may run for
+weeks, and a deployment may meanwhile remove the folder that it was started from, or put the next release there. A script read
+only then would be missing, or not fit the code.
 """
 
 from __future__ import annotations
