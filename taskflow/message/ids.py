@@ -162,6 +162,16 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return dict(headers)
 
 
+def printable(id: str) -> str:
+    """The id of a stored task as valid text: records and log lines hold no other. What of it is no text is shown as escapes.
+
+    Example:
+        >>> printable("a\\udcff")
+        'a\\\\xff'
+    """
+    return id.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def _name_problem(name: object) -> str | None:
     """Say what is wrong with a name, as the end of a sentence; None when it is good."""
     if not isinstance(name, str):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...message.outcome import Outcome
-from ...telemetry.events import Unread, emit
 from ..holding.held_tasks import Held
 from ..holding.verdicts import too_large
 from .child import Child
@@ -68,10 +67,5 @@ class Dispatcher:
         """Archive messages that are over the limit, as they are; those that are left."""
         most = self._most
         large = [held for held in items if len(held.taken.message) > most]
-        for held in large:
-            if Unread.heard:
-                size = len(held.taken.message)
-                reason = f"its message has {size} bytes, over the limit of {most} (--max-message)"
-                emit(Unread(*held.who(), kind="large", reason=reason))
-        self._on_outcomes([(held, too_large(len(held.taken.message), most)) for held in large])
+        self._on_outcomes([(held, too_large(held.who, len(held.taken.message), most)) for held in large])
         return [held for held in items if len(held.taken.message) <= most]

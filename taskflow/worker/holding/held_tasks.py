@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ...broker.commands.dequeue import Taken
 from ...errors import DecodeError
+from ...message.ids import printable
 from ...message.task_message import TaskMessage
 
 
@@ -34,7 +35,7 @@ class Held:
 
     def who(self) -> tuple[str, str, str, int]:
         """The task as events name it: its name ("" where its message cannot be read), id, queue, and how often it was retried."""
-        task_id = self.id.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        task_id = printable(self.id)
         try:
             message = TaskMessage.decode(self.taken.message)
         except DecodeError:

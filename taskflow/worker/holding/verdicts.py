@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ...errors import DecodeError
 from ...message import outcome
 from ...message.outcome import Outcome
 from ...message.task_message import TaskMessage
 from ...states import Verb
-from ...telemetry.events import GivenUp, Unwritable, emit
+from ...telemetry.events import GivenUp, Unread, Unwritable, emit
 from .held_tasks import Held
 
 _HAND_BACKS = frozenset({Verb.REQUEUE.value, Verb.REQUEUE_CRASHED.value})
 
 
-def too_large(size: int, most: int) -> Outcome:
-    """A message over the limit is archived as it is."""
+def too_large(who: Callable[[], tuple[str, str, str, int]], size: int, most: int) -> Outcome:
+    """The verdict that a message over the limit is archived as it is, which is told, too.
+
+    Args:
+        who: the task as events name it; asked only where somebody listens.
+        size: bytes of the message.
+        most: the limit.
+    """
+    if Unread.heard:
+        reason = f"its message has {size} bytes, over the limit of {most} (--max-message)"
+        emit(Unread(*who(), kind="large", reason=reason))
     reason = f"its message has {size:,} bytes, over the worker's limit of {most:,} (--max-message)"
     return outcome.archived_raw(0, "MessageTooLarge", reason)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from ...broker.aio import AsyncBroker
 from ...broker.commands.aggregate import MOST_JOINED, Waiting, refuse
 from ...clock import ServerClock
 from ...errors import BuildFailed, DecodeError
-from ...message.ids import new_id
+from ...message.ids import new_id, printable
 from ...message.outcome import Outcome
 from ...message.task_message import TaskMessage
 from ...pipe import frames
 from ...states import Verb
-from ...telemetry.events import Unread, emit
 from ..holding.verdicts import too_large
 from ..service import TIMEOUT
 from .aggregator import Aggregator
@@ -107,13 +107,14 @@ class ClosedAggregator(Aggregator):
         return message
 
     async def _archive_large(self, group: str, large: Sequence[Waiting], sizes: Sequence[int]) -> None:
-        if Unread.heard:
-            for one, size in zip(large, sizes, strict=True):
-                reason = f"its message has {size} bytes, over the limit of {self._most} (--max-message)"
-                printable = one.id.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-                emit(Unread("", printable, self._queue, 0, kind="large", reason=reason))
-        verdicts = [too_large(size, self._most) for size in sizes]
-        await self._refuse(group, list(zip(large, verdicts, strict=True)))
+        verdicts = [
+            (one, too_large(partial(self._who, one), size, self._most))
+            for one, size in zip(large, sizes, strict=True)
+        ]
+        await self._refuse(group, verdicts)
+
+    def _who(self, waiting: Waiting) -> tuple[str, str, str, int]:
+        return "", printable(waiting.id), self._queue, 0
 
     async def _refuse(self, group: str, items: Sequence[tuple[Waiting, Outcome]]) -> None:
         await self._broker.run(refuse(self._queue, group, items, self._clock.now()), TIMEOUT)

@@ -10,6 +10,7 @@ from ...broker.commands.enqueue import publish_queues
 from ...broker.commands.records import clear_server, write_server
 from ...clock import ServerClock
 from ...errors import BrokerError, DecodeError
+from ...message.ids import printable
 from ...message.records import ServerInfo, Timestamp, WorkerInfo
 from ...message.task_message import TaskMessage
 from ..config import Identity
@@ -103,8 +104,7 @@ class Heartbeat(Service):
         limits = [started + message.timeout] if message.timeout else []
         limits += [float(message.deadline)] if message.deadline else []
         identity = self._identity
-        # The id under which it was taken, whatever its message says; a record holds valid text only.
-        task_id = held.id.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        task_id = printable(held.id)  # the id under which it was taken, whatever its message says
         record = WorkerInfo(
             host=identity.host,
             pid=identity.pid,
