@@ -147,9 +147,7 @@ class SyncDriver(Resolving):
         try:
             reply = connection.reader.ask(data, now, deadline)
         except _CONNECTION_ERRORS as error:
-            connection.disconnect()
-            self._forget(address)
-            return Broken(error, sent=True)
+            return self._cut(address, connection, error)
         except BaseException:
             # Interrupted before the reply: it would be taken for that of the next command.
             connection.disconnect()
@@ -189,9 +187,7 @@ class SyncDriver(Resolving):
         try:
             connection.reader.send(data, deadline)
         except _CONNECTION_ERRORS as error:
-            connection.disconnect()
-            self._forget(address)
-            return Broken(error, sent=True)
+            return self._cut(address, connection, error)
         except BaseException:
             # Interrupted in the middle of a command: nobody may use the connection again.
             connection.disconnect()
@@ -207,9 +203,7 @@ class SyncDriver(Resolving):
         try:
             connection.reader.replies(replies, len(trip.wires), until)
         except _CONNECTION_ERRORS as error:
-            connection.disconnect()
-            self._forget(trip.address)
-            return Broken(error, sent=True, replies=replies)
+            return self._cut(trip.address, connection, error, replies)
         except BaseException:
             # Interrupted before the reply: it would be taken for that of the next command.
             connection.disconnect()
@@ -249,6 +243,14 @@ class SyncDriver(Resolving):
             pool.append(connection)
         else:
             connection.disconnect()
+
+    def _cut(
+        self, address: Address, connection: Any, error: Exception, replies: Sequence[Any] = ()
+    ) -> Broken:
+        """It broke when something had been sent on it."""
+        connection.disconnect()
+        self._forget(address)
+        return Broken(error, sent=True, replies=replies)
 
     def _forget(self, address: Address) -> None:
         """A broken connection: the idle ones to the same node are most likely dead too."""
