@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -17,9 +17,10 @@ from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess
 
 
-@pytest.fixture
-def apps(valkey: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The module with all apps; what they enqueue goes to the real server."""
+def apps_of(
+    module: ModuleType, valkey: Server, monkeypatch: pytest.MonkeyPatch
+) -> Generator[ModuleType, None, None]:
+    """A module with apps; what they enqueue goes to the real server."""
     monkeypatch.setenv("TASKFLOW_BROKER", valkey.url_as("producer"))
     every = [app for app in vars(module).values() if isinstance(app, TaskFlow)]
     for app in every:
@@ -28,6 +29,12 @@ def apps(valkey: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType
     for app in every:
         app.close()
         app._client = None
+
+
+@pytest.fixture
+def apps(valkey: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The module with all apps."""
+    yield from apps_of(module, valkey, monkeypatch)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from taskflow.message.signing import SIGNATURE_HEADER, SigningKeys
 from taskflow.message.task_message import TaskMessage
 from taskflow.worker.timings import Timings
 from tests.security import groups_app as module
-from tests.security.conftest import Stored
+from tests.security.conftest import Stored, apps_of
 from tests.security.keys import ENCRYPTION, SIGNING
 from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess
@@ -33,15 +33,8 @@ SECRET = "canary-of-a-group"
 
 @pytest.fixture
 def apps(valkey: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The module with all apps; what they enqueue goes to the real server."""
-    monkeypatch.setenv("TASKFLOW_BROKER", valkey.url_as("producer"))
-    every = [app for app in vars(module).values() if isinstance(app, TaskFlow)]
-    for app in every:
-        app._client = None
-    yield module
-    for app in every:
-        app.close()
-        app._client = None
+    """The module with the apps that have groups."""
+    yield from apps_of(module, valkey, monkeypatch)
 
 
 @pytest.fixture
