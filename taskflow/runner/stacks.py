@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from types import CodeType
 from typing import TYPE_CHECKING, Any
+
+from ..tasks.thread_frames import thread_frames
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,7 +27,7 @@ def stacks(loop: asyncio.AbstractEventLoop | None) -> str:
 
 
 def _threads() -> Iterator[str]:
-    frames = sys._current_frames()
+    frames = thread_frames()
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)
         places = []

@@ -11,11 +11,12 @@ import contextlib
 import functools
 import logging
 import queue
-import sys
 import threading
 import weakref
 from os.path import dirname
 from types import FrameType
+
+from .thread_frames import thread_frames
 
 _DEPTH = 40
 """Frames that are looked at."""
@@ -39,7 +40,7 @@ def is_delicate(thread: int) -> bool:
     Args:
         thread: its identifier.
     """
-    frame = sys._current_frames().get(thread)
+    frame = thread_frames().get(thread)
     if frame is None:
         return False
     code = frame.f_code
