@@ -10,20 +10,19 @@ import asyncio
 import logging
 import random
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from ...broker.aio import AsyncBroker
-from ...broker.commands.finish import BATCH, finish
+from ...broker.commands.finish import finish
 from ...broker.commands.outbox import Entry, put_there
 from ...broker.words import Written
 from ...clock import ServerClock
-from ...message.outcome import MOST_FOLLOWERS, Outcome
 from ...states import Verb
 from ...telemetry.events import Requeued, VerdictRefused, emit
 from ..service import Service
-from .held_tasks import Held, HeldTasks
+from .held_tasks import HeldTasks
+from .unwritten import Batch, Item, UnwrittenQueue
 from .verdicts import substitute
 
 logger = logging.getLogger("taskflow.worker")
@@ -44,8 +43,6 @@ MOST_TRIES = 5
 
 PERIOD = 1.0
 
-Item = tuple[Held, Outcome]
-
 _HAND_BACKS = frozenset({Verb.REQUEUE.value, Verb.REQUEUE_CRASHED.value, Verb.SNOOZE.value})
 
 
@@ -55,79 +52,6 @@ class Counts:
 
     written: int = 0
     refused: int = 0
-
-
-@dataclass(slots=True, eq=False)
-class _Batch:
-    """Verdicts that go in one call, again and again until it is answered."""
-
-    items: list[Item]
-    resent: bool = False
-    """An earlier call may have run."""
-    tries: int = 0
-    """How often it failed while the server took others."""
-    not_before: float = 0.0
-
-
-class _Queue:
-    """What waits for one queue: batches that failed before, then what has come since."""
-
-    def __init__(self) -> None:
-        self.fresh: list[Item] = []
-        self.failed: deque[_Batch] = deque()
-        self.writer: asyncio.Task[None] | None = None
-        self.moved_at = time.monotonic()
-        self.is_at_fault = False
-        """Something in here is not taken by a broker that takes everything else."""
-
-    def __len__(self) -> int:
-        return len(self.fresh) + sum(len(batch.items) for batch in self.failed)
-
-    def next(self, now: float) -> _Batch | None:
-        """The batch to be sent now. It is still in here, until `settled`."""
-        for batch in self.failed:
-            if batch.not_before <= now:
-                return batch
-        if not self.fresh:
-            return None
-        items = _first(self.fresh)
-        batch = _Batch(items)
-        del self.fresh[: len(items)]
-        self.failed.append(batch)
-        return batch
-
-    def wait(self, now: float) -> float:
-        """Seconds until there is a batch to be sent."""
-        return max(min(batch.not_before for batch in self.failed) - now, 0.01) if self.failed else 0.0
-
-    def settled(self, batch: _Batch) -> None:
-        """It is answered."""
-        self.failed.remove(batch)
-
-    def split(self, batch: _Batch) -> None:
-        """Two halves in its place: what is wrong with one verdict must not keep the others waiting."""
-        self.failed.remove(batch)
-        half = len(batch.items) // 2
-        self.failed.extendleft(
-            _Batch(part, batch.resent) for part in (batch.items[half:], batch.items[:half])
-        )
-
-    def is_written_to(self) -> bool:
-        """Whether its writer lives."""
-        return self.writer is not None and not self.writer.done()
-
-
-def _first(items: list[Item]) -> list[Item]:
-    """Those that go in one call: a script is to be short, and each follower is as much work as a task."""
-    first = items[:BATCH]
-    if not any([outcome.then for _, outcome in first]):  # noqa: C419 - a list is quicker here
-        return first
-    room = BATCH + MOST_FOLLOWERS
-    for count, (_, outcome) in enumerate(first):
-        room -= 1 + len(outcome.then)
-        if room < 0 and count:
-            return first[:count]
-    return first
 
 
 class Acker(Service):
@@ -150,7 +74,7 @@ class Acker(Service):
         self._owner = owner
         self._held_tasks = held_tasks
         self._clock = clock
-        self._queues: dict[str, _Queue] = {}
+        self._queues: dict[str, UnwrittenQueue] = {}
         self._stopped = False
         self.counts = Counts()
         self.on_written: Callable[[], None] = lambda: None
@@ -160,14 +84,14 @@ class Acker(Service):
     def add(self, items: list[Item]) -> None:
         """Outcomes to be written, as soon as the batch before them is."""
         queues = self._queues
-        touched: dict[str, _Queue] = {}
+        touched: dict[str, UnwrittenQueue] = {}
         for item in items:
             name = item[0].queue
             queue = touched.get(name)
             if queue is None:
                 queue = queues.get(name)
                 if queue is None:
-                    queue = queues[name] = _Queue()
+                    queue = queues[name] = UnwrittenQueue()
                 touched[name] = queue
             queue.fresh.append(item)
         for name, queue in touched.items():
@@ -224,12 +148,12 @@ class Acker(Service):
 
     # --- writing --------------------------------------------------------------------------------------------
 
-    def _begin(self, name: str, queue: _Queue) -> None:
+    def _begin(self, name: str, queue: UnwrittenQueue) -> None:
         if not self._stopped:
             queue.moved_at = time.monotonic()
             queue.writer = asyncio.create_task(self._write(name, queue), name=f"acker-{name}")
 
-    async def _write(self, name: str, queue: _Queue) -> None:
+    async def _write(self, name: str, queue: UnwrittenQueue) -> None:
         """Write until nothing is left."""
         me = asyncio.current_task()
         pause = FIRST_PAUSE
@@ -252,7 +176,7 @@ class Acker(Service):
             if queue.writer is me:
                 queue.writer = None
 
-    async def _write_batch(self, name: str, queue: _Queue, batch: _Batch) -> None:
+    async def _write_batch(self, name: str, queue: UnwrittenQueue, batch: Batch) -> None:
         items = batch.items
         command = finish(
             name, [(held.taken, outcome) for held, outcome in items], self._clock.now(), self._owner
@@ -277,7 +201,7 @@ class Acker(Service):
         self.on_written()
 
     async def _failed(
-        self, name: str, queue: _Queue, batch: _Batch, error: BaseException, pause: float
+        self, name: str, queue: UnwrittenQueue, batch: Batch, error: BaseException, pause: float
     ) -> None:
         who = _who(name)
         if not queue.is_at_fault:
@@ -310,7 +234,7 @@ class Acker(Service):
             return False
         return True
 
-    def _replace(self, batch: _Batch, error: BaseException) -> None:
+    def _replace(self, batch: Batch, error: BaseException) -> None:
         """A verdict that can never be written: another in its place, so that somebody hears of the task."""
         [(held, outcome)] = batch.items
         instead = substitute(held, outcome, error, self._clock.now())
