@@ -39,19 +39,19 @@ class Gain:
 
 
 TARGETS: tuple[Ratio | Bound | Gain, ...] = (
-    Ratio("single.rate", "limit", 0.75),
+    Ratio("single.rate", "limit", 0.85),
     Ratio("single.rate", "celery", 4),
     Ratio("threads.rate", "asynq", 1),
     Ratio("asyncio.rate", "asynq", 1),
-    Ratio("bulk.rate", "limit", 0.9),
+    Ratio("bulk.rate", "limit", 1),
     Ratio("bulk.rate", "bullmq", 2.2),
     Ratio("bulk.rate", BEST_PYTHON, 4),
     Ratio("drain.rate", "limit", 0.8),
     Ratio("drain.rate", "bullmq", 3),
-    Ratio("drain.rate", "asynq", 4),
+    Ratio("drain.rate", "asynq", 6),
     Ratio("drain.rate", BEST_PYTHON, 8),
     Ratio("drain.rate", "celery", 40),
-    Gain("drain-cpu-2.rate", "drain-cpu.rate", 1.6),
+    Gain("drain-cpu-2.rate", "drain-cpu.rate", 1.8),
     Ratio("latency.median", "limit", 1 / 1.5),
     Bound("latency.p99", 10),
     Bound("latency-go.median", 5),

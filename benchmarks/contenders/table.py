@@ -10,7 +10,8 @@ from .celery import Celery
 from .docket import Docket
 from .dramatiq import Dramatiq
 from .huey import Huey
-from .limit import Limit, Overlapped
+from .limit import Limit
+from .own_scripts import Overlapped, OwnScripts
 from .rq import RQ
 from .saq import Saq
 from .streaq import Streaq
@@ -18,7 +19,10 @@ from .taskflow import Taskflow
 from .taskiq import Taskiq
 
 CONTENDERS: tuple[type[Contender], ...] = (
-    *(Taskflow, Limit, Overlapped, Asynq, Celery),
+    *(Taskflow, Limit, OwnScripts, Overlapped, Asynq, Celery),
     *(Dramatiq, RQ, Huey, Arq, Saq, Taskiq, Streaq, Docket, BullMQ),
 )
 OURS = Taskflow.name
+
+YARDSTICKS = frozenset({Limit.name, OwnScripts.name, Overlapped.name})
+"""Those that are no task queues, but show what is possible."""

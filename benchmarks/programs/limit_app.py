@@ -1,44 +1,91 @@
-"""The limit: taskflow's scripts called straight over redis-py's connections, by a plain program without a framework.
+"""The limit: the simplest scripts that move a task through Asynq's keys in batches, called by a plain program with threads.
 
-It keeps no promise: no retries, no limits on time, no pipe, no heartbeat, no checks of arguments. What it does is what any
-program over this storage must do for each task: make an id and a message, and on the other side read the message, look up
-the function by its name, decode the arguments, call it, and write down that it is done. How the scripts are called is
-learnt from taskflow's builders, by an example; what is the same for all tasks is made once.
+Nothing of taskflow is in it, so it does not become faster or slower with it. It keeps no promise: whoever comes late writes over
+the verdict of whoever took over, what is sent twice happens twice, leases are written and never extended, nothing is checked,
+limited, recovered or sent again. What it does is what any program over this storage must do for each task: make an id and a
+message, and on the other side read the message, look up the function by its name, decode the arguments, call it, and write down
+that it is done.
 
     python limit_app.py      runs a worker
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import side
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from redis.connection import Connection
 
-from taskflow.broker.command import Command
-from taskflow.broker.commands.dequeue import Taken, dequeue
-from taskflow.broker.commands.enqueue import NewTask, enqueue
-from taskflow.broker.commands.finish import finish
-from taskflow.message.outcome import Outcome
-from taskflow.message.task_message import TaskMessage
-from taskflow.message.taskflow_pb2 import TaskMessage as Wire
-from taskflow.states import Verb
-
-CHUNK = 200
-TAKE = 200
+BATCH = 200
 WAIT = 2
-UNDER_WAY = int(os.environ.get("LIMIT_UNDER_WAY", "1"))
-"""Chunks of a bulk that are on their way at once: one is made while the server works on the other."""
+LEASE = 30
+KEYS = f"asynq:{{{side.QUEUE}}}:"
+PENDING, ACTIVE, TASK, PROCESSED = KEYS + "pending", KEYS + "active", KEYS + "t:", KEYS + "processed"
 
-PENDING = f"asynq:{{{side.QUEUE}}}:pending"
+ENQUEUE = """
+for i = 3, #ARGV, 2 do
+  redis.call('HSET', ARGV[1] .. ARGV[i], 'msg', ARGV[i + 1], 'state', 'pending', 'pending_since', ARGV[2])
+  redis.call('LPUSH', KEYS[1], ARGV[i])
+end
+return 1
+"""
 
-_A, _B = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+DEQUEUE = """
+local ids = redis.call('RPOP', KEYS[1], ARGV[2])
+if not ids then return {} end
+local found, leases = {}, {}
+for i, id in ipairs(ids) do
+  local task = ARGV[1] .. id
+  found[2 * i - 1], found[2 * i] = id, redis.call('HGET', task, 'msg')
+  leases[2 * i - 1], leases[2 * i] = ARGV[3], id
+  redis.call('HSET', task, 'state', 'active')
+end
+redis.call('LPUSH', KEYS[2], unpack(ids))
+redis.call('ZADD', KEYS[3], unpack(leases))
+return found
+"""
+
+DONE = """
+local keys = {}
+for i = 2, #ARGV do
+  redis.call('LREM', KEYS[1], -1, ARGV[i])
+  keys[i - 1] = ARGV[1] .. ARGV[i]
+end
+redis.call('ZREM', KEYS[2], unpack(ARGV, 2))
+redis.call('DEL', unpack(keys))
+redis.call('INCRBY', KEYS[3], #keys)
+redis.call('INCRBY', KEYS[4], #keys)
+return #keys
+"""
+
+
+def _message_class() -> Any:
+    """Asynq's TaskMessage, as far as it is needed."""
+    file = descriptor_pb2.FileDescriptorProto(name="limit.proto", package="limit", syntax="proto3")
+    message = file.message_type.add(name="TaskMessage")
+    kinds = descriptor_pb2.FieldDescriptorProto
+    for number, name, kind in (
+        (1, "type", kinds.TYPE_STRING),
+        (2, "payload", kinds.TYPE_BYTES),
+        (3, "id", kinds.TYPE_STRING),
+        (4, "queue", kinds.TYPE_STRING),
+        (5, "retry", kinds.TYPE_INT32),
+        (8, "timeout", kinds.TYPE_INT64),
+    ):
+        message.field.add(name=name, number=number, type=kind, label=kinds.LABEL_OPTIONAL)
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("limit.TaskMessage"))
+
+
+TaskMessage = _message_class()
 
 
 def connect() -> Connection:
@@ -47,57 +94,28 @@ def connect() -> Connection:
     return connection
 
 
-def send(connection: Connection, words: Iterable[Any]) -> None:
-    connection.send_packed_command(connection.pack_command(*words), check_health=False)
-
-
 def call(connection: Connection, *words: Any) -> Any:
-    send(connection, words)
+    connection.send_packed_command(connection.pack_command(*words), check_health=False)
     return connection.read_response(disable_decoding=True)
 
 
-def teach(connection: Connection, *commands: Command[Any]) -> None:
+def load(connection: Connection, *scripts: str) -> None:
     """Make the server know these scripts."""
-    for command in commands:
-        call(connection, "SCRIPT", "LOAD", command.script.source)
+    for script in scripts:
+        call(connection, "SCRIPT", "LOAD", script)
 
 
-class Template:
-    """How a script is called, learnt from a call for the task `_A` and one for the tasks `_A` and `_B`."""
-
-    def __init__(self, one: Command[Any], two: Command[Any]) -> None:
-        self._sha = one.script.sha
-        keys, args = len(two.keys) - len(one.keys), len(two.args) - len(one.args)
-        self._keys, self._args = list(one.keys)[:-keys], list(one.args)[:-args]
-        self._item_keys = [_split(word) for word in two.keys[-keys:]]
-        self._item_args = [_split(word) for word in two.args[-args:]]
-
-    def words(self, ids: Iterable[bytes], *of_all: Any) -> list[Any]:
-        """The call for tasks of these ids. `of_all` stands in the place of the last words before the first of them."""
-        keys, args = self._keys.copy(), self._args.copy()
-        args[len(args) - len(of_all) :] = of_all
-        for id_ in ids:
-            for head, rest in self._item_keys:
-                keys.append(head + id_ + rest)
-            for head, rest in self._item_args:
-                args.append(head if rest is None else head + id_ + rest)
-        return ["EVALSHA", self._sha, len(keys), *keys, *args]
-
-
-def _split(word: Any) -> tuple[Any, Any]:
-    """A word in two parts between which the id belongs; one that is the same for every task stays whole."""
-    data = word.encode() if isinstance(word, str) else word
-    if isinstance(data, bytes) and _B.encode() in data:
-        head, rest = data.split(_B.encode())
-        return head, rest
-    return word, None
+def caller(script: str, *keys: str) -> tuple[Any, ...]:
+    """How a call of a script begins."""
+    return ("EVALSHA", hashlib.sha1(script.encode()).hexdigest(), len(keys), *keys)
 
 
 class Client:
     def open(self) -> None:
         self.local = threading.local()
-        self.templates = {kind: enqueuing(f"benchmark:{kind}") for kind in ("noop", "sleep", "cpu")}
-        teach(self.connection, enqueue(side.QUEUE, []))
+        self.call = (*caller(ENQUEUE, PENDING), TASK)
+        self.makers = {kind: maker(f"benchmark:{kind}") for kind in ("noop", "sleep", "cpu")}
+        load(self.connection, ENQUEUE)
 
     @property
     def connection(self) -> Connection:
@@ -106,33 +124,32 @@ class Client:
         return self.local.connection
 
     def one(self, kind: str) -> None:
-        assert call(self.connection, *self.templates[kind].words([new_id()])) == [1]
+        call(self.connection, *self.call, time.time_ns(), *self.makers[kind]())
 
     def many(self, kind: str, count: int) -> None:
-        connection, template, under_way = self.connection, side.pick(self.templates, kind), 0
-        for start in range(0, count, CHUNK):
-            send(connection, template.words(new_id() for _ in range(min(CHUNK, count - start))))
-            under_way += 1
-            if under_way == UNDER_WAY:
-                connection.read_response()
-                under_way -= 1
-        for _ in range(under_way):
-            connection.read_response()
+        connection, make = self.connection, side.pick(self.makers, kind)
+        for start in range(0, count, BATCH):
+            words: list[Any] = []
+            for _ in range(min(BATCH, count - start)):
+                words += make()
+            call(connection, *self.call, time.time_ns(), *words)
 
     def ping(self, sent: int) -> None:
-        call(self.connection, *enqueuing("benchmark:mark", b'{"sent":%d}' % sent).words([new_id()]))
+        words = maker("benchmark:mark", b'{"sent":%d}' % sent)()
+        call(self.connection, *self.call, time.time_ns(), *words)
 
 
-def new_id() -> bytes:
-    return str(uuid.uuid4()).encode()
+def maker(name: str, payload: bytes = b"") -> Callable[[], tuple[str, bytes]]:
+    """What makes an id and a message of a task: all but the id is the same in each."""
+    mark = "0" * 36
+    message = TaskMessage(type=name, payload=payload, id=mark, queue=side.QUEUE, retry=25, timeout=1800)
+    head, tail = message.SerializeToString().split(mark.encode())
 
+    def make() -> tuple[str, bytes]:
+        id_ = str(uuid.uuid4())
+        return id_, head + id_.encode() + tail
 
-def enqueuing(name: str, payload: bytes | None = None) -> Template:
-    one, other = (
-        NewTask(TaskMessage(type=name, payload=payload, id=id_, queue=side.QUEUE, timeout=1800))
-        for id_ in (_A, _B)
-    )
-    return Template(enqueue(side.QUEUE, [one]), enqueue(side.QUEUE, [one, other]))
+    return make
 
 
 TASKS = {
@@ -148,34 +165,34 @@ class Worker:
 
     def __init__(self) -> None:
         self.taking = threading.Lock()
+        self.dequeue = (*caller(DEQUEUE, PENDING, ACTIVE, KEYS + "lease"), TASK, BATCH)
         connection = connect()
-        teach(connection, dequeue(side.QUEUE, "", "", 1), finish(side.QUEUE, [], 0))
+        load(connection, DEQUEUE, DONE)
         connection.disconnect()
 
     def run(self) -> None:
         connection = connect()
-        owner = f"limit:{os.getpid()}:{threading.get_ident()}"
-        one, other = ((Taken(id_, b"", "token"), Outcome(0, Verb.DONE)) for id_ in (_A, _B))
-        now = time.time()
-        done = Template(finish(side.QUEUE, [one], now), finish(side.QUEUE, [one, other], now))
         while True:
             with self.taking:
-                token, taken = self.take(connection, owner)
-            for _, data in taken:
-                message = Wire.FromString(data)
+                found = self.take(connection)
+            ids, messages = found[::2], found[1::2]
+            for data in messages:
+                message = TaskMessage.FromString(data)
                 TASKS[message.type](**(json.loads(message.payload) if message.payload else {}))
-            call(connection, *done.words((id_ for id_, _ in taken), token, len(taken)))
+            self.done(connection, ids)
 
-    def take(self, connection: Connection, owner: str) -> tuple[str, list[tuple[bytes, bytes]]]:
-        """The lease token of some tasks, and the id and message of each."""
-        token = uuid.uuid4().hex
-        command = dequeue(side.QUEUE, owner, token, TAKE)
-        words = command.wire(full=False, resent=False)
+    def take(self, connection: Connection) -> list[bytes]:
+        """The id and the message of each of some tasks."""
         while True:
-            tasks = command.parse(call(connection, *words)).tasks
-            if tasks:
-                return token, [(task.id.encode(), task.message) for task in tasks]
+            found: list[bytes] = call(connection, *self.dequeue, int(time.time()) + LEASE)
+            if found:
+                return found
             call(connection, "BLMOVE", PENDING, PENDING, "RIGHT", "RIGHT", WAIT)
+
+    def done(self, connection: Connection, ids: Iterable[bytes]) -> None:
+        """They are done."""
+        day = f"{PROCESSED}:{time.strftime('%Y-%m-%d', time.gmtime())}"
+        call(connection, *caller(DONE, ACTIVE, KEYS + "lease", PROCESSED, day), TASK, *ids)
 
 
 def main() -> None:

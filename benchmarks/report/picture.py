@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from xml.sax.saxutils import escape
 
 from ..contender import Contender
-from ..contenders.table import OURS
+from ..contenders.table import OURS, YARDSTICKS
 from ..stats import Metric, Results, Spread
 from .tables import number
 
@@ -51,13 +51,7 @@ def _panel(metric: Metric, bars: Sequence[tuple[Contender, Spread]], y: int) -> 
         length, low, high = (
             scale(value, least, most) for value in (spread.median, spread.least, spread.most)
         )
-        kind = (
-            "ours"
-            if contender.name == OURS
-            else "bound"
-            if contender.name.startswith(("limit", "over"))
-            else "bar"
-        )
+        kind = "ours" if contender.name == OURS else "bound" if contender.name in YARDSTICKS else "bar"
         middle = top + BAR / 2
         shapes += [
             f'<text x="{LABEL - 8}" y="{top + 14}" text-anchor="end">{escape(contender.label)}</text>',

@@ -11,9 +11,10 @@ import redis
 from benchmarks.contender import Place, Unavailable
 from benchmarks.contenders.before import Before
 from benchmarks.contenders.limit import Limit
+from benchmarks.contenders.own_scripts import OwnScripts
 from benchmarks.contenders.taskflow import Taskflow
 from benchmarks.machine import look
-from benchmarks.processes import call, group_memory
+from benchmarks.processes import PROGRAMS, call, group_memory
 from benchmarks.report import page, picture
 from benchmarks.report.tables import Table, tables
 from benchmarks.run import Plan, Run
@@ -28,7 +29,8 @@ ROOT = Path(__file__).parents[2]
 def test_a_small_run_gives_numbers_ratios_and_a_page(tmp_path: Path) -> None:
     scenarios = [SCENARIOS[name] for name in ("single", "bulk", "drain")]
     run = Run(
-        Plan([Taskflow(), Limit()], scenarios, rounds=1, size=Size(tasks=200), awake=False), lambda _: None
+        Plan([Taskflow(), Limit(), OwnScripts()], scenarios, rounds=1, size=Size(tasks=200), awake=False),
+        lambda _: None,
     )
 
     results = run.run()
@@ -37,7 +39,7 @@ def test_a_small_run_gives_numbers_ratios_and_a_page(tmp_path: Path) -> None:
     metrics = [metric for scenario in scenarios for metric in scenario.metrics]
     rates = [metric for metric in metrics if metric.key.endswith(".rate")]
     for metric in rates:
-        for name in ("taskflow", "limit"):
+        for name in ("taskflow", "limit", "own-scripts"):
             spread = results.spread(name, metric.key)
             assert spread is not None, (name, metric.key)
             assert spread.least > 0
@@ -59,6 +61,20 @@ def test_a_small_run_gives_numbers_ratios_and_a_page(tmp_path: Path) -> None:
 
     page.write(out, shown, image, look(), {}, {})
     assert out.read_text().count(page.MARK) == 1
+
+
+def test_the_limit_has_nothing_of_taskflows() -> None:
+    """Else it would become slower and faster with what it is to judge."""
+    code = "import sys, limit_app; print([name for name in sys.modules if name.startswith('taskflow')])"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROGRAMS,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
 
 
 def test_an_unknown_contender_is_a_usage_error() -> None:

@@ -1,0 +1,62 @@
+"""What taskflow's scripts cost, and what is beside them: the same scripts over bare connections."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from ..contender import QUEUE, Place, Program
+from ..processes import PROGRAMS
+
+ALL_BUT_BULK = (
+    *(
+        "single",
+        "threads",
+        "asyncio",
+        "drain",
+        "drain-2",
+        "drain-async",
+        "drain-sleep",
+        "drain-cpu",
+        "drain-cpu-2",
+    ),
+    *("latency", "latency-go", "result", "idle", "memory", "footprint"),
+)
+
+
+class OwnScripts(Program):
+    """See `programs/own_scripts_app.py`."""
+
+    name = "own-scripts"
+    label = "own scripts"
+    python = False
+    program = "own_scripts_app"
+    version = "-"
+    waiting = ("LLEN", f"asynq:{{{QUEUE}}}:pending")
+    held = (("LLEN", f"asynq:{{{QUEUE}}}:active"),)
+    lacks = {  # noqa: RUF012 - declared as a ClassVar by the base
+        "result": "no results",
+        "latency-go": "",
+    }
+    note = "20 threads, batches of 200; taskflow's scripts over redis-py's connections; no framework, no promises"
+
+    def prepare(self) -> None:
+        """See `Contender.prepare`."""
+        self.interpreter = sys.executable
+
+    def worker_command(self, place: Place) -> Sequence[str]:
+        """See `Program.worker_command`."""
+        return [self.interpreter, str(PROGRAMS / "own_scripts_app.py")]
+
+
+class Overlapped(OwnScripts):
+    """The same, with a second chunk on its way while the server works on the first."""
+
+    name = "overlapped"
+    label = "own scripts, overlapped"
+    note = "as `own scripts`, with two chunks of a bulk on their way at once"
+    lacks = dict.fromkeys(ALL_BUT_BULK, "")
+
+    def environment(self, place: Place) -> dict[str, str]:
+        """See `Program.environment`."""
+        return super().environment(place) | {"UNDER_WAY": "2"}

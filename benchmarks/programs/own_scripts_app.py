@@ -1,0 +1,189 @@
+"""taskflow's own scripts called straight over redis-py's connections, by a plain program without a framework.
+
+It keeps no promise: no retries, no limits on time, no pipe, no heartbeat, no checks of arguments. What it does is what any
+program over this storage must do for each task: make an id and a message, and on the other side read the message, look up
+the function by its name, decode the arguments, call it, and write down that it is done. How the scripts are called is
+learnt from taskflow's builders, by an example; what is the same for all tasks is made once.
+
+    python own_scripts_app.py      runs a worker
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+import side
+from redis.connection import Connection
+
+from taskflow.broker.command import Command
+from taskflow.broker.commands.dequeue import Taken, dequeue
+from taskflow.broker.commands.enqueue import NewTask, enqueue
+from taskflow.broker.commands.finish import finish
+from taskflow.message.outcome import Outcome
+from taskflow.message.task_message import TaskMessage
+from taskflow.message.taskflow_pb2 import TaskMessage as Wire
+from taskflow.states import Verb
+
+CHUNK = 200
+TAKE = 200
+WAIT = 2
+UNDER_WAY = int(os.environ.get("UNDER_WAY", "1"))
+"""Chunks of a bulk that are on their way at once: one is made while the server works on the other."""
+
+PENDING = f"asynq:{{{side.QUEUE}}}:pending"
+
+_A, _B = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+
+
+def connect() -> Connection:
+    connection = Connection(host="127.0.0.1", port=side.PORT, protocol=2, driver_info=None, socket_timeout=30)
+    connection.connect()
+    return connection
+
+
+def send(connection: Connection, words: Iterable[Any]) -> None:
+    connection.send_packed_command(connection.pack_command(*words), check_health=False)
+
+
+def call(connection: Connection, *words: Any) -> Any:
+    send(connection, words)
+    return connection.read_response(disable_decoding=True)
+
+
+def teach(connection: Connection, *commands: Command[Any]) -> None:
+    """Make the server know these scripts."""
+    for command in commands:
+        call(connection, "SCRIPT", "LOAD", command.script.source)
+
+
+class Template:
+    """How a script is called, learnt from a call for the task `_A` and one for the tasks `_A` and `_B`."""
+
+    def __init__(self, one: Command[Any], two: Command[Any]) -> None:
+        self._sha = one.script.sha
+        keys, args = len(two.keys) - len(one.keys), len(two.args) - len(one.args)
+        self._keys, self._args = list(one.keys)[:-keys], list(one.args)[:-args]
+        self._item_keys = [_split(word) for word in two.keys[-keys:]]
+        self._item_args = [_split(word) for word in two.args[-args:]]
+
+    def words(self, ids: Iterable[bytes], *of_all: Any) -> list[Any]:
+        """The call for tasks of these ids. `of_all` stands in the place of the last words before the first of them."""
+        keys, args = self._keys.copy(), self._args.copy()
+        args[len(args) - len(of_all) :] = of_all
+        for id_ in ids:
+            for head, rest in self._item_keys:
+                keys.append(head + id_ + rest)
+            for head, rest in self._item_args:
+                args.append(head if rest is None else head + id_ + rest)
+        return ["EVALSHA", self._sha, len(keys), *keys, *args]
+
+
+def _split(word: Any) -> tuple[Any, Any]:
+    """A word in two parts between which the id belongs; one that is the same for every task stays whole."""
+    data = word.encode() if isinstance(word, str) else word
+    if isinstance(data, bytes) and _B.encode() in data:
+        head, rest = data.split(_B.encode())
+        return head, rest
+    return word, None
+
+
+class Client:
+    def open(self) -> None:
+        self.local = threading.local()
+        self.templates = {kind: enqueuing(f"benchmark:{kind}") for kind in ("noop", "sleep", "cpu")}
+        teach(self.connection, enqueue(side.QUEUE, []))
+
+    @property
+    def connection(self) -> Connection:
+        if not hasattr(self.local, "connection"):
+            self.local.connection = connect()
+        return self.local.connection
+
+    def one(self, kind: str) -> None:
+        assert call(self.connection, *self.templates[kind].words([new_id()])) == [1]
+
+    def many(self, kind: str, count: int) -> None:
+        connection, template, under_way = self.connection, side.pick(self.templates, kind), 0
+        for start in range(0, count, CHUNK):
+            send(connection, template.words(new_id() for _ in range(min(CHUNK, count - start))))
+            under_way += 1
+            if under_way == UNDER_WAY:
+                connection.read_response()
+                under_way -= 1
+        for _ in range(under_way):
+            connection.read_response()
+
+    def ping(self, sent: int) -> None:
+        call(self.connection, *enqueuing("benchmark:mark", b'{"sent":%d}' % sent).words([new_id()]))
+
+
+def new_id() -> bytes:
+    return str(uuid.uuid4()).encode()
+
+
+def enqueuing(name: str, payload: bytes | None = None) -> Template:
+    one, other = (
+        NewTask(TaskMessage(type=name, payload=payload, id=id_, queue=side.QUEUE, timeout=1800))
+        for id_ in (_A, _B)
+    )
+    return Template(enqueue(side.QUEUE, [one]), enqueue(side.QUEUE, [one, other]))
+
+
+TASKS = {
+    "benchmark:noop": lambda: None,
+    "benchmark:sleep": side.sleep,
+    "benchmark:cpu": side.cpu,
+    "benchmark:mark": side.mark,
+}
+
+
+class Worker:
+    """Threads that each take a batch, run it and write it down; one at a time waits and takes."""
+
+    def __init__(self) -> None:
+        self.taking = threading.Lock()
+        connection = connect()
+        teach(connection, dequeue(side.QUEUE, "", "", 1), finish(side.QUEUE, [], 0))
+        connection.disconnect()
+
+    def run(self) -> None:
+        connection = connect()
+        owner = f"own:{os.getpid()}:{threading.get_ident()}"
+        one, other = ((Taken(id_, b"", "token"), Outcome(0, Verb.DONE)) for id_ in (_A, _B))
+        now = time.time()
+        done = Template(finish(side.QUEUE, [one], now), finish(side.QUEUE, [one, other], now))
+        while True:
+            with self.taking:
+                token, taken = self.take(connection, owner)
+            for _, data in taken:
+                message = Wire.FromString(data)
+                TASKS[message.type](**(json.loads(message.payload) if message.payload else {}))
+            call(connection, *done.words((id_ for id_, _ in taken), token, len(taken)))
+
+    def take(self, connection: Connection, owner: str) -> tuple[str, list[tuple[bytes, bytes]]]:
+        """The lease token of some tasks, and the id and message of each."""
+        token = uuid.uuid4().hex
+        command = dequeue(side.QUEUE, owner, token, TAKE)
+        words = command.wire(full=False, resent=False)
+        while True:
+            tasks = command.parse(call(connection, *words)).tasks
+            if tasks:
+                return token, [(task.id.encode(), task.message) for task in tasks]
+            call(connection, "BLMOVE", PENDING, PENDING, "RIGHT", "RIGHT", WAIT)
+
+
+def main() -> None:
+    worker = Worker()
+    for _ in range(side.CONCURRENCY - 1):
+        threading.Thread(target=worker.run, daemon=True).start()
+    worker.run()
+
+
+if __name__ == "__main__":
+    main()
