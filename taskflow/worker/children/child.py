@@ -1,24 +1,20 @@
-"""One child process, seen from the worker: its socket, its shared marks, and the jobs it holds."""
+"""One child process, seen from the worker: its shared marks, and the jobs it holds."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
-import logging
 import socket
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ...message.outcome import Outcome
 from ...pipe import frames, shared_marks
 from ..holding.held_tasks import Held
 from ..timings import TIMINGS, Timings
+from .framed_process import FramedProcess
 from .liveness import Liveness
 from .process import Process
-
-logger = logging.getLogger("taskflow.worker")
 
 AHEAD_SECONDS = 0.05
 """Quick tasks are sent ahead of the free slots, as many as will start within this time at their measured
@@ -28,25 +24,14 @@ pace.
 QUICK_SECONDS = 0.02
 """A task that takes longer on average is never sent ahead."""
 
-LAST_WORDS_SECONDS = 0.05
-"""When a child has ended and its socket has brought nothing for so many seconds, everything that it said has been read."""
-
-MOST_LAST_WORDS = 20
-
-END_SECONDS = 5.0
-"""Seconds that a child has to end after it has closed its socket, for what its code does then; after that it is killed."""
-
 _MOST_AHEAD = shared_marks.RING // 4
 
 _MOST_JOBS = shared_marks.RING
 """Of one frame."""
 
 
-class Child:
-    """A running child.
-
-    `on_frame` is given every frame after the first; see `supervisor` for who starts it.
-    """
+class Child(FramedProcess):
+    """A running child; see `starter` for who starts it, and `supervisor` for who keeps it."""
 
     _numbers = itertools.count(1)
 
@@ -58,116 +43,26 @@ class Child:
         process: Process,
         timings: Timings = TIMINGS,
     ) -> None:
+        super().__init__(connection, process, timings)
         self.index = next(self._numbers)
         self.slots = slots
         self.marks = shared
-        self.process = process
         self.jobs: dict[int, Held] = {}
         self.retiring = False
         self.stalled = False
-        self.closed = False
         self.quarantined = False
         """Runs suspects and nothing else."""
         self.life: asyncio.Task[None] | None = None
         """What waits for its end."""
         self.deaths = 0
         """How many children in a row died at once in its place before it."""
-        self.born = self.heard_at = time.monotonic()
+        self.born = self.heard_at
         self.liveness = Liveness(shared, timings)
-        self._timings = timings
         self._recalled_below = 1
-        self._connection = connection
         self._next = 1
         self._seconds = 1.0
         self._pace = 0.0
         self._frame_at = time.monotonic()
-        self._frames = 0
-        self._reader: asyncio.StreamReader
-        self._writer: asyncio.StreamWriter | None = None
-
-    async def open(self) -> frames.FromChild:
-        """Wait for the child's first frame: what the app is, or why it could not be imported.
-
-        Raises:
-            EOFError: it has ended without one.
-        """
-        self._reader, self._writer = await asyncio.open_connection(sock=self._connection, limit=1 << 20)
-        reading = asyncio.ensure_future(self._read())
-        ending = asyncio.ensure_future(self.process.wait())
-        try:
-            await asyncio.wait({reading, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                await self._hear_out(reading)
-            if not reading.done():
-                raise EOFError
-            return reading.result()
-        finally:
-            reading.cancel()
-            ending.cancel()
-
-    async def live(self, on_frame: Callable[[Child, frames.FromChild], None]) -> int:
-        """Give every frame to `on_frame` until the child has ended; its exit code.
-
-        It ends with its process or with its socket, whichever is first: a process that it has forked may keep the socket open
-        for as long as it likes, and one whose socket is closed can do nothing for us any more.
-        """
-        listening = asyncio.ensure_future(self._listen(on_frame))
-        ending = asyncio.ensure_future(self.process.wait())
-        try:
-            await asyncio.wait({listening, ending}, return_when=asyncio.FIRST_COMPLETED)
-            if not listening.done():
-                await self._hear_out(listening)
-            if listening.done() and (broken := listening.exception()) is not None:
-                logger.error(
-                    "What child %d said could not be taken; it is ended", self.process.pid, exc_info=broken
-                )
-            # Without its socket it can do nothing for us, and the tasks that it held go back only when it has ended.
-            patience = END_SECONDS if self.closed else self._timings.lost
-            self.close()
-            if not self.process.separate:
-                return 0
-            await asyncio.wait({ending}, timeout=patience)
-            if not ending.done():
-                logger.error(
-                    "Child %d has not ended %.0f s after its socket: it is killed",
-                    self.process.pid,
-                    patience,
-                )
-                self.kill()
-            return await ending
-        finally:
-            listening.cancel()
-            ending.cancel()
-
-    async def _listen(self, on_frame: Callable[[Child, frames.FromChild], None]) -> None:
-        with contextlib.suppress(OSError, EOFError):
-            while True:
-                value = await self._read()
-                self._frames += 1
-                self.heard_at = time.monotonic()
-                on_frame(self, value)
-
-    async def _hear_out(self, listening: asyncio.Future[Any]) -> None:
-        """Its process has ended. Read what it said before that, for a bounded time: a process that it forked may keep the socket
-        open.
-        """
-        heard = -1
-        for _ in range(MOST_LAST_WORDS):
-            if listening.done() or heard == self._frames:
-                break
-            heard = self._frames
-            await asyncio.wait({listening}, timeout=LAST_WORDS_SECONDS)
-
-    async def _read(self) -> frames.FromChild:
-        header = await self._reader.readexactly(frames.LENGTH)
-        try:
-            body = await self._reader.readexactly(frames.body_size(header))
-            return frames.decode_from_child(body)
-        except frames.BadFrame as error:
-            # No frame of ours: the user's code runs in the same process and may have written into the socket.
-            logger.error("A child wrote what is no frame (%s): it is ended", error)
-            self.kill()
-            raise EOFError from None
 
     # --- work -----------------------------------------------------------------------------------------------
 
@@ -214,11 +109,6 @@ class Child:
             self._frame_at = time.monotonic()
         for batch in frames.batches(jobs, [len(job.message) for job in jobs], _MOST_JOBS):
             self.send(frames.Jobs(list(batch)))
-
-    def send(self, value: Any) -> None:
-        """Send a frame; a child that is gone is noticed by `live`."""
-        if not self.closed and self._writer is not None:
-            self._writer.write(frames.frame(value))
 
     def measure(self, outcomes: list[Outcome]) -> None:
         """Learn the pace from outcomes that have just come."""
@@ -288,21 +178,6 @@ class Child:
         return [(held, seconds) for held, seconds in runs if held is not None]
 
     # --- end ------------------------------------------------------------------------------------------------
-
-    def close(self) -> None:
-        """Close the socket: the child ends at once."""
-        if not self.closed:
-            self.closed = True
-            if self._writer is not None:
-                self._writer.write(frames.frame(frames.End()))
-                self._writer.close()
-            else:
-                self._connection.close()
-
-    def kill(self) -> None:
-        """End the process at once."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
 
     def discard(self) -> None:
         """Let go of one that was never given anything, and end it."""

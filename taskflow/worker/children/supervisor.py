@@ -17,8 +17,9 @@ from ..config import WorkerConfig
 from ..holding.held_tasks import Held
 from ..launch import Launched
 from .builds import Builds
-from .child import END_SECONDS, Child
+from .child import Child
 from .dispatcher import Dispatcher
+from .framed_process import END_SECONDS
 from .judging import Judging
 from .poison import MOST_CRASHES
 from .process import signal_name
