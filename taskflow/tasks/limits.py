@@ -25,6 +25,13 @@ _raise_in.argtypes = (ctypes.c_ulong, ctypes.c_void_p)
 _raise_in.restype = ctypes.c_int
 
 
+class _TakenBack(BaseException):
+    """Is raised in place of what is not to be raised any more, and goes no further."""
+
+
+_TAKEN_BACK = id(_TakenBack)  # looked up before: what was raised may come at any call but `_raise_in` itself
+
+
 class ThreadLimit:
     """The right to raise an exception in the thread that made it, while its task runs.
 
@@ -78,7 +85,14 @@ class ThreadLimit:
         with self._lock:
             self.task_id = None
             if self._raised is not None:
-                _raise_in(self._thread, None)
+                # Not nothing in its place: on Python 3.11 every thread looks for an exception until one finds it, and one that is
+                # traced or profiled (a debugger, coverage, cProfile) looks for ever, at its next call.
+                try:
+                    _raise_in(self._thread, _TAKEN_BACK)
+                    for _ in range(3):  # here it comes at the latest
+                        pass
+                except _TakenBack:
+                    pass
             return self._raised
 
 

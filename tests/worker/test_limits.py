@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import subprocess
 import sys
 import threading
 import time
@@ -18,7 +19,8 @@ from taskflow.tasks import limits
 from taskflow.tasks.delicate import is_delicate
 from taskflow.tasks.limits import SoftLimits, ThreadLimit
 from tests.servers import wait_until
-from tests.worker.attempts import attempts, error_of
+from tests.worker.attempts import attempts, error_of, take_back
+from tests.workers import ROOT
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:(?s).*SystemExit:pytest.PytestUnhandledThreadExceptionWarning"  # how the pools' threads are ended
@@ -180,3 +182,37 @@ def test_a_cancel_that_could_not_be_raised_at_once_is_raised_soon(monkeypatch: p
             limits._raise_in(watching._thread.ident, id(SystemExit))
             watching._soon.set()
             watching._thread.join(0.1)
+        take_back()
+
+
+PROFILED = """
+import sys, threading
+from taskflow.errors import TaskTimeout
+from taskflow.tasks.limits import ThreadLimit
+
+def raised():
+    limit = ThreadLimit()
+    limit.open(b"t", 0)
+    try:
+        limit.fire(TaskTimeout)
+    except TaskTimeout:
+        pass
+    return limit.close()
+
+assert raised() is TaskTimeout
+
+def run():
+    sys.setprofile(lambda *event: None)
+    (lambda: None)()
+
+profiled = threading.Thread(target=run)
+profiled.start()
+profiled.join()
+"""
+
+
+def test_a_process_can_be_profiled_after_a_limit_was_raised_in_it() -> None:
+    """On Python 3.11 a thread with a profiler, a debugger or coverage stood still for ever at its next call: after each limit
+    nothing was raised in place of what might not have come yet, and a profiled thread looks for that until it is found.
+    """
+    subprocess.run([sys.executable, "-c", PROFILED], cwd=ROOT, check=True, timeout=30)

@@ -17,9 +17,9 @@ from taskflow.runner.pool.loop import LoopPool
 from taskflow.runner.pool.slots import PoolSlots
 from taskflow.runner.pool.threads import ThreadPool
 from taskflow.tasks.attempt import Attempt
-from taskflow.tasks.limits import _raise_in
 from taskflow.tasks.run import Pipeline
 from tests.servers import wait_until
+from tests.worker.attempts import end_threads
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:(?s).*SystemExit:pytest.PytestUnhandledThreadExceptionWarning"  # see end_threads
@@ -101,18 +101,6 @@ def pools() -> Iterator[Pools]:
         pools.loop.close()
         wait_until(loop.is_closed, description="the loop ends")
     pools.marks.close()
-
-
-def end_threads(pool: ThreadPool) -> None:
-    """Threads of a pool end with their process, and never before; here they end with their test."""
-    threads = [thread for thread in (*pool._threads, pool._limits._thread) if thread is not None]
-    for thread in threads:
-        assert thread.ident is not None
-        _raise_in(thread.ident, id(SystemExit))
-    for _ in pool._threads:
-        pool._bell.put(None)
-    for thread in threads:
-        thread.join(10)
 
 
 def free(pools: Pools) -> int:
