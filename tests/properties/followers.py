@@ -70,7 +70,7 @@ def courier_trip(
         await asyncio.sleep(0)  # what ended as none should has been noted then
         await courier.tick()
 
-    return _lives(trip())
+    return lives(trip())
 
 
 def janitor_round(run: Callable[[Any], Any], home: str, steps: int = ALL_STEPS) -> bool:
@@ -82,10 +82,11 @@ def janitor_round(run: Callable[[Any], Any], home: str, steps: int = ALL_STEPS) 
         janitor.timings = AT_ONCE
         await janitor.tick()
 
-    return _lives(look())
+    return lives(look())
 
 
-def _lives(work: Coroutine[Any, Any, None]) -> bool:
+def lives(work: Coroutine[Any, Any, Any]) -> bool:
+    """Let a process do this; whether it came to its end."""
     try:
         asyncio.run(work)
     except Died:

@@ -23,6 +23,7 @@ from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.commands.finish import Written, finish
 from taskflow.broker.walk import Walk
 from taskflow.broker.words import Joined, Moved
+from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.states import State, Verb
 from tests.properties import gos
@@ -44,6 +45,8 @@ groups = st.sampled_from(GROUPS)
 owners = st.integers(0, 1)
 lost = st.booleans()
 verbs = st.sampled_from([*Verb, Verb.DONE, Verb.DONE])
+refusals = st.sampled_from([None, Verb.ARCHIVE, Verb.ARCHIVE_RAW, Verb.PUT_BACK])
+"""What becomes of a member of a group; None: it is to be joined."""
 leads = st.sampled_from([0, 0, 1, 2])
 """How many followers a task has that ends well."""
 RUNNABLE = (State.SCHEDULED, State.RETRY, State.ARCHIVED, State.COMPLETED, State.AGGREGATING)
@@ -374,6 +377,33 @@ class Queue(Following, RuleBasedStateMachine):
     @rule(data=st.data())
     def python_joins_a_group(self, data: st.DataObject) -> None:
         self._join(data.draw(st.integers(0, len(self.joins) - 1)))
+
+    @precondition(lambda self: self.joins)
+    @rule(data=st.data())
+    def python_refuses_some_of_a_group(self, data: st.DataObject) -> None:
+        """What a child says of members that are not to be joined, also when other things have happened since it was asked."""
+        index = data.draw(st.integers(0, len(self.joins) - 1))
+        group, found, joined = self.joins[index]
+        verdicts = [data.draw(refusals) for _ in found]
+        items = [
+            (one, self._refused(one, verb))
+            for one, verb in zip(found, verdicts, strict=True)
+            if verb is not None
+        ]
+        now = time.time()
+        command = aggregate.refuse(self.place.name, group, items, now)
+        self.sent.append(Sent(command, lambda: self.model.refuse(group, items, now)))
+        self._same(self.place.run(command), self.model.refuse(group, items, now))
+        rest = [one for one, verb in zip(found, verdicts, strict=True) if verb is None]
+        self.joins[index : index + 1] = [(group, rest, joined)] if rest else []
+
+    def _refused(self, waiting: Waiting, verb: Verb) -> Outcome:
+        if verb is Verb.PUT_BACK:
+            return Outcome(0, verb, at=200)
+        kept = b""
+        if verb is Verb.ARCHIVE:
+            kept = replace(TaskMessage.decode(waiting.message), error_msg="unsigned").encode()
+        return Outcome(0, verb, message=kept, error="why")
 
     def _join(self, index: int) -> None:
         group, found, joined = self.joins.pop(index)

@@ -498,6 +498,28 @@ class Model:
             self.store.run("SREM", self.keys.groups, group)
         return Joined.JOINED
 
+    def refuse(self, group: str, items: Sequence[tuple[Waiting, Outcome]], now: float) -> int:
+        """Take out of a group what is not to be joined; how many were there as they had been read."""
+        key = self.keys.group(group)
+        there = [
+            (one.id, verdict)
+            for one, verdict in items
+            if one.id in self.store.scores(key) and self.task(one.id)["msg"] == one.message
+        ]
+        for task_id, verdict in there:
+            self.store.run("ZREM", key, task_id)
+            if verdict.verb != Verb.PUT_BACK:
+                self.release_lock(task_id)
+            self._mark(task_id, "state", STATE_AFTER[Verb(verdict.verb)])
+            if verdict.message:
+                self._mark(task_id, "msg", verdict.message)
+            self._settle(task_id, verdict)
+        if not self.store.has(key):
+            self.store.run("SREM", self.keys.groups, group)
+        archived = sum(verdict.verb != Verb.PUT_BACK for _, verdict in there)
+        self._count(archived, archived, now)
+        return len(there)
+
     # --- by hand -----------------------------------------------------------------------------------------------------
 
     def once(self, answer: str, do: Callable[[], T], changed: Callable[[T], bool]) -> T:

@@ -27,7 +27,7 @@ from tests.properties.place import Place, fresh_name
 from tests.servers import start_server
 
 SCRIPTS = (
-    "enqueue", "dequeue", "extend", "finish", "forward", "recover", "expire", "reclaim", "ripe", "join",
+    "enqueue", "dequeue", "extend", "finish", "forward", "recover", "expire", "reclaim", "ripe", "join", "refuse",
     "run_tasks", "archive_tasks", "delete_tasks", "run_all", "archive_all", "delete_all", "pause",
     "deliver", "confirm", "overdue",
 )  # fmt: skip
@@ -81,6 +81,16 @@ def instead(name: str, mutant: Script) -> Iterator[None]:
         yield
     finally:
         _set(script, *sound)
+
+
+@contextmanager
+def changed(name: str, pattern: str, text: str) -> Iterator[None]:
+    """A script with one of its rules taken out: what the pattern finds in it, once, is this text."""
+    script = scripts.load(name)
+    source, count = re.subn(pattern, lambda _: text, script.source)
+    assert count == 1, f"{name}.lua has no {pattern!r} any more: the test needs care"
+    with instead(name, replace(script, source=source, sha=hashlib.sha1(source.encode()).hexdigest())):
+        yield
 
 
 def _set(script: Script, source: str, sha: str) -> None:

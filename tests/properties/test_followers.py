@@ -5,17 +5,13 @@ The steps are those of the worker's own courier and janitor. Each rule that it r
 
 from __future__ import annotations
 
-import hashlib
-import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from taskflow.broker import scripts
 from taskflow.broker.commands.dequeue import Taken, dequeue
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.commands.finish import finish
@@ -28,6 +24,7 @@ from taskflow.states import Verb
 from taskflow.worker.loops.courier import Courier
 from tests.properties.followers import ALL_STEPS, courier_trip, janitor_round
 from tests.properties.model import Item
+from tests.properties.mutants import changed
 from tests.properties.place import Place
 from tests.taking import ended
 
@@ -158,22 +155,6 @@ class HastyCourier(Courier):
             del self._trips[queue], self._waiting[queue]
             raise
         await super()._deliver(queue)
-
-
-@contextmanager
-def changed(name: str, pattern: str, text: str) -> Iterator[None]:
-    """A script with one of its rules taken out."""
-    script = scripts.load(name)
-    before = (script.source, script.sha)
-    source, count = re.subn(pattern, lambda _: text, script.source)
-    assert count == 1, f"{name}.lua has no {pattern!r} any more: the test needs care"
-    object.__setattr__(script, "source", source)
-    object.__setattr__(script, "sha", hashlib.sha1(source.encode()).hexdigest())
-    try:
-        yield
-    finally:
-        object.__setattr__(script, "source", before[0])
-        object.__setattr__(script, "sha", before[1])
 
 
 SABOTAGE = {
