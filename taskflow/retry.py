@@ -169,7 +169,7 @@ class RetryPolicy:
         *,
         retried: int,
         max_retries: int,
-        elapsed: float | None = None,
+        elapsed_seconds: float | None = None,
         rng: Randomness = random,
     ) -> Decision:
         """Decide after a failure.
@@ -178,7 +178,7 @@ class RetryPolicy:
             exception: what the attempt raised.
             retried: retries so far, without the one in question.
             max_retries: how many there may be.
-            elapsed: seconds since the task was enqueued, for `stop_after_delay`; None when not known, and
+            elapsed_seconds: since the task was enqueued, for `stop_after_delay`; None when not known, and
                 then no policy stops for it.
             rng: draws the random part of a delay.
 
@@ -198,7 +198,7 @@ class RetryPolicy:
             return _archive("cancelled")
         if retried >= max_retries:
             return _archive(f"no retry left of {max_retries}")
-        state = _state(exception, retried, elapsed)
+        state = _state(exception, retried, elapsed_seconds)
         if isinstance(exception, Retry):
             return _retry(self._asked_seconds(exception, state, rng), "asked for by the task")
         kind = type(exception).__name__
@@ -215,14 +215,14 @@ class RetryPolicy:
         return self.delay.seconds(state, rng) if self.asked_delay is None else self.asked_delay
 
 
-def _state(exception: BaseException, retried: int, elapsed: float | None) -> tenacity.RetryCallState:
+def _state(exception: BaseException, retried: int, elapsed_seconds: float | None) -> tenacity.RetryCallState:
     """Make the state that tenacity's objects look at, as if its own loop had got here."""
     state = tenacity.RetryCallState(_RETRYING, None, (), {})
     state.attempt_number = retried + 1
     state.outcome = tenacity.Future(state.attempt_number)
     state.outcome.set_exception(exception)
-    state.start_time, state.outcome_timestamp = 0.0, elapsed or 0.0
-    state.idle_for = elapsed or 0.0  # most of it: a task waits longer than it runs
+    state.start_time, state.outcome_timestamp = 0.0, elapsed_seconds or 0.0
+    state.idle_for = elapsed_seconds or 0.0  # most of it: a task waits longer than it runs
     return state
 
 

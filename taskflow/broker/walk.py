@@ -93,16 +93,17 @@ class FirstLooks:
 
     def __init__(self) -> None:
         self._seen: dict[str, tuple[float, str]] = {}
+        """Since when, on the clock of `now`, and the fingerprint."""
 
     def items(
-        self, doubtful: Iterable[Doubtful], now: float, second_look: float = SECOND_LOOK
+        self, doubtful: Iterable[Doubtful], now: float, after_seconds: float = SECOND_LOOK
     ) -> list[RepairItem]:
         """What to repair, each with the fingerprint of a first look that is old enough."""
         self._seen = {one: look for one, look in self._seen.items() if now - look[0] < FORGET}
         items = []
         for one in dict.fromkeys(doubtful):
             since, fingerprint = self._seen.get(one.id, (now, ""))
-            seen = fingerprint if now - since >= second_look else ""
+            seen = fingerprint if now - since >= after_seconds else ""
             items.append(RepairItem(one.id, one.where, seen))
         return items
 

@@ -75,7 +75,7 @@ class Tally:
     handles: list[AsyncResult[str]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     run: int = 0
-    longest: float = 0.0
+    longest_seconds: float = 0.0
 
 
 class Demo:
@@ -84,7 +84,7 @@ class Demo:
     def __init__(self, config: embedded.EmbeddedConfig) -> None:
         self._config = config
         self._console = Console()
-        self._started = time.monotonic()
+        self._started_at = time.monotonic()
 
     def run(self) -> int:
         """Do everything; how many tasks were lost."""
@@ -183,22 +183,24 @@ class Demo:
                 producer.start()
             _until(lambda: len(tally.handles) >= UNDER_FIRE // 6, RESULT_SECONDS)
             os.kill(victim.pid, signal.SIGKILL)
-            killed = time.monotonic()
+            killed_at = time.monotonic()
             self._say(
                 f"Killed the master of images, 127.0.0.1:{master.port}, with kill -9; tasks keep coming"
             )
             watcher = threading.Thread(
-                target=self._watch_promotion, args=(inspector, master.port, killed), daemon=True
+                target=self._watch_promotion, args=(inspector, master.port, killed_at), daemon=True
             )
             watcher.start()
             for producer in producers:
                 producer.join()
-            self._say(f"All {UNDER_FIRE} are enqueued; the longest .delay() took {tally.longest:.1f} s")
+            self._say(
+                f"All {UNDER_FIRE} are enqueued; the longest .delay() took {tally.longest_seconds:.1f} s"
+            )
             self._collect(tally, advance)
             watcher.join()
         return tally
 
-    def _watch_promotion(self, inspector: Inspector, dead_port: int, killed: float) -> None:
+    def _watch_promotion(self, inspector: Inspector, dead_port: int, killed_at: float) -> None:
         def promoted() -> ClusterQueue | None:
             with contextlib.suppress(TaskFlowError):
                 (now,) = inspector.cluster_queues(["images"])
@@ -210,7 +212,7 @@ class Demo:
         if now is not None:
             self._say(
                 f"The replica 127.0.0.1:{now.nodes[0].port} is master of images now, "
-                f"{time.monotonic() - killed:.1f} s after the kill"
+                f"{time.monotonic() - killed_at:.1f} s after the kill"
             )
 
     def _collect(self, tally: Tally, advance: Callable[[], None]) -> None:
@@ -231,13 +233,13 @@ class Demo:
         for error in tally.errors[:5]:
             click.echo(f"  {error}", err=True)
         click.echo()
-        print_seconds = time.monotonic() - self._started
+        print_seconds = time.monotonic() - self._started_at
         click.secho(f"enqueued {enqueued}   run {run}   lost {lost}   ({print_seconds:.0f} s)", bold=True)
         return lost or len(tally.errors) or int(enqueued != UNDER_FIRE + len(first))
 
     def _say(self, text: str) -> None:
         # By the console that draws the bar, so that a line goes above it.
-        line = f"{time.monotonic() - self._started:5.1f} s  {text}"
+        line = f"{time.monotonic() - self._started_at:5.1f} s  {text}"
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -287,7 +289,7 @@ def _produce(queue: str, count: int, tally: Tally, advance: Callable[[], None]) 
             tally.handles.append(calls[queue](number))
         except TaskFlowError as error:
             tally.errors.append(f"queue {queue}: {error}")
-        tally.longest = max(tally.longest, time.monotonic() - began)
+        tally.longest_seconds = max(tally.longest_seconds, time.monotonic() - began)
         advance()
         # A steady trickle, so that the kill falls into the middle of it.
         time.sleep(0.02)

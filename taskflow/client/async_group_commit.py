@@ -96,8 +96,8 @@ class AsyncGroupCommit(CommitQueues[K, T, R]):
         for caller, until in self._patient.items():
             if until <= now:
                 _wake(caller.turn)
-        if left := [until for until in self._patient.values() if until > now]:
-            self._set_timer(loop, min(left))
+        if others := [until for until in self._patient.values() if until > now]:
+            self._set_timer(loop, min(others))
 
     async def _lead(self, key: K, queue: CommitQueue[T, R], leader: Caller[T, R]) -> R:
         batch = queue.batch(leader)

@@ -168,8 +168,8 @@ class Enqueueing:
                 return [_placed(one) for one in end.value]
             left = max(deadline - time.monotonic(), LAST_TRY)
             match step:
-                case Ask(requests, patience):
-                    answer = yield Run(requests, min(left, patience or left))
+                case Ask(requests, seconds):
+                    answer = yield Run(requests, min(left, seconds or left))
                 case Send([only], movable):
                     answer = [(yield Join(only, left, movable))]
                 case Send(placed, movable):

@@ -22,10 +22,10 @@ HOLDS = 86400
 class Numbers:
     """What is known of the numbers of partitions by which clients place the keys of a queue.
 
-    `since` is by number, in this process's monotonic time, as are `at` and `until`.
+    `since` is by number, on this process's monotonic clock, as are `asked_at` and `until`.
     """
 
-    at: float
+    asked_at: float
     until: float
     since: Mapping[int, float]
 
@@ -60,7 +60,7 @@ def look_for(task: NewTask, queue: str, name: str) -> Request:
 def seconds_held(task: NewTask) -> float:
     """Seconds for which a second task like this one is to be found."""
     terms = task.terms
-    wait = terms.delay or 0.0
+    delay = terms.delay or 0.0
     if terms.process_at is not None:
-        wait = max(terms.process_at - time.time(), 0.0)
-    return wait + (terms.lock_seconds or terms.message.retention)
+        delay = max(terms.process_at - time.time(), 0.0)
+    return delay + (terms.lock_seconds or terms.message.retention)

@@ -54,7 +54,7 @@ class Ask:
     """Run these requests; answer with their values, or the errors in their places."""
 
     requests: list[Request]
-    patience: float | None = None
+    timeout: float | None = None
     """Seconds that this may take; None: as long as there are."""
 
 
@@ -90,8 +90,10 @@ class Router:
         self._clock = clock
         self._turns = {queue: itertools.count(int.from_bytes(new_id().encode()[:2])) for queue in counts}
         self._listed: dict[str, float] = {}
+        """Until when a queue counts as entered in the index of all queues, by `clock`."""
         self._numbers: dict[str, Numbers] = {}
         self._not_before: dict[str, float] = {}
+        """When a queue may be asked again at the earliest, by `clock`."""
 
     def concerns(self, tasks: Iterable[NewTask]) -> bool:
         """Whether it has to choose or to ask for any of these tasks: a queue of one partition has room for no choice."""
@@ -176,8 +178,12 @@ class Router:
         """Over how many partitions keys are spread, by us and by others; and tell them our number."""
         now = self._clock()
         known = self._numbers.get(queue)
-        suffices = known is not None and now - known.at < KNOWN_TO_ALL and known.until >= now + seconds
-        if known is not None and suffices and now < max(known.at + FRESH, self._not_before.get(queue, 0.0)):
+        suffices = known is not None and now - known.asked_at < KNOWN_TO_ALL and known.until >= now + seconds
+        if (
+            known is not None
+            and suffices
+            and now < max(known.asked_at + FRESH, self._not_before.get(queue, 0.0))
+        ):
             return known
         holds = int(max(seconds * 1.1, HOLDS))
         request = note_count(queue, self._counts[queue], holds)

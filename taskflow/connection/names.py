@@ -34,7 +34,7 @@ class _Lookup:
     """A lookup that is under way."""
 
     def __init__(self, host: str, port: int) -> None:
-        self.began = time.monotonic()
+        self.began_at = time.monotonic()
         self.doors: list[Door] = []
         self.error: Exception | None = None
         self._host, self._port = host, port
@@ -147,7 +147,7 @@ def literal(host: str, port: int) -> Door | None:
 def _begun(host: str, port: int) -> _Lookup:
     """The lookup of this name that is under way; a new one, where there is none or it hangs."""
     one = _under_way.get((host, port))
-    if one is not None and time.monotonic() - one.began < HUNG:
+    if one is not None and time.monotonic() - one.began_at < HUNG:
         return one
     _under_way[host, port] = one = _Lookup(host, port)
     try:

@@ -42,8 +42,8 @@ class ReplyReader(redis_connection.DefaultParser):  # type: ignore[misc, valid-t
         """Called by the connection when its socket is there."""
         super().on_connect(connection, **options)
         connection.reader = self
-        self._patience = connection.socket_timeout
-        self._enough = self._patience * (1 - SLACK)
+        self._timeout = connection.socket_timeout
+        self._enough = self._timeout * (1 - SLACK)
         self._in_kernel = False
         self._watch = None
         # Not with TLS: the tickets of a session may wait to be read, and look like a reply.
@@ -87,7 +87,7 @@ class ReplyReader(redis_connection.DefaultParser):  # type: ignore[misc, valid-t
             raise redis_errors.TimeoutError("the node has not taken the request in time") from None
         finally:
             if short:
-                self._wait_no_longer_than(self._patience, socket.SO_SNDTIMEO)
+                self._wait_no_longer_than(self._timeout, socket.SO_SNDTIMEO)
 
     def ask(self, data: bytes, now: float, deadline: float) -> Any:
         """Send one command and read its reply; an error of the server comes as an exception. `send` and `replies` are called as
@@ -143,7 +143,7 @@ class ReplyReader(redis_connection.DefaultParser):  # type: ignore[misc, valid-t
             OSError: the connection broke.
         """
         sock, reader, incomplete = self._sock, self._reader, self._incomplete
-        patience, buffer = self._patience, self._buffer
+        timeout, buffer = self._timeout, self._buffer
         short = False
         try:
             for _ in range(count):
@@ -153,7 +153,7 @@ class ReplyReader(redis_connection.DefaultParser):  # type: ignore[misc, valid-t
                     left = deadline - now
                     if self._in_kernel and self._watch is not None and signals.may_interrupt(now):
                         # After a signal `poll` goes on with the time that is left, while the kernel would begin its timeout anew.
-                        if not self._watch.poll(max(min(left, patience) * 1000, 1)):
+                        if not self._watch.poll(max(min(left, timeout) * 1000, 1)):
                             raise TimeoutError
                     elif left < self._enough:
                         short = True
@@ -170,13 +170,13 @@ class ReplyReader(redis_connection.DefaultParser):  # type: ignore[misc, valid-t
             raise redis_errors.TimeoutError("Timeout reading from socket") from None
         finally:
             if short:
-                self._wait_no_longer_than(patience)
+                self._wait_no_longer_than(timeout)
 
     def _hand_timeout_to_kernel(self) -> bool:
         """Whether the kernel keeps the time for this socket from now on."""
         try:
             for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-                self._sock.setsockopt(socket.SOL_SOCKET, option, _timeval(self._patience))
+                self._sock.setsockopt(socket.SOL_SOCKET, option, _timeval(self._timeout))
         except OSError:
             return False
         self._sock.settimeout(None)
@@ -225,14 +225,14 @@ class AsyncReplyReader(async_redis_connection.DefaultParser):  # type: ignore[mi
         """Send a pipeline. Whether the node takes it is told by the replies, which have to come in time."""
         self._writer.write(data)
 
-    async def replies(self, replies: list[Any], count: int, deadline: float, patience: float) -> None:
+    async def replies(self, replies: list[Any], count: int, deadline: float, timeout: float) -> None:
         """Read replies; those of the server that are errors come as exceptions among them.
 
         Args:
             replies: where they are put, so that those before a break are not lost.
             count: how many.
             deadline: on the monotonic clock.
-            patience: seconds that each may take.
+            timeout: seconds that each may take.
 
         Raises:
             redis.ConnectionError: the connection broke, or the server closes it with the reply.
@@ -243,7 +243,7 @@ class AsyncReplyReader(async_redis_connection.DefaultParser):  # type: ignore[mi
         for _ in range(count):
             reply = reader.gets(False)
             while reply is incomplete:
-                reader.feed(await self._more(min(patience, deadline - time.monotonic())))
+                reader.feed(await self._more(min(timeout, deadline - time.monotonic())))
                 reply = reader.gets(False)
             if isinstance(reply, redis_errors.ConnectionError):
                 raise reply

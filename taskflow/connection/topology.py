@@ -86,6 +86,7 @@ class Topology:
         """The nodes that could not be reached, or did not answer, the last time: since when, in monotonic seconds."""
         self._slow: dict[Address, float] = {}
         self._doubted: dict[Address, float] = {}
+        """Since when, for both, as in `silent`."""
         self._owners: list[Address | None] = [None] * SLOTS
         self._masters: list[Address] = []
 

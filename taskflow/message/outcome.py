@@ -57,7 +57,8 @@ class Outcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
         number: the job's number in its child; 0: no child has decided this.
         verb: one of `states.Verb`, or what else somebody has written into the pipe: the builder of `finish` looks at it.
         message: the message to store instead; empty: as it is.
-        at: seconds: the retention, or the delay until the next attempt; 1 for a task that is handed back and had started.
+        delay: seconds until the next attempt, or for which a completed task is kept; 1 for a task that is handed back and had
+            started.
         result: the return value as JSON; empty: none.
         error: beside the error in the message: the exception's type, and its text where the message cannot say it. JSON.
         lock: the key of the task's unique lock; empty: none.
@@ -70,7 +71,7 @@ class Outcome(msgspec.Struct, array_like=True, frozen=True, gc=False):
     number: int
     verb: str
     message: bytes = b""
-    at: float = 0.0
+    delay: float = 0.0
     result: bytes = b""
     error: str = ""
     lock: str = ""
@@ -98,7 +99,7 @@ def completed(
         number,
         Verb.COMPLETE,
         message=kept.encode(),
-        at=message.retention,
+        delay=message.retention,
         result=result,
         lock=message.unique_key,
         seconds=seconds,
@@ -125,7 +126,7 @@ def retried(
         number,
         Verb.RETRY,
         message=kept.encode(),
-        at=max(delay, 0.0),
+        delay=max(delay, 0.0),
         error=error,
         seconds=seconds,
         attempt=AttemptRecord(now - seconds, seconds, text),

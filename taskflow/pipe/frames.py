@@ -39,8 +39,8 @@ class Job(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     `number` counts the jobs of one child from 1. `failure` is set when the task is not to be run but judged:
     what ended its last attempt from outside (a hard time limit). `first_failed_at` is in Unix seconds; 0: it
-    has not failed before. `expires`: if it has not started by then, it is not to be run (milliseconds on the monotonic clock,
-    which the processes of a machine share; 0: no matter when).
+    has not failed before. `expires_at_ms`: if it has not started by then, it is not to be run (milliseconds on the monotonic
+    clock, which the processes of a machine share; 0: no matter when).
     """
 
     number: int
@@ -49,7 +49,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True, gc=False):
     message: bytes
     failure: str = ""
     first_failed_at: int = 0
-    expires: int = 0
+    expires_at_ms: int = 0
 
 
 class TaskFacts(msgspec.Struct, array_like=True, frozen=True):

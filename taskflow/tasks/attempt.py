@@ -29,27 +29,27 @@ class Plan:
     Args:
         task: the task that they are calls of.
         message: one of them.
-        soft: the soft limit, in seconds from the start of an attempt.
-        hard: the hard limit, likewise.
+        soft_seconds: the soft limit, from the start of an attempt.
+        hard_seconds: the hard limit, likewise.
         tally: where they are counted.
     """
 
-    __slots__ = ("hard", "hard_ns", "message", "soft", "tally", "task")
+    __slots__ = ("hard_ns", "hard_seconds", "message", "soft_seconds", "tally", "task")
 
     def __init__(
         self,
         task: BaseTask[Any, Any],
         message: TaskMessage,
-        soft: float,
-        hard: float,
+        soft_seconds: float,
+        hard_seconds: float,
         tally: Tally,
     ) -> None:
         self.task = task
         self.tally = tally
         self.message = message
-        self.soft = soft
-        self.hard = hard
-        self.hard_ns = int(hard * 1e9)
+        self.soft_seconds = soft_seconds
+        self.hard_seconds = hard_seconds
+        self.hard_ns = int(hard_seconds * 1e9)
 
 
 class Attempt:
@@ -73,7 +73,7 @@ class Attempt:
         "payload",
         "plan",
         "returned",
-        "started",
+        "started_at",
     )
 
     def __init__(
@@ -83,7 +83,7 @@ class Attempt:
         self.plan = plan
         self.payload = payload
         self.kwargs: dict[str, Any] = {}
-        self.started = 0.0
+        self.started_at = 0.0
         """Monotonic seconds."""
         self.asked: type[BaseException] | None = None
         """What was raised in the task from outside: its soft limit, or a cancel."""
@@ -111,7 +111,7 @@ class Attempt:
     @property
     def limit(self) -> str:
         """Which limit has passed when its time is up, in words."""
-        message, soft = self.plan.message, self.plan.soft
+        message, soft = self.plan.message, self.plan.soft_seconds
         if message.deadline > 0 and not 0 < message.timeout <= soft:
             passed = datetime.fromtimestamp(message.deadline, UTC)
             return f"the deadline {passed:%Y-%m-%d %H:%M:%S} UTC passed while the task ran"
@@ -126,14 +126,14 @@ class Attempt:
         """The attempt as the task sees it."""
         if self._current is None:
             message = self.message
-            began = time.time() - (time.monotonic() - self.started)
+            began = time.time() - (time.monotonic() - self.started_at)
             self._current = context.CurrentTask(
                 id=self.id,
                 name=message.type,
                 queue=self.job.queue,
                 retried=message.retried,
                 max_retries=message.max_retries,
-                deadline=datetime.fromtimestamp(began + self.plan.soft, UTC),
+                deadline=datetime.fromtimestamp(began + self.plan.soft_seconds, UTC),
                 headers=message.headers,
                 _followers=self._followers,
             )

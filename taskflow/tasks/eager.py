@@ -138,7 +138,7 @@ class _Attempts:
     def __init__(self, pipeline: Pipeline, new: NewTask) -> None:
         self._pipeline = pipeline
         self._data = new.encoded or new.encode()
-        self._expires = _expires(new)
+        self._expires_at_ms = _expires_at_ms(new)
         self._first_failed_at = 0.0
         self._count = 0
         self._outcome: Outcome | None = None
@@ -151,7 +151,13 @@ class _Attempts:
         while self._outcome is None or (self._outcome.verb == Verb.RETRY and self._count < MOST_ATTEMPTS):
             self._count += 1
             job = Job(
-                0, self.queue, self.id.encode(), self._data, "", int(self._first_failed_at), self._expires
+                0,
+                self.queue,
+                self.id.encode(),
+                self._data,
+                "",
+                int(self._first_failed_at),
+                self._expires_at_ms,
             )
             received = self._pipeline.receive(job)
             if isinstance(received, Attempt):
@@ -170,8 +176,8 @@ class _Attempts:
         self._data = outcome.message or self._data
         if outcome.verb == Verb.RETRY:
             # Nobody sleeps for its delay, but a policy that gives up after so many seconds counts it.
-            self._first_failed_at = (self._first_failed_at or time.time()) - outcome.at
-            self._expires = 0
+            self._first_failed_at = (self._first_failed_at or time.time()) - outcome.delay
+            self._expires_at_ms = 0
 
     @property
     def snapshot(self) -> Snapshot:
@@ -186,7 +192,7 @@ class _Attempts:
         return Snapshot(state, message, outcome.result or None, error_text(outcome.error.encode()))
 
 
-def _expires(new: NewTask) -> int:
+def _expires_at_ms(new: NewTask) -> int:
     """Until when it may start, in milliseconds on the monotonic clock; 0: no matter when."""
     terms = new.terms
     if terms.expires_at is not None:

@@ -33,7 +33,7 @@ class TimedCall:
         waits, deadline = (None, 0.0) if outer is None else (outer.task_id, outer.deadline)
         if outer is not None and waits is not None and outer.close() is not None:
             waits = None  # it has been raised: once is enough
-        watch = _Watch(self._calls.limit, attempt) if attempt.plan.soft < DEFAULT_TIMEOUT else None
+        watch = _Watch(self._calls.limit, attempt) if attempt.plan.soft_seconds < DEFAULT_TIMEOUT else None
         _here.limit = self._calls.limit
         try:
             return self._calls.call(attempt)
@@ -57,7 +57,7 @@ class _Watch(threading.Thread):
         super().__init__(name="taskflow-limit", daemon=True)
         self._limit = limit
         self._task_id = attempt.job.id
-        self._seconds = attempt.plan.soft
+        self._seconds = attempt.plan.soft_seconds
         self._ended = threading.Event()
         self.start()
 

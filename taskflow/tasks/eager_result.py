@@ -26,6 +26,7 @@ class Kept:
 
     def __init__(self) -> None:
         self._tasks: dict[tuple[str, str], tuple[Snapshot, float]] = {}
+        """Each with the end of its retention, on the monotonic clock."""
         self._lock = threading.Lock()
 
     def put(self, queue: str, task_id: str, snapshot: Snapshot) -> None:

@@ -31,7 +31,7 @@ class ThreadCall:
         """Call the attempt's function; what the pipeline is given."""
         limit, plan = self.limit, attempt.plan
         try:
-            limit.open(attempt.job.id, attempt.started + plan.soft)
+            limit.open(attempt.job.id, attempt.started_at + plan.soft_seconds)
             value = plan.task._call(attempt.kwargs)
             attempt.asked = limit.close()
             if type(value) not in PLAIN and is_awaitable(value):

@@ -69,8 +69,8 @@ class LoopLimits:
         """Raise what is due, and look again at the first limit that is not."""
         now, self._at = self.loop.time(), inf
         late = [calls for calls in self.running if calls.deadline <= now]
-        left = (calls.deadline for calls in self.running if calls.deadline > now)
-        self.watch(min(left, default=inf))
+        others = (calls.deadline for calls in self.running if calls.deadline > now)
+        self.watch(min(others, default=inf))
         for calls in late:
             calls.expire()
 
@@ -113,7 +113,7 @@ class LoopCall(Coroutine[Any, Any, Any]):
     def call(self, attempt: Attempt) -> Awaitable[Any]:
         """Call the attempt's function, for the pipeline to await it; its limit begins."""
         limits = self._limits
-        self.deadline = deadline = limits.loop.time() + attempt.plan.soft
+        self.deadline = deadline = limits.loop.time() + attempt.plan.soft_seconds
         limits.watch(deadline)
         awaitable: Awaitable[Any] = attempt.plan.task._call(attempt.kwargs)
         return awaitable
@@ -121,7 +121,7 @@ class LoopCall(Coroutine[Any, Any, Any]):
     async def finish(self, value: Any) -> Any:
         """Await what the function has returned, and what that gives, in what is left of the attempt's limit."""
         limits = self._limits
-        left = self.attempt.started + self.attempt.plan.soft - time.monotonic()
+        left = self.attempt.started_at + self.attempt.plan.soft_seconds - time.monotonic()
         self.deadline = limits.loop.time() + left
         limits.watch(self.deadline)
         while is_awaitable(value):

@@ -55,7 +55,9 @@ def failed(
         # The stored arguments will not fit next time either.
         return archived(job.number, message, text, _facts(error), now, seconds)
     elapsed = now - job.first_failed_at if job.first_failed_at else seconds
-    decision = policy.decide(error, retried=message.retried, max_retries=message.max_retries, elapsed=elapsed)
+    decision = policy.decide(
+        error, retried=message.retried, max_retries=message.max_retries, elapsed_seconds=elapsed
+    )
     if decision.action == "archive":
         return archived(job.number, message, text, _facts(error), now, seconds)
     return retried(job.number, message, text, _facts(error), decision.delay, now, seconds)
@@ -86,7 +88,7 @@ def unreadable(number: int, reason: str) -> Outcome:
 def unknown(number: int, times: int) -> Outcome:
     """Nobody here knows the task's name: put back for a growing while, since a newer worker may know it."""
     delay = min(UNKNOWN_FIRST_DELAY * 2 ** min(times, _MOST_DOUBLINGS), UNKNOWN_LONGEST_DELAY)
-    return Outcome(number, Verb.PUT_BACK, at=delay * random.uniform(0.8, 1.2))
+    return Outcome(number, Verb.PUT_BACK, delay=delay * random.uniform(0.8, 1.2))
 
 
 def deciding(error: BaseException) -> BaseException:

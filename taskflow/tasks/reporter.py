@@ -110,7 +110,7 @@ class Reporter:
     def put_back(self, job: Job, message: TaskMessage, why: str, outcome: Outcome) -> None:
         """Nobody here can run it."""
         if events.PutBack.heard:
-            self._untold.append(events.PutBack(*_who_of(job, message), why, outcome.at))
+            self._untold.append(events.PutBack(*_who_of(job, message), why, outcome.delay))
 
     def refused(self, job: Job, message: TaskMessage, error: MessageError, count: int) -> None:
         """What was not signed by us is not even decoded."""
@@ -159,7 +159,7 @@ class Reporter:
         if outcome.verb == Verb.RETRY:
             if not events.Retried.heard:
                 return None
-            return events.Retried(*who, outcome.seconds, self._shown(error), outcome.at, source)
+            return events.Retried(*who, outcome.seconds, self._shown(error), outcome.delay, source)
         kind = events.ResultLost if ran else events.Archived
         return kind(*who, outcome.seconds, self._shown(error), source) if kind.heard else None
 

@@ -303,15 +303,15 @@ class AsyncResult(Generic[R]):
         except MessageError as error:
             raise ResultUnreadable(f"the result of task {self.id} {error}", task_id=self.id) from None
 
-    def _pause(self, deadline: float | None, look: float) -> float:
+    def _pause(self, deadline: float | None, seconds: float) -> float:
         if deadline is None:
-            return look
+            return seconds
         left = deadline - time.monotonic()
         if left <= 0:
             raise ResultTimeout(f"task {self.id} had no verdict in time", task_id=self.id)
-        return min(look, left)
+        return min(seconds, left)
 
-    def _listen(self, pause: float, timeout: float) -> Listener | None:
+    def _listen(self, pause_seconds: float, timeout: float) -> Listener | None:
         """Subscribe. The caller looks once more afterwards, so that nothing falls between the two."""
         from ..connection.waiting import Listener
 
@@ -319,7 +319,7 @@ class AsyncResult(Generic[R]):
         try:
             return Listener(self._client.broker.driver, keys.slot, keys.verdict_channel(self.id), timeout)
         except BrokerUnavailable:
-            time.sleep(pause)
+            time.sleep(pause_seconds)
             return None
 
     async def _alisten(self, timeout: float) -> AsyncListener:
@@ -361,11 +361,11 @@ def _answered(value: object) -> bool:
     return not isinstance(value, BrokerError)
 
 
-def _heard(listener: Listener, pause: float) -> bool:
+def _heard(listener: Listener, seconds: float) -> bool:
     """Wait on the listener; False when its connection broke: the next round makes a new one."""
     with contextlib.suppress(BrokerUnavailable):
-        listener.wait(pause)
+        listener.wait(seconds)
         return True
     listener.close()
-    time.sleep(pause)
+    time.sleep(seconds)
     return False

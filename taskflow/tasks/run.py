@@ -208,9 +208,9 @@ class Pipeline:
 
         In the task's own thread or loop, since converting may be user code (pydantic's validators), and in its context.
         """
-        attempt.started = time.monotonic()
-        plan, payload, expires = attempt.plan, attempt.payload, attempt.job.expires
-        if expires and attempt.started * 1000 >= expires:
+        attempt.started_at = time.monotonic()
+        plan, payload, expires_at_ms = attempt.plan, attempt.payload, attempt.job.expires_at_ms
+        if expires_at_ms and attempt.started_at * 1000 >= expires_at_ms:
             plan.tally.failed.append(0.0)
             self.reporter.expired(attempt)
             return outcome.expired(attempt.job.number, attempt.message, time.time())
@@ -231,7 +231,7 @@ class Pipeline:
 
     def _succeed(self, attempt: Attempt, value: object) -> Outcome:
         """The call returned."""
-        seconds = time.monotonic() - attempt.started
+        seconds = time.monotonic() - attempt.started_at
         kind, number = attempt.plan.message, attempt.job.number
         attempt.returned = True
         tally = attempt.plan.tally
@@ -272,8 +272,8 @@ class Pipeline:
         """The call raised, or the attempt was ended before it."""
         if self._passes(error):
             raise error
-        attempt.started = attempt.started or time.monotonic()
-        seconds = time.monotonic() - attempt.started
+        attempt.started_at = attempt.started_at or time.monotonic()
+        seconds = time.monotonic() - attempt.started_at
         if attempt.asked is TaskCancelled and not isinstance(error, TaskCancelled):
             # Whatever the cancel became on its way through the task: to run it again is not what the operator wants.
             cancelled = TaskCancelled("cancelled")

@@ -313,13 +313,15 @@ class BaseTask(Sender[P, R]):
             return self.function(context.current_task(), **kwargs)
         return self.function(**kwargs)
 
-    def _hard_limit(self, message: TaskMessage, soft: float, margin: float) -> float:
+    def _hard_limit(self, message: TaskMessage, soft_seconds: float, margin_seconds: float) -> float:
         """Seconds after which the process that runs this message is killed."""
-        hard = (
-            _seconds(message.headers.get(HARD_TIMEOUT_HEADER)) or self._options.hard_timeout or soft + margin
+        seconds = (
+            _seconds(message.headers.get(HARD_TIMEOUT_HEADER))
+            or self._options.hard_timeout
+            or soft_seconds + margin_seconds
         )
         # The soft limit gets its chance first, also where both are the same.
-        return max(hard, soft + SOFT_FIRST)
+        return max(seconds, soft_seconds + SOFT_FIRST)
 
     def _direct(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         if not self._bind:

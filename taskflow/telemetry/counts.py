@@ -13,14 +13,14 @@ import msgspec
 
 class TaskCount(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """So many attempts at tasks of one name have ended, `failures` of them badly: the task is retried or archived. `seconds` is
-    how long all of them took together, `longest` how long one did.
+    how long all of them took together, `longest_seconds` how long one did.
     """
 
     name: str
     count: int
     failures: int
     seconds: float
-    longest: float
+    longest_seconds: float
 
 
 class Tally:
@@ -101,5 +101,5 @@ def _sum(one: TaskCount, other: TaskCount) -> TaskCount:
         one.count + other.count,
         one.failures + other.failures,
         one.seconds + other.seconds,
-        max(one.longest, other.longest),
+        max(one.longest_seconds, other.longest_seconds),
     )

@@ -106,9 +106,9 @@ class ResultLost(Archived, frozen=True):
 
 
 class Expired(Archived, frozen=True):
-    """It was to start by a certain time, and had not; `late` is how many seconds ago that was, where it is known."""
+    """It was to start by a certain time, and had not; `late_seconds` is how long ago that was, where it is known."""
 
-    late: float | None = None
+    late_seconds: float | None = None
 
 
 class Unread(Archived, frozen=True):

@@ -28,7 +28,7 @@ class Flood:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._ends = 0.0
+        self._ends_at = 0.0
         self._said: dict[str, int] = {}
         self._left_out = 0
 
@@ -36,10 +36,10 @@ class Flood:
         """None: the line is left out. Otherwise what to write behind it: nothing, or how many were left out before."""
         now = self._clock()
         behind = ""
-        if now >= self._ends:
+        if now >= self._ends_at:
             if self._left_out:
                 behind = f" ({self._left_out:,} more such lines were left out)"
-            self._ends, self._said, self._left_out = now + MINUTE, {}, 0
+            self._ends_at, self._said, self._left_out = now + MINUTE, {}, 0
         said = self._said.get(kind, 0)
         if said >= MOST_OF_A_KIND or sum(self._said.values()) >= MOST:
             self._left_out += 1

@@ -47,11 +47,11 @@ def _failed(text: str, event: events.Archived) -> None:
 
 
 def _expired(event: events.Expired) -> None:
-    if event.late is None:
+    if event.late_seconds is None:
         say(task, logging.WARNING, "Task %s[%s] had not started when it expired; archived", event)
     else:
         text = "Task %s of queue %s is archived: it had not started when it expired, %.1f s ago"
-        say_of(worker, logging.WARNING, text, event, event.late)
+        say_of(worker, logging.WARNING, text, event, event.late_seconds)
 
 
 def _unread(event: events.Unread) -> None:

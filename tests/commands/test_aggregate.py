@@ -113,7 +113,7 @@ def test_what_is_refused_leaves_the_group_as_it_would_leave_active(groups: Group
     a, b, c = groups.read("a", "b", "c")
     items = [
         (a, outcome.archived(1, TaskMessage.decode(a.message), "unsigned: why", '{"type":"E"}', now)),
-        (b, Outcome(2, Verb.PUT_BACK, at=5.0)),
+        (b, Outcome(2, Verb.PUT_BACK, delay=5.0)),
         (c, outcome.archived_raw(3, "DecodeError", "no message")),
     ]
     command = refuse(groups.name, "g", items, now)
@@ -138,13 +138,15 @@ def test_what_is_refused_leaves_the_group_as_it_would_leave_active(groups: Group
 def test_what_is_another_task_by_now_is_not_refused(groups: Groups) -> None:
     groups.add("a")
     read = Waiting("a", b"what it was before")
-    assert groups.run(refuse(groups.name, "g", [(read, Outcome(1, Verb.PUT_BACK, at=1.0))], time.time())) == 0
+    assert (
+        groups.run(refuse(groups.name, "g", [(read, Outcome(1, Verb.PUT_BACK, delay=1.0))], time.time())) == 0
+    )
     assert groups.ripe(max_size=1) == ["a"]
 
 
 def test_the_last_one_that_is_refused_takes_the_groups_name_along(groups: Groups) -> None:
     groups.add("a")
-    items = [(one, Outcome(1, Verb.PUT_BACK, at=1.0)) for one in groups.read("a")]
+    items = [(one, Outcome(1, Verb.PUT_BACK, delay=1.0)) for one in groups.read("a")]
     assert groups.run(refuse(groups.name, "g", items, time.time())) == 1
     assert groups.run(group_names(groups.name)) == []
 

@@ -62,7 +62,7 @@ def test_followers_are_in_the_outbox_when_their_task_has_ended_and_not_before(q:
     q.add("a", "b")
     a, b = q.take()
     then = (q.follower("f1"), q.follower("f2", at=LATER))
-    kept = {"message": a.message, "at": 60, "result": b"1"} if verb is Verb.COMPLETE else {}
+    kept = {"message": a.message, "delay": 60, "result": b"1"} if verb is Verb.COMPLETE else {}
     assert q.names() == []
     assert q.run(finish(q.name, [ended(a, verb, then=then, **kept), ended(b, Verb.DONE)], time.time())) == [
         Written.WRITTEN,
@@ -217,7 +217,7 @@ def test_the_attempt_that_failed_is_among_the_facts(q: Outbox) -> None:
     """What is stored of it is for a later release; it has its place beside the others, and changes nothing."""
     q.add("a")
     (a,) = q.take()
-    item = ended(a, Verb.RETRY, message=a.message, at=9, attempt=AttemptRecord(5.0, 1.5, "boom"))
+    item = ended(a, Verb.RETRY, message=a.message, delay=9, attempt=AttemptRecord(5.0, 1.5, "boom"))
     command = finish(q.name, [item], time.time(), "host:1:x")
     facts = next(word for word in command.args if isinstance(word, bytes) and b"token" in word)
     assert msgspec.msgpack.decode(facts)["attempt"] == {

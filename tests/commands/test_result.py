@@ -44,15 +44,17 @@ class FakeWorker:
     def take(self) -> Taken:
         return take_one(self._broker, self._queue, OWNER)
 
-    def finish(self, taken: Taken, verb: Verb, *, at: float = 0, result: bytes = b"", **changes: Any) -> None:
+    def finish(
+        self, taken: Taken, verb: Verb, *, delay: float = 0, result: bytes = b"", **changes: Any
+    ) -> None:
         message = replace(TaskMessage.decode(taken.message), **changes).encode() if changes else b""
-        item = ended(taken, verb, message=message, at=at, result=result)
+        item = ended(taken, verb, message=message, delay=delay, result=result)
         (written,) = self._broker.run(finish(self._queue, [item], time.time()))
         assert written is not Written.REFUSED
 
     def complete(self, result: bytes = b'"done"') -> None:
         now = int(time.time())
-        self.finish(self.take(), Verb.COMPLETE, at=600, result=result, completed_at=now)
+        self.finish(self.take(), Verb.COMPLETE, delay=600, result=result, completed_at=now)
 
 
 @pytest.fixture
@@ -187,7 +189,7 @@ class TestGet:
         while_waiting: Callable[..., None],
     ) -> None:
         result = app.send("work")
-        worker.finish(worker.take(), Verb.RETRY, at=60, error_msg="busy", retried=1)
+        worker.finish(worker.take(), Verb.RETRY, delay=60, error_msg="busy", retried=1)
         assert result.state is State.RETRY
         with pytest.raises(ResultTimeout):
             result.get(timeout=0.1)
@@ -269,7 +271,7 @@ class TestLooks:
         assert result.state is State.PENDING
         taken = worker.take()
         assert result.state is State.ACTIVE
-        worker.finish(taken, Verb.COMPLETE, at=600, completed_at=1)
+        worker.finish(taken, Verb.COMPLETE, delay=600, completed_at=1)
         assert result.state is State.COMPLETED
         assert app.tasks["work"].options(delay=60).delay().state is State.SCHEDULED
         assert app.tasks["work"].options(group="g").delay().state is State.AGGREGATING
@@ -278,7 +280,9 @@ class TestLooks:
     def test_info(self, app: TaskFlow, worker: FakeWorker, queue: str) -> None:
         result = app.send("work")
         failed_at = int(time.time())
-        worker.finish(worker.take(), Verb.RETRY, at=60, error_msg="busy", retried=1, last_failed_at=failed_at)
+        worker.finish(
+            worker.take(), Verb.RETRY, delay=60, error_msg="busy", retried=1, last_failed_at=failed_at
+        )
 
         info = result.info()
 

@@ -55,7 +55,7 @@ class Sweep(Queue):
             (taken,) = self.take(1, token=task_id)
             verbs = {"retry": Verb.RETRY, "archived": Verb.ARCHIVE, "completed": Verb.COMPLETE}
             if state in verbs:
-                self.finish(verbs[state], taken, message=taken.message, at=600)
+                self.finish(verbs[state], taken, message=taken.message, delay=600)
 
     def key(self, state: str) -> str:
         return self.keys.group("g") if state == "aggregating" else self.keys.state(state)
@@ -275,15 +275,15 @@ def test_a_task_that_stands_nowhere_is_put_back(q: Sweep, check: Any, state: str
         q.call("DEL", key)
     assert "task-without-id" in check()[0]
     assert q.sweep() == [], "a sweep cannot see it: there is nothing where it stands"
-    expiry = int(time.time()) + 77
-    (dry,) = q.repair([RepairItem("a", NOWHERE, expiry=expiry)], dry=True)
+    expires_at = int(time.time()) + 77
+    (dry,) = q.repair([RepairItem("a", NOWHERE, expires_at=expires_at)], dry=True)
     assert dry.repair is Repair.RESTORED
     assert "task-without-id" in check()[0]
-    assert q.repair_of(expiry=expiry) is Repair.RESTORED
+    assert q.repair_of(expires_at=expires_at) is Repair.RESTORED
     kept = state if state in ("archived", "completed", "aggregating") else "pending"
     assert q.ids(kept) == ["a"]
     if state == "completed":
-        assert float(q.call("ZSCORE", q.keys.completed, "a")) == expiry
+        assert float(q.call("ZSCORE", q.keys.completed, "a")) == expires_at
     assert check() == []
     assert q.repair_of() is Repair.FINE
 

@@ -61,8 +61,8 @@ def test_a_retry_and_a_put_back_keep_their_fractions_too(q: Queue) -> None:
     q.add("r", "u")
     r, u = q.take()
     began = now(q)
-    q.finish(Verb.RETRY, r, message=r.message, at=12.25)
-    q.finish(Verb.PUT_BACK, u, at=2.5)
+    q.finish(Verb.RETRY, r, message=r.message, delay=12.25)
+    q.finish(Verb.PUT_BACK, u, delay=2.5)
     assert exact(q, "r") == pytest.approx(began + 12.25, abs=5)
     assert exact(q, "u") == pytest.approx(began + 2.5, abs=5)
     for task_id, key in (("r", q.keys.retry), ("u", q.keys.scheduled)):
@@ -88,7 +88,7 @@ def test_a_task_is_forwarded_at_its_exact_time_and_not_before(q: Queue) -> None:
         early = q.run(forward(q.name))
         assert early.moved == 0 or early.server_time >= due
         if early.moved == 0:
-            assert early.next_due == pytest.approx(due, abs=1e-5)
+            assert early.next_due_at == pytest.approx(due, abs=1e-5)
         wait_until(lambda due=due: now(q) >= due, description="it is due")
         reply = q.run(forward(q.name))
         assert q.state(task_id) == "pending"
@@ -105,7 +105,7 @@ def test_an_exact_time_that_is_out_of_date_starts_nothing(q: Queue) -> None:
     (a,) = q.take()
     stale = exact(q, "a")
     assert stale is not None
-    q.finish(Verb.RETRY, a, message=a.message, at=9000)
+    q.finish(Verb.RETRY, a, message=a.message, delay=9000)
     later(q, "gone", delay=0.2)
     q.call("DEL", q.keys.task("gone"))
     q.call("ZREM", q.keys.scheduled, "gone")
@@ -144,15 +144,15 @@ def test_the_time_to_start_by_counts_from_the_servers_clock(q: Queue) -> None:
     later(q, "at", expires_at=began + 9.5)
     later(q, "later", delay=100, expires=0.0)
     taken = {one.id: one for one in q.take()}
-    assert began + 5 <= taken["in"].expires <= now(q) + 5
-    assert taken["at"].expires == pytest.approx(began + 9.5, abs=1e-5)
+    assert began + 5 <= taken["in"].expires_at <= now(q) + 5
+    assert taken["at"].expires_at == pytest.approx(began + 9.5, abs=1e-5)
     assert float(q.hash("later")[b"expires"]) == pytest.approx(began, abs=5)
     again = {one.id: one for one in q.run(held(q.name, "me"))}
     assert again == taken
 
 
 @pytest.mark.parametrize(
-    ("verb", "at", "kept"),
+    ("verb", "delay", "kept"),
     [
         (Verb.REQUEUE, 0.0, True),
         (Verb.PUT_BACK, 5.0, True),
@@ -163,11 +163,11 @@ def test_the_time_to_start_by_counts_from_the_servers_clock(q: Queue) -> None:
         (Verb.ARCHIVE, 0.0, False),
     ],
 )
-def test_who_has_started_may_start_again_at_any_time(q: Queue, verb: Verb, at: float, kept: bool) -> None:
+def test_who_has_started_may_start_again_at_any_time(q: Queue, verb: Verb, delay: float, kept: bool) -> None:
     """The first start has to be in time; after that it is a task like any other. And what was archived may be run by hand."""
     later(q, "a", expires=5.0)
     (a,) = q.take()
-    q.finish(verb, a, message=b"" if verb in "qku" else a.message, at=at)
+    q.finish(verb, a, message=b"" if verb in "qku" else a.message, delay=delay)
     assert (b"expires" in q.hash("a")) is kept
 
 
@@ -186,7 +186,7 @@ def test_garbage_in_a_tasks_history_keeps_back_no_batch(q: Queue) -> None:
         "-1e400",
     )
     a, b = q.take()
-    assert (a.crashes, a.recoveries, a.first_failed_at, a.expires) == (0, 0, 0, 0.0)
+    assert (a.crashes, a.recoveries, a.first_failed_at, a.expires_at) == (0, 0, 0, 0.0)
     assert b.id == "b"
 
 
@@ -200,7 +200,7 @@ def test_a_task_that_is_handed_back_has_waited_since_it_came(q: Queue) -> None:
     a, b, c, _ = q.take()
     q.finish(Verb.REQUEUE, a)
     q.finish(Verb.REQUEUE_CRASHED, b)
-    q.finish(Verb.RETRY, c, message=c.message, at=5)
+    q.finish(Verb.RETRY, c, message=c.message, delay=5)
     q.call("ZADD", q.keys.lease, int(time.time()) - 2, "d")
     assert q.run(recover(q.name)) == ["d"]
     for task_id in "abd":

@@ -237,7 +237,7 @@ def test_complete_keeps_the_result(q: Queue) -> None:
     q.add("a", retention=50)
     (a,) = q.take()
     kept = q.message("a", retention=50, completed_at=123).encode()
-    assert q.finish(Verb.COMPLETE, a, message=kept, at=50, result=b'{"x":1}') is Written.WRITTEN
+    assert q.finish(Verb.COMPLETE, a, message=kept, delay=50, result=b'{"x":1}') is Written.WRITTEN
     assert q.state("a") == "completed"
     assert q.hash("a") == {b"msg": kept, b"state": b"completed", b"result": b'{"x":1}'}
     assert abs(float(q.call("ZSCORE", q.keys.completed, "a")) - time.time() - 50) < 5
@@ -247,8 +247,8 @@ def test_retry_and_archive_count_as_failures_and_a_snooze_does_not(q: Queue) -> 
     q.add("r", "s", "a")
     r, s, a = q.take()
     kept = q.message("r", retried=1, error_msg="boom").encode()
-    assert q.finish(Verb.RETRY, r, message=kept, at=12.2) is Written.WRITTEN
-    assert q.finish(Verb.SNOOZE, s, message=s.message, at=5) is Written.WRITTEN
+    assert q.finish(Verb.RETRY, r, message=kept, delay=12.2) is Written.WRITTEN
+    assert q.finish(Verb.SNOOZE, s, message=s.message, delay=5) is Written.WRITTEN
     assert q.finish(Verb.ARCHIVE, a, message=a.message, error="why") is Written.WRITTEN
     assert [q.state(task_id) for task_id in "rsa"] == ["retry", "retry", "archived"]
     assert q.hash("r")[b"msg"] == kept
@@ -275,7 +275,7 @@ def test_requeue_goes_to_the_front_and_counts_nothing(q: Queue) -> None:
 def test_put_back_waits_for_somebody_who_knows_the_name(q: Queue) -> None:
     q.add("a")
     (a,) = q.take()
-    assert q.finish(Verb.PUT_BACK, a, at=3) is Written.WRITTEN
+    assert q.finish(Verb.PUT_BACK, a, delay=3) is Written.WRITTEN
     assert q.state("a") == "scheduled"
     assert q.hash("a")[b"unknown"] == b"1"
 
@@ -295,7 +295,7 @@ def test_a_verdict_is_refused_to_whoever_does_not_hold_the_task(q: Queue, verb: 
 def test_a_repeated_verdict_changes_nothing_and_is_a_success(q: Queue, verb: Verb) -> None:
     q.add("a", "other")
     a, _ = q.take()
-    item = ended(a, verb, message=b"" if verb in "dqku" else a.message, at=9)
+    item = ended(a, verb, message=b"" if verb in "dqku" else a.message, delay=9)
     command = finish(q.name, [item], time.time())
     assert q.run(command) == [Written.WRITTEN]
     before = (q.state("a"), q.hash("a"), q.call("GET", q.keys.processed), q.call("LLEN", q.keys.pending))
@@ -318,7 +318,7 @@ def test_a_batch_of_verdicts_of_all_lengths_is_written_once_each(q: Queue) -> No
         ended(a, Verb.DONE),
         ended(b, Verb.DONE, lock=lock),
         ended(a, Verb.DONE),
-        ended(c, Verb.RETRY, message=c.message, at=5),
+        ended(c, Verb.RETRY, message=c.message, delay=5),
         ended(e, Verb.DONE),
         ended(d, Verb.DONE),
     ]
@@ -336,14 +336,14 @@ def test_forward_moves_what_is_due_and_says_what_comes_next(q: Queue) -> None:
     now = int(time.time())
     q.add("a", "b", "c", "d")
     for taken in q.take():
-        q.finish(Verb.SNOOZE, taken, message=taken.message, at=9000)
+        q.finish(Verb.SNOOZE, taken, message=taken.message, delay=9000)
     for task_id, score in (("a", now - 5), ("b", now - 4), ("c", now + 500)):
         q.call("ZADD", q.keys.retry, score, task_id)
     q.call("ZREM", q.keys.retry, "d")
     q.call("ZADD", q.keys.scheduled, now - 9, "ghost")
     q.call("DEL", q.keys.task("d"))
     reply = q.run(forward(q.name))
-    assert (reply.moved, reply.next_due) == (3, now + 500)
+    assert (reply.moved, reply.next_due_at) == (3, now + 500)
     assert q.call("LRANGE", q.keys.pending, 0, -1) == [b"b", b"a"]
     assert b"pending_since" in q.hash("a")
     assert q.call("ZRANGE", q.keys.orphans, 0, -1) == [b"ghost"]
@@ -398,7 +398,7 @@ def test_extend_renews_what_is_held_and_names_what_is_not(q: Queue) -> None:
 def test_expire_deletes_what_is_past_its_retention(q: Queue) -> None:
     q.add("old", "new", retention=50)
     for taken in q.take():
-        q.finish(Verb.COMPLETE, taken, message=taken.message, at=50, result=b"1")
+        q.finish(Verb.COMPLETE, taken, message=taken.message, delay=50, result=b"1")
     q.call("ZADD", q.keys.completed, 5, "old")
     assert q.run(expire(q.name)) == 1
     assert (q.state("old"), q.state("new")) == ("gone", "completed")
@@ -424,7 +424,7 @@ def test_what_nobody_knew_is_left_to_others_for_some_seconds(q: Queue) -> None:
     """A worker of ours that waits would always be faster than one of Go's, which asks once a second."""
     q.add("strange", "known")
     strange, known = q.take()
-    q.finish(Verb.PUT_BACK, strange, at=1)
+    q.finish(Verb.PUT_BACK, strange, delay=1)
     q.finish(Verb.DONE, known)
     q.call("ZADD", q.keys.scheduled, 5, "strange")
     q.run(forward(q.name))

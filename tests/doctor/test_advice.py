@@ -121,10 +121,10 @@ def test_replicas() -> None:
 
 
 def test_clocks() -> None:
-    assert codes(Servers([node(skew=0.9)])) == []
-    assert codes(Servers([node(skew=1.5, doubt=0.6)])) == []
-    assert codes(Servers([node(skew=-1.5, doubt=0.01)])) == [("warning", "clock-skew")]
-    apart = [node("a:1", skew=0.8), node("b:1", skew=-0.8)]
+    assert codes(Servers([node(skew_seconds=0.9)])) == []
+    assert codes(Servers([node(skew_seconds=1.5, doubt_seconds=0.6)])) == []
+    assert codes(Servers([node(skew_seconds=-1.5, doubt_seconds=0.01)])) == [("warning", "clock-skew")]
+    apart = [node("a:1", skew_seconds=0.8), node("b:1", skew_seconds=-0.8)]
     (finding,) = judge(Servers(apart))
     assert (finding.code, finding.where) == ("clock-skew", "a:1")
     assert "1.6 s ahead of that of b:1" in finding.what

@@ -63,7 +63,7 @@ def put(stored: Stored, state: State, task_id: str) -> None:
     verbs = {State.RETRY: Verb.RETRY, State.ARCHIVED: Verb.ARCHIVE, State.COMPLETED: Verb.COMPLETE}
     if state in verbs:
         result = b"1" if state is State.COMPLETED else b""
-        item = ended(taken, verbs[state], message=taken.message, at=600, result=result, lock=lock)
+        item = ended(taken, verbs[state], message=taken.message, delay=600, result=result, lock=lock)
         assert stored.broker.run(finish(stored.queue, [item], stored.raw.time()[0])) == [Written.WRITTEN]
 
 

@@ -241,7 +241,7 @@ def test_a_queue_at_work_has_no_findings(stored: Stored, broker: Broker, valkey:
             own.run(enqueue(stored.queue, tasks))
             taken = own.run(dequeue(stored.queue, owner, uuid.uuid4().hex, 10)).tasks
             verdicts = [
-                ended(one, verb, message=one.message, at=60)
+                ended(one, verb, message=one.message, delay=60)
                 for one, verb in zip(
                     taken, [Verb.RETRY, Verb.ARCHIVE, Verb.COMPLETE, Verb.SNOOZE] * 5, strict=False
                 )

@@ -71,7 +71,7 @@ class Stored:
 
     def retry(self, task_id: str, **fields: object) -> None:
         message = self.message(task_id, retried=1, error_msg="no route", last_failed_at=int(time.time()))
-        self._finish(task_id, fields, Verb.RETRY, message=message.encode(), at=600)
+        self._finish(task_id, fields, Verb.RETRY, message=message.encode(), delay=600)
 
     def archived(self, task_id: str, **fields: object) -> None:
         message = self.message(task_id, error_msg="card refused", last_failed_at=int(time.time()))
@@ -79,7 +79,7 @@ class Stored:
 
     def completed(self, task_id: str, **fields: object) -> None:
         message = self.message(task_id, retention=600, completed_at=int(time.time()))
-        self._finish(task_id, fields, Verb.COMPLETE, message=message.encode(), at=600, result=b'"paid"')
+        self._finish(task_id, fields, Verb.COMPLETE, message=message.encode(), delay=600, result=b'"paid"')
 
     def _finish(self, task_id: str, fields: dict[str, object], verb: Verb, **outcome: object) -> None:
         item = ended(self.active(task_id, **fields), verb, **outcome)

@@ -243,7 +243,7 @@ class Queue(Following, RuleBasedStateMachine):
     def _ended(self, taken: Taken, verb: Verb, followers: int) -> Item:
         message = TaskMessage.decode(taken.message)
         now = int(time.time())
-        at = {Verb.COMPLETE: 500, Verb.RETRY: 200, Verb.SNOOZE: 200, Verb.PUT_BACK: 200}.get(verb, 0)
+        delay = {Verb.COMPLETE: 500, Verb.RETRY: 200, Verb.SNOOZE: 200, Verb.PUT_BACK: 200}.get(verb, 0)
         kept = b""
         if verb is Verb.COMPLETE:
             kept = replace(message, completed_at=now).encode()
@@ -257,7 +257,7 @@ class Queue(Following, RuleBasedStateMachine):
             taken,
             verb,
             message=kept,
-            at=at,
+            delay=delay,
             result=result,
             error=error,
             lock=message.unique_key,

@@ -356,7 +356,7 @@ class Model:
 
     def _settle(self, task_id: str, verdict: Outcome) -> None:
         task = self.keys.task(task_id)
-        at = time.time() + verdict.at
+        at = time.time() + verdict.delay
         match Verb(verdict.verb):
             case Verb.COMPLETE:
                 self.store.zadd(self.keys.completed, About(at), task_id)

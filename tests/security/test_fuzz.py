@@ -206,7 +206,7 @@ def test_the_pipeline_has_a_verdict_on_every_message(
     job = frames.Job(1, message.queue, message.id.encode(), message.encode(), "killed" if failed else "", 5)
     attempt = pipeline.receive(job)
     if isinstance(attempt, Attempt):
-        assert 0 < attempt.plan.soft <= attempt.plan.hard < 2**63 / 1e9
+        assert 0 < attempt.plan.soft_seconds <= attempt.plan.hard_seconds < 2**63 / 1e9
         attempt.current()
         for call in (lambda attempt: 5, raises):
             frames.frame(frames.Outcomes([Context().run(pipeline.run, attempt, call)]))

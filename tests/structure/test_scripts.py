@@ -89,7 +89,7 @@ BUILDERS: dict[str, Callable[[], Any]] = {
         "g",
         [
             (aggregate.Waiting("a", b"1"), Outcome(0, Verb.ARCHIVE, b"message", error="why")),
-            (aggregate.Waiting("b", b"2"), Outcome(0, Verb.PUT_BACK, at=1.5)),
+            (aggregate.Waiting("b", b"2"), Outcome(0, Verb.PUT_BACK, delay=1.5)),
         ],
         1_800_000_000,
     ),
@@ -139,7 +139,10 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     ),
     "repair": lambda: sweep.repair(
         QUEUE,
-        [sweep.RepairItem("a", "active", "0" * 40), sweep.RepairItem("b", KEYS.group("a group"), expiry=9)],
+        [
+            sweep.RepairItem("a", "active", "0" * 40),
+            sweep.RepairItem("b", KEYS.group("a group"), expires_at=9),
+        ],
     ),
     "reclaim": lambda: sweep.reclaim(QUEUE, ["a group"]),
     "release_locks": lambda: sweep.release_locks(QUEUE, [KEYS.unique_prefix + "images:resize:0cc1"]),

@@ -41,7 +41,7 @@ def decide(
     elapsed: float | None = None,
 ) -> Decision:
     failure = exception or OSError("hunter2")
-    return policy.decide(failure, retried=retried, max_retries=max_retries, elapsed=elapsed, rng=RNG)
+    return policy.decide(failure, retried=retried, max_retries=max_retries, elapsed_seconds=elapsed, rng=RNG)
 
 
 def delays(policy: RetryPolicy, count: int) -> list[float]:

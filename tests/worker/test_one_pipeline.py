@@ -203,7 +203,7 @@ class Child:
                 message = TaskMessage.decode(outcome.message)
             if outcome.verb != Verb.RETRY:
                 break
-            first_failed_at, expires = (first_failed_at or time.time()) - outcome.at, 0
+            first_failed_at, expires = (first_failed_at or time.time()) - outcome.delay, 0
         state = {Verb.COMPLETE: State.COMPLETED, Verb.ARCHIVE: State.ARCHIVED, Verb.PUT_BACK: State.SCHEDULED}
         found = state.get(Verb(outcome.verb))
         value = None
@@ -292,7 +292,7 @@ def test_only_what_has_returned_is_told_as_a_success() -> None:
     told: list[events.Event] = []
     detach = events.attach(told.append)
     try:
-        attempt = pipeline.receive(frames.Job(1, "q", b"a", message.encode(), expires=1))
+        attempt = pipeline.receive(frames.Job(1, "q", b"a", message.encode(), expires_at_ms=1))
         assert isinstance(attempt, Attempt)
         outcome = copy_context().run(pipeline.run, attempt, lambda attempt: 3)
         pipeline.reporter.ended(attempt, outcome)

@@ -49,12 +49,12 @@ def run(subject: Pipeline, message: TaskMessage, number: int = 1, failure: str =
     current = attempt.current()
     return (
         attempt.plan.task.name,
-        attempt.plan.soft,
-        attempt.plan.hard,
+        attempt.plan.soft_seconds,
+        attempt.plan.hard_seconds,
         attempt.kwargs,
         attempt.message,
         replace(current, deadline=current.deadline.replace(microsecond=0, second=0)),
-        (outcome.number, outcome.verb, outcome.at, outcome.result, outcome.error, outcome.lock),
+        (outcome.number, outcome.verb, outcome.delay, outcome.result, outcome.error, outcome.lock),
     )
 
 

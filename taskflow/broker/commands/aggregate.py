@@ -106,7 +106,7 @@ def refuse(queue: str, group: str, items: Sequence[tuple[Waiting, Outcome]], now
                 id=task.id,
                 read=sha1(task.message).hexdigest(),
                 verb=outcome.verb,
-                delay=outcome.at,
+                delay=outcome.delay,
                 message=outcome.message,
                 error=outcome.error,
             )

@@ -40,7 +40,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
 
     `lease_token` is that of the call that took it, and of all that the call took: with id and token the worker proves that it
     still holds the task. `crashes` and `recoveries` say how often it has cost a process or a lease; `first_failed_at` is in Unix
-    seconds, 0: never. `expires` too: if it has not started by then it is not to be run; 0: no matter when.
+    seconds, 0: never. `expires_at` too: if it has not started by then it is not to be run; 0: no matter when.
     """
 
     id: str
@@ -49,7 +49,7 @@ class Taken(msgspec.Struct, frozen=True, gc=False):
     crashes: int = 0
     recoveries: int = 0
     first_failed_at: int = 0
-    expires: float = 0.0
+    expires_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +109,13 @@ def _parse(reply: list[Any], token: str) -> Dequeued:
 
 def _history(stored: bytes) -> tuple[int, int, int, float]:
     """The four numbers. What is no number counts as 0: a bad field of one task must not keep its whole batch from being run."""
-    crashes, recoveries, first_failed_at, expires = stored.split()
-    seconds = float(expires)
+    crashes, recoveries, first_failed_at, expires_at = stored.split()
+    moment = float(expires_at)
     return (
         _count(crashes),
         _count(recoveries),
         _count(first_failed_at),
-        seconds if math.isfinite(seconds) else 0.0,
+        moment if math.isfinite(moment) else 0.0,
     )
 
 

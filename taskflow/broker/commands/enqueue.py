@@ -25,7 +25,7 @@ MOST_BYTES = 1024 * 1024
 """Bytes of messages that go together in one trip; a single larger message goes alone. It bounds how long a trip takes."""
 
 _build_enqueue = builder("enqueue", at_once=True)
-_of_call, _of_terms = item_of("enqueue").cut("start")
+_of_call, _of_terms = item_of("enqueue").cut("start_at")
 _words_of = _of_call.getter(message="encoded")
 
 
@@ -77,8 +77,8 @@ class Terms:
         self.expires = expires
         self.expires_at = expires_at
         self.words = _of_terms(
-            start=_moment(delay, process_at),
-            expires=_moment(expires, expires_at),
+            start_at=_moment(delay, process_at),
+            expires_at=_moment(expires, expires_at),
             lock_seconds=lock_seconds,
             group=self.group,
         )

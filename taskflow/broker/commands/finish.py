@@ -119,8 +119,8 @@ def _facts(
     if outcome.verb not in _VERBS:
         raise ValueError(f"there is no verb {outcome.verb[:20]!r}")
     facts: dict[str, Any] = {"token": taken.lease_token}
-    if outcome.at:
-        facts["at"] = outcome.at
+    if outcome.delay:
+        facts["delay"] = outcome.delay
     if lock:
         facts["lock"] = True
     if outcome.error:

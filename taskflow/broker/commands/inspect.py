@@ -51,7 +51,8 @@ class Row:
 
     id: str
     score: float | None
-    lease: float | None
+    lease_until: float | None
+    """Unix seconds, by the server's clock; None: it has none."""
     exists: bool
     message: bytes | None
     state: str
@@ -186,13 +187,13 @@ def _single(reply: list[Any]) -> Page:
 
 
 def _row(reply: list[Any]) -> Row:
-    task_id, score, lease, exists, fields = reply
+    task_id, score, lease_until, exists, fields = reply
     fields = [*fields, *[None] * (10 - len(fields))]
     message, state, since, group, result, error, owner, crashes, recoveries, unknown = fields
     return Row(
         id=text(task_id),
         score=_number(score),
-        lease=_number(lease),
+        lease_until=_number(lease_until),
         exists=bool(exists),
         message=message,
         state=text(state or b""),

@@ -35,7 +35,7 @@ class Forwarded:
     """How many tasks were looked at and moved, when the next is due (Unix seconds, or None), and the server's time."""
 
     moved: int
-    next_due: float | None
+    next_due_at: float | None
     server_time: float
 
 
@@ -45,8 +45,8 @@ def forward(queue: str) -> Command[Forwarded]:
 
 
 def _forwarded(reply: list[Any]) -> Forwarded:
-    moved, next_due, time = reply
-    return Forwarded(moved, float(next_due) if next_due else None, float(time))
+    moved, next_due_at, time = reply
+    return Forwarded(moved, float(next_due_at) if next_due_at else None, float(time))
 
 
 def recover(queue: str) -> Command[list[str]]:

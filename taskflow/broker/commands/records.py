@@ -27,13 +27,13 @@ def write_server(
     Three slots, so three commands, each idempotent.
     """
     keys = RecordKeys(host, pid, server_id)
-    expiry = int(now) + ttl
+    expires_at = int(now) + ttl
     entries = [
         word for task_id, worker_info in running for word in _entry(task_id=task_id, worker_info=worker_info)
     ]
     return [
-        Plain(("ZADD", ALL_SERVERS, expiry, keys.server), int, slot=key_slot(ALL_SERVERS)),
-        Plain(("ZADD", ALL_WORKERS, expiry, keys.workers), int, slot=key_slot(ALL_WORKERS)),
+        Plain(("ZADD", ALL_SERVERS, expires_at, keys.server), int, slot=key_slot(ALL_SERVERS)),
+        Plain(("ZADD", ALL_WORKERS, expires_at, keys.workers), int, slot=key_slot(ALL_WORKERS)),
         _build_record(keys, int, entries, info=info, ttl=ttl),
     ]
 

@@ -166,14 +166,14 @@ _SENTENCES: Mapping[Repair, tuple[str, str]] = {
 class RepairItem:
     """A task to be repaired.
 
-    `seen` is its fingerprint from an earlier look. `expiry` is until when (Unix seconds) it is kept if it is
+    `seen` is its fingerprint from an earlier look. `expires_at` is until when (Unix seconds) it is kept if it is
     completed and stands nowhere.
     """
 
     id: str
     where: str
     seen: str = ""
-    expiry: int = 0
+    expires_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +238,7 @@ def repair(
     words = [
         word
         for item in given
-        for word in _item(id=item.id, where=item.where, seen=item.seen, expiry=item.expiry)
+        for word in _item(id=item.id, where=item.where, seen=item.seen, expires_at=item.expires_at)
     ]
     return once(
         _build_repair,

@@ -14,7 +14,7 @@
 -- @include orphan
 -- @include source
 local time = redis.call('TIME')
-local seconds = tonumber(time[1])
+local this_second = tonumber(time[1])
 local moved = 0
 local ids = first_of_source()
 for _, id in ipairs(ids) do
@@ -25,7 +25,7 @@ for _, id in ipairs(ids) do
   elseif fields[2] ~= 'active' or not (redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
     redis.call('HDEL', task, 'owner', 'receipt', 'pending_since')
     redis.call('HSET', task, 'state', 'archived')
-    redis.call('ZADD', archived, seconds, id)
+    redis.call('ZADD', archived, this_second, id)
     release_lock(id, fields[3], fields[1])
     redis.call('SPUBLISH', channel_prefix .. id, Verb.ARCHIVE)
     moved = moved + 1

@@ -10,7 +10,7 @@
 -- @include replied
 -- @include places
 -- @include release_lock
-local seconds = tonumber(redis.call('TIME')[1])
+local this_second = tonumber(redis.call('TIME')[1])
 local replies, trim = {}, false
 for index = id_argv_from, #ARGV do
   local id, task = ARGV[index], KEYS[task_keys_from + index - id_argv_from]
@@ -33,7 +33,7 @@ for index = id_argv_from, #ARGV do
     redis.call('ZREM', retry, id)
     redis.call('HDEL', task, 'owner', 'receipt', 'pending_since')
     redis.call('HSET', task, 'state', 'archived')
-    redis.call('ZADD', archived, seconds, id)
+    redis.call('ZADD', archived, this_second, id)
     release_lock(id, fields[4], fields[1])
     redis.call('SPUBLISH', channel_prefix .. id, Verb.ARCHIVE)
     trim = true

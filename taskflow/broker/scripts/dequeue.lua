@@ -62,8 +62,8 @@ local ids = redis.call('RPOP', pending, count)
 if not ids then return answer end
 local now, record, leases, held, taking, aside = tonumber(time[1]), {token}, {}, {}, {}, {}
 local function is_new(since)
-  local seconds = (since or 0) / 1000000000
-  return seconds > now - tonumber(unknown_grace) and seconds < now + 1
+  local came_at = (since or 0) / 1000000000
+  return came_at > now - tonumber(unknown_grace) and came_at < now + 1
 end
 local most_bytes = 16 * 1024 * 1024
 local bytes, left = 0, {}

@@ -2,11 +2,11 @@
 -- moves:   new -> pending, new -> scheduled, new -> aggregating
 -- keys:    pending, scheduled, due, groups, key...
 -- args:    resent, item...
--- item:    id, message, identity, start, expires, lock_seconds, group
+-- item:    id, message, identity, start_at, expires_at, lock_seconds, group
 -- returns: for each item an Enqueued, or the id that holds the lock
 --
--- `start` is when it may run, `expires` until when it may start: a Unix time, or + and a number of seconds from now; empty: now, and
--- for ever. A task that may run now and has a group waits in it; one that is for later runs alone then, as in Go.
+-- `start_at` is when it may run, `expires_at` until when it may start: a Unix time, or + and a number of seconds from now; empty: now,
+-- and for ever. A task that may run now and has a group waits in it; one that is for later runs alone then, as in Go.
 -- The keys of an item are its task, then its lock if lock_seconds > 0, then its group's if it has one.
 -- `identity` is the number of leading bytes of the message that hold type, payload, id and queue: what a re-send compares.
 -- Unlike Go's, a refused id leaves no lock behind (hibiken/asynq#468), since the hash is looked at first.
@@ -25,7 +25,7 @@ for arg = item_argv_from, #ARGV, item_size do
   key = key + 1
   if lock_seconds ~= '0' then lock = KEYS[key]; key = key + 1 end
   if group ~= '' then group_key = KEYS[key]; key = key + 1 end
-  local at = start ~= '' and moment(start) or 0
+  local at = start_at ~= '' and moment(start_at) or 0
   local later = at > now
   local reply = Enqueued.CREATED
   if redis.call('EXISTS', task) == 1 then
@@ -59,7 +59,7 @@ for arg = item_argv_from, #ARGV, item_size do
       waiting[#waiting + 1] = id
     end
     if lock then redis.call('HSET', task, 'unique_key', lock) end
-    if expires ~= '' then redis.call('HSET', task, 'expires', string.format('%.6f', moment(expires))) end
+    if expires_at ~= '' then redis.call('HSET', task, 'expires', string.format('%.6f', moment(expires_at))) end
   end
   replies[#replies + 1] = reply
 end

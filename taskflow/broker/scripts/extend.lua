@@ -9,7 +9,7 @@
 -- `lease_token` is that of the call of dequeue.lua that took it. Never makes a lease anew: one that is gone was recovered by somebody.
 -- @include read_task
 -- @include holds
-local expiry = tonumber(redis.call('TIME')[1]) + tonumber(lease_seconds)
+local expires_at = tonumber(redis.call('TIME')[1]) + tonumber(lease_seconds)
 local lost = {}
 local key = task_keys_from
 for arg = item_argv_from, #ARGV, item_size do
@@ -17,7 +17,7 @@ for arg = item_argv_from, #ARGV, item_size do
   local fields = read_task(KEYS[key], 'msg', 'state', 'receipt')
   key = key + 1
   if holds(lease_token, fields[1], fields[2], fields[3]) then
-    redis.call('ZADD', lease, 'XX', expiry, id)
+    redis.call('ZADD', lease, 'XX', expires_at, id)
   else
     lost[#lost + 1] = id
   end

@@ -10,17 +10,17 @@
 -- their ids. Then come the others, each of them as: id, verb, facts, message, result, and the name and the message of each follower.
 -- The keys are the tasks in the same order, a task's lock behind it if its facts have `lock`.
 -- The facts are a map in msgpack, so that a new one is no new position: `token`, the lease token, and of these what is not empty or
--- zero: `at`, `lock`, `error`, `attempt` (an attempt that failed: at, seconds, worker, error), `then` (of each follower: queue, id, at).
+-- zero: `delay`, `lock`, `error`, `attempt` (an attempt that failed: at, seconds, worker, error), `then` (of each follower: queue, id, at).
 -- Followers go to the outbox in this very step: they follow if, and only if, this outcome counts.
--- `at` is until when a completed task is kept, or the time until the next attempt, in seconds from now. Of what is handed back it is
+-- `delay`, in seconds, is how long a completed task is kept, or until the next attempt. Of what is handed back it is
 -- 1 if it had started.
 -- For what had started and is handed back it does not matter any more until when it may start. What had not has waited since it came,
 -- and goes on saying so.
 -- @include read_task
 -- @include holds
 local time = redis.call('TIME')
-local seconds = tonumber(time[1])
-local now = seconds + tonumber(time[2]) / 1000000
+local this_second = tonumber(time[1])
+local now = this_second + tonumber(time[2]) / 1000000
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
 -- @include later
 local replies, written, processed_count, failed_count, trim = {}, 0, 0, 0, false
@@ -65,7 +65,7 @@ for _ = 1, tonumber(batches) do
 end
 while arg <= #ARGV do
   local id, verb, facts, message, result = ARGV[arg], ARGV[arg + 1], cmsgpack.unpack(ARGV[arg + 2]), ARGV[arg + 3], ARGV[arg + 4]
-  local at, followers, task, lock = facts.at or 0, facts['then'] or {}, KEYS[key], nil
+  local delay, followers, task, lock = facts.delay or 0, facts['then'] or {}, KEYS[key], nil
   local follower_arg = arg + 5
   arg, key = follower_arg + 2 * #followers, key + 1
   if facts.lock then lock = KEYS[key]; key = key + 1 end
@@ -93,7 +93,7 @@ while arg <= #ARGV do
     if verb == Verb.DONE then
       delete(task)
     else
-      if verb == Verb.REQUEUE and at == 0 then
+      if verb == Verb.REQUEUE and delay == 0 then
         redis.call('HDEL', task, 'owner', 'receipt')
       elseif verb == Verb.REQUEUE or verb == Verb.REQUEUE_CRASHED then
         redis.call('HDEL', task, 'owner', 'receipt', 'expires')
@@ -106,10 +106,10 @@ while arg <= #ARGV do
       if result ~= '' then redis.call('HSET', task, 'result', result) end
       redis.call('HSET', task, 'state', state_after[verb])
       if verb == Verb.COMPLETE then
-        redis.call('ZADD', completed, seconds + at, id)
+        redis.call('ZADD', completed, this_second + delay, id)
         processed_count = processed_count + 1
       elseif verb == Verb.RETRY or verb == Verb.SNOOZE then
-        enter_later(retry, id, now + at)
+        enter_later(retry, id, now + delay)
         if verb == Verb.RETRY then
           redis.call('HSETNX', task, 'first_failed_at', time[1])
           processed_count = processed_count + 1
@@ -117,12 +117,12 @@ while arg <= #ARGV do
         end
       elseif verb == Verb.ARCHIVE or verb == Verb.ARCHIVE_RAW then
         if facts.error then redis.call('HSET', task, 'error', facts.error) end
-        redis.call('ZADD', archived, seconds, id)
+        redis.call('ZADD', archived, this_second, id)
         processed_count = processed_count + 1
         failed_count = failed_count + 1
         trim = true
       elseif verb == Verb.PUT_BACK then
-        enter_later(scheduled, id, now + at)
+        enter_later(scheduled, id, now + delay)
         redis.call('HINCRBY', task, 'unknown', 1)
       else
         if verb == Verb.REQUEUE_CRASHED then redis.call('HINCRBY', task, 'crashes', 1) end

@@ -15,7 +15,7 @@
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
-local moved, next_due, waiting = 0, false, {}
+local moved, next_due_at, waiting = 0, false, {}
 local sources = {scheduled = scheduled, retry = retry}
 local function move(source, id, task, group)
   if group and group ~= '' then
@@ -55,7 +55,7 @@ for _, source in ipairs({scheduled, retry}) do
 end
 for _, key in ipairs({due, scheduled, retry}) do
   local left = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
-  if left and not (next_due and next_due <= left) then next_due = left end
+  if left and not (next_due_at and next_due_at <= left) then next_due_at = left end
 end
 -- @include push_waiting
-return {moved, next_due and string.format('%.6f', next_due) or '', time[1] .. '.' .. string.format('%06d', time[2])}
+return {moved, next_due_at and string.format('%.6f', next_due_at) or '', time[1] .. '.' .. string.format('%06d', time[2])}

@@ -11,8 +11,8 @@ local a_day = 86400
 local now = tonumber(redis.call('TIME')[1])
 local noted = redis.call('HGETALL', partitions)
 local replies = {}
-local since, ends = now, now + tonumber(seconds)
-local last = ends
+local since, ends_at = now, now + tonumber(seconds)
+local last = ends_at
 for index = 1, #noted, 2 do
   local begun, over = string.match(noted[index + 1], '^(%d+) (%d+)$')
   begun, over = tonumber(begun), tonumber(over)
@@ -20,7 +20,7 @@ for index = 1, #noted, 2 do
     redis.call('HDEL', partitions, noted[index])
   elseif noted[index] == count then
     since = begun
-    ends = math.max(ends, over)
+    ends_at = math.max(ends_at, over)
   else
     last = math.max(last, over)
     replies[#replies + 1] = tonumber(noted[index])
@@ -33,8 +33,8 @@ if #noted == 0 and count ~= '1' then
   replies[#replies + 1] = 1
   replies[#replies + 1] = now
 end
-redis.call('HSET', partitions, count, string.format('%d %d', since, ends))
-redis.call('EXPIREAT', partitions, math.max(last, ends))
+redis.call('HSET', partitions, count, string.format('%d %d', since, ends_at))
+redis.call('EXPIREAT', partitions, math.max(last, ends_at))
 replies[#replies + 1] = tonumber(count)
 replies[#replies + 1] = now - since
 return replies

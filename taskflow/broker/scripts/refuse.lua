@@ -12,8 +12,8 @@
 -- been taken to be run. An empty `message`: it stays as it is.
 -- @include release_lock
 local time = redis.call('TIME')
-local seconds = tonumber(time[1])
-local now = seconds + tonumber(time[2]) / 1000000
+local this_second = tonumber(time[1])
+local now = this_second + tonumber(time[2]) / 1000000
 -- @include later
 local taken_out, count, trim = 0, 0, false
 for arg = item_argv_from, #ARGV, item_size do
@@ -31,7 +31,7 @@ for arg = item_argv_from, #ARGV, item_size do
       release_lock(id, fields[2], fields[1])
       if message ~= '' then redis.call('HSET', task, 'msg', message) end
       redis.call('HSET', task, 'state', 'archived', 'error', error)
-      redis.call('ZADD', archived, seconds, id)
+      redis.call('ZADD', archived, this_second, id)
       redis.call('SPUBLISH', channel_prefix .. id, verb)
       count = count + 1
       trim = true

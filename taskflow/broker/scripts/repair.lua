@@ -2,14 +2,14 @@
 -- moves:   active -> pending, scheduled -> pending, retry -> pending, aggregating -> pending, pending -> gone, active -> gone, scheduled -> gone, retry -> gone, archived -> gone, completed -> gone, aggregating -> gone
 -- keys:    answer, pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, orphans, task...
 -- args:    resent, dry, trial_seconds, reach, near, effort_limit, group_prefix, unique_prefix, item...
--- item:    id, where, seen, expiry
+-- item:    id, where, seen, expires_at
 -- derives: the group and the lock of a task, and the aggregation sets of the queue
 -- flags:   allow-oom
 -- returns: repair and detail of each item that it came to; the caller gives the rest again
 --
 -- `where` is where it was found: a place, the key of a group, or `nowhere` if somebody has looked everywhere (then only the `near` ends
--- of lists are looked through). `seen` is the SHA-1 of its message if it was seen active without a lease some seconds ago. `expiry` is
--- until when it is kept if it is completed and stands nowhere. With `dry` 1 nothing is written.
+-- of lists are looked through). `seen` is the SHA-1 of its message if it was seen active without a lease some seconds ago. `expires_at`
+-- is until when it is kept if it is completed and stands nowhere. With `dry` 1 nothing is written.
 --
 -- If a task stands in the place that its state names, its state stays; otherwise its state becomes that of the place where it stands.
 -- A task that may be running is not started a second time as far as that can be told:
@@ -72,7 +72,7 @@ local function leave_group(key, id)
   if dry ~= '1' and redis.call('EXISTS', key) == 0 then redis.call('SREM', groups, string.sub(key, #group_prefix + 1)) end
 end
 
-local function put_right(id, task, where, seen, expiry)
+local function put_right(id, task, where, seen, expires_at)
   local fields = read_task(task, 'state', 'owner', 'group', 'unique_key')
   local state, worker, group = fields[1], fields[2], fields[3]
   local known = ask('HSTRLEN', task, 'msg')
@@ -155,7 +155,7 @@ local function put_right(id, task, where, seen, expiry)
     if state == 'archived' then
       write('ZADD', archived, now, id)
     elseif state == 'completed' then
-      write('ZADD', completed, math.max(now, tonumber(expiry)), id)
+      write('ZADD', completed, math.max(now, tonumber(expires_at)), id)
     elseif state == 'aggregating' and group and group ~= '' then
       write('ZADD', group_prefix .. group, now, id)
       write('SADD', groups, group)
@@ -212,7 +212,7 @@ local replies, changed = {}, false
 for arg = item_argv_from, #ARGV, item_size do
   -- @read item arg
   local task = KEYS[task_keys_from + (arg - item_argv_from) / item_size]
-  local worked, repair, detail = pcall(put_right, id, task, where, seen, expiry)
+  local worked, repair, detail = pcall(put_right, id, task, where, seen, expires_at)
   if not worked then
     detail = type(repair) == 'table' and repair.err or tostring(repair)
     repair = 'failed'

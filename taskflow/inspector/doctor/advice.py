@@ -184,28 +184,30 @@ def _judge_cluster(servers: Servers) -> Iterator[Finding]:
 
 
 def _judge_clocks(servers: Servers) -> Iterator[Finding]:
-    answering = [node for node in servers.nodes if node.info is not None and node.doubt != float("inf")]
+    answering = [
+        node for node in servers.nodes if node.info is not None and node.doubt_seconds != float("inf")
+    ]
     for node in answering:
-        if abs(node.skew) - node.doubt > SKEW_SECONDS:
-            side = "ahead of" if node.skew > 0 else "behind"
+        if abs(node.skew_seconds) - node.doubt_seconds > SKEW_SECONDS:
+            side = "ahead of" if node.skew_seconds > 0 else "behind"
             yield Finding(
                 WARNING,
                 "clock-skew",
-                f"its clock is {abs(node.skew):.1f} s {side} this host's",
+                f"its clock is {abs(node.skew_seconds):.1f} s {side} this host's",
                 node.address,
                 "run a time service (chrony, systemd-timesyncd) on both",
             )
     if len(answering) > 1:
         first, last = min(answering, key=_skew), max(answering, key=_skew)
-        if last.skew - first.skew - first.doubt - last.doubt > SKEW_SECONDS:
+        if last.skew_seconds - first.skew_seconds - first.doubt_seconds - last.doubt_seconds > SKEW_SECONDS:
             yield Finding(
                 WARNING,
                 "clock-skew",
-                f"its clock is {last.skew - first.skew:.1f} s ahead of that of {first.address}",
+                f"its clock is {last.skew_seconds - first.skew_seconds:.1f} s ahead of that of {first.address}",
                 last.address,
                 "run a time service (chrony, systemd-timesyncd) on every node",
             )
 
 
 def _skew(node: NodeState) -> float:
-    return node.skew
+    return node.skew_seconds

@@ -73,10 +73,10 @@ async def _with_expiry(
             continue
         words = ("HMGET", keys.task(item.id), "state", "msg")
         state, message = await broker.run(Plain(words, list, keys.slot))
-        yield replace(item, expiry=_expiry(message)) if state == b"completed" and message else item
+        yield replace(item, expires_at=_expires_at(message)) if state == b"completed" and message else item
 
 
-def _expiry(message: bytes) -> int:
+def _expires_at(message: bytes) -> int:
     try:
         decoded = TaskMessage.decode(message)
     except DecodeError:
@@ -133,8 +133,8 @@ async def heal_groups(broker: AnyBroker, queue: str, image: QueueImage) -> Async
 async def count_late(broker: AnyBroker, queue: str) -> int:
     """How many leases ended long ago, of tasks that nobody took over."""
     keys = queue_keys(queue)
-    seconds, _ = await broker.run(Plain(("TIME",), same, keys.slot))
-    since = int(seconds) - LATE_SECONDS
+    now, _ = await broker.run(Plain(("TIME",), same, keys.slot))
+    since = int(now) - LATE_SECONDS
     (count,) = await broker.run_many([Plain(("ZCOUNT", keys.lease, "-inf", since), int, keys.slot)])
     return count if isinstance(count, int) else 0
 
@@ -158,8 +158,8 @@ async def endless_records(broker: AnyBroker, names: Sequence[str]) -> list[str]:
     """The records of workers and schedulers that have no end."""
     found: list[str] = []
     for batch in _batches(names):
-        ends = await broker.run_many([Plain(("TTL", name), int, key_slot(name)) for name in batch])
-        found += [name for name, ttl in zip(batch, ends, strict=True) if value_or_raise(ttl) == -1]
+        ttls = await broker.run_many([Plain(("TTL", name), int, key_slot(name)) for name in batch])
+        found += [name for name, ttl in zip(batch, ttls, strict=True) if value_or_raise(ttl) == -1]
     return found
 
 

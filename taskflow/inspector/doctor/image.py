@@ -60,20 +60,20 @@ class QueueImage:
 
     Args:
         queue: its name.
-        time: the server's, in Unix seconds.
+        server_time: Unix seconds, by the server's clock.
         stands: for each id the places where it stands, as bits.
         doubled: ids that stand twice in one list.
         group_of: for each id in an aggregation group or set its group's name.
         groups: the groups that are listed.
         group_keys: the key of each group or set that exists, and the group that its tasks name, if they do.
-        registrations: the registered aggregation sets, with the end of their time.
+        registrations: the registered aggregation sets, each with its end (Unix seconds).
         wrong_types: keys of a wrong type, each with what it is and what it should be.
         locks: the unique locks, each with the task that holds it.
         own: our own keys, each with its time to live in seconds, -1 for ever.
     """
 
     queue: str
-    time: float = 0.0
+    server_time: float = 0.0
     stands: dict[str, int] = field(default_factory=dict)
     doubled: set[str] = field(default_factory=set)
     group_of: dict[str, str] = field(default_factory=dict)
@@ -163,7 +163,9 @@ def unlisted_groups(image: QueueImage) -> Iterator[tuple[str, str]]:
 def stale_sets(image: QueueImage) -> list[str]:
     """Registered sets that nobody finished in time, or that do not exist."""
     return [
-        key for key, end in image.registrations.items() if key not in image.group_keys or end <= image.time
+        key
+        for key, until in image.registrations.items()
+        if key not in image.group_keys or until <= image.server_time
     ]
 
 

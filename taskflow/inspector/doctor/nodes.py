@@ -34,8 +34,8 @@ class NodeState:
         info: its `INFO`.
         settings: its `CONFIG GET`; None where that is not permitted.
         cluster: its `CLUSTER INFO`; empty where there is no cluster.
-        skew: seconds that its clock is ahead of this host's.
-        doubt: by how much that may be wrong: half of the fastest round trip.
+        skew_seconds: by how many its clock is ahead of this host's.
+        doubt_seconds: by how many that may be wrong: half of the fastest round trip.
     """
 
     address: str
@@ -45,8 +45,8 @@ class NodeState:
     info: Mapping[str, str] | None = None
     settings: Mapping[str, str] | None = None
     cluster: Mapping[str, str] | None = None
-    skew: float = 0.0
-    doubt: float = 0.0
+    skew_seconds: float = 0.0
+    doubt_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ async def read_image(broker: AnyBroker, queue: str, names: Names) -> QueueImage:
         broker,
         [Plain(("TIME",), same, slot), *(Plain(("TYPE", keys.prefix + name), same, slot) for name in order)],
     )
-    image.time = int(time[0])
+    image.server_time = int(time[0])
     found = {name: kind.decode() for name, kind in zip(order, types, strict=True)}
     for name, kind in found.items():
         if kind not in (TYPES[name], "none"):
@@ -110,8 +110,8 @@ async def read_image(broker: AnyBroker, queue: str, names: Names) -> QueueImage:
             key: text(holder) for key, holder in zip(batch, holders, strict=True) if isinstance(holder, bytes)
         }
     for batch in _batches(names.own):
-        ends = await _all(broker, [Plain(("TTL", key), int, slot) for key in batch])
-        image.own |= {key: ttl for key, ttl in zip(batch, ends, strict=True) if ttl != -2}
+        ttls = await _all(broker, [Plain(("TTL", key), int, slot) for key in batch])
+        image.own |= {key: ttl for key, ttl in zip(batch, ttls, strict=True) if ttl != -2}
     return image
 
 
@@ -147,7 +147,7 @@ async def read_groups(broker: AnyBroker, image: QueueImage, scanned: Sequence[st
         image.groups = set(map(text, listed))
     if isinstance(registered, list):
         pairs = zip(registered[::2], registered[1::2], strict=True)
-        image.registrations = {text(key): float(end) for key, end in pairs}
+        image.registrations = {text(key): float(until) for key, until in pairs}
     wanted = [keys.group(name) for name in image.groups]
     wanted += [key for key in (*image.registrations, *scanned) if key.startswith(prefix)]
     wanted = list(dict.fromkeys(wanted))

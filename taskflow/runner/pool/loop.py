@@ -175,7 +175,7 @@ class LoopPool:
         """Not in a `finally` of the coroutine: one that is cancelled before its first step is never entered."""
         attempt = calls.attempt
         calls.ended()
-        if not attempt.started and (task.cancelled() or task.exception() is not None):
+        if not attempt.started_at and (task.cancelled() or task.exception() is not None):
             outcome = self._pipeline.fail(attempt, TaskCancelled("cancelled"))
             self._done(outcome)
             self._pipeline.reporter.ended(attempt, outcome)

@@ -99,7 +99,7 @@ class Child(FramedProcess):
                     taken.message,
                     held.failure,
                     taken.first_failed_at,
-                    held.expires,
+                    held.expires_at_ms,
                 )
             )
             number += 1

@@ -23,9 +23,9 @@ class Stillness:
     def __init__(self) -> None:
         self.seconds = 0.0
 
-    def look(self, still: bool, step: float) -> None:
+    def look(self, still: bool, step_seconds: float) -> None:
         """How it is now."""
-        self.seconds = self.seconds + step if still else 0.0
+        self.seconds = self.seconds + step_seconds if still else 0.0
 
 
 class _Part:
@@ -35,8 +35,8 @@ class _Part:
         self.still = Stillness()
         self._since = 0
 
-    def look(self, since: int, step: float, *, busy: bool = False) -> None:
-        self.still.look(bool(since) and since == self._since and not busy, step)
+    def look(self, since: int, step_seconds: float, *, busy: bool = False) -> None:
+        self.still.look(bool(since) and since == self._since and not busy, step_seconds)
         self._since = since
 
 

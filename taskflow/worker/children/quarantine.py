@@ -204,10 +204,10 @@ class Quarantine:
 
     def _give_back(self, items: list[Held]) -> None:
         if items:
-            self._return([(held, Outcome(0, Verb.SNOOZE, at=BACK_SECONDS)) for held in items])
+            self._return([(held, Outcome(0, Verb.SNOOZE, delay=BACK_SECONDS)) for held in items])
 
     async def _run(self, process: QuarantineProcess) -> None:
-        patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._lose_patience, process)
+        timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._lose_patience, process)
         try:
             child = await self._start(process.slots)
             if child is None or process not in self._processes:
@@ -225,7 +225,7 @@ class Quarantine:
                     child.retiring = True
                     child.close()
         finally:
-            patience.cancel()
+            timer.cancel()
             if process in self._processes:
                 self._processes.remove(process)
 

@@ -174,13 +174,13 @@ class Supervisor:
         """
         self._stopping = True
         self.builds.stop()
-        started = time.monotonic()
+        began = time.monotonic()
         self.hand_back(self._quarantine.drain())
         self.hand_back(self._judging.drain(), started=True)
         for child in self.children:
             child.retiring = True
             self.hand_back(child.recall())
-        while any(child.jobs for child in self.children) and time.monotonic() - started < grace():
+        while any(child.jobs for child in self.children) and time.monotonic() - began < grace():
             await asyncio.sleep(0.02)
         for child in self.children:
             # What it still runs goes back only when it has ended: otherwise another worker would run it at the same time.
@@ -332,7 +332,7 @@ class Supervisor:
     def hand_back(self, items: list[Held], *, started: bool = False) -> None:
         """Give tasks back; nothing is counted. `started`: they were running, so until when they may start matters no more."""
         if items:
-            self._on_outcomes([(held, Outcome(0, Verb.REQUEUE, at=float(started))) for held in items])
+            self._on_outcomes([(held, Outcome(0, Verb.REQUEUE, delay=float(started))) for held in items])
 
     def _background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

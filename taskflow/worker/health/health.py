@@ -60,6 +60,7 @@ class Health(Service):
         self._children = children
         self._tasks = tasks
         self._rebuilt: dict[Service, float] = {}
+        """When each was started anew, on the monotonic clock."""
         self._state: dict[str, object] = {"ok": True, "why": [], "still": {}}
         self.rebuilds = 0
 
@@ -149,5 +150,5 @@ def _numbers(one: TaskCount) -> dict[str, float]:
         "count": one.count,
         "failures": one.failures,
         "seconds": round(one.seconds, 6),
-        "longest": round(one.longest, 6),
+        "longest": round(one.longest_seconds, 6),
     }

@@ -201,7 +201,7 @@ class Acker(Service):
         self.on_written()
 
     async def _failed(
-        self, name: str, queue: UnwrittenQueue, batch: Batch, error: BaseException, pause: float
+        self, name: str, queue: UnwrittenQueue, batch: Batch, error: BaseException, pause_seconds: float
     ) -> None:
         who = _who(name)
         if not queue.is_at_fault:
@@ -210,7 +210,7 @@ class Acker(Service):
             return  # it was answered; what failed came after that
         queue.is_at_fault = await self._takes_others(name)
         if not queue.is_at_fault:
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            await asyncio.sleep(pause_seconds * random.uniform(0.5, 1.0))
             return
         self.troubles.failed(
             who, error, grave=True, note="the broker takes others; these are held, and tried again"

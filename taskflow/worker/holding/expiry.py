@@ -1,4 +1,4 @@
-"""A task that has not started by the time that its `expires` names is never run (no I/O)."""
+"""A task that has not started by the time that its `expires_at_ms` names is never run (no I/O)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ REASON = "expired"
 
 
 def archive_expired(held: Held, now: float) -> Outcome | None:
-    """The verdict on a task whose time to start is over; None: it may start, until `held.expires`.
+    """The verdict on a task whose time to start is over; None: it may start, until `held.expires_at_ms`.
 
     Args:
         held: a task that was just taken, and that has such a time.
         now: the server's time, in Unix seconds.
     """
-    left = held.taken.expires - now
+    left = held.taken.expires_at - now
     if _has_started(held):
         return None
     if left > 0:
-        held.expires = int((held.taken_at + left) * 1000)
+        held.expires_at_ms = int((held.taken_at + left) * 1000)
         return None
     if Expired.heard:
-        emit(Expired(*held.who(), late=-left))
+        emit(Expired(*held.who(), late_seconds=-left))
     return archived(held, REASON, "Expired", now)
 
 

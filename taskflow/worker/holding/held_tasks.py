@@ -17,8 +17,8 @@ class Held:
     """A task in our hands.
 
     `failure` is set when it was ended from outside and waits for the judgement of a child. `lost` when the
-    server says that somebody else has it now. `expires`: if it has not started by then, it is not to be run (milliseconds on the
-    monotonic clock; 0: no matter when).
+    server says that somebody else has it now. `expires_at_ms`: if it has not started by then, it is not to be run (milliseconds
+    on the monotonic clock; 0: no matter when).
     """
 
     queue: str
@@ -26,7 +26,7 @@ class Held:
     taken_at: float = field(default_factory=time.monotonic)
     failure: str = ""
     lost: bool = False
-    expires: int = 0
+    expires_at_ms: int = 0
 
     @property
     def id(self) -> str:

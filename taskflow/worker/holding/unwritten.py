@@ -24,6 +24,7 @@ class Batch:
     tries: int = 0
     """How often it failed while the server took others."""
     not_before: float = 0.0
+    """On the monotonic clock."""
 
 
 class UnwrittenQueue:

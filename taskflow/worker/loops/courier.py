@@ -25,15 +25,16 @@ MOST_BYTES = 32 << 20
 """Of their messages, for all queues together; likewise."""
 
 PERIOD = 1.0
+"""Seconds between two looks at whether a trip has ended as none should."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """A follower in the outbox of the queue `home`, and when it was put there: monotonic, and by a server's clock."""
+    """A follower in the outbox of the queue `home`, and when it was put there: on the monotonic clock, and by a server's."""
 
     home: str
     entry: Entry
-    at: float
+    put_at: float
     server_time: float
 
 
@@ -114,7 +115,7 @@ class Courier(Service):
                 self._forget(items)
                 first = items[0]
                 entries = [item.entry for item in items]
-                names = set(await self._delivery.bring(queue, entries, first.at, first.server_time))
+                names = set(await self._delivery.bring(queue, entries, first.put_at, first.server_time))
                 self.troubles.worked(who)
                 await self._confirm([item for item in items if item.entry.name in names])
         except BrokerError as error:

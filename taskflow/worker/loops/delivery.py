@@ -38,6 +38,7 @@ class Delivery:
         self._away: dict[str, tuple[float, float]] = {}
         """Until when (monotonic) a queue is left alone, and for how long that was."""
         self._listed: dict[str, float] = {}
+        """When (monotonic) a queue was entered in the index of all queues."""
 
     def is_away(self, queue: str) -> bool:
         """Whether a queue is left alone for now."""

@@ -38,8 +38,8 @@ class Forwarder(Service):
         self._broker = broker
         self._clock = clock
         self._backoff = backoff
-        self._due: float | None = None
-        """When the next task is due, as far as is known."""
+        self._due_at: float | None = None
+        """When the next task is due, by the server's clock, as far as is known."""
         self._told = asyncio.Event()
 
     async def tick(self) -> float:
@@ -49,13 +49,13 @@ class Forwarder(Service):
         while await self._rest():
             if not await self.forward() and not self._backoff.helps():
                 # Another worker was faster, and that one knows what comes next.
-                self._due = None
+                self._due_at = None
         return 0.0
 
-    def tell(self, due: float) -> None:
-        """A task has come that is due at this time, before all others: from whoever has written it, by way of the server."""
-        if (self._due is None or due < self._due) and self._backoff.helps():
-            self._due = due
+    def tell(self, due_at: float) -> None:
+        """A task has come that is due then (Unix seconds), before all others: its writer says so, by way of the server."""
+        if (self._due_at is None or due_at < self._due_at) and self._backoff.helps():
+            self._due_at = due_at
             self._told.set()
 
     async def forward(self) -> bool:
@@ -64,7 +64,7 @@ class Forwarder(Service):
         while True:
             reply = await self._broker.run(forward(self._queue), TIMEOUT)
             self._clock.observe(reply.server_time)
-            self._due = reply.next_due
+            self._due_at = reply.next_due_at
             self.progressed()
             moved = moved or reply.moved > 0
             if reply.moved < BATCH:
@@ -78,8 +78,8 @@ class Forwarder(Service):
         second = now - now % period + period + AFTER_TICK
         while True:
             self._told.clear()
-            due = self._due
-            until = second if due is None or due >= second else max(due, earliest)
+            due_at = self._due_at
+            until = second if due_at is None or due_at >= second else max(due_at, earliest)
             pause = until - self._clock.now()
             if pause <= 0:
                 return until < second

@@ -50,7 +50,7 @@ class Heartbeat(Service):
         self._concurrency = concurrency
         self._running = running
         self._clock = clock
-        self._started = clock.now()
+        self._started_at = clock.now()
         self.status = "active"
 
     def serve(self, queues: Mapping[str, int], published: Sequence[str]) -> None:
@@ -71,7 +71,7 @@ class Heartbeat(Service):
             queues=self._queues,
             strict_priority=self._strict,
             status=self.status,
-            start_time=_timestamp(self._started),
+            start_time=_timestamp(self._started_at),
             active_worker_count=len(running),
         )
         entries = [entry for held, seconds in running[:MOST_RUNNING] if (entry := self._entry(held, seconds))]
@@ -100,9 +100,9 @@ class Heartbeat(Service):
             message = TaskMessage.decode(held.taken.message)
         except DecodeError:
             return None
-        started = self._clock.now() - seconds
-        limits = [started + message.timeout] if message.timeout else []
-        limits += [float(message.deadline)] if message.deadline else []
+        started_at = self._clock.now() - seconds
+        deadlines = [started_at + message.timeout] if message.timeout else []
+        deadlines += [float(message.deadline)] if message.deadline else []
         identity = self._identity
         task_id = printable(held.id)  # the id under which it was taken, whatever its message says
         record = WorkerInfo(
@@ -113,8 +113,8 @@ class Heartbeat(Service):
             task_type=message.type,
             task_payload=message.payload,
             queue=held.queue,
-            start_time=_timestamp(started),
-            deadline=_timestamp(min(limits)) if limits else Timestamp.NEVER,
+            start_time=_timestamp(started_at),
+            deadline=_timestamp(min(deadlines)) if deadlines else Timestamp.NEVER,
         )
         return task_id, record.encode()
 

@@ -40,10 +40,10 @@ class Subscriber(Service):
         self._listener: AsyncListener | None = None
         self._sending: set[asyncio.Task[None]] = set()
 
-    def add(self, queue: str, due: Callable[[float], None]) -> None:
-        """Tell `due` the Unix time at which a task of this queue is due, when one has come that is due before all others."""
+    def add(self, queue: str, tell: Callable[[float], None]) -> None:
+        """Give `tell` the Unix time at which a task of this queue is due, when one has come that is due before all others."""
         channel = queue_keys(queue).due
-        self._told[channel.encode()] = due
+        self._told[channel.encode()] = tell
         self._change(channel, ends=False)
 
     def remove(self, queue: str) -> None:
@@ -77,9 +77,9 @@ class Subscriber(Service):
     def _pass_on(self, channel: bytes, text: bytes) -> None:
         if channel == CANCEL_CHANNEL.encode():
             self._cancel(text)
-        elif (due := self._told.get(channel)) is not None:
+        elif (tell := self._told.get(channel)) is not None:
             with contextlib.suppress(ValueError):  # anybody may publish anything
-                due(float(text))
+                tell(float(text))
 
     def _change(self, channel: str, *, ends: bool) -> None:
         if self._listener is None:

@@ -54,7 +54,7 @@ class Intake:
             self._hand_back(items)
             return
         try:
-            if any([taken.crashes or taken.expires for taken in tasks]):  # noqa: C419 - a list is quicker here
+            if any([taken.crashes or taken.expires_at for taken in tasks]):  # noqa: C419 - a list is quicker here
                 items = self._fit(items)
             self._supervisor.give(items)
         except Exception as error:
@@ -71,7 +71,7 @@ class Intake:
             taken, verdict = held.taken, None
             if taken.crashes >= MOST_CRASHES:
                 verdict = archive_poison(held, now)
-            elif taken.expires:
+            elif taken.expires_at:
                 verdict = archive_expired(held, now)
             if verdict is None:
                 fit.append(held)

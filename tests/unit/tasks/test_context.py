@@ -39,7 +39,7 @@ def test_what_two_threads_of_a_task_let_follow_it_follows_it(monkeypatch: pytest
     assert decoded is not None
 
     def meet(attempt: Attempt) -> TaskMessage:
-        if attempt.started and threading.current_thread() is not threading.main_thread():
+        if attempt.started_at and threading.current_thread() is not threading.main_thread():
             meeting.wait(5)
         return decoded(attempt)  # type: ignore[no-any-return]
 

@@ -55,7 +55,7 @@ def test_a_listener_of_a_kind_hears_those_below_it(listen: Callable[..., None]) 
     of_tasks: list[Event] = []
     listen(archived.append, [Archived])
     listen(of_tasks.append, [TaskEvent])
-    late = Expired("images:resize", "t1", "images", 0, late=2.0)
+    late = Expired("images:resize", "t1", "images", 0, late_seconds=2.0)
     for event in (late, RECEIVED, events.Recovered("images", 1)):
         emit(event)
     assert archived == [late]

@@ -49,7 +49,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             "Task images:resize[t1] had not started when it expired; archived",
         ),
         (
-            events.Expired(*WHO, late=3.0),
+            events.Expired(*WHO, late_seconds=3.0),
             "WARNING",
             "worker",
             "Task t1 of queue images is archived: it had not started when it expired, 3.0 s ago",

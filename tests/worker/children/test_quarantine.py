@@ -92,7 +92,7 @@ def test_what_cannot_be_started_goes_back_for_others_and_counts_nothing() -> Non
     """Each process has the app in memory; a bound on them must not keep tasks here that another worker could run."""
     scene = play(lambda scene: scene.quarantine.give(suspects(20, crashes=2)))
     assert scene.groups() == [1] * MOST_PROCESSES
-    assert [(outcome.verb, outcome.at > 0) for _, outcome in scene.back] == [(Verb.SNOOZE, True)] * (
+    assert [(outcome.verb, outcome.delay > 0) for _, outcome in scene.back] == [(Verb.SNOOZE, True)] * (
         20 - MOST_PROCESSES
     )
 

@@ -179,7 +179,7 @@ def test_one_verdict_that_cannot_be_written_keeps_none_of_its_neighbours_waiting
                 BrokerUnavailable("Connection closed by server") if big in command.args else None
             )
             outcomes = _done(items)
-            outcomes[7] = (items[7], Outcome(0, Verb.COMPLETE.value, at=600, result=big))
+            outcomes[7] = (items[7], Outcome(0, Verb.COMPLETE.value, delay=600, result=big))
             rig.acker.add(outcomes[:20])
             # Red, though the error says that the broker is away.
             await until(lambda: "the broker takes others" in str(rig.acker.troubles.complaints()))

@@ -491,4 +491,4 @@ def test_a_verdict_inside_an_exception_group_is_seen(pools: Attempts, kind: str)
     _, verb, text = VERDICTS[kind]
     outcome = pools.run("in-group", b'{"kind":"%s"}' % kind.encode())
     assert (outcome.verb, error_of(outcome)) == (verb, text)
-    assert outcome.at == (7 if verb == Verb.RETRY else 0)
+    assert outcome.delay == (7 if verb == Verb.RETRY else 0)
