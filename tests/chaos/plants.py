@@ -132,12 +132,12 @@ def _beat_among_tasks() -> None:
 
 
 def _forget_what_a_child_held() -> None:
-    from taskflow.worker.children.supervisor import Supervisor
+    from taskflow.worker.children.leftovers import Leftovers
 
-    def bury(self: Any, child: Any, code: int) -> None:
+    def bury(self: Any, child: Any, code: int, *, stopping: bool) -> None:
         child.left()
 
-    Supervisor._bury = bury  # type: ignore[method-assign]
+    Leftovers.bury = bury  # type: ignore[method-assign]
 
 
 def _wait_elsewhere() -> None:

@@ -1,4 +1,4 @@
-"""Keeps children running: gives them tasks, replaces them, and says what became of the jobs of one that has ended."""
+"""Keeps children running: starts them, hears what they say, replaces them, and ends them at a stop."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 from ...errors import AppNotFound
 from ...message.outcome import Outcome
 from ...pipe import frames
-from ...states import Verb
 from ...telemetry.counts import Totals
-from ...telemetry.events import ChildReplaced, ChildStarted, ChildStopped, TimedOut, emit
+from ...telemetry.events import ChildReplaced, ChildStarted, TimedOut, emit
 from ..config import WorkerConfig
 from ..holding.held_tasks import Held
 from ..launch import Launched
@@ -20,9 +19,7 @@ from .builds import Builds
 from .child import Child
 from .dispatcher import Dispatcher
 from .framed_process import END_SECONDS
-from .judging import Judging
-from .poison import MOST_CRASHES
-from .process import signal_name
+from .leftovers import Leftovers
 from .quarantine import Quarantine
 from .stacks import StackQuestions
 from .starter import Start, Starter
@@ -67,23 +64,23 @@ class Supervisor:
         self._on_outcomes = on_outcomes
         self._on_room = on_room
         self._on_hello = on_hello
+        self.children: list[Child] = []
         self._starter = Starter(config, start_process, launched)
         self._watch = Watch(self, backlog, config.timings)
         self._quarantine = Quarantine(
             config.slots, self._start_quarantined, on_outcomes, on_room, self._background
         )
+        self._leftovers = Leftovers(self.children, self._quarantine, on_outcomes)
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._judging = Judging(lambda: self.children)
         self._stacks = StackQuestions(config.timings.answer)
         self._restarting = asyncio.Lock()
         self._restarts = 0
-        self.children: list[Child] = []
         self._dispatcher = Dispatcher(
             self.children,
             self._quarantine,
             on_outcomes,
-            self.hand_back,
+            self._leftovers.hand_back,
             most=config.max_message,
             isolates=start_process is None,
         )
@@ -176,7 +173,7 @@ class Supervisor:
         self.builds.stop()
         began = time.monotonic()
         self.hand_back(self._quarantine.drain())
-        self.hand_back(self._judging.drain(), started=True)
+        self._leftovers.drain()
         for child in self.children:
             child.retiring = True
             self.hand_back(child.recall())
@@ -201,7 +198,7 @@ class Supervisor:
         for old in [one for one in self.children if one.takes_work][: -self._config.children]:
             self._retire(old)
         if child.takes_work:
-            self._judging.offer(child)
+            self._leftovers.offer(child)
             self._on_room()
 
     async def _start_one(self, deaths: int = 0) -> None:
@@ -239,7 +236,7 @@ class Supervisor:
         code = await child.live(self._on_frame)
         self.children.remove(child)
         self.builds.lost(child)
-        self._bury(child, code)
+        self._leftovers.bury(child, code, stopping=self._stopping)
         child.marks.close()
         if not (self._stopping or child.retiring or child.quarantined):
             short = time.monotonic() - child.born < self._config.timings.short_life
@@ -267,30 +264,6 @@ class Supervisor:
         if child.retiring and not child.jobs:
             child.close()
         self._on_room()
-
-    def _bury(self, child: Child, code: int) -> None:
-        """Decide about the jobs of a child that has ended."""
-        left = child.left()
-        running = sum(started for _, started in left)
-        wanted = self._stopping or (child.retiring and not left)
-        emit(ChildStopped(child.process.pid, signal_name(code), wanted, running, len(left) - running))
-        if self._stopping:
-            for started in (False, True):
-                self.hand_back(
-                    [held for held, had_started in left if had_started == started], started=started
-                )
-            return
-        crashed = [held for held, started in left if started and not held.failure]
-        self.hand_back([held for held, started in left if not started and not held.failure])
-        if child.retiring:
-            self.hand_back(crashed, started=True)
-        elif crashed:
-            self._on_outcomes([(held, Outcome(0, Verb.REQUEUE_CRASHED)) for held in crashed])
-            counts = [held.taken.crashes + 1 for held in crashed]
-            self._quarantine.expect([count for count in counts if count < MOST_CRASHES])
-        for held, _ in left:
-            if held.failure:
-                self._judging.give(held)
 
     def expire(self, child: Child, over: list[Held]) -> None:
         """Jobs are over their hard limit: no more work for this child, its replacement starts, others get
@@ -321,18 +294,13 @@ class Supervisor:
     def _retire(self, child: Child) -> None:
         """Give a child nothing more; it ends when what it runs has ended."""
         child.retiring = True  # first, so that what is to be judged from here on goes to another child
-        recalled = child.recall()
-        self.hand_back([held for held in recalled if not held.failure])
-        for held in recalled:
-            if held.failure:
-                self._judging.give(held)
+        self._leftovers.recall(child)
         if not child.jobs:
             child.close()
 
-    def hand_back(self, items: list[Held], *, started: bool = False) -> None:
-        """Give tasks back; nothing is counted. `started`: they were running, so until when they may start matters no more."""
-        if items:
-            self._on_outcomes([(held, Outcome(0, Verb.REQUEUE, delay=float(started))) for held in items])
+    def hand_back(self, items: list[Held]) -> None:
+        """Give tasks back that have not started; nothing is counted."""
+        self._leftovers.hand_back(items)
 
     def _background(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
