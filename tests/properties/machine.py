@@ -399,7 +399,7 @@ class Queue(Following, RuleBasedStateMachine):
 
     def _refused(self, waiting: Waiting, verb: Verb) -> Outcome:
         if verb is Verb.PUT_BACK:
-            return Outcome(0, verb, at=200)
+            return Outcome(0, verb, delay=200)
         kept = b""
         if verb is Verb.ARCHIVE:
             kept = replace(TaskMessage.decode(waiting.message), error_msg="unsigned").encode()

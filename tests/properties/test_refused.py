@@ -102,7 +102,7 @@ def _verdict(member: Job) -> Outcome | bytes:
     if message.payload == b'"unsigned"':
         return archived(member.number, message, "unsigned: why", '{"type": "SignatureError"}', time.time())
     if message.payload == b'"of another key"':
-        return Outcome(member.number, Verb.PUT_BACK, at=300)
+        return Outcome(member.number, Verb.PUT_BACK, delay=300)
     return message.payload or b""
 
 
