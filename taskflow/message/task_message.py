@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import md5
+from typing import TYPE_CHECKING
 
-from google.protobuf.message import DecodeError as ProtobufDecodeError
+from ..errors import DecodeError, InvalidOption
+from .wire import wire_error, wire_message
 
-from taskflow.errors import DecodeError, InvalidOption
-from taskflow.message import taskflow_pb2
+if TYPE_CHECKING:
+    from . import taskflow_pb2
 
 ERROR_TEXT_LIMIT = 4096
 """How many characters of an error are kept in a message: each retry carries it through the server again."""
 
 _ELLIPSIS = " … "
-
-_Wire = taskflow_pb2.TaskMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +78,9 @@ class TaskMessage:
         except (ValueError, TypeError) as error:
             raise InvalidOption(_encode_problem(self)) from error
 
-    def _to_wire(self) -> _Wire:
+    def _to_wire(self) -> taskflow_pb2.TaskMessage:
         # Setting a field costs more than testing it, and most messages have only these:
-        wire = _Wire(
+        wire = wire_message()(
             type=self.type,
             payload=self.payload or b"",
             id=self.id,
@@ -130,8 +130,8 @@ class TaskMessage:
         if max_bytes is not None and len(data) > max_bytes:
             raise DecodeError(f"a message of {len(data):,} bytes is over the limit of {max_bytes:,}")
         try:
-            wire = _Wire.FromString(data)
-        except ProtobufDecodeError:
+            wire = wire_message().FromString(data)
+        except wire_error():
             # protobuf's own text says nothing more, and differs between its versions
             raise DecodeError(f"{len(data):,} bytes are not a message in Asynq's format") from None
         if not (wire.type and wire.id and wire.queue):

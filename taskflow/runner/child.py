@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
 from ..message.outcome import MOST_FOLLOWER_BYTES, Outcome
+from ..message.wire import wire_message
 from ..pipe import frames
 from ..pipe.shared_marks import SharedMarks
 from ..tasks import reporter
@@ -187,6 +188,7 @@ class Child:
         """Run until the worker closes the socket. `here`: tasks run in the calling thread (`-P solo`)."""
         self._outbox.send(hello(self._app))
         self._outbox.start()
+        wire_message()  # while the worker starts, and not with the first task
         if any(task.is_async for task in self._app.tasks.values()):
             self._coroutines()  # so that the first of them does not wait for the import
         if here:

@@ -8,11 +8,14 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from ..errors import BrokerError
 from .health.troubles import Troubles
-from .loops.guard import Guard
 from .timings import TIMINGS
+
+if TYPE_CHECKING:
+    from .loops.guard import Guard
 
 TIMEOUT = 10.0
 """Seconds of one command in a round. There is always another round, and no round without an end."""
@@ -68,6 +71,10 @@ class Service(ABC):
         self._task = None
         self._is_failing = False
         self.troubles.worked(self.name)
+
+    async def clear(self) -> None:
+        """Remove from the server what the loop has written about this worker, at a clean stop. Most write nothing."""
+        return
 
     async def _cancelled(self) -> bool:
         """Tell the loop to end; whether it has.

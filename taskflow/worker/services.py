@@ -1,25 +1,17 @@
-"""The loops of a worker, in two lists: what it runs for each queue, and what it runs once. A new loop is one line here.
+"""The loops that a worker begins with: what takes the tasks of a queue, and what it runs once.
 
-A line makes the loop from what there is to work with; None: this worker needs none. `guarded` makes one of which one worker
-of many runs it, and the others look now and then whether they should.
+A line of the list makes a loop from what there is to work with; None: this worker needs none. What no task waits for is in
+`upkeep`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..pipe import frames
 from .holding.leases import Leases
-from .loops.aggregator import Aggregator
-from .loops.closed_aggregator import ClosedAggregator
-from .loops.forwarder import Forwarder
-from .loops.guard import Guard
-from .loops.heartbeat import Heartbeat
-from .loops.outbox import OutboxJanitor
-from .loops.recoverer import Janitor, Recoverer
-from .loops.sweeper import Sweeper
-from .loops.watches import Burst, Limits
+from .loops.limits import Limits
 from .parts import Parts
 from .service import Service
 from .taking.fetcher import Fetcher
@@ -52,43 +44,23 @@ class ForWorker:
 
     Args:
         parts: of the worker.
-        heartbeat: writes its record.
+        queues: what is served, with weights.
         partitions: finds what is to be served.
+        status: what the worker's record says of it.
         served: the names of what is served; None before the first look.
         end: ends the worker.
     """
 
     parts: Parts
-    heartbeat: Heartbeat
+    queues: Mapping[str, int]
     partitions: Partitions
+    status: Callable[[], str]
     served: Callable[[], list[str] | None]
     end: Callable[[], None]
 
 
-def guarded(make: Callable[[ForQueue], Service], name: str, seconds: float) -> Callable[[ForQueue], Service]:
-    """A loop of a queue that one worker of many runs.
-
-    Args:
-        make: makes the loop.
-        name: of its guard.
-        seconds: how long the guard keeps the others quiet after each round: longer than the pause between two of them.
-    """
-
-    def make_guarded(at: ForQueue) -> Service:
-        service = make(at)
-        service.guard = Guard(at.parts.many, at.name, name, at.parts.identity.owner, seconds)
-        return service
-
-    return make_guarded
-
-
-def _forwarder(at: ForQueue) -> Forwarder:
-    forwarder = Forwarder(at.name, at.parts.many, at.parts.clock, at.backoff)
-    at.parts.subscriber.add(at.name, forwarder.tell)
-    return forwarder
-
-
-def _fetcher(at: ForQueue) -> Fetcher:
+def fetcher(at: ForQueue) -> Fetcher:
+    """What takes the tasks of a queue."""
     parts = at.parts
     return Fetcher(
         at.name,
@@ -104,36 +76,16 @@ def _fetcher(at: ForQueue) -> Fetcher:
     )
 
 
-def _aggregator(at: ForQueue) -> Aggregator | None:
-    if at.rule is None:
-        return None
-    parts = at.parts
-    if not at.rule.closed:
-        return Aggregator(at.name, at.rule, parts.many)
-    return ClosedAggregator(
-        at.name, at.rule, parts.many, parts.supervisor.builds.build, parts.clock, parts.config.max_message
-    )
-
-
-def _burst(at: ForWorker) -> Burst | None:
+def _burst(at: ForWorker) -> Service | None:
     parts = at.parts
     if not parts.config.burst:
         return None
+    from .loops.burst import Burst  # here, for the start-up: it brings a forwarder
+
     return Burst(
         parts.broker, parts.clock, at.served, lambda: len(parts.held_tasks) + len(parts.courier), at.end
     )
 
-
-PER_QUEUE: tuple[Callable[[ForQueue], Service | None], ...] = (
-    _forwarder,
-    lambda at: Recoverer(at.name, at.parts.many, at.backoff),
-    lambda at: Janitor(at.name, at.parts.many, at.backoff),
-    lambda at: OutboxJanitor(at.name, at.parts.many, at.parts.delivery, at.backoff),
-    lambda at: Sweeper(at.name, at.parts.many, at.backoff, joins=at.rule is not None),
-    _aggregator,
-    _fetcher,
-)
-"""For each queue and partition that is served, in the order of their start."""
 
 PER_WORKER: tuple[Callable[[ForWorker], Service | None], ...] = (
     lambda at: at.parts.acker,
@@ -141,7 +93,6 @@ PER_WORKER: tuple[Callable[[ForWorker], Service | None], ...] = (
     lambda at: at.parts.roll_call,
     lambda at: Limits(at.parts.supervisor.watch_limits),
     lambda at: Leases(at.parts.broker, at.parts.held_tasks),
-    lambda at: at.heartbeat,
     lambda at: at.parts.subscriber,
     lambda at: at.partitions,
     _burst,

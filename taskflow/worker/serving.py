@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from ..pipe import frames
 from .errands import Errands
 from .health.troubles import Troubles
-from .loops.heartbeat import Heartbeat
+from .loops.late_start import LateStart
 from .parts import Parts
 from .service import Service
-from .services import PER_QUEUE, PER_WORKER, ForQueue, ForWorker
+from .services import PER_WORKER, ForQueue, ForWorker, fetcher
 from .taking.fetcher import Fetcher
 from .taking.idle_backoff import IdleBackoff
 from .taking.partitions import Partitions
@@ -54,20 +54,14 @@ class Serving:
         """Weight by name."""
         self.services: list[Service] = []
         """All loops that there are now."""
-        config = parts.config
+        self.status = "active"
+        """What the worker's record says of it."""
         self.partitions = Partitions(queues, hello.partitions, parts.broker, self._begin, self._leave)
-        self.heartbeat = Heartbeat(
-            parts.broker,
-            parts.identity,
-            queues,
-            published=self.partitions.declared,
-            strict=config.strict,
-            concurrency=config.total,
-            running=parts.supervisor.running,
-            clock=parts.clock,
-        )
-        at = ForWorker(parts, self.heartbeat, self.partitions, self._served, stop.set)
-        self._watch([loop for make in PER_WORKER if (loop := make(at)) is not None])
+        self._at = ForWorker(parts, self.queues, self.partitions, lambda: self.status, self._served, stop.set)
+        self._unkept: list[ForQueue] | None = []
+        """What has no upkeep yet; None: each queue gets it at once from now on."""
+        loops = [loop for make in PER_WORKER if (loop := make(self._at)) is not None]
+        self._watch([*loops, LateStart(self._keep_up)])
 
     def start(self) -> None:
         """Start what runs once; the loops of the queues come with the first look at their partitions."""
@@ -77,14 +71,14 @@ class Serving:
     def quiet(self) -> None:
         """Take nothing more; go on with what runs."""
         if self.takers.are_open:
-            self.heartbeat.status = "stopped"
+            self.status = "stopped"
             logger.info("Quiet: no more tasks are taken")
             self.takers.quiet()
 
     def resume(self) -> None:
         """Take tasks again after `quiet`."""
         if not self.takers.are_open and not self._stop.is_set():
-            self.heartbeat.status = "active"
+            self.status = "active"
             logger.info("Taking tasks again")
             self.takers.resume()
 
@@ -93,15 +87,11 @@ class Serving:
         if self._stop.is_set():
             return
         self._rules.update({rule.queue: rule for rule in hello.aggregations})
-        fresh = False
         for queue, weight in queues.items():
             self._parts.allocator.declare(queue, weight)
             self.queues.setdefault(queue, weight)
             if self.partitions.declare(queue, hello.partitions.get(queue, 1)):
                 logger.info("Serving queue %s as the new code names it", queue)
-                fresh = True
-        if fresh:
-            self.heartbeat.serve(self.queues, self.partitions.declared)
 
     def names(self) -> list[str]:
         """What is served now: queues, and partitions."""
@@ -111,6 +101,11 @@ class Serving:
         """Stop all loops."""
         await asyncio.gather(*(service.stop() for service in self.services))
 
+    async def clear(self) -> None:
+        """Remove what the loops have left on the server about this worker; they have stopped."""
+        for service in self.services:
+            await service.clear()
+
     # --- what comes and goes --------------------------------------------------------------------------------
 
     def _begin(self, name: str, queue: str) -> None:
@@ -119,13 +114,39 @@ class Serving:
             return
         self._parts.allocator.add(name, queue)
         at = ForQueue(name, queue, IdleBackoff(), self._rules.get(queue), self._parts)
-        self._loops[name] = loops = [loop for make in PER_QUEUE if (loop := make(at)) is not None]
+        taker = fetcher(at)
+        self._loops[name] = [taker]
+        self._watch([taker])
+        self.takers.add(taker)
+        if self._unkept is None:
+            self._keep(at)
+        else:
+            self._unkept.append(at)
+
+    def _keep_up(self) -> None:
+        """Begin what no task waits for, of the worker and of the queues that there are; later ones have theirs at once."""
+        if self._unkept is None or self._stop.is_set():
+            return
+        from .upkeep import OF_WORKER  # here, for the start-up
+
+        loops = [make(self._at) for make in OF_WORKER]
+        waiting, self._unkept = self._unkept, None
+        self._start(loops)
+        for at in waiting:
+            if at.name in self._loops:
+                self._keep(at)
+
+    def _keep(self, at: ForQueue) -> None:
+        from .upkeep import OF_QUEUE
+
+        loops = [loop for make in OF_QUEUE if (loop := make(at)) is not None]
+        self._loops[at.name] += loops
+        self._start(loops)
+
+    def _start(self, loops: Sequence[Service]) -> None:
         self._watch(loops)
         for loop in loops:
-            if isinstance(loop, Fetcher):
-                self.takers.add(loop)
-            else:
-                loop.start()
+            loop.start()
 
     async def _leave(self, name: str) -> None:
         """Serve a partition no more."""

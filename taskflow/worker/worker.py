@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from ..broker.aio import AsyncBroker
 from ..broker.command import Plain
@@ -25,12 +26,14 @@ from .config import Identity, WorkerConfig, check_doubtful
 from .errands import Errands, said
 from .health.health import Health
 from .health.health_file import HealthFile
-from .health.health_server import HealthServer
 from .health.troubles import Troubles
 from .holding.held_tasks import Held, HeldTasks
 from .launch import Launched
 from .parts import Parts
 from .serving import Serving
+
+if TYPE_CHECKING:
+    from .health.health_server import HealthServer
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -221,6 +224,8 @@ class Worker:
         health.troubles = self._troubles
         health.timings = config.timings
         if config.health_port is not None:
+            from .health.health_server import HealthServer  # here, for the start-up
+
             self._health_server = HealthServer(config.health_port, health.state, config.health_host)
         health.start()
         return health
@@ -254,7 +259,7 @@ class Worker:
 
     async def _shut_down(self, parts: Parts, serving: Serving, health: Health) -> None:
         started = time.monotonic()
-        serving.heartbeat.status = "closed"
+        serving.status = "closed"
         with said("the stop of the watch"):
             await health.stop()
         with said("the stop of taking"):
@@ -275,7 +280,7 @@ class Worker:
             async with asyncio.timeout(STOP_SECONDS):
                 await serving.stop()
         with said("the removal of the worker's record"):
-            await serving.heartbeat.clear()
+            await serving.clear()
         ended = self._supervisor.counts.sum()
         emit(WorkerStopped(time.monotonic() - started, ended.count, ended.failures))
 

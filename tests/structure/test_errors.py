@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parents[2] / "taskflow"
 
 ELSEWHERE = {
     "frames.BadFrame": "bytes on the pipe that are no frame: the child that sent them is ended",
+    "limits._TakenBack": "raised where it is caught, so that nothing else is raised there any more",
     "main.Failure": "click's own, which ends a command with our text",
     "names.UnresolvedHost": "one of the errors of a connection, which is tried again and told as BrokerUnavailable",
     "on_loop.TaskCancelled": "errors.TaskCancelled as asyncio knows it: a child of plain functions does without asyncio",

@@ -46,6 +46,18 @@ def test_a_worker_process_never_imports_what_runs_tasks() -> None:
     assert not [name for name in loaded if name.startswith(("taskflow.runner", "taskflow.tasks"))]
 
 
+def test_a_worker_imports_only_afterwards_what_its_first_tasks_do_not_need() -> None:
+    """Its first task began a tenth later."""
+    loaded = loaded_by("import taskflow.worker.main")
+    names = (
+        "google.protobuf",
+        "taskflow.worker.upkeep",
+        "taskflow.message.records",
+        "taskflow.broker.commands.sweep",
+    )
+    assert not [name for name in loaded if name.startswith(names)]
+
+
 def test_a_worker_process_imports_neither_options_nor_keys() -> None:
     """Both are its children's; for the name of one queue it had the table of options, and began ten milliseconds later."""
     loaded = loaded_by("import taskflow.worker.main")

@@ -25,7 +25,19 @@ MOST_RUNNING = 1000
 
 
 class Heartbeat(Service):
-    """The loop that keeps the record fresh. All children together are one server, as Go's tools know it."""
+    """The loop that keeps the record fresh. All children together are one server, as Go's tools know it.
+
+    Args:
+        broker: where the record is.
+        identity: whose it is.
+        clock: the server's time.
+        queues: what is served, with weights; whoever gives it may change it.
+        published: the names of the queues and partitions that the app declares.
+        status: as the record has it: "active", "stopped" or "closed".
+        strict: whether the larger weight always goes first.
+        concurrency: how many tasks it runs at once.
+        running: those that run, and for how many seconds they have.
+    """
 
     name = "heartbeat"
 
@@ -33,30 +45,26 @@ class Heartbeat(Service):
         self,
         broker: AsyncBroker,
         identity: Identity,
-        queues: Mapping[str, int],
+        clock: ServerClock,
         *,
-        published: Sequence[str],
+        queues: Mapping[str, int],
+        published: Callable[[], Sequence[str]],
+        status: Callable[[], str],
         strict: bool,
         concurrency: int,
         running: Callable[[], list[tuple[Held, float]]],
-        clock: ServerClock,
     ) -> None:
         super().__init__()
         self._broker = broker
         self._identity = identity
-        self._queues = dict(queues)
+        self._clock = clock
+        self._queues = queues
         self._published = published
+        self._status = status
         self._strict = strict
         self._concurrency = concurrency
         self._running = running
-        self._clock = clock
         self._started_at = clock.now()
-        self.status = "active"
-
-    def serve(self, queues: Mapping[str, int], published: Sequence[str]) -> None:
-        """What is served from now on."""
-        self._queues = dict(queues)
-        self._published = published
 
     async def tick(self) -> float:
         """Write the record once."""
@@ -70,7 +78,7 @@ class Heartbeat(Service):
             concurrency=self._concurrency,
             queues=self._queues,
             strict_priority=self._strict,
-            status=self.status,
+            status=self._status(),
             start_time=_timestamp(self._started_at),
             active_worker_count=len(running),
         )
@@ -84,7 +92,7 @@ class Heartbeat(Service):
             self._clock.now(),
             ttl=math.ceil(2 * period),
         )
-        replies = await self._broker.run_many([*commands, publish_queues(self._published)], period)
+        replies = await self._broker.run_many([*commands, publish_queues(self._published())], period)
         for reply in replies:
             if isinstance(reply, BrokerError):
                 raise reply

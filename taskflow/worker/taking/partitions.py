@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from ...broker.aio import AsyncBroker
 from ...broker.commands.enqueue import publish_queues
 from ...broker.commands.partitions import Paused, are_listed, has_tasks, pause_of
-from ...broker.commands.queues import pause
 from ...errors import BrokerError
 from ...partitions import partition_names
 from ..service import Service
@@ -156,6 +155,10 @@ class Partitions(Service):
         replies = await self._broker.run_many([pause_of(name) for name in names], TIMEOUT)
         pauses = dict(zip(names, replies, strict=True))
         if pauses[queue] is Paused.WHOLE:
+            from ...broker.commands.queues import (
+                pause,  # here, for the start-up: it is rare, and brings the commands of the tools
+            )
+
             late = [name for name in names if name not in self._served and pauses[name] is Paused.NONE]
             await self._broker.run_many([pause(name, whole=True) for name in late], TIMEOUT)
             pauses |= dict.fromkeys(late, Paused.WHOLE)

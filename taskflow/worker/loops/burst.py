@@ -1,4 +1,4 @@
-"""The small loops of a worker: over its children's time limits, and over what is left to do in a burst."""
+"""Ends a worker that was started with `--burst` when nothing is left to do."""
 
 from __future__ import annotations
 
@@ -13,29 +13,7 @@ from ..service import Service
 from ..taking.idle_backoff import IdleBackoff
 from .forwarder import Forwarder
 
-LIMITS_PERIOD = 0.025
-"""Seconds between two looks at what should have started or ended."""
-
 BURST_PERIOD = 0.05
-
-
-class Limits(Service):
-    """Looks at what should have started, and at what should have ended.
-
-    Args:
-        look: one look.
-    """
-
-    name = "time limits"
-
-    def __init__(self, look: Callable[[], None]) -> None:
-        super().__init__()
-        self._look = look
-
-    async def tick(self) -> float:
-        """One look."""
-        self._look()
-        return LIMITS_PERIOD
 
 
 class Burst(Service):
