@@ -45,6 +45,16 @@ class Joined(Enum):
     """Another worker joined some of them, or somebody took one out."""
 
 
+class Refused(Enum):
+    """What became of taking a task out of a group that is not to be joined."""
+
+    REFUSED = 1
+    ALREADY_REFUSED = 2
+    """A repeated call found what its first copy had written."""
+    CHANGED = 0
+    """Another worker refused it, or it is another task by now, or somebody took it out."""
+
+
 class Written(Enum):
     """What became of an outcome."""
 
@@ -106,7 +116,7 @@ class Offset(IntEnum):
 
 WORDS: dict[str, type[Enum]] = {
     words.__name__: words
-    for words in (Enqueued, Notice, Joined, Written, Delivered, Moved, Emptied, Stored, Offset, Verb)
+    for words in (Enqueued, Notice, Joined, Refused, Written, Delivered, Moved, Emptied, Stored, Offset, Verb)
 }
 
 _WORD = re.compile(r"\b([A-Z][A-Za-z]+)\.([A-Z_]+)\b")

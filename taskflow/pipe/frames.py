@@ -122,20 +122,38 @@ class Stacks(msgspec.Struct, tag="texts", frozen=True):
     text: str
 
 
+class Refusal(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A member of a group that is not joined.
+
+    Args:
+        outcome: what becomes of it, by its number.
+        reason: why, in a sentence that holds nothing of the message.
+        kind: a word for why; empty: it is put back.
+        task: its name; empty: it cannot be read.
+        retried: how many attempts at it failed before.
+    """
+
+    outcome: Outcome
+    reason: str
+    kind: str = ""
+    task: str = ""
+    retried: int = 0
+
+
 class Built(msgspec.Struct, tag="built", frozen=True):
     """The answer to a `Build`.
 
     Args:
         number: of the question.
         message: what was built, closed with the app's keys; empty: nothing.
-        refused: what becomes of the members that are not in it, by their numbers.
+        refused: the members that are not in it. The worker tells of them when it is written.
         size: bytes of what would have been built and is over the worker's limit; 0: it was not.
         error: the type of what went wrong; empty: nothing.
     """
 
     number: int
     message: bytes = b""
-    refused: list[Outcome] = []
+    refused: list[Refusal] = []
     size: int = 0
     error: str = ""
 

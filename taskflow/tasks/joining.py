@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ..message.joined import joined
 from ..message.message_crypto import MessageCrypto
-from ..message.outcome import Outcome
 from ..message.task_message import TaskMessage
-from ..pipe.frames import Build, Built
+from ..pipe.frames import Build, Built, Refusal
 from .run import Pipeline
 
 
@@ -20,8 +19,8 @@ def build(pipeline: Pipeline, crypto: MessageCrypto, work: Build, most: int) -> 
         most: bytes that a message may have.
     """
     opened = [pipeline.open(member) for member in work.members]
-    refused = [one for one in opened if isinstance(one, Outcome)]
-    payloads = [one for one in opened if not isinstance(one, Outcome)]
+    refused = [one for one in opened if isinstance(one, Refusal)]
+    payloads = [one for one in opened if not isinstance(one, Refusal)]
     if not payloads:
         return Built(work.number, refused=refused)
     template = TaskMessage.decode(work.template)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import MessageError, TaskTimeout
+from ..errors import DecodeError, MessageError, NotForThisWorker, TaskTimeout
 from ..message.outcome import Outcome
 from ..message.task_message import TaskMessage
-from ..pipe.frames import Job
+from ..pipe.frames import Job, Refusal
 from ..telemetry.counts import Tallies
 from . import outcome
-from .reporter import Reporter
+from .reporter import NO_MESSAGE, Reporter, unprepared, why_refused
 from .task import BaseTask
 
 MOST_UNKNOWN = 10_000
@@ -75,13 +75,34 @@ class Judge:
 
     def put_back(self, job: Job, message: TaskMessage, why: str = "is not known to this app") -> Outcome:
         """Nobody here can run it: it waits, longer each time, for a worker that can."""
+        verdict = self._later(job)
+        self._reporter.put_back(job, message, why, verdict)
+        return verdict
+
+    def not_joined(self, job: Job, message: TaskMessage | None, error: BaseException) -> Refusal:
+        """A member of a group that cannot be joined with the others: what becomes of it, and what is to be told of that.
+
+        Args:
+            job: the member.
+            message: its message; None: it cannot be read.
+            error: why.
+        """
+        if isinstance(error, DecodeError):
+            return Refusal(outcome.unreadable(job.number, str(error)), NO_MESSAGE, "unreadable")
+        if message is None or not isinstance(error, MessageError):
+            reason = unprepared(error)
+            return Refusal(outcome.unreadable(job.number, reason), reason, "unprepared")
+        if isinstance(error, NotForThisWorker):
+            return Refusal(self._later(job), str(error), "", message.type, message.retried)
+        verdict = outcome.refused(job.number, message, error, time.time())
+        return Refusal(verdict, str(error), why_refused(error), message.type, message.retried)
+
+    def _later(self, job: Job) -> Outcome:
         times = self._unknown.get(job.id, 0)
         if len(self._unknown) > MOST_UNKNOWN:
             self._unknown.clear()
         self._unknown[job.id] = times + 1
-        verdict = outcome.unknown(job.number, times)
-        self._reporter.put_back(job, message, why, verdict)
-        return verdict
+        return outcome.unknown(job.number, times)
 
     def text(self, error: BaseException) -> str:
         """What is kept of an exception as the error of its task."""

@@ -20,6 +20,8 @@ from ..telemetry.traces import kind_of, stand_in
 from .attempt import Attempt, stored_id
 from .outcome import OUR_WORDS
 
+NO_MESSAGE = "it is no message"
+
 Who = tuple[str, str, str, int]
 """Name, id, queue, and how often it was retried: as the events of a task begin."""
 
@@ -115,23 +117,21 @@ class Reporter:
     def refused(self, job: Job, message: TaskMessage, error: MessageError, count: int) -> None:
         """What was not signed by us is not even decoded."""
         if events.Unread.heard:
-            kind = str(getattr(error, "reason", type(error).__name__))
-            unread = events.Unread(*_who_of(job, message), kind=kind, reason=str(error), count=count)
+            kind, reason = why_refused(error), str(error)
+            unread = events.Unread(*_who_of(job, message), kind=kind, reason=reason, count=count)
             self._untold.append(unread)
 
     def unreadable(self, job: Job) -> None:
         """The stored bytes are no message."""
         if events.Unread.heard:
-            unread = events.Unread(*_who_of(job, None), kind="unreadable", reason="it is no message")
+            unread = events.Unread(*_who_of(job, None), kind="unreadable", reason=NO_MESSAGE)
             self._untold.append(unread)
 
     def unprepared(self, job: Job, error: BaseException) -> None:
         """Reading it failed in a way that nobody has thought of."""
         if events.Unread.heard:
-            reason = f"it cannot be prepared ({kind_of(error)})"
-            unread = events.Unread(
-                *_who_of(job, None), error=stand_in(error), kind="unprepared", reason=reason
-            )
+            who, reason = _who_of(job, None), unprepared(error)
+            unread = events.Unread(*who, error=stand_in(error), kind="unprepared", reason=reason)
             self._untold.append(unread)
 
     def policy_raised(self, message: TaskMessage, error: BaseException) -> None:
@@ -166,6 +166,16 @@ class Reporter:
     def _shown(self, error: BaseException) -> BaseException:
         """The exception as listeners may have it: with `error_text=False` a handler that prints it must find no text."""
         return error if self._error_text else stand_in(error, OUR_WORDS)
+
+
+def why_refused(error: MessageError) -> str:
+    """A word for why a message may not be read."""
+    return str(getattr(error, "reason", type(error).__name__))
+
+
+def unprepared(error: BaseException) -> str:
+    """What is said of a message that could not be read, in a way that nobody has thought of."""
+    return f"it cannot be prepared ({kind_of(error)})"
 
 
 def unexpected(error: BaseException) -> None:

@@ -22,14 +22,13 @@ from ..message.message_crypto import CONTENT_TYPE_HEADER, JSON, NO_KEYS, Message
 from ..message.outcome import Outcome, completed, done
 from ..message.split import split_message
 from ..message.task_message import TaskMessage
-from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job
+from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job, Refusal
 from ..telemetry.counts import Tallies
 from ..telemetry.events import Received, Started
-from ..telemetry.traces import kind_of
 from . import context, outcome, returned
 from .attempt import HARD_MARGIN, LONGEST_LIMIT, Attempt, Plan, soft_limit
 from .judge import Judge, Passes, passes_nothing
-from .reporter import Reporter
+from .reporter import Reporter, unprepared
 from .task import BaseTask
 
 MOST_PLANS = 1000
@@ -99,7 +98,7 @@ class Pipeline:
                 raise
             # Nothing that is stored may end the process: its jobs would go back, and end the next one.
             self.reporter.unprepared(job, error)
-            return outcome.unreadable(job.number, f"it cannot be prepared ({kind_of(error)})")
+            return outcome.unreadable(job.number, unprepared(error))
 
     def _read(self, job: Job) -> Attempt | Outcome:
         try:
@@ -150,24 +149,17 @@ class Pipeline:
             self._plans.clear()
         self._plans[kind] = attempt.plan
 
-    def open(self, job: Job) -> bytes | Outcome:
-        """The plain arguments of a task that is not run itself but joined with others, which any task may be; or its outcome,
-        by the rules for what is to be run.
+    def open(self, job: Job) -> bytes | Refusal:
+        """The plain arguments of a task that is not run itself but joined with others, which any task may be; or what becomes of
+        it, by the rules for what is to be run. Nothing is told: another worker may be quicker to refuse it.
         """
+        message: TaskMessage | None = None
         try:
             message = TaskMessage.decode(job.message)
             self._crypto.check(message, job.queue, job.id, JSON)
             return self._crypto.open(message, job.queue, job.id) or b"{}"
-        except DecodeError as error:
-            self.reporter.unreadable(job)
-            return outcome.unreadable(job.number, str(error))
-        except NotForThisWorker as error:
-            return self._judge.put_back(job, message, str(error))
-        except MessageError as error:
-            return self._judge.refuse(job, message, error)
         except BaseException as error:  # noqa: BLE001 - whatever one member is, the others are joined
-            self.reporter.unprepared(job, error)
-            return outcome.unreadable(job.number, f"it cannot be prepared ({kind_of(error)})")
+            return self._judge.not_joined(job, message, error)
 
     # --- run: admit, decode, call, decide -------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from taskflow.broker.command import Plain, same
 from taskflow.broker.commands.aggregate import Waiting, group_names, join, refuse, ripe
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.keys import queue_keys
-from taskflow.broker.words import Joined
+from taskflow.broker.words import Joined, Refused
 from taskflow.message import outcome
 from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage, unique_key
@@ -117,8 +117,9 @@ def test_what_is_refused_leaves_the_group_as_it_would_leave_active(groups: Group
         (c, outcome.archived_raw(3, "DecodeError", "no message")),
     ]
     command = refuse(groups.name, "g", items, now)
-    assert groups.run(command) == 3
-    assert groups.run(command) == 0  # a repetition after a lost reply
+    assert groups.run(command) == [Refused.REFUSED] * 3
+    assert groups.run(command) == [Refused.CHANGED] * 3  # another worker
+    assert groups.run(command.again()) == [Refused.ALREADY_REFUSED] * 3  # after a lost reply
     state = [groups.call("HGET", groups.keys.task(one), "state") for one in "abcd"]
     assert state == [b"archived", b"scheduled", b"archived", b"aggregating"]
     assert groups.call("ZRANGE", groups.keys.group("g"), 0, -1) == [b"d"]
@@ -138,16 +139,16 @@ def test_what_is_refused_leaves_the_group_as_it_would_leave_active(groups: Group
 def test_what_is_another_task_by_now_is_not_refused(groups: Groups) -> None:
     groups.add("a")
     read = Waiting("a", b"what it was before")
-    assert (
-        groups.run(refuse(groups.name, "g", [(read, Outcome(1, Verb.PUT_BACK, delay=1.0))], time.time())) == 0
-    )
+    command = refuse(groups.name, "g", [(read, Outcome(1, Verb.PUT_BACK, delay=1.0))], time.time())
+    assert groups.run(command) == [Refused.CHANGED]
+    assert groups.run(command.again()) == [Refused.CHANGED]
     assert groups.ripe(max_size=1) == ["a"]
 
 
 def test_the_last_one_that_is_refused_takes_the_groups_name_along(groups: Groups) -> None:
     groups.add("a")
     items = [(one, Outcome(1, Verb.PUT_BACK, delay=1.0)) for one in groups.read("a")]
-    assert groups.run(refuse(groups.name, "g", items, time.time())) == 1
+    assert groups.run(refuse(groups.name, "g", items, time.time())) == [Refused.REFUSED]
     assert groups.run(group_names(groups.name)) == []
 
 

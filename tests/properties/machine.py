@@ -392,7 +392,7 @@ class Queue(Following, RuleBasedStateMachine):
         ]
         now = time.time()
         command = aggregate.refuse(self.place.name, group, items, now)
-        self.sent.append(Sent(command, lambda: self.model.refuse(group, items, now)))
+        self.sent.append(Sent(command, lambda: self.model.refuse(group, items, now, resent=True)))
         self._same(self.place.run(command), self.model.refuse(group, items, now))
         rest = [one for one, verb in zip(found, verdicts, strict=True) if verb is None]
         self.joins[index : index + 1] = [(group, rest, joined)] if rest else []

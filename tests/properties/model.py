@@ -20,7 +20,7 @@ from taskflow.broker.commands.maintenance import FOREIGN_GRACE
 from taskflow.broker.commands.outbox import ONCE_SECONDS, entries_of
 from taskflow.broker.commands.sweep import Reclaimed
 from taskflow.broker.keys import day_of, queue_keys
-from taskflow.broker.words import Delivered, Enqueued, Joined, Moved
+from taskflow.broker.words import Delivered, Enqueued, Joined, Moved, Refused
 from taskflow.message.outcome import FollowUp, Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import State, Verb
@@ -498,13 +498,16 @@ class Model:
             self.store.run("SREM", self.keys.groups, group)
         return Joined.JOINED
 
-    def refuse(self, group: str, items: Sequence[tuple[Waiting, Outcome]], now: float) -> int:
-        """Take out of a group what is not to be joined; how many were there as they had been read."""
+    def refuse(
+        self, group: str, items: Sequence[tuple[Waiting, Outcome]], now: float, *, resent: bool = False
+    ) -> list[Refused]:
+        """Take out of a group what is not to be joined, if it is there as it was read; what became of each."""
         key = self.keys.group(group)
+        replies = [self._refused(one, verdict, key, resent) for one, verdict in items]
         there = [
             (one.id, verdict)
-            for one, verdict in items
-            if one.id in self.store.scores(key) and self.task(one.id)["msg"] == one.message
+            for (one, verdict), reply in zip(items, replies, strict=True)
+            if reply is Refused.REFUSED
         ]
         for task_id, verdict in there:
             self.store.run("ZREM", key, task_id)
@@ -518,7 +521,16 @@ class Model:
             self.store.run("SREM", self.keys.groups, group)
         archived = sum(verdict.verb != Verb.PUT_BACK for _, verdict in there)
         self._count(archived, archived, now)
-        return len(there)
+        return replies
+
+    def _refused(self, read: Waiting, verdict: Outcome, key: str, resent: bool) -> Refused:
+        """What is to become of one; sent again it may be as the first copy has left it."""
+        fields = self.task(read.id)
+        if read.id in self.store.scores(key):
+            return Refused.REFUSED if fields["msg"] == read.message else Refused.CHANGED
+        left = fields.get("state") == STATE_AFTER[Verb(verdict.verb)].encode()
+        same = fields.get("msg") == (verdict.message or read.message)
+        return Refused.ALREADY_REFUSED if resent and left and same else Refused.CHANGED
 
     # --- by hand -----------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from ...message.task_message import TaskMessage
 from ..builder import builder, item_of
 from ..command import Command, Plain
 from ..keys import day_of, queue_keys
-from ..words import Joined
+from ..words import Joined, Refused
 from .finish import ARCHIVE_SECONDS, ARCHIVE_SIZE
 
 MOST_JOINED = 200
@@ -68,6 +68,10 @@ def _waiting(reply: list[Any]) -> list[Waiting]:
     ]
 
 
+def _refusals(reply: list[int]) -> list[Refused]:
+    return [Refused(one) for one in reply]
+
+
 def join(queue: str, group: str, message: TaskMessage, tasks: Sequence[Waiting]) -> Command[Joined]:
     """Put `message` in the place of these tasks of a group."""
     keys = queue_keys(queue)
@@ -84,8 +88,10 @@ def join(queue: str, group: str, message: TaskMessage, tasks: Sequence[Waiting])
     )
 
 
-def refuse(queue: str, group: str, items: Sequence[tuple[Waiting, Outcome]], now: float) -> Command[int]:
-    """Take tasks out of a group that are not to be joined; how many were there as they had been read.
+def refuse(
+    queue: str, group: str, items: Sequence[tuple[Waiting, Outcome]], now: float
+) -> Command[list[Refused]]:
+    """Take tasks out of a group that are not to be joined, those that are there as they were read; what became of each.
 
     Args:
         queue: its name.
@@ -97,7 +103,7 @@ def refuse(queue: str, group: str, items: Sequence[tuple[Waiting, Outcome]], now
     day = day_of(now)
     return _build_refuse(
         keys,
-        int,
+        _refusals,
         [keys.task(task.id) for task, _ in items],
         [
             word

@@ -8,6 +8,7 @@ from ...errors import DecodeError
 from ...message import outcome
 from ...message.outcome import Outcome
 from ...message.task_message import TaskMessage
+from ...pipe.frames import Refusal
 from ...states import Verb
 from ...telemetry.events import GivenUp, Unread, Unwritable, emit
 from .held_tasks import Held
@@ -23,11 +24,19 @@ def too_large(who: Callable[[], tuple[str, str, str, int]], size: int, most: int
         size: bytes of the message.
         most: the limit.
     """
+    found = over_limit(size, most)
     if Unread.heard:
-        reason = f"its message has {size} bytes, over the limit of {most} (--max-message)"
-        emit(Unread(*who(), kind="large", reason=reason))
+        emit(Unread(*who(), kind=found.kind, reason=found.reason))
+    return found.outcome
+
+
+def over_limit(size: int, most: int) -> Refusal:
+    """The same of a member of a group, which is not told."""
     reason = f"its message has {size:,} bytes, over the worker's limit of {most:,} (--max-message)"
-    return outcome.archived_raw(0, "MessageTooLarge", reason)
+    verdict = outcome.archived_raw(0, "MessageTooLarge", reason)
+    return Refusal(
+        verdict, f"its message has {size} bytes, over the limit of {most} (--max-message)", "large"
+    )
 
 
 def archived(held: Held, reason: str, kind: str, now: float) -> Outcome:

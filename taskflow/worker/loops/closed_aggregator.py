@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 
 from ...broker.aio import AsyncBroker
 from ...broker.commands.aggregate import MOST_JOINED, Waiting, refuse
+from ...broker.words import Refused
 from ...clock import ServerClock
 from ...errors import BuildFailed, DecodeError
 from ...message.ids import new_id, printable
-from ...message.outcome import Outcome
 from ...message.task_message import TaskMessage
 from ...pipe import frames
 from ...states import Verb
-from ..holding.verdicts import too_large
+from ...telemetry.events import PutBack, Unread, emit
+from ..holding.verdicts import over_limit
 from ..service import TIMEOUT
 from .aggregator import Aggregator
 
@@ -67,11 +67,11 @@ class ClosedAggregator(Aggregator):
         built, task_id = await self._build(group, part)
         if built is None:
             return False
-        verdicts = {one.number: one for one in built.refused if one.verb in _REFUSALS}
+        refusals = {one.outcome.number: one for one in built.refused if one.outcome.verb in _REFUSALS}
         numbered = list(enumerate(part, 1))
-        if refused := [(one, verdicts[number]) for number, one in numbered if number in verdicts]:
+        if refused := [(one, refusals[number]) for number, one in numbered if number in refusals]:
             await self._refuse(group, refused)
-        rest = [one for number, one in numbered if number not in verdicts]
+        rest = [one for number, one in numbered if number not in refusals]
         if not rest:
             return True
         if not built.size:
@@ -107,14 +107,21 @@ class ClosedAggregator(Aggregator):
         return message
 
     async def _archive_large(self, group: str, large: Sequence[Waiting], sizes: Sequence[int]) -> None:
-        verdicts = [
-            (one, too_large(partial(self._who, one), size, self._most))
-            for one, size in zip(large, sizes, strict=True)
-        ]
-        await self._refuse(group, verdicts)
+        limits = [over_limit(size, self._most) for size in sizes]
+        await self._refuse(group, list(zip(large, limits, strict=True)))
 
-    def _who(self, waiting: Waiting) -> tuple[str, str, str, int]:
-        return "", printable(waiting.id), self._queue, 0
+    async def _refuse(self, group: str, items: Sequence[tuple[Waiting, frames.Refusal]]) -> None:
+        """Take these out of the group, and tell of those that were: of the others tells whoever was quicker."""
+        outcomes = [(one, refusal.outcome) for one, refusal in items]
+        replies = await self._broker.run(refuse(self._queue, group, outcomes, self._clock.now()), TIMEOUT)
+        for (one, refusal), reply in zip(items, replies, strict=True):
+            if reply is not Refused.CHANGED:
+                self._tell(one, refusal)
 
-    async def _refuse(self, group: str, items: Sequence[tuple[Waiting, Outcome]]) -> None:
-        await self._broker.run(refuse(self._queue, group, items, self._clock.now()), TIMEOUT)
+    def _tell(self, member: Waiting, refusal: frames.Refusal) -> None:
+        who = refusal.task, printable(member.id), self._queue, refusal.retried
+        if refusal.outcome.verb == Verb.PUT_BACK:
+            if PutBack.heard:
+                emit(PutBack(*who, refusal.reason, refusal.outcome.at))
+        elif Unread.heard:
+            emit(Unread(*who, kind=refusal.kind, reason=refusal.reason))
