@@ -7,28 +7,30 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import settings
-from hypothesis.stateful import run_state_machine_as_test
 
+from tests.properties.conftest import Search
 from tests.properties.machine import MixedQueue, Queue, Workers
 from tests.properties.place import Place
 
 pytestmark = pytest.mark.timeout(0)
 
 
-def test_a_queue_of_python_alone_is_in_order_after_every_step(place: Place, profile: settings) -> None:
-    run_state_machine_as_test(lambda: Queue(place), settings=profile)
+def test_a_queue_of_python_alone_is_in_order_after_every_step(place: Place, search: Search) -> None:
+    search(lambda: Queue(place))
 
 
-def test_a_queue_of_python_and_go_is_in_order_after_every_step(place: Place, profile: settings) -> None:
-    run_state_machine_as_test(lambda: MixedQueue(place), settings=profile)
+def test_a_queue_of_python_and_go_is_in_order_after_every_step(place: Place, search: Search) -> None:
+    search(lambda: MixedQueue(place))
 
 
-def test_workers_of_python_and_go_leave_every_task_in_order(place: Place, profile: settings) -> None:
+def test_workers_of_python_and_go_leave_every_task_in_order(place: Place, search: Search) -> None:
     """Without administrators more tasks get far."""
-    run_state_machine_as_test(lambda: Workers(place), settings=profile)
+    search(lambda: Workers(place))
 
 
 @pytest.mark.xdist_group("cluster")
-def test_a_queue_on_a_cluster_is_in_order_after_every_step(cluster_place: Place, profile: settings) -> None:
+def test_a_queue_on_a_cluster_is_in_order_after_every_step(
+    cluster_place: Place, search: Search, profile: settings
+) -> None:
     few = settings(profile, max_examples=profile.max_examples // 3)
-    run_state_machine_as_test(lambda: MixedQueue(cluster_place), settings=few)
+    search(lambda: MixedQueue(cluster_place), few)

@@ -295,7 +295,7 @@ SABOTAGE = {
     "what is refused stays in its group": (r"redis\.call\('ZREM', group_key, id\)", ""),
     "what is archived keeps its lock": (r"release_lock\(id, fields\[2\], fields\[1\]\)", ""),
     "what is archived has no reason": (r"redis\.call\('HSET', task, 'msg', message\)", ""),
-    "what is archived is in no list": (r"redis\.call\('ZADD', archived, this_second, id\)", ""),
+    "what is archived is in no list": (r"redis\.call\('ZADD', archived, [^\n]*", ""),
     "what is archived is not counted": (r"count = count \+ 1", ""),
     "what is put back never comes again": (r"enter_later\(scheduled, id, [^\n]*", ""),
     "what another worker has refused is told of": (r"local reply = 0", "local reply = 1"),

@@ -122,6 +122,6 @@ class ClosedAggregator(Aggregator):
         who = refusal.task, printable(member.id), self._queue, refusal.retried
         if refusal.outcome.verb == Verb.PUT_BACK:
             if PutBack.heard:
-                emit(PutBack(*who, refusal.reason, refusal.outcome.at))
+                emit(PutBack(*who, refusal.reason, refusal.outcome.delay))
         elif Unread.heard:
             emit(Unread(*who, kind=refusal.kind, reason=refusal.reason))
