@@ -31,7 +31,7 @@ PLAIN = [
     "message.signature",
     "message.ids",
     "broker.commands.enqueue",
-    "tasks.app",
+    "tasks.app_broker",
     "client.client",
     "connection.sync",
     "connection.topology",
