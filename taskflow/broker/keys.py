@@ -44,6 +44,7 @@ class QueueKeys:
         "groups",
         "lease",
         "name",
+        "never",
         "orphans",
         "outbox",
         "outbox_at",
@@ -84,6 +85,7 @@ class QueueKeys:
         self.outbox = self.own + "outbox"
         self.outbox_at = self.own + "outbox:at"
         self.due = self.own + "due"
+        self.never = self.own + "never"
         self.partitions = self.own + "partitions"
         self.slot = key_slot(self.pending)
 

@@ -32,7 +32,7 @@ SCRIPTS = (
     "deliver", "confirm", "overdue",
 )  # fmt: skip
 _WRITE = re.compile(
-    r"redis\.call\('(?:[LRS]PUSH|[LRS]POP|LREM|Z?H?SET|HSETNX|HDEL|HINCRBY|DEL|UNLINK|ZADD|ZREM|SADD|SREM|EXPIREAT|LTRIM)'"
+    r"(?:redis\.)?call\('(?:[LRS]PUSH|[LRS]POP|LREM|Z?H?SET|HSETNX|HDEL|HINCRBY|DEL|UNLINK|ZADD|ZREM|SADD|SREM|EXPIREAT|LTRIM)'"
 )
 TRY = settings(
     max_examples=250,
@@ -64,9 +64,9 @@ def _without_write(line: str) -> str | None:
     statement = line.strip()
     if not _WRITE.search(line):
         return None
-    if statement.startswith("redis.call("):
+    if statement.startswith(("redis.call(", "call(")):
         return ""
-    if match := re.match(r"^(\s*if .* then )redis\.call\(.*\)( end)$", line):
+    if match := re.match(r"^(\s*if .* then )(?:redis\.)?call\(.*\)( end)$", line):
         return match[1] + match[2]
     return None
 

@@ -40,6 +40,8 @@ TEXTS = sorted(FOLDER.glob("**/*.lua"))
 QUEUE = "shop:images"
 KEYS = queue_keys(QUEUE)
 OWNER = "host:1:5a0c"
+GUARDS = {"never"}
+"""Keys that are only to be named: see docs/storage.md."""
 UNSAID: dict[type[Enum], set[str]] = {
     Enqueued: {"DUPLICATE"},  # the reply is the id that holds the lock
 }
@@ -204,7 +206,7 @@ def test_a_script_uses_everything_that_its_head_names(name: str) -> None:
     rests = [f"{script.rest_keys}_keys_from"] if script.rest_keys else []
     rests += [f"{script.rest_args}_argv_from"] if script.rest_args else []
     parts = [part for names in script.items.values() for part in names]
-    for used in (*script.keys, *script.args, *rests, *parts):
+    for used in (*({*script.keys} - GUARDS), *script.args, *rests, *parts):
         assert re.search(rf"\b{used}\b", read), f"{name}.lua never uses {used}"
 
 

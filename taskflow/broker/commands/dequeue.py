@@ -18,7 +18,7 @@ from ..words import Notice
 LEASE_SECONDS = 30
 """As in Asynq: how long a worker may run a task without a sign of life."""
 
-BATCH = 100
+BATCH = 250
 """Tasks of one dequeue at most."""
 
 UNKNOWN_GRACE = 3
@@ -88,22 +88,22 @@ def dequeue(queue: str, worker: str, token: str, count: int, lease: int = LEASE_
 
 
 def _parse(reply: list[Any], token: str) -> Dequeued:
-    fields = iter(reply[3:])
+    server_time, notice, orphans, histories = reply[:4]
+    fields = iter(reply[4:])
+    tasks = [
+        Taken(task_id.decode("utf-8", "surrogateescape"), message, token)
+        for task_id, message in zip(fields, fields, strict=True)
+    ]
+    for number, stored in zip(histories[::2], histories[1::2], strict=True):
+        taken = tasks[number]
+        tasks[number] = Taken(taken.id, taken.message, token, *_history(stored))
     return Dequeued(
-        [
-            Taken(
-                task_id.decode("utf-8", "surrogateescape"),
-                message,
-                token,
-                *(_history(history) if history else ()),
-            )
-            for task_id, message, history in zip(fields, fields, fields, strict=True)
-        ],
-        paused=reply[1] == Notice.PAUSED,
-        orphans=reply[2],
-        server_time=float(reply[0]),
-        unspent=reply[1] == Notice.NEVER_RAN,
-        left=reply[1] == Notice.LEFT_TO_OTHERS,
+        tasks,
+        paused=notice == Notice.PAUSED,
+        orphans=orphans,
+        server_time=float(server_time),
+        unspent=notice == Notice.NEVER_RAN,
+        left=notice == Notice.LEFT_TO_OTHERS,
     )
 
 

@@ -16,7 +16,7 @@ from ..words import Written
 from .dequeue import Taken
 from .outbox import Entry, entries_of
 
-BATCH = 100
+BATCH = 250
 """Items of one script call at most."""
 
 ARCHIVE_SECONDS = 90 * 86400
@@ -73,10 +73,7 @@ def finish(
     words: list[Any] = []
     for token, batch in batches.items():
         words += (token, len(batch))
-        for index in batch:
-            task_id = items[index][0].id
-            names.append(task_prefix + task_id)
-            words.append(task_id)
+        words += [items[index][0].id for index in batch]
     for index in others:
         taken, outcome = items[index]
         names.append(task_prefix + taken.id)

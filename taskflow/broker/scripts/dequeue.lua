@@ -4,14 +4,16 @@
 -- args:    resent, worker, token, count, lease_seconds, task_prefix, unknown_grace
 -- derives: the hash of each id found in pending
 -- flags:   allow-oom
--- returns: the server's time; a Notice; the number of ids without a hash; then id, message, history of each task
+-- returns: the server's time; a Notice; the number of ids without a hash; number and history of each task that has one; then id and
+--   message of each task
 --
 -- The token becomes the lease token of all that the call takes. With it and the SHA-1 of the message the task's field `receipt` names
 -- one taking of it. Whatever Go does that takes a task out of our hands rewrites its message or lets somebody of ours take it anew,
 -- so who has the token can tell, and prove, whether that taking still holds. The field has its name of 0.1: while a release is
 -- rolled out, workers of both take, extend and finish tasks of one queue.
 --
--- The history is empty, or: crashes, recoveries, first failure (Unix seconds), end of its time to start (Unix seconds); 0 is none.
+-- Its history is: crashes, recoveries, first failure (Unix seconds), end of its time to start (Unix seconds); 0 is none. Most tasks
+-- have none at all: the tasks are numbered from 0, and only those that have one are named.
 -- `pending_since` stays until the attempt has ended: a task that is handed back has waited since it came, not since then.
 --
 -- A task that was put back because no worker here knew its name is left to others for `unknown_grace` seconds, at the far end of
@@ -28,24 +30,30 @@
 --
 -- No more are taken when the messages so far have `most_bytes` and more. A message may have hundreds of megabytes (a producer's own
 -- script can make one), and the server serves nobody else while it hashes and copies them.
--- @include read_task
 -- @include holds
 -- @include history
 -- @include orphan
-local time = redis.call('TIME')
-local answer = {time[1] .. '.' .. string.format('%06d', time[2]), Notice.NONE, 0}
+local call, try = redis.call, redis.pcall
+local time = call('TIME')
+local histories = {}
+local answer, last, number = {time[1] .. '.' .. string.format('%06d', time[2]), Notice.NONE, 0, histories}, 4, 0
+local function note_history(...)
+  histories[#histories + 1] = number
+  histories[#histories + 1] = history(...)
+end
 if resent == '1' then
-  local before = redis.pcall('GET', taken)
+  local before = try('GET', taken)
   if type(before) == 'string' then
     local readable, record = pcall(cmsgpack.unpack, before)
     if readable and type(record) == 'table' and record[1] == token then
       for index = 2, #record do
         local id = record[index]
-        local fields = read_task(task_prefix .. id, 'msg', 'state', 'receipt', 'crashes', 'recoveries', 'first_failed_at', 'expires')
+        local task = task_prefix .. id
+        local fields = try('HMGET', task, 'msg', 'state', 'receipt', 'crashes', 'recoveries', 'first_failed_at', 'expires')
         if holds(token, fields[1], fields[2], fields[3]) then
-          answer[#answer + 1] = id
-          answer[#answer + 1] = fields[1]
-          answer[#answer + 1] = history(fields[4], fields[5], fields[6], fields[7])
+          if fields[4] or fields[5] or fields[6] or fields[7] then note_history(fields[4], fields[5], fields[6], fields[7]) end
+          answer[last + 1], answer[last + 2] = id, fields[1]
+          last, number = last + 2, number + 1
         end
       end
       return answer
@@ -54,49 +62,57 @@ if resent == '1' then
   answer[2] = Notice.NEVER_RAN
   return answer
 end
-if redis.call('EXISTS', paused) == 1 then
+if call('EXISTS', paused) == 1 then
   answer[2] = Notice.PAUSED
   return answer
 end
-local ids = redis.call('RPOP', pending, count)
+local ids = call('RPOP', pending, count)
 if not ids then return answer end
-local now, record, leases, held, taking, aside = tonumber(time[1]), {token}, {}, {}, {}, {}
-local function is_new(since)
+local now = tonumber(time[1])
+-- `record` is the token, and then the ids that are taken.
+local record, leases, aside, left = {token}, {}, {}, {}
+local lease_end, most_bytes, bytes = now + tonumber(lease_seconds), 16 * 1024 * 1024, 0
+local function is_new(task)
+  local since = tonumber(call('HGET', task, 'pending_since') or 0)
   local came_at = (since or 0) / 1000000000
   return came_at > now - tonumber(unknown_grace) and came_at < now + 1
 end
-local most_bytes = 16 * 1024 * 1024
-local bytes, left = 0, {}
-for index, id in ipairs(ids) do
+local function is_active(id)
+  for index = 2, number + 1 do
+    if record[index] == id then return true end
+  end
+  return call('ZSCORE', lease, id) or call('LPOS', active, id)
+end
+for index = 1, #ids do
   if bytes >= most_bytes then
     for back = #ids, index, -1 do left[#left + 1] = ids[back] end
     break
   end
+  local id = ids[index]
   local task = task_prefix .. id
-  local fields = read_task(task, 'msg', 'state', 'crashes', 'recoveries', 'first_failed_at', 'expires', 'unknown', 'pending_since')
-  if not fields[1] then
+  -- What holds no hash has no fields: an error here would stop the work for all ids of the call.
+  local fields = try('HMGET', task, 'msg', 'state', 'crashes', 'recoveries', 'first_failed_at', 'expires', 'unknown')
+  local message = fields[1]
+  if not message then
     orphan(id, task)
     answer[3] = answer[3] + 1
-  elseif fields[7] and is_new(tonumber(fields[8])) then
+  elseif fields[7] and is_new(task) then
     aside[#aside + 1] = id
-  elseif fields[2] ~= 'active' or not (taking[id] or redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
-    bytes = bytes + #fields[1]
-    taking[id] = true
-    redis.call('HSET', task, 'state', 'active', 'owner', worker, 'receipt', token .. redis.sha1hex(fields[1]))
-    held[#held + 1] = id
-    record[#record + 1] = id
-    leases[#leases + 1] = now + tonumber(lease_seconds)
-    leases[#leases + 1] = id
-    answer[#answer + 1] = id
-    answer[#answer + 1] = fields[1]
-    answer[#answer + 1] = history(fields[3], fields[4], fields[5], fields[6])
+  elseif fields[2] ~= 'active' or not is_active(id) then
+    bytes = bytes + #message
+    call('HSET', task, 'state', 'active', 'owner', worker, 'receipt', token .. redis.sha1hex(message))
+    record[number + 2] = id
+    leases[2 * number + 1], leases[2 * number + 2] = lease_end, id
+    if fields[3] or fields[4] or fields[5] or fields[6] then note_history(fields[3], fields[4], fields[5], fields[6]) end
+    answer[last + 1], answer[last + 2] = id, message
+    last, number = last + 2, number + 1
   end
 end
 if #left > 0 then redis.call('RPUSH', pending, unpack(left)) end
 if #aside > 0 then redis.call('LPUSH', pending, unpack(aside)) end
-if #aside > 0 and #held == 0 then answer[2] = Notice.LEFT_TO_OTHERS end
-if #held > 0 then
-  redis.call('LPUSH', active, unpack(held))
+if #aside > 0 and number == 0 then answer[2] = Notice.LEFT_TO_OTHERS end
+if number > 0 then
+  redis.call('LPUSH', active, unpack(record, 2))
   redis.call('ZADD', lease, unpack(leases))
   redis.call('SET', taken, cmsgpack.pack(record), 'EX', 60)
 end

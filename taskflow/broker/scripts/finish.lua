@@ -1,14 +1,17 @@
 -- Write down how attempts ended: done, completed, retried, archived, or handed back.
 -- moves:   active -> gone, active -> completed, active -> retry, active -> archived, active -> pending, active -> scheduled
--- keys:    active, lease, pending, scheduled, retry, due, archived, completed, processed, processed_day, failed, failed_day, outbox, outbox_at, key...
+-- keys:    never, active, lease, pending, scheduled, retry, due, archived, completed, processed, processed_day, failed, failed_day, outbox, outbox_at, key...
 -- args:    resent, task_prefix, channel_prefix, archive_seconds, archive_size, batches, word...
--- derives: the hashes of archived tasks that are trimmed
+-- derives: the hashes of tasks that are simply done, and of archived tasks that are trimmed
 -- flags:   allow-oom
 -- returns: Written.WRITTEN: all are; or a Written for each task
 --
 -- First come the tasks that are simply done, as most are, in so many `batches`: the lease token of each, the number of its tasks,
--- their ids. Then come the others, each of them as: id, verb, facts, message, result, and the name and the message of each follower.
--- The keys are the tasks in the same order, a task's lock behind it if its facts have `lock`.
+-- their ids; the hashes of these are no keys, which are half of what would have to be sent. Then come the others, each of them as:
+-- id, verb, facts, message, result, and the name and the message of each follower.
+-- The keys are these others' tasks in the same order, a task's lock behind it if its facts have `lock`. `never` never exists: so a
+-- node of whose slot a part has moved away refuses the call before it has written, and does not take a task that it cannot see for
+-- one that is gone.
 -- The facts are a map in msgpack, so that a new one is no new position: `token`, the lease token, and of these what is not empty or
 -- zero: `delay`, `lock`, `error`, `attempt` (an attempt that failed: at, seconds, worker, error), `then` (of each follower: queue, id, at).
 -- Followers go to the outbox in this very step: they follow if, and only if, this outcome counts.
@@ -16,60 +19,52 @@
 -- 1 if it had started.
 -- For what had started and is handed back it does not matter any more until when it may start. What had not has waited since it came,
 -- and goes on saying so.
--- @include read_task
 -- @include holds
 local time = redis.call('TIME')
 local this_second = tonumber(time[1])
 local now = this_second + tonumber(time[2]) / 1000000
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
 -- @include later
-local replies, written, processed_count, failed_count, trim = {}, 0, 0, 0, false
+local processed_count, failed_count, trim = 0, 0, false
 local state_after = {
   [Verb.COMPLETE] = 'completed', [Verb.RETRY] = 'retry', [Verb.SNOOZE] = 'retry', [Verb.ARCHIVE] = 'archived',
   [Verb.ARCHIVE_RAW] = 'archived', [Verb.REQUEUE] = 'pending', [Verb.REQUEUE_CRASHED] = 'pending', [Verb.PUT_BACK] = 'scheduled',
 }
-local ended, gone, is_gone = {}, {}, {}
+local call, try = redis.call, redis.pcall
 local key, arg = key_keys_from, word_argv_from
-local function read(task)
-  if is_gone[task] then return {} end
-  return read_task(task, 'msg', 'state', 'receipt')
-end
-local function end_lease(id)
-  -- From the tail, where the oldest are: tasks end roughly in the order in which they were taken.
-  redis.call('LREM', active, -1, id)
-  ended[#ended + 1] = id
-end
-local function delete(task)
-  gone[#gone + 1] = task
-  is_gone[task] = true
-  processed_count = processed_count + 1
-end
+-- Of tasks that are done the id and the hash, which are deleted together at the end: a call for each would cost the server more than
+-- the work in it. Until then `is_done` has their ids.
+local done, gone, is_done, done_count = {}, {}, {}, 0
+local replies, reply_count = {}, 0
 for _ = 1, tonumber(batches) do
   local token, first, last = ARGV[arg], arg + 2, arg + 1 + tonumber(ARGV[arg + 1])
   for at = first, last do
-    local task = KEYS[key]
-    key = key + 1
-    local fields = read(task)
+    local id = ARGV[at]
+    local task = task_prefix .. id
+    local fields = try('HMGET', task, 'msg', 'state', 'receipt')
     local reply = Written.REFUSED
-    if holds(token, fields[1], fields[2], fields[3]) then
+    if is_done[id] then
+      if resent == '1' then reply = Written.ALREADY_WRITTEN end
+    elseif holds(token, fields[1], fields[2], fields[3]) then
       reply = Written.WRITTEN
-      written = written + 1
-      end_lease(ARGV[at])
-      delete(task)
+      done_count = done_count + 1
+      done[done_count], gone[done_count], is_done[id] = id, task, true
     elseif resent == '1' and not fields[2] then
       reply = Written.ALREADY_WRITTEN
     end
-    replies[#replies + 1] = reply
+    reply_count = reply_count + 1
+    replies[reply_count] = reply
   end
   arg = last + 1
 end
+local written = done_count
 while arg <= #ARGV do
   local id, verb, facts, message, result = ARGV[arg], ARGV[arg + 1], cmsgpack.unpack(ARGV[arg + 2]), ARGV[arg + 3], ARGV[arg + 4]
   local delay, followers, task, lock = facts.delay or 0, facts['then'] or {}, KEYS[key], nil
   local follower_arg = arg + 5
   arg, key = follower_arg + 2 * #followers, key + 1
   if facts.lock then lock = KEYS[key]; key = key + 1 end
-  local fields = read(task)
+  local fields = is_done[id] and {} or try('HMGET', task, 'msg', 'state', 'receipt')
   local reply = Written.REFUSED
   if holds(facts.token, fields[1], fields[2], fields[3]) then
     reply = Written.WRITTEN
@@ -89,10 +84,12 @@ while arg <= #ARGV do
       redis.call('HSET', outbox, name, cmsgpack.pack({follower[1], follower[2], string.format('%.6f', follower[3]), its_message}))
       follower_arg = follower_arg + 2
     end
-    end_lease(id)
     if verb == Verb.DONE then
-      delete(task)
+      done_count = done_count + 1
+      done[done_count], gone[done_count], is_done[id] = id, task, true
     else
+      redis.call('LREM', active, -1, id)
+      redis.call('ZREM', lease, id)
       if verb == Verb.REQUEUE and delay == 0 then
         redis.call('HDEL', task, 'owner', 'receipt')
       elseif verb == Verb.REQUEUE or verb == Verb.REQUEUE_CRASHED then
@@ -137,16 +134,38 @@ while arg <= #ARGV do
       redis.call('SPUBLISH', channel_prefix .. id, verb)
     end
   end
-  replies[#replies + 1] = reply
+  reply_count = reply_count + 1
+  replies[reply_count] = reply
 end
 tell_soonest()
--- A call for each would cost the server more than the work in it.
-if #ended > 0 then redis.call('ZREM', lease, unpack(ended)) end
-if #gone > 0 then redis.call('DEL', unpack(gone)) end
-local count, total, day = processed_count, processed, processed_day
+if done_count > 0 then
+  -- The tail of `active` has the oldest, and tasks end roughly in the order in which they were taken. So as much as is done is cut
+  -- off there, what is not done is put back, and only what stood further on is looked for.
+  local cut = call('RPOP', active, done_count) or {}
+  local kept, kept_count, missed = {}, 0, done_count
+  for index = #cut, 1, -1 do
+    local id = cut[index]
+    if is_done[id] then
+      is_done[id], missed = nil, missed - 1
+    else
+      kept_count = kept_count + 1
+      kept[kept_count] = id
+    end
+  end
+  if kept_count > 0 then redis.call('RPUSH', active, unpack(kept)) end
+  if missed > 0 then
+    for index = 1, done_count do
+      local id = done[index]
+      if is_done[id] then redis.call('LREM', active, -1, id) end
+    end
+  end
+  redis.call('ZREM', lease, unpack(done))
+  redis.call('DEL', unpack(gone))
+end
+local count, total, day = processed_count + done_count, processed, processed_day
 -- @include count
 count, total, day = failed_count, failed, failed_day
 -- @include count
 -- @include trim_archived
-if written == #replies then return Written.WRITTEN end
+if written == reply_count then return Written.WRITTEN end
 return replies

@@ -8,10 +8,13 @@ from collections import deque
 from dataclasses import dataclass
 
 from ...broker.commands.finish import BATCH
-from ...message.outcome import MOST_FOLLOWERS, Outcome
+from ...message.outcome import Outcome
+from ...states import Verb
 from .held_tasks import Held
 
 Item = tuple[Held, Outcome]
+
+_DONE = Verb.DONE.value
 
 
 @dataclass(slots=True, eq=False)
@@ -74,13 +77,17 @@ class UnwrittenQueue:
 
 
 def _first(items: list[Item]) -> list[Item]:
-    """Those that go in one call: a script is to be short, and each follower is as much work as a task."""
+    """Those that go in one call: a script is to be short. What is not simply done is more work than two tasks that are, and each
+    follower is as much as one.
+    """
     first = items[:BATCH]
-    if not any([outcome.then for _, outcome in first]):  # noqa: C419 - a list is quicker here
+    if all([outcome.verb == _DONE and not (outcome.then or outcome.lock) for _, outcome in first]):  # noqa: C419 - a list is quicker here
         return first
-    room = BATCH + MOST_FOLLOWERS
+    room = BATCH
     for count, (_, outcome) in enumerate(first):
-        room -= 1 + len(outcome.then)
+        room -= (
+            1 if outcome.verb == _DONE and not outcome.lock and not outcome.then else 2 + len(outcome.then)
+        )
         if room < 0 and count:
             return first[:count]
     return first

@@ -84,3 +84,14 @@ def test_a_call_is_short_however_many_verdicts_wait_and_however_much_follows_the
     assert len(first.items) == BATCH
     assert len(queue) == BATCH + 1
     assert 0 < len(second.items) * (1 + MOST_FOLLOWERS) <= BATCH + MOST_FOLLOWERS
+
+
+def test_a_call_has_fewer_verdicts_that_are_more_work_than_done() -> None:
+    """A retry is four times the work of a task that is done, and the server does nothing else meanwhile."""
+    queue = waiting(BATCH)
+    queue.fresh = [(held, Outcome(0, Verb.RETRY, b"message", 1.0)) for held, _ in queue.fresh]
+
+    batch = queue.next(0.0)
+
+    assert batch is not None
+    assert len(batch.items) == BATCH // 2
