@@ -13,11 +13,14 @@ from taskflow.broker.command import Plain, same
 from taskflow.broker.commands.aggregate import Waiting, group_names, join, refuse, ripe
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.keys import queue_keys
+from taskflow.broker.sync import Broker
 from taskflow.broker.words import Joined, Refused
 from taskflow.message import outcome
 from taskflow.message.outcome import Outcome
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.states import Verb
+from tests.faults.lost import EveryReplyIsLostOnce
+from tests.servers import Server
 
 Run = Callable[[Any], Any]
 
@@ -134,6 +137,28 @@ def test_what_is_refused_leaves_the_group_as_it_would_leave_active(groups: Group
     assert groups.call("HGET", groups.keys.task("c"), "msg") == c.message
     assert groups.call("EXISTS", lock) == 0
     assert [groups.call("GET", key) for key in (groups.keys.processed, groups.keys.failed)] == [b"2", b"2"]
+
+
+def test_a_refusal_whose_reply_is_lost_is_made_once_and_says_that_it_was(valkey: Server, queue: str) -> None:
+    """Its sender is not told that another worker was quicker, since then nobody would say what became of these tasks."""
+    driver = EveryReplyIsLostOnce(valkey.url)
+    broker = Broker(driver)
+    groups = Groups(broker.run, queue)
+    groups.add("a", "b")
+    a, b = groups.read("a", "b")
+    items = [
+        (a, outcome.archived_raw(1, "DecodeError", "no message")),
+        (b, Outcome(2, Verb.PUT_BACK, delay=60.0)),
+    ]
+    assert broker.run(refuse(queue, "g", items, time.time())) == [Refused.ALREADY_REFUSED] * 2
+    assert len(driver.lost) == 2  # to enqueue, and to refuse
+    assert [groups.call("HGET", groups.keys.task(one), "state") for one in "ab"] == [
+        b"archived",
+        b"scheduled",
+    ]
+    assert groups.call("HGET", groups.keys.task("b"), "unknown") == b"1"
+    assert groups.call("GET", groups.keys.failed) == b"1"
+    broker.close()
 
 
 def test_what_is_another_task_by_now_is_not_refused(groups: Groups) -> None:

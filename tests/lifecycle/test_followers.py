@@ -21,6 +21,7 @@ from taskflow.broker.words import Written
 from taskflow.connection.aio import AsyncDriver
 from taskflow.message.outcome import FollowUp
 from taskflow.message.task_message import TaskMessage
+from taskflow.partitions import partition_name
 from taskflow.states import Verb
 from taskflow.tasks import context
 from taskflow.worker.loops.delivery import Delivery
@@ -67,6 +68,44 @@ def test_followers_run_once_when_their_task_has_ended(
         wait_until(lambda: outbox(raw, queue) == 0, description="the deliveries are confirmed")
     assert all(ledger.count("start", f"a.0.{number}") == 1 for number in range(3))
     assert raw.sismember("asynq:queues", other)
+
+
+def test_followers_of_a_solo_worker_run_once(
+    tasks: Any, worker: Any, ledger: Ledger, raw: redis.Redis, queue: str
+) -> None:
+    """Tasks run in its own process there, and their outcomes go by no pipe."""
+    with worker(pool="solo", concurrency=1):
+        tasks.lead.delay("a", queue, 3)
+        ledger.wait_for("end", "a.0.0", "a.0.1", "a.0.2")
+        wait_until(lambda: outbox(raw, queue) == 0, description="the deliveries are confirmed")
+    assert all(ledger.count("start", f"a.0.{number}") == 1 for number in range(3))
+
+
+def test_followers_of_a_task_in_quarantine_run_once(
+    tasks: Any, worker: Any, ledger: Ledger, raw: redis.Redis, queue: str
+) -> None:
+    """Its first process died, after it had said what is to follow. The second attempt, in a process apart, says it again."""
+    with worker() as process:
+        tasks.lead.delay("a", queue, 2, "after a crash")
+        ledger.wait_for("end", "a.0.0", "a.0.1")
+        wait_until(lambda: outbox(raw, queue) == 0, description="the deliveries are confirmed")
+        process.wait_for_log("runs apart from the others now")
+    assert [ledger.count("start", tag) for tag in ("a", "a.0.0", "a.0.1")] == [2, 1, 1]
+
+
+def test_followers_go_to_the_partition_that_they_name(
+    tasks: Any, worker: Any, ledger: Ledger, raw: redis.Redis, queue: str
+) -> None:
+    """The worker of the other queue declares none, and finds it by the index: a delivery enters it there, as a client does."""
+    other = f"{queue}-other"
+    partition = partition_name(other, 3)
+    with worker(queues={queue: 1, other: 1}, timings=Timings(partitions=0.3)):
+        tasks.lead.delay("a", partition, 2)
+        tasks.lead.delay("b", other, 1)
+        ledger.wait_for("end", "a.0.0", "a.0.1", "b.0.0")
+        wait_until(lambda: outbox(raw, queue) == 0, description="the deliveries are confirmed")
+    assert all(ledger.count("start", tag) == 1 for tag in ("a.0.0", "a.0.1", "b.0.0"))
+    assert raw.sismember("asynq:queues", partition)
 
 
 def test_only_the_attempt_that_counts_has_followers(

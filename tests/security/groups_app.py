@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from taskflow.runner import building
 from tests.security.keys import ENCRYPTION, OLD_ENCRYPTION, OLD_SIGNING, OTHER_SIGNING, SIGNING
 
 FIRST_BUILD = "TASKFLOW_TEST_FIRST_BUILD"
-"""What becomes of the first build of a worker: `dies`, `hangs` or `fails`, a colon, and the file that says it has happened."""
+"""What becomes of the first build of a worker: `dies`, `hangs`, `fails` or `waits`, a colon, and the file that says it has
+happened. What waits goes on when this file is gone, and then there is one of the same name that ends with `.built`.
+"""
 
 
 def add_up(group: str, items: list[Any]) -> dict[str, Any]:
@@ -58,6 +61,12 @@ def hurt_the_first_build(what: str, said: Path) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         if what == "hangs":
             threading.Event().wait()
+        if what == "waits":
+            while said.exists():
+                time.sleep(0.02)
+            building.build = build
+            said.with_suffix(".built").touch()
+            return build(*given)
         work: Build = given[2]
         raise ValueError(f"what is in {work.group!r}")
 

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import redis
 
 from taskflow import TaskFlow
 from taskflow.broker.keys import queue_keys
@@ -22,7 +23,7 @@ from taskflow.worker.timings import Timings
 from tests.security import groups_app as module
 from tests.security.conftest import Stored, apps_of
 from tests.security.keys import ENCRYPTION, SIGNING
-from tests.servers import Server, wait_until
+from tests.servers import Server, start_server, wait_until
 from tests.workers import WorkerProcess
 
 Worker = Callable[..., WorkerProcess]
@@ -242,6 +243,41 @@ def test_a_stop_while_a_child_builds_leaves_every_member_in_its_group(
     assert [stored.state(task_id) for task_id in ids] == ["aggregating"] * 3
     with worker("sealed"):
         group.wait(apps.sealed, 1, 2, 3)
+
+
+def test_a_server_that_dies_while_a_child_builds_costs_no_member(
+    apps: Any, queue: str, tmp_path: Path
+) -> None:
+    """What was built finds nobody to write it. When the server is back the members are there, and are joined once."""
+    append = ("--appendonly", "yes")
+    server = start_server(tmp_path, *append)
+    hurt = tmp_path / "hurt"
+    apps.sealed.use_broker(server.url)
+    environment = {"TASKFLOW_TEST_GROUPS": queue, module.FIRST_BUILD: f"waits:{hurt}"}
+    worker = WorkerProcess(
+        "tests.security.groups_app:sealed",
+        broker=server.url,
+        queues={queue: 1},
+        concurrency=1,
+        environment=environment,
+        timings=SOON,
+    )
+    try:
+        with redis.Redis(port=server.port) as raw, worker:
+            group = Group(Stored(raw, queue))
+            group.fill(apps.sealed, 1, 2, 3)
+            wait_until(hurt.exists, description="a build has begun")
+            server.stop()
+            hurt.unlink()
+            wait_until(hurt.with_suffix(".built").exists, description="it is done, and cannot be written")
+            server = start_server(tmp_path, *append, port=server.port)
+            group.wait(apps.sealed, 1, 2, 3)
+            assert group.stored.count("completed") == 1
+            assert group.is_empty()
+    finally:
+        apps.sealed.close()
+        apps.sealed._broker = None
+        server.stop()
 
 
 def test_what_is_built_keeps_to_the_limit_of_a_message(
