@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..broker.commands.enqueue import NewTask
-from ..client.bulk import EnqueueOutcome
 from ..connection.url import parse
 from ..errors import BrokerUnavailable, TaskFlowError
 from ..message.ids import check_queue_name, check_task_id
@@ -20,6 +19,7 @@ from .result import AsyncResult
 from .task import BaseTask, OnHandles
 
 if TYPE_CHECKING:
+    from ..client.bulk import EnqueueOutcome
     from ..client.client import Client
     from ..inspector import AsyncInspector, Inspector
     from .eager import Eager

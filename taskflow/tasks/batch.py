@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..broker.commands.enqueue import NewTask
-from ..client.bulk import EnqueueOutcome
 from ..errors import ConfigurationError
 from .mapping import MapItem, MapResult, Progress
-from .result import AsyncResult, ResultOf
+from .result import AsyncResult
+from .verdict import ResultOf
 
 if TYPE_CHECKING:
+    from ..client.bulk import EnqueueOutcome
     from ..client.client import Client
 
 

@@ -13,7 +13,8 @@ from ..errors import ResultTimeout, TaskFailed
 from ..message.message_crypto import MessageCrypto
 from ..states import State
 from .registry import ClientOf, TaskOf
-from .result import AsyncResult, ResultOf
+from .result import AsyncResult
+from .verdict import ResultOf
 
 MOST_KEPT = 10_000
 """Tasks of an app that can be asked for by id: the latest."""

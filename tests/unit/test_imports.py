@@ -88,4 +88,5 @@ def test_a_program_that_enqueues_imports_nothing_that_runs_tasks() -> None:
 def test_a_child_whose_tasks_enqueue_nothing_does_without_redis_and_asyncio() -> None:
     """They take 18 MB."""
     assert not loaded_by(CHILD) & {"redis", "asyncio", "ssl", "hiredis"}
+    assert "taskflow.client" not in loaded_by(CHILD)
     assert loaded_by(CHILD + "app.client.broker") >= {"redis", "asyncio"}
