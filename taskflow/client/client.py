@@ -18,6 +18,7 @@ from ..broker.sync import Broker
 from ..connection.aio import AsyncDriver
 from ..connection.sync import SyncDriver
 from ..errors import BrokerUnavailable
+from ..message import taskflow_pb2  # noqa: F401 - likewise, or protobuf came with the first message
 from ..message.message_crypto import NO_KEYS, MessageCrypto
 from .async_group_commit import AsyncGroupCommit
 from .bulk import ENQUEUED, EnqueueOutcome, is_undecided, lone, of_task
