@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import subprocess
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,31 +35,74 @@ def lone_node(
         password: of its default user.
         settings: more arguments of the server.
     """
-    port = port or _free_pair(host)
-    directory.mkdir(parents=True, exist_ok=True)
-    command = [str(find_binary()), "--port", str(port), "--bind", host, "--dir", str(directory)]
-    command += ["--save", "", "--cluster-enabled", "yes", "--cluster-announce-ip", host]
-    command += ["--requirepass", password] if password else []
-    with (directory / "server.log").open("ab") as log:
-        process = subprocess.Popen([*command, *settings], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    server = Server(port, process, directory)
+    spare = bool(_spare) and not settings
+    if spare:
+        server = _fitted(_spare.popleft(), host, port, password)
+    else:
+        server = _start(directory, host, port, *(["--requirepass", password] if password else []), *settings)
     try:
-        with redis.Redis(host=host, port=port, password=password or None, retry=ONCE) as client:
-
-            def answers() -> bool:
-                assert process.poll() is None, (directory / "server.log").read_text()[-2000:]
-                with contextlib.suppress(redis.exceptions.ConnectionError):
-                    return bool(client.ping())
-                return False
-
-            wait_until(answers, description="the node answers")
+        with redis.Redis(host=host, port=server.port, password=password or None, retry=ONCE) as client:
+            _wait_for(server, client)
             if epoch:
                 client.execute_command("CLUSTER", "SET-CONFIG-EPOCH", epoch)
-            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            if not spare:
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
             wait_until(lambda: is_whole(client), description="the node serves")
         yield server
     finally:
         server.stop()
+
+
+_spare: deque[Server] = deque()
+
+
+@contextlib.contextmanager
+def spare_nodes(directory: Path, count: int) -> Iterator[None]:
+    """So many nodes, started at once, that `lone_node` takes: for the first two seconds a master does not serve, whatever it is
+    told.
+    """
+    _spare.extend(_start(directory / str(number)) for number in range(count))
+    try:
+        for server in _spare:
+            with redis.Redis(port=server.port, retry=ONCE) as client:
+                _wait_for(server, client)
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        yield
+    finally:
+        while _spare:
+            _spare.popleft().stop()
+
+
+def _start(directory: Path, host: str = "127.0.0.1", port: int | None = None, *settings: str) -> Server:
+    port = port or _free_pair(host)
+    directory.mkdir(parents=True, exist_ok=True)
+    command = [str(find_binary()), "--port", str(port), "--bind", host, "--dir", str(directory)]
+    command += ["--save", "", "--cluster-enabled", "yes", "--cluster-announce-ip", host, *settings]
+    with (directory / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    return Server(port, process, directory)
+
+
+def _fitted(server: Server, host: str, port: int | None, password: str) -> Server:
+    """A spare node, as if it had been started like this."""
+    with redis.Redis(port=server.port, retry=ONCE) as client:
+        client.config_set("cluster-announce-ip", host)
+        client.config_set("requirepass", password)
+        client.config_set("bind", host)
+        if port is not None:
+            client.config_set("port", port)
+            server.port = port
+    return server
+
+
+def _wait_for(server: Server, client: redis.Redis) -> None:
+    def answers() -> bool:
+        assert server.process.poll() is None, (server.directory / "server.log").read_text()[-2000:]
+        with contextlib.suppress(redis.exceptions.ConnectionError):
+            return bool(client.ping())
+        return False
+
+    wait_until(answers, description="the node answers")
 
 
 def _free_pair(host: str) -> int:
