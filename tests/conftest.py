@@ -18,6 +18,7 @@ from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
 from taskflow.testing.keyspace import check_queue
+from tests.clusters import notice_soon
 from tests.leaks import check
 from tests.servers import Server, start_server
 
@@ -150,15 +151,18 @@ class Cluster:
     def heal(self) -> None:
         """Start dead nodes again and wait until all six serve."""
         embedded.ensure(self.config)
+        notice_soon(self.config, self.url)
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A real six-node cluster. Tests that use it are in the xdist group `cluster`, so there is one."""
+    """A real six-node cluster for this xdist worker. Its nodes soon notice when one of them is gone."""
     directory = tmp_path_factory.mktemp("cluster")
     config = embedded.parse_url(f"embedded://{directory}?nodes=6&password=no")
     try:
-        yield Cluster(config, embedded.ensure(config))
+        cluster = Cluster(config, embedded.ensure(config))
+        notice_soon(config, cluster.url)
+        yield cluster
     finally:
         embedded.stop(config)
 

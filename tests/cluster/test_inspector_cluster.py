@@ -24,6 +24,7 @@ from taskflow.errors import InvalidQueueName, QueueNotEmpty, QueueNotFound
 from taskflow.inspector import ClusterQueue, Inspector
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import State
+from tests.clusters import notice_soon
 from tests.embedded.support import end_all, kill
 from tests.inspector.ask import OnALoop
 from tests.servers import wait_until
@@ -59,6 +60,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 def six(started: Cluster) -> Cluster:
     """All six nodes, also when the test before has killed one."""
     embedded.ensure(started.config)
+    notice_soon(started.config, started.url)
     return started
 
 

@@ -50,9 +50,7 @@ async def repair_all(
 
 async def heal_tasks(broker: AnyBroker, queue: str, items: Sequence[RepairItem]) -> list[Repaired]:
     """Put tasks right. What is active without a lease and an owner is looked at twice, some seconds apart."""
-    done = await repair_all(
-        broker, queue, [one async for one in _with_expiry(broker, queue, items)], dry=False
-    )
+    done = await repair_all(broker, queue, await _with_expiry(broker, queue, items), dry=False)
     doubtful = [repaired for repaired in done if repaired.repair is Repair.UNLEASED]
     if doubtful:
         await broker.pause(SECOND_LOOK)
@@ -62,18 +60,24 @@ async def heal_tasks(broker: AnyBroker, queue: str, items: Sequence[RepairItem])
     return done
 
 
-async def _with_expiry(
-    broker: AnyBroker, queue: str, items: Iterable[RepairItem]
-) -> AsyncIterator[RepairItem]:
+async def _with_expiry(broker: AnyBroker, queue: str, items: Sequence[RepairItem]) -> list[RepairItem]:
     """A completed task that stands nowhere is kept as long as its message says."""
     keys = queue_keys(queue)
-    for item in items:
-        if item.where != NOWHERE:
-            yield item
-            continue
-        words = ("HMGET", keys.task(item.id), "state", "msg")
-        state, message = await broker.run(Plain(words, list, keys.slot))
-        yield replace(item, expires_at=_expires_at(message)) if state == b"completed" and message else item
+    nowhere = [item.id for item in items if item.where == NOWHERE]
+    ends: dict[str, int] = {}
+    for batch in _batches(nowhere):
+        # One by one the few messages that are asked for: they may be large.
+        states = await broker.run_many(
+            [Plain(("HGET", keys.task(id), "state"), same, keys.slot) for id in batch]
+        )
+        for id, state in zip(batch, states, strict=True):
+            if value_or_raise(state) == b"completed":
+                message = await broker.run(Plain(("HGET", keys.task(id), "msg"), same, keys.slot))
+                ends[id] = _expires_at(message or b"")
+    return [
+        replace(item, expires_at=ends[item.id]) if item.where == NOWHERE and item.id in ends else item
+        for item in items
+    ]
 
 
 def _expires_at(message: bytes) -> int:

@@ -85,13 +85,15 @@ async def _read(
     broker: AnyBroker, members: Sequence[tuple[Address, str, bool]], *, cluster: bool
 ) -> list[NodeState]:
     asked = [address for address, _, _ in members]
-    infos = await _ask(broker, [Plain(("INFO",), parse_info, node=one) for one in asked])
+    questions = [Plain[Any](("INFO",), parse_info, node=one) for one in asked]
+    questions += [Plain(("CONFIG", "GET", *SETTINGS), _pairs, node=one) for one in asked]
+    if cluster:
+        questions += [Plain(("CLUSTER", "INFO"), parse_info, node=one) for one in asked]
+    replies = await _ask(broker, questions)
+    infos, settings = replies[: len(asked)], replies[len(asked) : 2 * len(asked)]
+    states = replies[2 * len(asked) :] or infos
     if all(isinstance(info, BrokerError) for info in infos):
         raise infos[0]
-    settings = await _ask(broker, [Plain(("CONFIG", "GET", *SETTINGS), _pairs, node=one) for one in asked])
-    states = infos
-    if cluster:
-        states = await _ask(broker, [Plain(("CLUSTER", "INFO"), parse_info, node=one) for one in asked])
     found = []
     for (address, role, failed), info, config, state in zip(members, infos, settings, states, strict=True):
         name = address[0] if broker.url.kind == "unix" else f"{address[0]}:{address[1]}"
