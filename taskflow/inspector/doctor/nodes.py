@@ -85,7 +85,7 @@ async def _read(
     broker: AnyBroker, members: Sequence[tuple[Address, str, bool]], *, cluster: bool
 ) -> list[NodeState]:
     asked = [address for address, _, _ in members]
-    questions = [Plain[Any](("INFO",), parse_info, node=one) for one in asked]
+    questions: list[Plain[Any]] = [Plain(("INFO",), parse_info, node=one) for one in asked]
     questions += [Plain(("CONFIG", "GET", *SETTINGS), _pairs, node=one) for one in asked]
     if cluster:
         questions += [Plain(("CLUSTER", "INFO"), parse_info, node=one) for one in asked]
