@@ -1,4 +1,4 @@
-"""The child process: reads jobs from its socket, runs them, sends outcomes back in batches."""
+"""The child process: loads the app, reads jobs from its socket, and gives them to its pools."""
 
 from __future__ import annotations
 
@@ -7,28 +7,25 @@ import os
 import socket
 import threading
 import traceback
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
-from ..message.outcome import MOST_FOLLOWER_BYTES, Outcome
+from ..message.outcome import Outcome
 from ..message.wire import wire_message
 from ..pipe import frames
 from ..pipe.shared_marks import SharedMarks
-from ..tasks import reporter
 from ..tasks.app import TaskFlow
 from ..tasks.loader import load_app
-from ..tasks.outcome import unreadable
 from ..tasks.returned import may_return_coroutine
 from ..tasks.run import Pipeline
-from ..telemetry.counts import Tallies, TaskCount
+from ..telemetry.counts import Tallies
 from ..telemetry.lines import lines as log_lines
 from ..telemetry.logs import also_debug, restore
 from ..telemetry.safe import SafeLogger
-from ..telemetry.traces import stand_in
 from . import process
 from .building import Builder
+from .outgoing import Outgoing
 from .patched import patched_by
 from .pool.slots import PoolSlots
 from .pool.threads import ThreadPool
@@ -39,112 +36,6 @@ if TYPE_CHECKING:
     from .pool.loop import LoopPool
 
 logger = SafeLogger("taskflow.child")
-
-OUTCOMES_PER_FRAME = 500
-
-
-class Outbox:
-    """Collects frames' contents from all threads; one thread sends them.
-
-    While tasks keep the interpreter busy, the sender gets its turn every few milliseconds and finds a batch;
-    when nothing else runs, it sends at once.
-
-    Args:
-        connection: to the worker.
-        counts: what was counted of the tasks since it was last asked.
-    """
-
-    def __init__(self, connection: socket.socket, counts: Callable[[], list[TaskCount]]) -> None:
-        self._connection = connection
-        self._counts = counts
-        self._outcomes: deque[Outcome] = deque()
-        self._returned: deque[int] = deque()
-        self._built: deque[frames.Built] = deque()
-        self._pong = False
-        self._stacks = ""
-        self._filled = threading.Event()
-
-    def start(self) -> None:
-        """Start sending."""
-        threading.Thread(target=self._run, name="taskflow-outbox", daemon=True).start()
-
-    def outcome(self, outcome: Outcome) -> None:
-        """An attempt has ended."""
-        self._outcomes.append(outcome)
-        if not self._filled.is_set():
-            self._filled.set()
-
-    def returned(self, number: int) -> None:
-        """A job was recalled when it was about to start."""
-        self._returned.append(number)
-        self._filled.set()
-
-    def built(self, built: frames.Built) -> None:
-        """A message was built for the worker."""
-        self._built.append(built)
-        self._filled.set()
-
-    def pong(self) -> None:
-        """The worker has asked for a sign of life."""
-        self._pong = True
-        self._filled.set()
-
-    def stacks(self, text: str) -> None:
-        """The worker has asked where everything stands."""
-        self._stacks = text
-        self._filled.set()
-
-    def send(self, value: Any) -> None:
-        """Send a frame now; only before `start`."""
-        self._connection.sendall(frames.frame(value))
-
-    def _run(self) -> None:
-        try:
-            while True:
-                self._filled.wait()
-                self._filled.clear()
-                while self._outcomes:
-                    self._send_outcomes()
-                if self._returned:
-                    numbers = [self._returned.popleft() for _ in range(len(self._returned))]
-                    self._connection.sendall(frames.frame(frames.Returned(numbers)))
-                while self._built:
-                    self._connection.sendall(frames.frame(self._built.popleft()))
-                if self._pong:
-                    self._pong = False
-                    self._connection.sendall(frames.frame(frames.Pong()))
-                if self._stacks:
-                    text, self._stacks = self._stacks, ""
-                    self._connection.sendall(frames.frame(frames.Stacks(text)))
-        except OSError:
-            # The worker has closed the socket: nothing here can be told to anybody. The reader sees it too, and ends.
-            return
-
-    def _send_outcomes(self) -> None:
-        outcomes = self._outcomes
-        items = [outcomes.popleft() for _ in range(min(len(outcomes), OUTCOMES_PER_FRAME))]
-        sizes = [
-            len(outcome.message) + len(outcome.result) + (MOST_FOLLOWER_BYTES if outcome.then else 0)
-            for outcome in items
-        ]
-        # After the outcomes were taken: what these have added is in it.
-        counts = self._counts()
-        head = frames.frame(frames.Events(counts)) if counts else b""
-        for batch in frames.batches(items, sizes, OUTCOMES_PER_FRAME):
-            self._connection.sendall(head + _frame(list(batch)))
-            head = b""
-
-
-def _frame(items: list[Outcome]) -> bytes:
-    """A frame of these outcomes; if one cannot be written, its task is archived, and the others have theirs."""
-    try:
-        return frames.frame(frames.Outcomes(items))
-    except Exception as error:  # noqa: BLE001 - whatever it is, the tasks of a batch do not share it
-        reporter.unexpected(stand_in(error))  # it quotes what cannot be written
-        if len(items) > 1:
-            return b"".join([_frame([item]) for item in items])
-        reason = f"its outcome cannot be written ({type(error).__name__})"
-        return frames.frame(frames.Outcomes([unreadable(items[0].number, reason)]))
 
 
 class Child:
@@ -169,13 +60,15 @@ class Child:
         self._app = app
         self._connection = connection
         tallies = Tallies()
-        self._outbox = Outbox(connection, tallies.take)
+        self._outgoing = Outgoing(connection, tallies.take)
         self._pipeline = Pipeline(
             app.tasks, app._crypto, error_text=app._error_text, most=most, tallies=tallies
         )
-        self._builder = Builder(self._pipeline, app._crypto, most, self._outbox.built)
+        self._builder = Builder(self._pipeline, app._crypto, most, self._outgoing.built)
         shared = PoolSlots(marks, slots)
-        self._threads = ThreadPool(slots, self._pipeline, shared, self._outbox.outcome, self._outbox.returned)
+        self._threads = ThreadPool(
+            slots, self._pipeline, shared, self._outgoing.outcome, self._outgoing.returned
+        )
         self._threads.finish = lambda attempt, awaitable: self._coroutines().finish(attempt, awaitable)
         self._making = threading.Lock()
         self._shared = shared
@@ -186,8 +79,8 @@ class Child:
 
     def run(self, *, here: bool = False) -> None:
         """Run until the worker closes the socket. `here`: tasks run in the calling thread (`-P solo`)."""
-        self._outbox.send(hello(self._app))
-        self._outbox.start()
+        self._outgoing.send(hello(self._app))
+        self._outgoing.start()
         wire_message()  # while the worker starts, and not with the first task
         if any(task.is_async for task in self._app.tasks.values()):
             self._coroutines()  # so that the first of them does not wait for the import
@@ -217,16 +110,16 @@ class Child:
                     self._loop.cancel(task_id)
             case frames.Ping(number):
                 self._progress.answer(number)
-                self._outbox.pong()
+                self._outgoing.pong()
             case frames.End():
                 self.told_to_end = True
             case frames.DumpStacks():
-                self._outbox.stacks(stacks(self._loop.loop if self._loop is not None else None))
+                self._outgoing.stacks(stacks(self._loop.loop if self._loop is not None else None))
 
     def _take(self, job: frames.Job) -> None:
         received = self._pipeline.receive(job)
         if isinstance(received, Outcome):
-            self._outbox.outcome(received)
+            self._outgoing.outcome(received)
             self._pipeline.reporter.tell()
         elif received.plan.task.is_async:
             self._coroutines().submit(received)
@@ -240,7 +133,7 @@ class Child:
 
             with self._making:
                 if self._loop is None:
-                    done, dropped = self._outbox.outcome, self._outbox.returned
+                    done, dropped = self._outgoing.outcome, self._outgoing.returned
                     self._loop = LoopPool(self._pipeline, self._shared, done, dropped)
         return self._loop
 

@@ -42,7 +42,7 @@ ALLOWED: dict[str, tuple[Place, str]] = {
         Place.HANDED_OVER,
         "the worker's thread ended; the command is told by the main thread",
     ),
-    "child._frame": (
+    "outgoing._frame": (
         Place.USER_CODE,
         "one outcome may hold what cannot be written; the others of its batch are sent",
     ),

@@ -13,7 +13,7 @@ from taskflow import TaskFlow
 from taskflow.errors import InvalidOption, TaskFailed
 from taskflow.message.outcome import Outcome
 from taskflow.pipe import frames
-from taskflow.runner.child import _frame
+from taskflow.runner.outgoing import _frame
 from taskflow.states import Verb
 from taskflow.worker.config import WorkerConfig
 from tests.servers import Server
