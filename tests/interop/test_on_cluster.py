@@ -142,8 +142,11 @@ def test_go_inspects_and_cancels(peer: Peer, python: PythonSide) -> None:
     for task in tasks:
         python.runs.wait_for(task.id)
         assert peer.inspect("task", queue=task.queue, id=task.id)["state"] == "active"
-    servers = peer.inspect("servers")
-    assert [server["queues"] for server in servers if server["pid"] == python.worker.pid] == [QUEUES]
+
+    def shown() -> list[Any]:
+        return [one["queues"] for one in peer.inspect("servers") if one["pid"] == python.worker.pid]
+
+    wait_until(lambda: shown() == [QUEUES], description="Go's tools show the worker")
     for task in tasks:
         peer.inspect("cancel", id=task.id)
         with pytest.raises(TaskFailed, match="cancelled"):
