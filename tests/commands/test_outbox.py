@@ -13,6 +13,7 @@ from taskflow.broker.commands.outbox import BATCH, Overdue, confirm, deliver, en
 from taskflow.broker.commands.queues import remove_keys, remove_step
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.words import Delivered, Emptied, Written
+from taskflow.errors import BrokerError
 from taskflow.message.outcome import MOST_FOLLOWERS, AttemptRecord, FollowUp, Outcome
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import Verb
@@ -158,6 +159,22 @@ def test_a_delivery_that_comes_too_late_writes_nothing(q: Outbox) -> None:
     assert abs(found.server_time - time.time()) < 60
     assert q.others.state("f") == "gone"
     assert q.others.call("EXISTS", q.others.keys.once("f")) == 0
+
+
+@pytest.mark.parametrize("place", ["pending", "scheduled", "due"])
+def test_a_delivery_to_a_queue_that_is_broken_leaves_nothing_there(q: Outbox, place: str) -> None:
+    """A key of a wrong type stood where tasks wait. The delivery failed after it had written task and marker: the next one found
+    them, and said that the follower was there, so it was confirmed and never ran.
+    """
+    keys, followers = q.others.keys, [q.follower("now"), q.follower("later", at=time.time() + 60.5)]
+    q.others.call("SET", getattr(keys, place), "no list")
+    with pytest.raises(BrokerError):
+        q.run(deliver(q.other, followers, LATER))
+    written = [key for one in followers for key in (keys.task(one.id), keys.once(one.id))]
+    assert q.others.call("EXISTS", *written) == 0
+    q.others.call("DEL", getattr(keys, place))
+    assert q.run(deliver(q.other, followers, LATER)).replies == [Delivered.DELIVERED] * 2
+    assert [q.others.state(one.id) for one in followers] == ["pending", "scheduled"]
 
 
 def test_what_is_overdue_is_given_to_one_after_the_other_until_somebody_confirms_it(q: Outbox) -> None:
