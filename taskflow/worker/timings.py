@@ -44,7 +44,7 @@ class Timings:
         roll_call: between two rounds of asking queues that have no connection to wait on.
         first_pause: after a round that failed, doubled with each that follows.
         longest_pause: the most of that.
-        put_back: a job that has not started in its child so long after it was taken is taken back.
+        put_back: a job that has not started in its child so long after it was taken, or that child was there, is taken back.
         ask: between two questions to a child that has work and says nothing by itself.
         complain: so long may a part of a child stand still while work waits for it, before health says so.
         stuck: and so long before the child is replaced.

@@ -89,8 +89,9 @@ def test_followers_of_a_task_in_quarantine_run_once(
         tasks.lead.delay("a", queue, 2, "after a crash")
         ledger.wait_for("end", "a.0.0", "a.0.1")
         wait_until(lambda: outbox(raw, queue) == 0, description="the deliveries are confirmed")
-        process.wait_for_log("runs apart from the others now")
+        process.wait_for_log("1 task was running when a process died, and runs apart")
     assert [ledger.count("start", tag) for tag in ("a", "a.0.0", "a.0.1")] == [2, 1, 1]
+    assert sum("runs apart" in line for line in process.log) == 1
 
 
 def test_followers_go_to_the_partition_that_they_name(

@@ -127,7 +127,7 @@ class Child(FramedProcess):
         late = False
         for number, held in self.jobs.items():
             if not self.marks.has_started(number) and not held.failure:
-                late = now - held.taken_at > self._timings.put_back
+                late = now - held.ready_at > self._timings.put_back
                 break
         if not late:
             return []

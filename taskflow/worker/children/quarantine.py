@@ -84,6 +84,8 @@ class QuarantineProcess:
         self.child = child
         if self.waiting:
             items, self.waiting = self.waiting, []
+            for held in items:
+                held.ready_at = time.monotonic()  # it waited for its process: it would be taken back at once
             child.send_jobs(items)
 
 

@@ -24,7 +24,7 @@ def archive_expired(held: Held, now: float) -> Outcome | None:
     if _has_started(held):
         return None
     if left > 0:
-        held.expires_at_ms = int((held.taken_at + left) * 1000)
+        held.expires_at_ms = int((held.ready_at + left) * 1000)
         return None
     if Expired.heard:
         emit(Expired(*held.who(), late_seconds=-left))

@@ -16,14 +16,15 @@ from ...message.task_message import TaskMessage
 class Held:
     """A task in our hands.
 
-    `failure` is set when it was ended from outside and waits for the judgement of a child. `lost` when the
-    server says that somebody else has it now. `expires_at_ms`: if it has not started by then, it is not to be run (milliseconds
-    on the monotonic clock; 0: no matter when).
+    `ready_at` is from when on it could start: it was taken, and there was a process for it (monotonic seconds). `failure` is set
+    when it was ended from outside and waits for the judgement of a child. `lost` when the server says that somebody else has it
+    now. `expires_at_ms`: if it has not started by then, it is not to be run (milliseconds on the monotonic clock; 0: no matter
+    when).
     """
 
     queue: str
     taken: Taken
-    taken_at: float = field(default_factory=time.monotonic)
+    ready_at: float = field(default_factory=time.monotonic)
     failure: str = ""
     lost: bool = False
     expires_at_ms: int = 0

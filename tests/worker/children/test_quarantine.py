@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from types import SimpleNamespace
 from typing import Any
@@ -95,6 +96,18 @@ def test_what_cannot_be_started_goes_back_for_others_and_counts_nothing() -> Non
     assert [(outcome.verb, outcome.delay > 0) for _, outcome in scene.back] == [(Verb.SNOOZE, True)] * (
         20 - MOST_PROCESSES
     )
+
+
+def test_a_suspect_that_has_waited_for_its_process_is_not_late() -> None:
+    """A process takes longer to start than a job may wait in one: suspects were taken back unstarted, taken once more, and
+    told of twice.
+    """
+    waiting = suspects(2)
+    for held in waiting:
+        held.ready_at -= 1
+    began = time.monotonic()
+    play(lambda scene: scene.quarantine.give(waiting))
+    assert all(held.ready_at >= began for held in waiting)
 
 
 def test_processes_are_started_in_the_moment_of_the_crash_and_used_by_what_comes_back() -> None:
