@@ -8,6 +8,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "taskflow"
 
 ELSEWHERE = {
+    "fetcher._Ends": "ends a round of the loop that is about to be stopped",
     "frames.BadFrame": "bytes on the pipe that are no frame: the child that sent them is ended",
     "limits._TakenBack": "raised where it is caught, so that nothing else is raised there any more",
     "main.Failure": "click's own, which ends a command with our text",

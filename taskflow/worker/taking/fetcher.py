@@ -33,6 +33,10 @@ STOP_SECONDS = 2.0
 """How long a stop waits for the reply of a fetch that is under way."""
 
 
+class _Ends(Exception):
+    """No fetch is begun any more."""
+
+
 class Fetcher(Service):
     """The loop of one queue.
 
@@ -91,6 +95,14 @@ class Fetcher(Service):
 
     async def tick(self) -> float:
         """Take one batch; wait when the queue is empty or paused, and take what has come then."""
+        try:
+            return await self._take_what_is_there()
+        except _Ends:
+            with self.resting():  # until the stop, which comes in a moment, ends the loop
+                await asyncio.Event().wait()
+            raise
+
+    async def _take_what_is_there(self) -> float:
         if self._unsure:
             await self._take_up_again()
         with self.resting():
@@ -169,7 +181,7 @@ class Fetcher(Service):
 
         try:
             if self._ends:
-                raise asyncio.CancelledError
+                raise _Ends
             # Until the reply is here, nobody knows whether the script has run.
             self._unsure = True
             self._answered.clear()

@@ -286,6 +286,26 @@ def test_a_pause_is_no_race_that_somebody_else_has_won(own_server: Server) -> No
     asyncio.run(scene())
 
 
+def test_a_loop_that_is_about_to_be_stopped_begins_nothing_and_complains_of_nothing(
+    own_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Quieted just before a round, it said "unexpected CancelledError"."""
+
+    async def scene() -> None:
+        async with fetching(own_server.url) as rig:
+            await rig.waits()
+            rig.fetcher._ends = True
+            await rig.enqueue("a")
+            await until(lambda: rig.fetcher._resting)
+            assert not rig.taken
+            await rig.fetcher.stop()
+            rig.fetcher.start()
+            await until(lambda: rig.ids == ["a"])
+
+    asyncio.run(scene())
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_a_worker_that_is_resumed_before_it_was_quite_quiet_takes_tasks(own_server: Server) -> None:
     """The loops that take were started again while they were still being stopped, and the stop ended them for good: a worker
     that had said "Taking tasks again", took nothing, and was green.
