@@ -16,7 +16,8 @@ from ..options import DEFAULT_QUEUE, TaskOptions
 from .batch import Batch, current_batch, gather
 from .mapping import Progress
 from .result import AsyncResult
-from .task import BaseTask, OnHandles
+from .sender import CallMaker, OnHandles
+from .task import BaseTask
 
 if TYPE_CHECKING:
     from ..client.bulk import EnqueueOutcome
@@ -157,7 +158,7 @@ class AppBroker:
 
     # --- what tasks enqueue with ----------------------------------------------------------------------------
 
-    def _enqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
+    def _enqueue(self, task: CallMaker[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """Enqueue one prepared call; used by `task.delay`."""
         if self.eager:
             return self._runs_here.run(task, new, propagate=self.eager_propagates)
@@ -165,7 +166,7 @@ class AppBroker:
             return gathered
         return self._handle(task, new, (self._client or self.client).enqueue(new, timeout))
 
-    async def _aenqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
+    async def _aenqueue(self, task: CallMaker[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
         """As `enqueue`, from a coroutine."""
         if self.eager:
             return await self._runs_here.arun(task, new, propagate=self.eager_propagates)
@@ -174,7 +175,7 @@ class AppBroker:
         return self._handle(task, new, await (self._client or self.client).aenqueue(new, timeout))
 
     def _enqueue_many(
-        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
+        self, task: CallMaker[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
     ) -> None:
         """Enqueue prepared calls as they come; used by `task.map`."""
         if self.eager:
@@ -186,7 +187,7 @@ class AppBroker:
         )
 
     async def _aenqueue_many(
-        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
+        self, task: CallMaker[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
     ) -> None:
         """As `enqueue_many`, from a coroutine."""
         if self.eager:
@@ -197,7 +198,7 @@ class AppBroker:
             new, timeout, lambda tasks, outcomes: on_handles(self._handles(task, tasks, outcomes))
         )
 
-    def _handle(self, task: BaseTask[Any, Any], new: NewTask, outcome: EnqueueOutcome) -> AsyncResult[Any]:
+    def _handle(self, task: CallMaker[Any, Any], new: NewTask, outcome: EnqueueOutcome) -> AsyncResult[Any]:
         new = outcome.task or new
         message = new.terms.message
         return AsyncResult(
@@ -210,7 +211,7 @@ class AppBroker:
         )
 
     def _handles(
-        self, task: BaseTask[Any, Any], new: Sequence[NewTask], outcomes: Sequence[EnqueueOutcome]
+        self, task: CallMaker[Any, Any], new: Sequence[NewTask], outcomes: Sequence[EnqueueOutcome]
     ) -> list[AsyncResult[Any] | TaskFlowError]:
         return [
             outcome.error or self._handle(task, one, outcome)

@@ -20,7 +20,8 @@ from ..message.returns import Returns
 from ..options import Options, TaskOptions, merge
 from ..retry import RetryPolicy
 from .result import AsyncResult
-from .task import Backend, BaseTask, Sender
+from .sender import Backend, Sender
+from .task import BaseTask
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -26,6 +26,7 @@ from .eager_call import TimedCall
 from .eager_result import EagerClient, EagerResult, Kept
 from .on_loop import LoopCall, LoopLimits
 from .run import Pipeline
+from .sender import CallMaker
 from .task import BaseTask
 
 MOST_ATTEMPTS = 1000
@@ -74,7 +75,7 @@ class Eager:
         self._pipeline = Pipeline(tasks, crypto, error_text=error_text, passes=_is_for_the_caller)
         self._kept = Kept()
 
-    def run(self, task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
+    def run(self, task: CallMaker[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
         """Run a task here, until there is a verdict.
 
         A coroutine runs on an event loop of its own, in a thread of its own if one runs here.
@@ -93,7 +94,7 @@ class Eager:
             attempts.ended(attempt, own.run(self._pipeline.run, attempt, call), own)
         return self._handle(attempts, task, propagate)
 
-    async def arun(self, task: BaseTask[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
+    async def arun(self, task: CallMaker[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
         """As `run`, from a coroutine, whose event loop the task shares; a function runs in its thread."""
         if not task.is_async:
             return self.run(task, new, propagate=propagate)
@@ -116,7 +117,7 @@ class Eager:
         """The call as a queue would have it."""
         return new if self._crypto is None else new.closed(self._crypto)
 
-    def _handle(self, attempts: _Attempts, task: BaseTask[Any, Any], propagate: bool) -> EagerResult:
+    def _handle(self, attempts: _Attempts, task: CallMaker[Any, Any], propagate: bool) -> EagerResult:
         snapshot, error = attempts.snapshot, attempts.error
         self._kept.put(attempts.queue, attempts.id, snapshot)
         handle = EagerResult(self._client, attempts.id, attempts.queue, snapshot, task=task, error=error)

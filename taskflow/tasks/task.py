@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from inspect import unwrap
 from math import isfinite
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
+from typing import Any, ParamSpec, TypeVar
 
-from ..broker.commands.enqueue import NewTask, Terms
-from ..errors import InvalidArguments, TaskFlowError
-from ..message.ids import new_id
 from ..message.message_crypto import JSON
 from ..message.returns import Returns
 from ..message.signature import Signature
-from ..message.task_message import TaskMessage, unique_key
-from ..options import HARD_TIMEOUT_HEADER, Options, TaskOptions, build_message, merge, refuse_for_map
+from ..message.task_message import TaskMessage
+from ..options import HARD_TIMEOUT_HEADER, TaskOptions
 from ..retry import RetryPolicy
 from . import context
-from .mapping import Mapped, MapResult, Progress
-from .result import AsyncResult
+
+# `Sender` for functions that hold one and were sent by value when it was at home here: their pickles look for it under this name.
+from .sender import Backend, CallMaker, Sender  # noqa: F401
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,179 +25,7 @@ SOFT_FIRST = 0.5
 """Seconds that the soft limit has at least before the hard one."""
 
 
-OnHandles = Callable[[Sequence[AsyncResult[Any] | TaskFlowError]], None]
-"""Takes the handles and errors of some calls."""
-
-
-class Backend(Protocol):
-    """What a task needs of its app: somebody who enqueues."""
-
-    name: str
-    _max_payload: int
-
-    def _enqueue(self, task: BaseTask[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
-        """Enqueue one, or raise."""
-
-    def _aenqueue(
-        self, task: BaseTask[Any, Any], new: NewTask, timeout: float
-    ) -> Awaitable[AsyncResult[Any]]:
-        """Enqueue one from a coroutine."""
-
-    def _enqueue_many(
-        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
-    ) -> None:
-        """Enqueue many as they come; `on_handles` is told what became of them, in their order."""
-
-    def _aenqueue_many(
-        self, task: BaseTask[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
-    ) -> Awaitable[None]:
-        """Enqueue many from a coroutine."""
-
-
-class Sender(Generic[P, R]):
-    """Enqueues calls of one task with one set of options. A task is one; `.options(...)` makes others."""
-
-    def __init__(self, task: BaseTask[P, R] | None, options: TaskOptions) -> None:
-        self._task: BaseTask[P, R] = task if task is not None else self  # type: ignore[assignment]
-        self._options = options
-        self._timeout: float = options.enqueue_timeout  # type: ignore[assignment] # the app sets it
-        self._terms: Terms | None = None
-        self._used = False
-
-    def options(self, **options: Unpack[Options]) -> Sender[P, R]:
-        """The same task with other options, for one or more calls.
-
-        Args:
-            **options: see `taskflow.Options`; seconds unless they are datetimes.
-
-        Raises:
-            UnknownOption: there is no such option (a `TypeError`).
-            InvalidOption: a value cannot be.
-
-        Example:
-            >>> resize.options(delay=60, queue="slow").delay("a.png")   # doctest: +SKIP
-        """
-        return Sender(self._task, merge(self._options, TaskOptions.of(options)))
-
-    def delay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
-        """Enqueue a call of the task with these arguments.
-
-        Returns:
-            A handle. Once it is returned, the task is run to a verdict (docs/guarantees.md).
-
-        Raises:
-            InvalidArguments: an argument is missing, unknown, of the wrong type, or cannot travel as JSON.
-            PayloadTooLarge: the arguments are over the app's limit.
-            DuplicateTask: with `unique`, an equal task is enqueued already.
-            TaskIdConflict: with `id`, the queue has a task of this id.
-            BrokerUnavailable: no answer within the app's `enqueue_timeout`; its `task_id` makes a repetition
-                safe.
-        """
-        return self._delay(args, kwargs)
-
-    async def adelay(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
-        """As `delay`, from a coroutine."""
-        return await self._adelay(args, kwargs)
-
-    def apply_async(
-        self,
-        args: Sequence[Any] | None = (),
-        kwargs: Mapping[str, Any] | None = None,
-        **options: Unpack[Options],
-    ) -> AsyncResult[R]:
-        """Enqueue a call, Celery's way: the arguments in a tuple and a dict, the options beside them.
-
-        Example:
-            >>> resize.apply_async(("a.png",), {"width": 100}, countdown=60)   # doctest: +SKIP
-        """
-        return self.options(**options)._delay(*self._given(args, kwargs))
-
-    async def aapply_async(
-        self,
-        args: Sequence[Any] | None = (),
-        kwargs: Mapping[str, Any] | None = None,
-        **options: Unpack[Options],
-    ) -> AsyncResult[R]:
-        """As `apply_async`, from a coroutine."""
-        return await self.options(**options)._adelay(*self._given(args, kwargs))
-
-    def map(
-        self, calls: Iterable[Sequence[Any] | Mapping[str, Any]], *, progress: Progress | None = None
-    ) -> MapResult[R]:
-        """Enqueue many calls in few round trips.
-
-        The calls are sent as they come, a chunk being made while the one before is under way: `calls` may be a generator
-        that is longer than memory. If it raises, so does `map`, and the calls before have been enqueued.
-
-        Args:
-            calls: for each call its positional arguments as a tuple, or its arguments by name as a dict.
-            progress: called after each chunk as `progress(done, total)`: how many calls have an outcome, and how many
-                there are, or None where `calls` has no length.
-
-        Returns:
-            An outcome for each call, in order. Nothing is raised for a single call: look at `failed`, or call
-            `raise_for_errors()`.
-
-        Raises:
-            UnknownOption: the options have an `id`, which is for one call.
-
-        Example:
-            >>> resize.map((f"{n}.png",) for n in range(100_000)).raise_for_errors()    # doctest: +SKIP
-        """
-        refuse_for_map(self._options)
-        mapping: Mapped[R] = Mapped(self._prepare, self._task.name, calls, progress)
-        self._task._backend._enqueue_many(self._task, mapping.new(), self._timeout, mapping.on_handles)
-        return mapping.result()
-
-    async def amap(
-        self, calls: Iterable[Sequence[Any] | Mapping[str, Any]], *, progress: Progress | None = None
-    ) -> MapResult[R]:
-        """As `map`, from a coroutine; other coroutines run between the chunks."""
-        refuse_for_map(self._options)
-        mapping: Mapped[R] = Mapped(self._prepare, self._task.name, calls, progress)
-        await self._task._backend._aenqueue_many(self._task, mapping.new(), self._timeout, mapping.on_handles)
-        return mapping.result()
-
-    # --------------------------------------------------------------------------------------------------------
-
-    def _delay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> AsyncResult[R]:
-        task = self._task
-        new = task._make_call(args, kwargs, self._options, self._terms or self._shared())
-        return task._backend._enqueue(task, new, self._timeout)
-
-    def _adelay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Awaitable[AsyncResult[R]]:
-        task = self._task
-        new = task._make_call(args, kwargs, self._options, self._terms or self._shared())
-        return task._backend._aenqueue(task, new, self._timeout)
-
-    def _given(
-        self, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None
-    ) -> tuple[Sequence[Any], Mapping[str, Any]]:
-        """What `apply_async` got, if it can be: `(1)` is no tuple, and a text is a sequence of letters."""
-        if not isinstance(args, tuple | list | None):
-            raise InvalidArguments(
-                f"task {self._task.name!r}: args must be a list or tuple, not {type(args).__name__}; "
-                "a tuple of one is written (value,)"
-            )
-        if not isinstance(kwargs, Mapping | None):
-            raise InvalidArguments(
-                f"task {self._task.name!r}: kwargs must be a dict of arguments by name, not {type(kwargs).__name__}"
-            )
-        return args or (), kwargs or {}
-
-    def _prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewTask:
-        """A call with these options."""
-        return self._task._make_call(args, kwargs, self._options, self._terms or self._shared())
-
-    def _shared(self) -> Terms | None:
-        """What all calls with these options share. It is worked out at the second: often there is but one."""
-        if self._used:
-            self._terms = self._task._make_terms(self._options)
-        self._used = True
-        return self._terms
-
-
-class BaseTask(Sender[P, R]):
+class BaseTask(CallMaker[P, R]):
     """What functions and coroutine functions have in common when they are tasks. Made by `@app.task`.
 
     Attributes:
@@ -210,7 +35,6 @@ class BaseTask(Sender[P, R]):
         is_async: whether it is a coroutine function.
     """
 
-    is_async = False
     _content_type = JSON
 
     def __init__(
@@ -223,17 +47,12 @@ class BaseTask(Sender[P, R]):
         *,
         bind: bool,
     ) -> None:
-        super().__init__(None, options)
-        self._backend = backend
+        super().__init__(backend, name, options, Signature.of(function, skip_first=bind), Returns(function))
         self.function = function
-        self.name = name
         self._policy = policy
         self._bind = bind
         self._source: str = getattr(getattr(unwrap(function), "__code__", None), "co_filename", "")
         """The file that its function is in; "" when that is not known."""
-        self._signature = Signature.of(function, skip_first=bind)
-        self._returns = Returns(function)
-        """How its results are written and read."""
         self.__name__ = getattr(function, "__name__", name)
         self.__qualname__ = getattr(function, "__qualname__", name)
         self.__module__ = getattr(function, "__module__", __name__)
@@ -242,62 +61,6 @@ class BaseTask(Sender[P, R]):
 
     def __repr__(self) -> str:
         return f"<task {self.name} (queue {self.queue})>"
-
-    @property
-    def queue(self) -> str:
-        """The task's own queue."""
-        assert self._options.queue is not None, "the app sets it"
-        return self._options.queue
-
-    def _make_terms(self, options: TaskOptions) -> Terms:
-        """What all calls with these options share."""
-        return self._build(b"", replace(options, unique=None, id=""), lock_seconds=options.unique or 0).terms
-
-    def _make_call(
-        self,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        options: TaskOptions,
-        terms: Terms | None = None,
-    ) -> NewTask:
-        """A call as a message, and when it is to run.
-
-        Args:
-            args: its positional arguments.
-            kwargs: its arguments by name.
-            options: of all layers.
-            terms: what calls with these options share, where many are made with the same.
-        """
-        unique = options.unique
-        payload = self._signature.encode(
-            args, kwargs, canonical=unique is not None, limit=self._backend._max_payload, name=self.name
-        )
-        if terms is None:
-            return self._build(payload, options, lock_seconds=unique or 0)
-        lock = unique_key(terms.queue, self.name, payload) if unique else ""
-        new = terms.call(options.id or new_id(), payload, lock)
-        new.named = options.id is not None
-        return new
-
-    def _build(self, payload: bytes, options: TaskOptions, *, lock_seconds: int) -> NewTask:
-        message, schedule = build_message(self.name, payload, options, new_id=new_id)
-        new = NewTask(
-            message,
-            schedule.delay,
-            schedule.process_at,
-            lock_seconds,
-            options.durable or False,
-            schedule.expires,
-            schedule.expires_at,
-        )
-        new.named = options.id is not None
-        return new
-
-    def _template(self, queue: str) -> TaskMessage:
-        """The message of a call of this task in a queue, but for its id and arguments: for whoever makes calls without Python."""
-        options = merge(self._options, TaskOptions(queue=queue, id="template"))
-        message, _ = build_message(self.name, None, replace(options, group=None, unique=None), new_id=new_id)
-        return message
 
     def _decode(self, payload: bytes | None) -> dict[str, Any]:
         """The arguments of a stored call, converted by the function's annotations.

@@ -27,7 +27,7 @@ from tests.servers import Server
 from tests.workers import ROOT
 
 PLAIN = [
-    "tasks.task",
+    "tasks.sender",
     "message.signature",
     "message.ids",
     "broker.commands.enqueue",

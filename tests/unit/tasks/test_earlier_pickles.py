@@ -54,6 +54,19 @@ def test_a_function_sent_by_value_finds_what_it_uses_of_the_api_under_its_earlie
     assert found is getattr(taskflow, name)
 
 
+@pytest.mark.parametrize("module", ["taskflow.task", "taskflow.tasks.task"])
+def test_a_function_sent_by_value_finds_the_task_with_options_that_it_holds(module: str) -> None:
+    """What `task.options(...)` gives travels by value with a function that uses it, and its class by name: that of 0.1, and that
+    from before it had a file of its own.
+    """
+    sender = TaskFlow("shop", broker="redis://127.0.0.1:1").task(name="noop")(_noop).options(queue="slow")
+
+    assert pickle.loads(f"c{module}\nSender\n.".encode()) is type(sender)
+
+
+def _noop() -> None: ...
+
+
 def test_the_modules_themselves_stay_as_they_are_when_one_was_found_under_its_earlier_name() -> None:
     importlib.import_module("taskflow.result")
 
