@@ -1,4 +1,4 @@
-"""Leases that end although no time has passed: what stands in the storage is set back."""
+"""Leases that end, and tasks that are due, although no time has passed: what stands in the storage is set back."""
 
 from __future__ import annotations
 
@@ -13,3 +13,11 @@ def end_leases(raw: redis.Redis, queue: str, seconds: float = 120) -> None:
     leases: Any = raw.zrange(key, 0, -1)
     for task_id in leases:
         raw.zincrby(key, -seconds, task_id)
+
+
+def make_due(raw: redis.Redis, queue: str) -> None:
+    """Let the time come of whatever was put off in the queue."""
+    key = f"asynq:{{{queue}}}:scheduled"
+    tasks: Any = raw.zrange(key, 0, -1)
+    for task_id in tasks:
+        raw.zadd(key, {task_id: 5})

@@ -86,23 +86,17 @@ URLS = (
 
 
 @pytest.mark.parametrize("silent", ["black hole", "mute", "slow resolver"], indirect=True)
-@pytest.mark.parametrize("call", [delay, adelay])
-def test_half_a_second_is_half_a_second(silent: str, call: Callable[[str, float], float]) -> None:
+def test_half_a_second_is_half_a_second_and_a_second_is_used(silent: str) -> None:
     """A limit of 0.5 s took 3.0 s with a host that drops SYNs, and 8 s with a resolver that needed so long: connecting and
     resolving had limits of their own, or none.
     """
-    with ThreadPoolExecutor(len(URLS)) as pool:  # each by itself, only not one after the other
-        took = dict(zip(URLS, pool.map(lambda url: call(url.format(silent), 0.5), URLS), strict=True))
-    assert max(took.values()) < 0.5 * 1.1 + SLACK, took
-
-
-@pytest.mark.parametrize("silent", ["black hole", "mute", "slow resolver"], indirect=True)
-@pytest.mark.parametrize("call", [delay, adelay])
-def test_a_second_is_a_second_and_all_of_it_is_tried(
-    silent: str, call: Callable[[str, float], float]
-) -> None:
-    took = call(f"redis://{silent}", 1.0)
-    assert 0.5 < took < 1.0 * 1.1 + SLACK
+    calls = [(call, url.format(silent), 0.5) for call in (delay, adelay) for url in URLS]
+    calls += [(call, f"redis://{silent}", 1.0) for call in (delay, adelay)]
+    with ThreadPoolExecutor(len(calls)) as pool:  # each by itself, only not one after the other
+        took = list(pool.map(lambda one: one[0](*one[1:]), calls))
+    for (call, url, limit), seconds in zip(calls, took, strict=True):
+        assert seconds < limit * 1.1 + SLACK, (call.__name__, url)
+        assert seconds > 0.5 or limit < 1, (call.__name__, url)
 
 
 @pytest.mark.parametrize("silent", ["black hole", "mute"], indirect=True)
@@ -235,9 +229,10 @@ def test_the_second_address_of_a_name_is_tried(
             stack.enter_context(BlackHole(valkey.port, address))
         stack.enter_context(names(monkeypatch, {name: [address, "127.0.0.1"]}))
         call(f"redis://{name}:{valkey.port}")
+        monkeypatch.setattr(dialing, "HEAD_START", 1.0)  # longer than a busy machine needs for all else
         began = time.monotonic()
         call(f"redis://{name}:{valkey.port}")
-        assert time.monotonic() - began < dialing.HEAD_START, "what did not answer is tried last"
+        assert time.monotonic() - began < 1.0, "what did not answer is tried last"
 
 
 def test_a_resolver_that_is_slower_than_every_call_still_gets_to_answer(

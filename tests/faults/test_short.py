@@ -28,7 +28,15 @@ def test_the_suite_passes_while_one_command_in_twenty_fails() -> None:
     """In a process of its own: the faults are put around the drivers of a whole process, and stay there."""
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.faults.plugin", "-p", "no:cacheprovider"]
-    options = ["--fault-rate=0.05", "--fault-seed=20261124", "--fault-strict"]
+    options = [
+        "--fault-rate=0.05",
+        "--fault-seed=20261124",
+        "--fault-strict",
+        "-n",
+        "2",
+        "--dist",
+        "loadgroup",
+    ]
     run = subprocess.run(
         [*command, *options, *TESTS],
         cwd=ROOT,

@@ -8,17 +8,23 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 
 from taskflow import TaskFlow, errors
+from taskflow.broker.sync import Broker
+from taskflow.connection.sync import SyncDriver
 from taskflow.message import by_value
 from taskflow.message.message_crypto import CLOUDPICKLE, CONTENT_TYPE_HEADER
 from taskflow.message.task_message import TaskMessage
 from taskflow.tasks.by_value import CALL, CALL_ASYNC
+from taskflow.testing.keyspace import check_queue
+from tests.leases import make_due
 from tests.security.conftest import Stored
 from tests.security.keys import CANARY, SIGNING
 from tests.servers import Server
@@ -51,60 +57,78 @@ class AsyncMultiplier(Multiplier):
         return number * self.by
 
 
-def test_functions_lambdas_closures_and_objects_travel(apps: Any, worker: Worker, queue: str) -> None:
+@pytest.fixture(scope="module")
+def worked() -> str:
+    """The queue of `signed_worker`."""
+    return f"by-value-{uuid.uuid4().hex[:6]}"
+
+
+@pytest.fixture(scope="module")
+def signed_worker(valkey: Server, worked: str) -> Iterator[WorkerProcess]:
+    """A worker with the key, which the tests of the module share."""
+    url, queues = valkey.url_as("worker"), {worked: 1}
+    with WorkerProcess("tests.security.app:signed", broker=url, queues=queues, concurrency=4) as process:
+        yield process
+    broker = Broker(SyncDriver(valkey.url))
+    assert check_queue(broker, worked) == []
+    broker.close()
+
+
+@pytest.mark.usefixtures("signed_worker")
+def test_functions_lambdas_closures_and_objects_travel(apps: Any, worked: str) -> None:
     base = 5
-    submit = apps.signed.submit.options(queue=queue)
-    with worker("signed"):
-        results = [
-            submit(triple, 2, plus=1),
-            submit(lambda: base + 1),
-            submit(lambda number: number * base, 4),
-            submit(functools.partial(triple, plus=10), 1),
-            submit(Multiplier(7), 6),
-            submit(str.upper, "text"),
-            submit(async_triple, 3),
-            submit(functools.partial(async_triple, 4)),
-            submit(AsyncMultiplier(2), 8),
-            submit(lambda **names: sorted(names), b=1, a=2),
-        ]
-        assert [result.get(20) for result in results] == [7, 6, 20, 13, 42, "TEXT", 9, 12, 16, ["a", "b"]]
+    submit = apps.signed.submit.options(queue=worked)
+    results = [
+        submit(triple, 2, plus=1),
+        submit(lambda: base + 1),
+        submit(lambda number: number * base, 4),
+        submit(functools.partial(triple, plus=10), 1),
+        submit(Multiplier(7), 6),
+        submit(str.upper, "text"),
+        submit(async_triple, 3),
+        submit(functools.partial(async_triple, 4)),
+        submit(AsyncMultiplier(2), 8),
+        submit(lambda **names: sorted(names), b=1, a=2),
+    ]
+    assert [result.get(20) for result in results] == [7, 6, 20, 13, 42, "TEXT", 9, 12, 16, ["a", "b"]]
 
 
-def test_asubmit_is_the_same_from_a_coroutine(apps: Any, worker: Worker, queue: str) -> None:
+@pytest.mark.usefixtures("signed_worker")
+def test_asubmit_is_the_same_from_a_coroutine(apps: Any, worked: str) -> None:
     async def main() -> list[Any]:
-        submit = apps.signed.asubmit.options(queue=queue)
+        submit = apps.signed.asubmit.options(queue=worked)
         results = [await submit(triple, 2), await submit(async_triple, 3), await submit(lambda: FACTOR)]
         values = [await result.aget(20) for result in results]
         await apps.signed.aclose()
         return values
 
-    with worker("signed"):
-        assert asyncio.run(main()) == [6, 9, 3]
+    assert asyncio.run(main()) == [6, 9, 3]
 
 
-def test_the_app_and_its_tasks_are_those_of_the_worker(apps: Any, worker: Worker, queue: str) -> None:
+@pytest.mark.usefixtures("signed_worker")
+def test_the_app_and_its_tasks_are_those_of_the_worker(apps: Any, worked: str) -> None:
     """They do not travel: their keys and connections would."""
     add, app = apps.signed.tasks["add"], apps.signed
 
     def work() -> list[Any]:
-        handle = add.options(queue=queue).delay(1)
+        handle = add.options(queue=worked).delay(1)
         return [handle.id, add(40), app.name, app.get_task("add") is add]
 
-    with worker("signed"):
-        task_id, *values = apps.signed.submit.options(queue=queue)(work).get(20)
-        assert values == [42, "signed", True]
-        assert apps.signed.result(task_id, queue=queue).get(20) == 3
-        assert apps.signed.submit.options(queue=queue)(add, 2).get(20) == 4
+    task_id, *values = apps.signed.submit.options(queue=worked)(work).get(20)
+    assert values == [42, "signed", True]
+    assert apps.signed.result(task_id, queue=worked).get(20) == 3
+    assert apps.signed.submit.options(queue=worked)(add, 2).get(20) == 4
 
 
+@pytest.mark.usefixtures("signed_worker")
 def test_a_script_that_is_run_sends_its_own_functions(
-    valkey: Server, worker: Worker, queue: str, project: Path, monkeypatch: pytest.MonkeyPatch
+    valkey: Server, worked: str, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What `__main__` defines is nowhere to be imported from, so it goes by value with all that it uses."""
     (project / "script.py").write_text(
         "import sys\n"
         "from taskflow import TaskFlow\n"
-        f"app = TaskFlow('script', signing_keys=['{SIGNING}'], queue={queue!r}, retention=60)\n"
+        f"app = TaskFlow('script', signing_keys=['{SIGNING}'], queue={worked!r}, retention=60)\n"
         "SIZE = 21\n"
         "def helper(number):\n    return number * SIZE\n"
         "def crunch(number):\n    return helper(number)\n"
@@ -112,10 +136,9 @@ def test_a_script_that_is_run_sends_its_own_functions(
         "    print(app.submit(lambda: crunch(2)).get(20))\n"
     )
     monkeypatch.setenv("TASKFLOW_BROKER", valkey.url)
-    with worker("signed"):
-        done = subprocess.run(
-            [sys.executable, "script.py"], cwd=project, capture_output=True, text=True, timeout=60
-        )
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=project, capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.strip() == "42", done.stderr
 
 
@@ -147,40 +170,38 @@ def test_a_worker_without_a_key_leaves_it_for_one_that_has_it(
     with worker("plain") as process:
         process.wait_for_log("is not known to this app; put back")
         process.terminate()
+    make_due(stored.raw, queue)
     with worker("signed"):
         assert result.get(20) == 3
 
 
-def test_a_result_is_json_or_the_task_is_archived(
-    apps: Any, worker: Worker, stored: Stored, queue: str
-) -> None:
-    submit = apps.signed.submit.options(queue=queue)
-    with worker("signed"):
-        assert submit(lambda: {"a": (1, 2)}).get(20) == {"a": [1, 2]}
-        bad = submit(lambda: {CANARY: threading.Lock()})
-        with pytest.raises(
-            errors.TaskFailed, match="a value of type dict that cannot be kept as a result"
-        ) as raised:
-            bad.get(20)
-        assert submit.options(max_retries=5)(lambda: object()).info().retried == 0
+@pytest.mark.usefixtures("signed_worker")
+def test_a_result_is_json_or_the_task_is_archived(apps: Any, raw: redis.Redis, worked: str) -> None:
+    submit = apps.signed.submit.options(queue=worked)
+    assert submit(lambda: {"a": (1, 2)}).get(20) == {"a": [1, 2]}
+    bad = submit(lambda: {CANARY: threading.Lock()})
+    with pytest.raises(
+        errors.TaskFailed, match="a value of type dict that cannot be kept as a result"
+    ) as raised:
+        bad.get(20)
+    assert submit.options(max_retries=5)(lambda: object()).info().retried == 0
     assert CANARY not in raised.value.text
-    assert b"result" not in stored.task(bad.id)
+    assert b"result" not in Stored(raw, worked).task(bad.id)
 
 
-def test_a_failure_is_that_of_the_function(apps: Any, worker: Worker, queue: str) -> None:
-    submit = apps.signed.submit.options(queue=queue)
+def test_a_failure_is_that_of_the_function(apps: Any, signed_worker: WorkerProcess, worked: str) -> None:
+    submit = apps.signed.submit.options(queue=worked)
 
     def fails() -> None:
         raise LookupError("no such thing")
 
-    with worker("signed") as process:
-        with pytest.raises(errors.TaskFailed, match="no such thing"):
-            submit(fails).get(20)
-        line = process.wait_for_log("LookupError")
-        # Since 3.1.3 cloudpickle leaves out the file from which a function comes.
-        assert re.search(r" at (.*test_by_value\.py|<dynamic-code>):\d+", line)
-        # What a function returns is awaited, if it can be.
-        assert submit(lambda: async_triple(1)).get(20) == 3
+    with pytest.raises(errors.TaskFailed, match="no such thing"):
+        submit(fails).get(20)
+    line = signed_worker.wait_for_log("LookupError")
+    # Since 3.1.3 cloudpickle leaves out the file from which a function comes.
+    assert re.search(r" at (.*test_by_value\.py|<dynamic-code>):\d+", line)
+    # What a function returns is awaited, if it can be.
+    assert submit(lambda: async_triple(1)).get(20) == 3
 
 
 @pytest.mark.parametrize(
