@@ -6,8 +6,10 @@ import asyncio
 import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
+from .coroutines import complete
 from .dialing import shun
 from .discovery import Said, questions, understood
 from .greeting import question_greeting
@@ -29,21 +31,7 @@ def inquire(inquiry: Inquiry, url: BrokerURL) -> None:
     answers: queue.SimpleQueue[tuple[Address, Any, Said | Exception]] = queue.SimpleQueue()
 
     def ask_one(address: Address, until: float) -> None:
-        connection = node(url, address, question_greeting(url), sentinel=url.kind == "sentinel")
-        peer = None
-        try:
-            connection.open(until)
-            peer = connection.peer()
-            wires = questions(url)
-            replies: list[Any] = []
-            connection.reader.send(pack(wires), until)
-            connection.reader.replies(replies, len(wires), until)
-            answer: Said | Exception = understood(url, replies, address)
-        except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it is
-            answer = error
-        finally:
-            connection.disconnect()
-        answers.put((address, peer, answer))
+        answers.put(complete(_ask_one(node, url, address, until)))
 
     while not inquiry.is_over(time.monotonic()):
         for address, until in inquiry.due(time.monotonic()):
@@ -62,7 +50,7 @@ async def ainquire(inquiry: Inquiry, url: BrokerURL) -> None:
     try:
         while not inquiry.is_over(time.monotonic()):
             tasks |= {
-                asyncio.create_task(_ask_one(url, address, until))
+                asyncio.create_task(_ask_one(async_node, url, address, until))
                 for address, until in inquiry.due(time.monotonic())
             }
             if not tasks:
@@ -80,21 +68,24 @@ async def ainquire(inquiry: Inquiry, url: BrokerURL) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _ask_one(url: BrokerURL, address: Address, until: float) -> tuple[Address, Any, Said | Exception]:
-    connection = async_node(url, address, question_greeting(url), sentinel=url.kind == "sentinel")
+async def _ask_one(
+    make: Callable[..., Any], url: BrokerURL, address: Address, until: float
+) -> tuple[Address, Any, Said | Exception]:
+    """What one node says, and to which of its host's addresses the connection led."""
+    connection = make(url, address, question_greeting(url), sentinel=url.kind == "sentinel")
     peer = None
     try:
         await connection.open(until)
         peer = connection.peer()
         wires = questions(url)
         replies: list[Any] = []
-        connection.reader.send(pack(wires))
-        await connection.reader.replies(replies, len(wires), until, connection.socket_timeout)
+        connection.reader.send(pack(wires), until)
+        await connection.read(replies, len(wires), until)
         return address, peer, understood(url, replies, address)
-    except Exception as error:  # noqa: BLE001 - as in `inquire`
+    except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it is
         return address, peer, error
     finally:
-        await connection.drop()
+        connection.drop()
 
 
 def _taken(inquiry: Inquiry, address: Address, peer: Any, answer: Said | Exception) -> None:

@@ -9,15 +9,18 @@ import asyncio
 import socket
 import ssl
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable
 from typing import Any
 
 from redis import connection as redis_connection
 from redis import exceptions as redis_errors
 from redis.asyncio import connection as async_redis_connection
 
+from .async_reply_reader import AsyncReplyReader
 from .dialing import adial, dial
 from .greeting import Greeting
-from .reply_reader import AsyncReplyReader, ReplyReader
+from .reply_reader import ReplyReader
 from .settings import arguments, pack, tls_context
 from .topology import Address
 from .url import BrokerURL
@@ -25,15 +28,16 @@ from .url import BrokerURL
 _NO_GREETING = Greeting()
 
 
-class _Opened:
-    """Opens a connection."""
+class _Node(ABC):
+    """What a connection does, of threads or of coroutines."""
 
     greeting: Greeting = _NO_GREETING
     address: Address = ("", 0)
     used_at = 0.0
-    reader: ReplyReader
+    """When it was last given something to do, on the monotonic clock."""
+    reader: ReplyReader | AsyncReplyReader
 
-    def open(self: Any, until: float) -> None:
+    async def open(self: Any, until: float) -> None:
         """Connect and log in.
 
         Args:
@@ -43,28 +47,61 @@ class _Opened:
             redis.exceptions.RedisError: that failed, or took too long; nothing is left open.
         """
         try:
-            self._sock = self._dialled(min(until, time.monotonic() + self.socket_connect_timeout))
+            await self._reach(min(until, time.monotonic() + self.socket_connect_timeout))
         except TimeoutError as error:
             raise _late(self, error) from None
         except OSError as error:
             raise redis_errors.ConnectionError(self._error_message(error)) from error
         try:
-            self._sock.settimeout(self.socket_timeout)
             self._parser.on_connect(self)
             if wires := list(self.greeting.wires):
                 replies: list[Any] = []
                 self.reader.send(pack(wires), until)
-                self.reader.replies(replies, len(wires), until)
+                await self.read(replies, len(wires), until)
                 self.greeting.check(replies, self._host_error())
         except OSError as error:
-            self.disconnect()
+            self.drop()
             raise redis_errors.ConnectionError(self._error_message(error)) from error
         except BaseException:
-            self.disconnect()
+            self.drop()
             raise
 
-    def peer(self: Any) -> Any:
+    @abstractmethod
+    async def _reach(self, until: float) -> None:
+        """Open the socket, and TLS on it."""
+
+    @abstractmethod
+    def read(self, replies: list[Any], count: int, until: float) -> Awaitable[None]:
+        """Read replies, as the connection's reader does."""
+
+    @abstractmethod
+    def drop(self) -> None:
+        """Close at once."""
+
+    @abstractmethod
+    def peer(self) -> Any:
         """The address that the connection leads to, of those that the name has."""
+
+
+class _Opened(_Node):
+    """A connection of threads: whatever is awaited here is done when it is awaited."""
+
+    reader: ReplyReader
+
+    async def _reach(self: Any, until: float) -> None:
+        self._sock = self._dialled(until)
+        self._sock.settimeout(self.socket_timeout)
+
+    async def read(self, replies: list[Any], count: int, until: float) -> None:
+        """As `ReplyReader.replies`."""
+        self.reader.replies(replies, count, until)
+
+    def drop(self: Any) -> None:
+        """Close at once."""
+        self.disconnect()
+
+    def peer(self: Any) -> Any:
+        """As `_Node.peer`."""
         return self._sock.getpeername()
 
 
@@ -98,47 +135,30 @@ class _Unix(_Opened, redis_connection.UnixDomainSocketConnection):
         return sock
 
 
-class _AsyncOpened:
-    """As `_Opened`, in a coroutine."""
+class _AsyncOpened(_Node):
+    """A connection of coroutines."""
 
-    greeting: Greeting = _NO_GREETING
-    address: Address = ("", 0)
-    last_used = 0.0
     reader: AsyncReplyReader
 
-    async def open(self: Any, until: float) -> None:
-        """As `_Opened.open`."""
-        now = time.monotonic()
-        try:
-            by = min(until, now + self.socket_connect_timeout)
-            async with asyncio.timeout(max(by - now, 0.001)):
-                self._reader, self._writer = await self._dialled(by)
-        except TimeoutError as error:
-            raise _late(self, error) from None
-        except OSError as error:
-            raise redis_errors.ConnectionError(self._error_message(error)) from error
-        try:
-            self._parser.on_connect(self)
-            if wires := list(self.greeting.wires):
-                replies: list[Any] = []
-                self.reader.send(pack(wires))
-                await self.reader.replies(replies, len(wires), until, self.socket_timeout)
-                self.greeting.check(replies, self._host_error())
-        except OSError as error:
-            await self.drop()
-            raise redis_errors.ConnectionError(self._error_message(error)) from error
-        except BaseException:
-            await self.drop()
-            raise
+    async def _reach(self: Any, until: float) -> None:
+        async with asyncio.timeout(max(until - time.monotonic(), 0.001)):
+            self._reader, self._writer = await self._dialled(until)
 
-    async def drop(self: Any) -> None:
-        """Close at once. A transport that is closed as usual stays until the node has taken what is still to be sent."""
+    def read(self, replies: list[Any], count: int, until: float) -> Awaitable[None]:
+        """As `AsyncReplyReader.replies`."""
+        return self.reader.replies(replies, count, until)
+
+    def drop(self: Any) -> None:
+        """Close at once. A transport that is closed as usual stays until the node has taken what is still to be sent, and TLS
+        would say goodbye in later turns of a loop that may be closed by then.
+        """
+        self._parser.on_disconnect()
         if self._writer is not None:
             self._writer.transport.abort()
-        await self.disconnect(nowait=True)
+        self._reader = self._writer = None
 
     def peer(self: Any) -> Any:
-        """As `_Opened.peer`."""
+        """As `_Node.peer`."""
         return self._writer.get_extra_info("peername")
 
 

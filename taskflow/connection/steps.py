@@ -119,16 +119,9 @@ class Open:
 Step = Trips | Refresh | Pause | Open
 
 
-def lone(request: Request, topology: Topology) -> Trip | None:
-    """The first trip of a request that is alone, as its plan would make it; None: it takes more than one command, or
-    nobody is known to ask, or who is did not answer the last time.
-    """
-    address = None if request.durable else request.node or topology.owner(request.slot)
-    if topology.silent and address in topology.silent:
-        return None
-    return (
-        None if address is None else Trip(address, [request.wire(full=False, resent=False)], request.movable)
-    )
+def lone(address: Address, request: Request) -> Trip:
+    """The first trip of a request that is alone, as its plan would make it."""
+    return Trip(address, [request.first_wire or request.wire(full=False, resent=False)], request.movable)
 
 
 def value_or_raise(result: Any) -> Any:

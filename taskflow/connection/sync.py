@@ -1,46 +1,33 @@
-"""The synchronous driver: carries out the steps of a retry plan on blocking sockets, from any thread."""
+"""The synchronous driver: carries out the steps of plans on blocking sockets, from any thread."""
 
 from __future__ import annotations
 
 import os
 import time
 import weakref
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hiredis import pack_command
-from redis import exceptions as redis_errors
 
-from ..errors import BrokerUnavailable
 from .asking import inquire
+from .coroutines import advance, complete
+from .driver import TROUBLE, Driver
 from .greeting import greeting
 from .inquiry import Inquiry
 from .nodes import node
-from .plans import connecting, executing
+from .plans import executing
 from .resolving import Resolving
-from .settings import IDLE_CONNECTIONS, pack
-from .steps import Answer, Broken, Open, Pause, Refresh, Request, Step, Trip, Trips, Wire
-from .topology import Address
+from .settings import pack
+from .steps import Answer, Broken, Request, Trip, lone
+from .topology import Address, Topology
 from .url import BrokerURL
 
-_CONNECTION_ERRORS = (
-    redis_errors.ConnectionError,
-    redis_errors.TimeoutError,
-    redis_errors.InvalidResponse,  # something else than a Redis server answers on this port
-    OSError,
-)
-
-_CONNECTING_ERRORS = (redis_errors.RedisError, OSError)
-"""Also what the server says to the login and to the choice of a database."""
-
-_TROUBLE = (Exception, Broken)
-
-LOOK_AFTER = 0.05
-"""Seconds after which a connection may have been closed by the node while nobody looked."""
+NOT_ASKED = Broken(ConnectionError("not asked"), sent=False)
+"""There was no idle connection for the short way of a request that is alone."""
 
 
-class SyncDriver(Resolving):
+class SyncDriver(Resolving, Driver):
     """Sends requests to the nodes of one broker.
 
     Args:
@@ -52,8 +39,8 @@ class SyncDriver(Resolving):
         _drivers.add(self)
 
     def _begin(self) -> None:
-        super()._begin()
-        self._pools: dict[Address, deque[Any]] = {}
+        Resolving._begin(self)
+        Driver.__init__(self)
         self._looked_at = 0.0
 
     def execute(
@@ -77,37 +64,15 @@ class SyncDriver(Resolving):
             request = requests[0]
             address = None if request.durable else topology.ready(request.node, request.slot)
             if address is not None:
-                wire = request.first_wire or request.wire(full=False, resent=False)
-                connection = self._idle(address, now, movable=request.movable) if meanwhile is None else None
-                if connection is not None:
-                    reply = self._ask(address, connection, wire, now, deadline)
-                else:
-                    answer = self._travel([Trip(address, [wire], request.movable)], deadline, meanwhile)[0]
+                reply = self._ask(address, request, now, deadline) if meanwhile is None else NOT_ASKED
+                if reply is NOT_ASKED:
+                    (answer,) = complete(self._travel([lone(address, request)], deadline, meanwhile))
                     reply, meanwhile = answer if isinstance(answer, Broken) else answer[0], None
-                if not isinstance(reply, _TROUBLE):
+                if not isinstance(reply, TROUBLE):
                     return [request.parse(reply)]
                 first = address, reply if isinstance(reply, Broken) else [reply]
         steps = executing(requests, topology, deadline, time.monotonic, first)
-        return self._carry_out(steps, deadline, meanwhile)  # type: ignore[no-any-return]
-
-    def _carry_out(
-        self, steps: Generator[Step, Any, Any], deadline: float, meanwhile: Callable[[], None] | None = None
-    ) -> Any:
-        done: Any = None
-        while True:
-            try:
-                step, done = steps.send(done), None
-            except StopIteration as end:
-                return end.value
-            match step:
-                case Trips(trips):
-                    done, meanwhile = self._travel(trips, deadline, meanwhile), None
-                case Refresh(generation, doubt):
-                    self._refresh(generation, deadline, doubt=doubt)
-                case Pause(seconds):
-                    time.sleep(seconds)
-                case Open(address, until):
-                    done = self._open(address, until)
+        return complete(self._carry_out(steps, deadline, meanwhile))
 
     def owner(self, slot: int) -> Address | None:
         """The node that owns `slot`, as far as known now; nobody is asked."""
@@ -115,166 +80,81 @@ class SyncDriver(Resolving):
 
     def masters(self, timeout: float) -> list[Address]:
         """The masters of the cluster, or the one server."""
-        topology = self.topology
-        if topology.cluster or not topology.known:
-            self._refresh(topology.generation, time.monotonic() + timeout, doubt=False, force=True)
-        if not topology.masters():
-            raise BrokerUnavailable(f"no node of {self.url} answers")
-        return topology.masters()
+        return complete(self._known_masters(timeout))
 
     def connect(self, slot: int | None, timeout: float) -> Any:
         """A connection of the caller's own to the owner of `slot`, for blocking and subscribing; the caller
         closes it.
         """
-        topology, deadline = self.topology, time.monotonic() + timeout
-        return self._carry_out(connecting(topology, self.url, slot, deadline, time.monotonic), deadline)
+        return complete(self._connected(slot, timeout))
 
     def close(self) -> None:
         """Close the idle connections. The driver can be used again."""
-        pools, self._pools = self._pools, {}
-        for pool in pools.values():
-            for connection in pool:
-                connection.disconnect()
+        self._drop_idle()
 
-    # --- trips ----------------------------------------------------------------------------------------------
+    # --- how a thread waits ---------------------------------------------------------------------------------
 
-    def _ask(self, address: Address, connection: Any, wire: Wire, now: float, deadline: float) -> Any:
-        """A trip of one command on an idle connection: its reply, an error of the server, or a `Broken`."""
+    async def _resolved(self) -> Topology:
+        return self.topology
+
+    def _new(self, address: Address) -> Any:
+        return node(self.url, address, greeting(self.url, self.topology, address))
+
+    def _ask(self, address: Address, request: Request, now: float, deadline: float) -> Any:
+        """The trip of a request that is alone, as `Driver._trip` makes it, but on an idle connection, and in as few calls as can
+        be: its reply, an error of the server, or a `Broken`; `NOT_ASKED`: there is no such connection.
+        """
+        try:
+            pool = self._pools[address]
+            connection = pool.pop()
+        except (KeyError, IndexError):
+            return NOT_ASKED
+        if connection.reader.was_closed(now - connection.used_at, request.movable):
+            self._give_up(address, connection)
+            return NOT_ASKED
+        wire = request.first_wire or request.wire(full=False, resent=False)
         try:
             data = pack_command(wire)
         except UnicodeEncodeError:
             data = pack([wire])
         try:
             reply = connection.reader.ask(data, now, deadline)
-        except _CONNECTION_ERRORS as error:
-            return self._cut(address, connection, error)
-        except BaseException:
-            # Interrupted before the reply: it would be taken for that of the next command.
-            connection.disconnect()
+        except BaseException as error:
+            if (broken := self._broken(address, connection, error)) is not None:
+                return broken
             raise
         connection.used_at = now
-        self._give_back(address, connection)
+        pool.append(connection)
+        if len(pool) > 1:
+            self._thin_out(pool, now)
         return reply
 
-    def _travel(
+    async def _travel(
         self, trips: Sequence[Trip], deadline: float, meanwhile: Callable[[], None] | None = None
     ) -> list[Answer]:
-        departed = [self._depart(trip, deadline) for trip in trips]
-        if meanwhile is not None:
-            try:
+        under_way = [self._trip(trip, deadline, together=True) for trip in trips]
+        try:
+            answers = [advance(one) for one in under_way]
+            if meanwhile is not None:
                 meanwhile()
-            except BaseException:
-                for connection in departed:
-                    if not isinstance(connection, Broken):
-                        connection.disconnect()
-                raise
-        return [
-            self._collect(trip, connection, deadline)
-            for trip, connection in zip(trips, departed, strict=True)
-        ]
+            return [
+                answer if answer is not None else complete(one)
+                for answer, one in zip(answers, under_way, strict=True)
+            ]
+        finally:
+            for one in under_way:
+                one.close()
 
-    def _depart(self, trip: Trip, deadline: float) -> Any:
-        """Send the pipeline; the connection on which its replies will come, or what went wrong."""
-        address = trip.address
-        data = pack(trip.wires)
-        now = time.monotonic()
-        connection = self._idle(address, now, movable=trip.movable)
-        if connection is None:
-            connection = self._open(address, self.topology.open_deadline(address, deadline, now))
-            if isinstance(connection, Broken):
-                self._forget(address)
-                return connection
-        try:
-            connection.reader.send(data, deadline)
-        except _CONNECTION_ERRORS as error:
-            return self._cut(address, connection, error)
-        except BaseException:
-            # Interrupted in the middle of a command: nobody may use the connection again.
-            connection.disconnect()
-            raise
-        return connection
+    async def _pause(self, seconds: float) -> None:
+        time.sleep(seconds)
 
-    def _collect(self, trip: Trip, connection: Any, deadline: float) -> Answer:
-        if isinstance(connection, Broken):
-            return connection
-        replies: list[Any] = []
-        connection.used_at = now = time.monotonic()
-        until = self.topology.trip_deadline(trip.address, deadline, now)
-        try:
-            connection.reader.replies(replies, len(trip.wires), until)
-        except _CONNECTION_ERRORS as error:
-            return self._cut(trip.address, connection, error, replies)
-        except BaseException:
-            # Interrupted before the reply: it would be taken for that of the next command.
-            connection.disconnect()
-            raise
-        self._give_back(trip.address, connection)
-        return replies
-
-    def _idle(self, address: Address, now: float, *, movable: bool) -> Any:
-        """A connection that nobody uses; None: there is none.
-
-        While it is in use all the time, looking each time whether the node has closed it costs more than the rare request that
-        has to be sent again. But one that could go elsewhere would then wait for a node that is known to be gone.
-        """
-        try:
-            connection = self._pools[address].pop()
-        except (KeyError, IndexError):
-            return None
-        if (movable or now - connection.used_at > LOOK_AFTER) and connection.reader.was_closed():
-            self._forget(address)
-            connection.disconnect()
-            return None
-        return connection
-
-    def _open(self, address: Address, until: float) -> Any:
-        connection = node(self.url, address, greeting(self.url, self.topology, address))
-        try:
-            connection.open(until)
-        except _CONNECTING_ERRORS as error:
-            return Broken(error, sent=False)
-        return connection
-
-    def _give_back(self, address: Address, connection: Any) -> None:
-        pool = self._pools.get(address)
-        if pool is None:
-            pool = self._pools.setdefault(address, deque())
-        if len(pool) < IDLE_CONNECTIONS:
-            pool.append(connection)
-        else:
-            connection.disconnect()
-
-    def _cut(
-        self, address: Address, connection: Any, error: Exception, replies: Sequence[Any] = ()
-    ) -> Broken:
-        """It broke when something had been sent on it."""
-        connection.disconnect()
-        self._forget(address)
-        return Broken(error, sent=True, replies=replies)
-
-    def _forget(self, address: Address) -> None:
-        """A broken connection: the idle ones to the same node are most likely dead too."""
-        for connection in self._pools.pop(address, ()):
-            connection.disconnect()
-
-    # --- topology -------------------------------------------------------------------------------------------
-
-    def _refresh(self, generation: int, deadline: float, *, doubt: bool = True, force: bool = False) -> None:
-        """Learn the owners anew: one thread at a time, and only if nobody has since `generation`.
-
-        `doubt`: what was known has proved wrong, so no single node is believed.
-        """
-        topology = self.topology
-        if self.url.kind in ("single", "unix"):
-            self.close()
-            return
+    async def _look(self, topology: Topology, generation: int, deadline: float, *, doubt: bool) -> None:
         began = time.monotonic()
         if not self._lock.acquire(timeout=max(deadline - began, 0)):
             return
         try:
-            if not force and (topology.generation != generation or self._looked_at > began):
-                return
-            inquire(Inquiry(topology, self.url, doubt=doubt, now=began, deadline=deadline), self.url)
+            if topology.generation == generation and self._looked_at <= began:
+                inquire(Inquiry(topology, self.url, doubt=doubt, now=began, deadline=deadline), self.url)
         finally:
             self._looked_at = time.monotonic()
             self._lock.release()

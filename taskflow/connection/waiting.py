@@ -10,12 +10,11 @@ from redis import exceptions as redis_errors
 
 from ..errors import BrokerError, BrokerUnavailable
 from .aio import AsyncDriver
+from .async_reply_reader import ask
+from .driver import CONNECTION_ERRORS
 from .faults import Remedy, understand
-from .reply_reader import ask
 from .settings import pack
 from .sync import SyncDriver
-
-_ERRORS = (redis_errors.RedisError, OSError, EOFError)
 
 LATE = 2.0
 """A wait whose answer is later than its end by so many seconds is taken for lost."""
@@ -37,7 +36,7 @@ class Listener:
         try:
             self._connection.reader.send(pack([("SSUBSCRIBE", channel)]), deadline)
             self._read(deadline)
-        except _ERRORS as error:
+        except CONNECTION_ERRORS as error:
             self.close()
             raise BrokerUnavailable(str(error)) from error
         except BaseException:
@@ -49,7 +48,7 @@ class Listener:
         try:
             if self._connection.can_read(timeout):
                 self._read(time.monotonic() + REST)
-        except _ERRORS as error:
+        except CONNECTION_ERRORS as error:
             raise BrokerUnavailable(str(error)) from error
 
     def _read(self, deadline: float) -> None:
@@ -60,7 +59,7 @@ class Listener:
 
     def close(self) -> None:
         """Close the connection."""
-        self._connection.disconnect()
+        self._connection.drop()
 
 
 class AsyncListener:
@@ -80,8 +79,8 @@ class AsyncListener:
             command = pack([("SSUBSCRIBE" if sharded else "SUBSCRIBE", channel)])
             await ask(connection, deadline - time.monotonic(), command)
         except BaseException as error:
-            await connection.drop()
-            if isinstance(error, _ERRORS):
+            connection.drop()
+            if isinstance(error, CONNECTION_ERRORS):
                 raise BrokerUnavailable(str(error)) from error
             raise
         return cls(connection)
@@ -106,7 +105,7 @@ class AsyncListener:
                 b"",
                 b"",
             )  # the right to hear one more channel is missing; the channels before it are still heard
-        except _ERRORS as error:
+        except CONNECTION_ERRORS as error:
             raise BrokerUnavailable(str(error)) from error
         if isinstance(reply, list) and len(reply) > 2 and isinstance(reply[2], bytes):
             return reply[1], reply[2]
@@ -117,19 +116,19 @@ class AsyncListener:
         try:
             for channel in channels:
                 await self._connection.send_command("UNSUBSCRIBE" if ends else "SUBSCRIBE", channel)
-        except _ERRORS as error:
+        except CONNECTION_ERRORS as error:
             raise BrokerUnavailable(str(error)) from error
 
     async def ping(self) -> None:
         """Make sure that the connection still lives; the answer comes as one more message."""
         try:
             await self._connection.send_command("PING")
-        except _ERRORS as error:
+        except CONNECTION_ERRORS as error:
             raise BrokerUnavailable(str(error)) from error
 
     async def close(self) -> None:
         """Close the connection."""
-        await self._connection.drop()
+        self._connection.drop()
 
 
 class ListWatch:
@@ -158,7 +157,7 @@ class ListWatch:
             return await ask(self._connection, seconds + LATE, wait) is not None
         except BrokerError:
             raise
-        except _ERRORS as error:
+        except CONNECTION_ERRORS as error:
             connection = self._connection
             await self.close()
             if connection is not None and not isinstance(error, redis_errors.ResponseError):
@@ -181,7 +180,7 @@ class ListWatch:
             return await ask(connection, connection.socket_timeout, data)
         except redis_errors.ResponseError as error:
             raise BrokerUnavailable(str(error)) from error
-        except _ERRORS as error:
+        except CONNECTION_ERRORS as error:
             await self.close()
             raise BrokerUnavailable(str(error)) from error
         except BaseException:
@@ -192,4 +191,4 @@ class ListWatch:
         """Close the connection."""
         if self._connection is not None:
             connection, self._connection = self._connection, None
-            await connection.drop()
+            connection.drop()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 from ..broker.aio import AsyncBroker
@@ -110,20 +110,3 @@ class LoopBroker:
     async def pause(self, seconds: float) -> None:
         """Let others run meanwhile."""
         await asyncio.sleep(seconds)
-
-
-def complete(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that asks a `ThreadBroker` only, and so never waits, to its end.
-
-    Example:
-        >>> async def answer() -> int:
-        ...     return 42
-        >>> complete(answer())
-        42
-    """
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-    coroutine.close()
-    raise AssertionError("what is asked of a thread's broker is answered at once")

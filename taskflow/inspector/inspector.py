@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from ..broker.sync import Broker
+from ..connection.coroutines import complete
 from ..message.message_crypto import MessageCrypto
 from ..states import State
 from . import doctor
 from .aio import AsyncInspector
-from .both import AnyBroker, ThreadBroker, complete
+from .both import AnyBroker, ThreadBroker
 from .values import (
     ClusterQueue,
     DayCounts,

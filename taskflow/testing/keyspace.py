@@ -6,8 +6,9 @@ from ..broker.command import Plain
 from ..broker.commands.inspect import text
 from ..broker.keys import queue_keys
 from ..broker.sync import Broker
+from ..connection.coroutines import complete
 from ..errors import DecodeError
-from ..inspector.both import AnyBroker, ThreadBroker, complete
+from ..inspector.both import AnyBroker, ThreadBroker
 from ..inspector.doctor.image import (
     QueueImage,
     empty_groups,

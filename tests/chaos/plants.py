@@ -144,28 +144,24 @@ def _wait_elsewhere() -> None:
     """WAIT on another connection of the pool has nothing to wait for, and says so at once."""
     from taskflow.connection.sync import SyncDriver
 
-    depart, collect = SyncDriver._depart, SyncDriver._collect
+    make = SyncDriver._trip
 
     def split(trip: Any) -> tuple[Any, Any]:
         cut = next((at for at, wire in enumerate(trip.wires) if wire[0] == "WAIT"), len(trip.wires))
         return replace(trip, wires=trip.wires[:cut]), replace(trip, wires=trip.wires[cut:])
 
-    def depart_alone(self: Any, trip: Any, *rest: Any) -> Any:
-        return depart(self, split(trip)[0], *rest)
-
-    def collect_both(self: Any, trip: Any, connection: Any, *rest: Any) -> Any:
+    async def make_two(self: Any, trip: Any, deadline: float, *rest: Any, **how: Any) -> Any:
         script, waits = split(trip)
-        replies = collect(self, script, connection, *rest)
+        replies = await make(self, script, deadline, *rest, **how)
         if not waits.wires or not isinstance(replies, list):
             return replies
         # The first went back to the pool: taken out again, so that this one is another.
         first = self._pools[trip.address].pop()
-        more = collect(self, waits, depart(self, waits, *rest), *rest)
+        more = await make(self, waits, deadline)
         self._give_back(trip.address, first)
         return [*replies, *more] if isinstance(more, list) else more
 
-    SyncDriver._depart = depart_alone  # type: ignore[method-assign]
-    SyncDriver._collect = collect_both  # type: ignore[assignment,method-assign]
+    SyncDriver._trip = make_two  # type: ignore[method-assign]
 
 
 PLANTS: dict[str, Plant] = {

@@ -12,7 +12,8 @@ import redis
 from taskflow.broker.aio import AsyncBroker
 from taskflow.broker.sync import Broker
 from taskflow.connection.aio import AsyncDriver
-from taskflow.connection.sync import LOOK_AFTER, SyncDriver
+from taskflow.connection.reply_reader import LOOK_AFTER
+from taskflow.connection.sync import SyncDriver
 from tests.servers import Server, wait_until
 
 

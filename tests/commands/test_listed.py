@@ -11,9 +11,10 @@ from taskflow import TaskFlow
 from taskflow.broker.commands.queues import unlist
 from taskflow.broker.sync import Broker
 from taskflow.client.listed import AGAIN, Listed
+from taskflow.connection.coroutines import complete
 from taskflow.connection.sync import SyncDriver
 from taskflow.inspector import Inspector
-from taskflow.inspector.both import ThreadBroker, complete
+from taskflow.inspector.both import ThreadBroker
 from taskflow.inspector.queues import all_names
 from taskflow.partitions import partition_names
 

@@ -1,4 +1,4 @@
-"""The one wrapper around the drivers: what is to fail does, below the loop that sends again.
+"""The wrapper around what the drivers send: what is to fail does, below the loop that sends again.
 
 A pipeline breaks at a command of it. What stands before that command has run and been answered, what stands behind has not
 been sent. The error comes at once: nobody waits for a timeout that was decided on anyway.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,9 @@ from redis import exceptions as redis_errors
 
 from taskflow.broker.scripts import load, names
 from taskflow.connection.aio import AsyncDriver
-from taskflow.connection.steps import Broken, Trip
-from taskflow.connection.sync import SyncDriver
+from taskflow.connection.driver import Driver
+from taskflow.connection.steps import Broken, Request, Trip
+from taskflow.connection.sync import NOT_ASKED, SyncDriver
 from tests.faults.policy import Fate, Faults
 
 _SPARED = frozenset({"ASKING", "WAIT", "INFO", "RPUSH", "LPUSH", "INCR", "HINCRBY", "SCRIPT"})
@@ -49,8 +50,8 @@ def install(faults: Faults) -> None:
     global current
     assert current is None
     current = faults
-    _install_sync(faults)
-    _install_async(faults)
+    _install_trips(faults)
+    _install_connections(faults)
 
 
 @dataclass(frozen=True)
@@ -87,72 +88,55 @@ def _cut(faults: Faults, trip: Trip) -> _Cut | None:
     return None
 
 
-def _install_sync(faults: Faults) -> None:
-    travel, ask, connect = SyncDriver._travel, SyncDriver._ask, SyncDriver.connect
+def _install_trips(faults: Faults) -> None:
+    make, ask = Driver._trip, SyncDriver._ask
 
-    @functools.wraps(travel)
-    def faulty_travel(
-        self: SyncDriver, trips: Sequence[Trip], deadline: float, meanwhile: Callable[[], None] | None = None
-    ) -> list[Any]:
-        cuts = [_cut(faults, trip) for trip in trips]
-        if not any(cuts):
-            return travel(self, trips, deadline, meanwhile)
-        sent = [
-            trip if cut is None else Trip(trip.address, trip.wires[: cut.commands])
-            for trip, cut in zip(trips, cuts, strict=True)
-        ]
-        answers = iter(travel(self, [trip for trip in sent if trip.wires], deadline, meanwhile))
-        replies: list[Any] = []
-        for trip, cut in zip(sent, cuts, strict=True):
-            answer = next(answers) if trip.wires else None
-            if cut is not None:
-                self._forget(trip.address)
-                answer = cut.broken(answer)
-            replies.append(answer)
-        return replies
+    @functools.wraps(make)
+    async def faulty_trip(self: Driver, trip: Trip, *rest: Any, **how: Any) -> list[Any] | Broken:
+        cut = _cut(faults, trip)
+        if cut is None:
+            return await make(self, trip, *rest, **how)
+        answer: Any = None
+        if cut.commands:
+            answer = await make(self, Trip(trip.address, trip.wires[: cut.commands]), *rest, **how)
+        self._forget(trip.address)
+        return cut.broken(answer)
 
     @functools.wraps(ask)
-    def faulty_ask(
-        self: SyncDriver, address: Any, connection: Any, wire: Any, now: float, deadline: float
-    ) -> Any:
-        cut = _cut(faults, Trip(address, [wire]))
+    def faulty_ask(self: SyncDriver, address: Any, request: Request, now: float, deadline: float) -> Any:
+        if not self._pools.get(address):
+            return NOT_ASKED  # it becomes a trip, and may fail there
+        cut = _cut(faults, Trip(address, [wire_of(request)]))
         if cut is None:
-            return ask(self, address, connection, wire, now, deadline)
-        answer = ask(self, address, connection, wire, now, deadline) if cut.commands else None
-        if not cut.commands:
-            connection.disconnect()
+            return ask(self, address, request, now, deadline)
+        answer = ask(self, address, request, now, deadline) if cut.commands else None
+        if answer is NOT_ASKED:
+            return answer
         self._forget(address)
         return cut.broken(answer if isinstance(answer, Broken) else [answer])
+
+    Driver._trip = faulty_trip  # type: ignore[method-assign]
+    SyncDriver._ask = faulty_ask  # type: ignore[method-assign]
+
+
+def wire_of(request: Request) -> Any:
+    """The command that is sent where a request is alone."""
+    return request.first_wire or request.wire(full=False, resent=False)
+
+
+def _install_connections(faults: Faults) -> None:
+    connect, aconnect = SyncDriver.connect, AsyncDriver.connect
 
     @functools.wraps(connect)
     def faulty_connect(self: SyncDriver, slot: int | None, timeout: float) -> Any:
         return _Connection(connect(self, slot, timeout), faults)
 
-    SyncDriver._travel = faulty_travel  # type: ignore[method-assign]
-    SyncDriver._ask = faulty_ask  # type: ignore[method-assign]
+    @functools.wraps(aconnect)
+    async def faulty_aconnect(self: AsyncDriver, slot: int | None, timeout: float) -> Any:
+        return _AsyncConnection(await aconnect(self, slot, timeout), faults)
+
     SyncDriver.connect = faulty_connect  # type: ignore[method-assign]
-
-
-def _install_async(faults: Faults) -> None:
-    trip_once, connect = AsyncDriver._trip, AsyncDriver.connect
-
-    @functools.wraps(trip_once)
-    async def faulty_trip(self: AsyncDriver, trip: Trip, deadline: float) -> list[Any] | Broken:
-        cut = _cut(faults, trip)
-        if cut is None:
-            return await trip_once(self, trip, deadline)
-        answer: Any = None
-        if cut.commands:
-            answer = await trip_once(self, Trip(trip.address, trip.wires[: cut.commands]), deadline)
-        await self._forget(trip.address)
-        return cut.broken(answer)
-
-    @functools.wraps(connect)
-    async def faulty_connect(self: AsyncDriver, slot: int | None, timeout: float) -> Any:
-        return _AsyncConnection(await connect(self, slot, timeout), faults)
-
-    AsyncDriver._trip = faulty_trip  # type: ignore[method-assign]
-    AsyncDriver.connect = faulty_connect  # type: ignore[method-assign]
+    AsyncDriver.connect = faulty_aconnect  # type: ignore[method-assign]
 
 
 class _Connection:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis import exceptions as redis_errors
 
-from taskflow.connection.steps import Broken, Trip, Wire
+from taskflow.connection.steps import Broken, Request, Trip, Wire
 from taskflow.connection.sync import SyncDriver
+from tests.faults.inject import wire_of
 
 
 class EveryReplyIsLostOnce(SyncDriver):
@@ -21,15 +21,13 @@ class EveryReplyIsLostOnce(SyncDriver):
         super().__init__(url)
         self.lost: list[Wire] = []
 
-    def _travel(
-        self, trips: Sequence[Trip], deadline: float, meanwhile: Callable[[], None] | None = None
-    ) -> list[Any]:
-        answers = super()._travel(trips, deadline, meanwhile)
-        return [self._lose(trip, answer) for trip, answer in zip(trips, answers, strict=True)]
+    async def _trip(self, trip: Trip, *rest: Any, **how: Any) -> Any:
+        return self._lose(trip, await super()._trip(trip, *rest, **how))
 
-    def _ask(self, address: Any, connection: Any, wire: Wire, now: float, deadline: float) -> Any:
-        reply = super()._ask(address, connection, wire, now, deadline)
-        answer = self._lose(Trip(address, [wire]), reply if isinstance(reply, Broken) else [reply])
+    def _ask(self, address: Any, request: Request, now: float, deadline: float) -> Any:
+        reply = super()._ask(address, request, now, deadline)
+        trip = Trip(address, [wire_of(request)])
+        answer = self._lose(trip, reply if isinstance(reply, Broken) else [reply])
         return answer if isinstance(answer, Broken) else answer[0]
 
     def _lose(self, trip: Trip, answer: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import Any
 from taskflow.broker.aio import AsyncBroker
 from taskflow.broker.sync import Broker
 from taskflow.connection.aio import AsyncDriver
+from taskflow.connection.coroutines import complete
 from taskflow.inspector import AsyncInspector, doctor
-from taskflow.inspector.both import ThreadBroker, complete
+from taskflow.inspector.both import ThreadBroker
 
 
 def examine(broker: Broker, queues: Sequence[str] = (), *, fix: bool = False) -> doctor.Diagnosis:

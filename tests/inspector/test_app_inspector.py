@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from taskflow import AsyncInspector, Inspector, TaskFlow
-from taskflow.inspector.both import complete
+from taskflow.connection.coroutines import complete
 from tests.servers import Server
 
 PAGE = Path(__file__).parents[2] / "docs" / "inspector.md"
@@ -72,5 +72,5 @@ def print_nothing() -> None: ...
 
 def test_what_would_wait_is_no_question_to_a_threads_broker() -> None:
     """Such code would have to run on an event loop; in a thread it is refused, not left half done."""
-    with pytest.raises(AssertionError, match="answered at once"):
+    with pytest.raises(AssertionError, match="done at once"):
         complete(asyncio.sleep(0))

@@ -30,7 +30,6 @@ ALLOWED: dict[str, tuple[Place, str]] = {
         Place.HANDED_OVER,
         "the answer of one node, whatever it is, must not keep those of the others",
     ),
-    "asking.inquire.ask_one": (Place.HANDED_OVER, "likewise, in a thread"),
     "bulk.Loader.load": (
         Place.HANDED_OVER,
         "the user's iterable raised; what it gave before that is sent first",
