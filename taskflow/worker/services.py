@@ -83,7 +83,12 @@ def _burst(at: ForWorker) -> Service | None:
     from .loops.burst import Burst  # here, for the start-up: it brings a forwarder
 
     return Burst(
-        parts.broker, parts.clock, at.served, lambda: len(parts.held_tasks) + len(parts.courier), at.end
+        parts.broker,
+        parts.clock,
+        at.served,
+        lambda: len(parts.held_tasks) + len(parts.courier),
+        lambda: bool(parts.delivery.away()),
+        at.end,
     )
 
 

@@ -133,6 +133,30 @@ def test_followers_of_a_worker_that_died_are_delivered_by_another(
     assert [ledger.count("start", tag) for tag in ("f1", "f2")] == [1, 1]
 
 
+def test_a_burst_runs_the_followers_of_a_worker_that_died(
+    worker: Any, ledger: Ledger, broker: Broker, raw: redis.Redis, queue: str
+) -> None:
+    """They are in no queue yet, and belong to what was asked for all the same: it ended before they were overdue."""
+    die_after_finish(broker, queue, "f1", "f2", other=queue)
+    with worker(burst=True, timings=Timings(overdue=1, outbox=0.2)) as process:
+        assert process.wait() == 0
+    assert [ledger.count("end", tag) for tag in ("f1", "f2")] == [1, 1]
+    assert outbox(raw, queue) == 0
+
+
+def test_a_burst_does_not_wait_for_a_queue_that_nothing_can_be_brought_to(
+    worker: Any, broker: Broker, raw: redis.Redis, queue: str
+) -> None:
+    other = f"{queue}-broken"
+    raw.set(queue_keys(other).pending, "no list")
+    die_after_finish(broker, queue, "f1", other=other)
+    with worker(burst=True, timings=SOON) as process:
+        assert process.wait() == 0
+        process.wait_for_log("they lie in the outbox")
+    assert outbox(raw, queue) == 2
+    raw.delete(queue_keys(other).pending)
+
+
 def test_a_delivery_that_nobody_confirmed_is_made_again_and_runs_nothing_twice(
     valkey: Server, worker: Any, ledger: Ledger, broker: Broker, raw: redis.Redis, queue: str
 ) -> None:

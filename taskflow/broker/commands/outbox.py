@@ -16,7 +16,7 @@ import msgspec
 
 from ...message.outcome import FollowUp, Outcome
 from ..builder import builder, item_of
-from ..command import Command
+from ..command import Command, Plain
 from ..keys import queue_keys
 from ..words import Delivered, Written
 from .dequeue import Taken
@@ -112,6 +112,12 @@ def overdue(queue: str, seconds: float, away: Sequence[tuple[str, float]] = ()) 
     """
     words = [word for pair in away for word in pair]
     return _build_overdue(queue_keys(queue), _overdue, words, overdue_seconds=seconds)
+
+
+def undelivered(queue: str) -> Plain[int]:
+    """How many followers lie in the outbox of a queue."""
+    keys = queue_keys(queue)
+    return Plain(("ZCARD", keys.outbox_at), int, keys.slot)
 
 
 def _deliveries(reply: list[Any]) -> Deliveries:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 from ...broker.aio import AsyncBroker
 from ...broker.commands.dequeue import backlog
+from ...broker.commands.outbox import undelivered
 from ...clock import ServerClock
 from ...errors import BrokerError
 from ..service import Service
@@ -17,13 +18,15 @@ BURST_PERIOD = 0.05
 
 
 class Burst(Service):
-    """Ends a worker that was started with `--burst` when every queue is empty, after what was due has been forwarded.
+    """Ends a worker that was started with `--burst` when every queue is empty, after what was due has been forwarded and what
+    somebody has left in an outbox is where it belongs. It does not wait for what is for queues that cannot be reached.
 
     Args:
         broker: where the queues are.
         clock: is told the server's time.
         queues: which; None while they are not known yet.
         held: how many tasks the worker holds.
+        away: whether there are queues that followers cannot be brought to.
         end: is called when nothing is left.
     """
 
@@ -35,6 +38,7 @@ class Burst(Service):
         clock: ServerClock,
         queues: Callable[[], Iterable[str] | None],
         held: Callable[[], int],
+        away: Callable[[], bool],
         end: Callable[[], None],
     ) -> None:
         super().__init__()
@@ -42,6 +46,7 @@ class Burst(Service):
         self._clock = clock
         self._queues = queues
         self._held = held
+        self._away = away
         self._end = end
         self._looks = 0
 
@@ -55,7 +60,10 @@ class Burst(Service):
         for queue in queues:
             with contextlib.suppress(BrokerError):
                 await Forwarder(queue, self._broker, self._clock, IdleBackoff()).forward()
-        replies = await self._broker.run_many([backlog(queue) for queue in queues])
+        looks = [backlog(queue) for queue in queues]
+        if not self._away():
+            looks += [undelivered(queue) for queue in queues]
+        replies = await self._broker.run_many(looks)
         if all(reply == 0 for reply in replies) and not self._held():
             self._end()
             return 3600.0
