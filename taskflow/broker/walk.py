@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from .command import Command
-from .commands.sweep import WAITING, Doubtful, Repair, Repaired, RepairItem, Source, Survey, survey
+from .commands.repairs import Repair, Repaired, RepairItem
+from .commands.sweep import WAITING, Doubtful, Source, Survey, survey
 from .keys import queue_keys
 from .words import Offset
 

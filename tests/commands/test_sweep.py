@@ -12,18 +12,8 @@ from taskflow.broker.commands.dequeue import extend, held
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.commands.finish import Written, finish
 from taskflow.broker.commands.maintenance import ORPHAN_SECONDS, expire, forward, recover
-from taskflow.broker.commands.sweep import (
-    NOWHERE,
-    Reclaimed,
-    Repair,
-    Repaired,
-    RepairItem,
-    Source,
-    reclaim,
-    release_locks,
-    repair,
-    survey,
-)
+from taskflow.broker.commands.repairs import Repair, Repaired, RepairItem
+from taskflow.broker.commands.sweep import NOWHERE, Reclaimed, Source, reclaim, release_locks, repair, survey
 from taskflow.broker.sync import Broker
 from taskflow.broker.walk import FirstLooks, Walk
 from taskflow.connection.sync import SyncDriver

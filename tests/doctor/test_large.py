@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from taskflow.broker.commands.maintenance import expire, forward, recover
-from taskflow.broker.commands.sweep import Repair
+from taskflow.broker.commands.repairs import Repair
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.broker.walk import FirstLooks, Walk

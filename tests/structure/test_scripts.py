@@ -26,6 +26,7 @@ from taskflow.broker.commands import (
     partitions,
     queues,
     records,
+    repairs,
     sweep,
 )
 from taskflow.broker.keys import queue_keys
@@ -142,8 +143,8 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "repair": lambda: sweep.repair(
         QUEUE,
         [
-            sweep.RepairItem("a", "active", "0" * 40),
-            sweep.RepairItem("b", KEYS.group("a group"), expires_at=9),
+            repairs.RepairItem("a", "active", "0" * 40),
+            repairs.RepairItem("b", KEYS.group("a group"), expires_at=9),
         ],
     ),
     "reclaim": lambda: sweep.reclaim(QUEUE, ["a group"]),

@@ -11,7 +11,8 @@ from dataclasses import replace
 
 from ...broker.commands.enqueue import publish_queues
 from ...broker.commands.inspect import is_listed
-from ...broker.commands.sweep import NOWHERE, Repair, Repaired, RepairItem
+from ...broker.commands.repairs import Repair, Repaired, RepairItem
+from ...broker.commands.sweep import NOWHERE
 from ...broker.keys import ALL_QUEUES, queue_keys
 from ...errors import BrokerError, QueueNotFound
 from ...message.ids import check_queue_name

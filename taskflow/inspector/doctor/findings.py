@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from ...broker.commands.sweep import Repair, Repaired, RepairItem
+from ...broker.commands.repairs import Repair, Repaired, RepairItem
 from .image import QueueImage, empty_groups, endless_keys, stale_sets, unlisted_groups
 from .values import Finding, Severity
 

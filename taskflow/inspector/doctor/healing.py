@@ -8,16 +8,8 @@ from dataclasses import replace
 
 from ...broker.command import Plain, same
 from ...broker.commands.maintenance import recover
-from ...broker.commands.sweep import (
-    BATCH,
-    NOWHERE,
-    Repair,
-    Repaired,
-    RepairItem,
-    reclaim,
-    release_locks,
-    repair,
-)
+from ...broker.commands.repairs import Repair, Repaired, RepairItem
+from ...broker.commands.sweep import BATCH, NOWHERE, reclaim, release_locks, repair
 from ...broker.keys import queue_keys
 from ...broker.walk import SECOND_LOOK
 from ...connection.steps import value_or_raise

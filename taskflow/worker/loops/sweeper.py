@@ -8,7 +8,8 @@ import time
 from collections import Counter, deque
 
 from ...broker.aio import AsyncBroker
-from ...broker.commands.sweep import Repair, Repaired, Survey, reclaim, repair
+from ...broker.commands.repairs import Repair, Repaired
+from ...broker.commands.sweep import Survey, reclaim, repair
 from ...broker.walk import FirstLooks, Walk
 from ...telemetry.saying import counted
 from ..service import TIMEOUT, Service
