@@ -8,6 +8,7 @@ from contextvars import Context, copy_context
 import pytest
 
 from taskflow import TaskFlow, current_task
+from taskflow.errors import NotInTask
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe.frames import Job
 from taskflow.tasks.attempt import Attempt
@@ -50,3 +51,10 @@ def test_what_two_threads_of_a_task_let_follow_it_follows_it(monkeypatch: pytest
     assert isinstance(attempt, Attempt)
     outcome = Context().run(pipeline.run, attempt, ThreadCall(nobody_awaits).call)
     assert sorted(follower.id for follower in outcome.then) == ["f1", "f2"]
+
+
+def test_no_task_is_running_outside_of_one() -> None:
+    with pytest.raises(NotInTask, match="inside a task only"):
+        current_task()
+    with pytest.raises(RuntimeError):
+        current_task()
