@@ -14,7 +14,7 @@ from taskflow.broker.aio import AsyncBroker
 from taskflow.broker.commands.dequeue import Taken
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.commands.finish import finish
-from taskflow.broker.commands.outbox import Entry
+from taskflow.broker.commands.outbox import CONFIRMED_SECONDS, Entry
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.broker.words import Written
@@ -62,12 +62,13 @@ def test_followers_run_once_when_their_task_has_ended(
     """They go to another queue and to their task's own; nothing is left of them on the way."""
     other = f"{queue}-other"
     with worker(queues={queue: 1, other: 1}):
-        tasks.lead.delay("a", other, 3)
+        first = tasks.lead.delay("a", other, 3)
         tasks.lead.delay("b", queue, 2)
         ledger.wait_for("end", "a.0.0", "a.0.1", "a.0.2", "b.0.0", "b.0.1")
         wait_until(lambda: outbox(raw, queue) == 0, description="the deliveries are confirmed")
     assert all(ledger.count("start", f"a.0.{number}") == 1 for number in range(3))
     assert raw.sismember("asynq:queues", other)
+    assert 0 < raw.ttl(queue_keys(other).once(f"{first.id}.0.0")) <= CONFIRMED_SECONDS
 
 
 def test_followers_of_a_solo_worker_run_once(

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
 from taskflow.broker.command import Command, Plain
-from taskflow.broker.commands.outbox import Deliveries, Entry, Overdue, put_there
+from taskflow.broker.commands.outbox import CONFIRMED_SECONDS, Deliveries, Entry, Overdue, put_there
 from taskflow.broker.words import Delivered, Written
 from taskflow.clock import ServerClock
 from taskflow.message.outcome import FollowUp
@@ -52,6 +52,9 @@ class Steps:
             raise Died
         self._left -= 1
         return self._run(command)
+
+    async def run_many(self, commands: Sequence[Any], timeout: float = 4.0) -> list[Any]:
+        return [await self.run(command) for command in commands]
 
 
 def courier_trip(
@@ -149,6 +152,8 @@ class Following:
         """A command of courier or janitor, compared with what the model makes of it."""
         reply = self.place.run(command)
         if not isinstance(command, Command):
+            if command.words[0] == "EXPIRE":
+                self.model.store.expireat(command.words[1], time.time() + CONFIRMED_SECONDS)
             return reply
         if isinstance(reply, Deliveries):
             words = command.args[2:]

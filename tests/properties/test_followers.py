@@ -28,8 +28,11 @@ from tests.properties.mutants import changed
 from tests.properties.place import Place
 from tests.taking import ended
 
-STEPS = range(5)
-"""Of a courier: nothing, the delivery, the index of queues, the confirmation. A janitor looks first."""
+STEPS = range(6)
+"""Of a courier: nothing, the delivery, the index of queues, the confirmation, the end of two markers. A janitor looks first."""
+
+DELIVERED = 2
+"""The steps after which it has delivered, and confirmed nothing."""
 
 PROGRESS = ("waits", "runs", "has run and is gone")
 """Of the followers, when somebody else comes and delivers them again."""
@@ -129,9 +132,31 @@ def what_is_refused_has_no_followers(place: Place, courier: type[Courier] = Cour
             place.clear()
 
 
+def an_outbox_that_is_away_for_days_has_none_run_twice(
+    place: Place, courier: type[Courier] = Courier
+) -> None:
+    """Its node is lost before the deliveries are confirmed. When it is back the followers have run, and are gone."""
+    scene = Scene(place, courier)
+    (taken,) = scene.take("worker")
+    scene.deliver(scene.finish(scene.lead(taken, "f1", "f2")), DELIVERED)
+    scene.go_on("has run and is gone")
+    for marker in (place.keys.once("f1"), place.keys.once("f2")):
+        place.client.expire(
+            marker, place.client.ttl(marker) - 6 * 86400
+        )  # or at once, when it has not so long to live
+    janitor_round(scene.run, place.name)
+    assert scene.enqueued == {"f1": 1, "f2": 1}
+    assert scene.left() == 0
+    place.clear()
+
+
 Check = Callable[..., None]
 
-CHECKS: tuple[Check, ...] = (each_is_enqueued_once, what_is_refused_has_no_followers)
+CHECKS: tuple[Check, ...] = (
+    each_is_enqueued_once,
+    what_is_refused_has_no_followers,
+    an_outbox_that_is_away_for_days_has_none_run_twice,
+)
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
@@ -160,6 +185,7 @@ class HastyCourier(Courier):
 SABOTAGE = {
     "a delivery looks for no marker": ("deliver", r"'EXISTS', task, marker\)", "'EXISTS', task)"),
     "a delivery leaves no marker": ("deliver", r"redis\.call\('SET', marker, '1', 'EX', once_seconds\)", ""),
+    "a marker ends after a quarter of an hour": ("deliver", r"'EX', once_seconds", "'EX', 900"),
     "a delivery looks for no task": (
         "deliver",
         r"redis\.call\('EXISTS', task, marker\) > 0",

@@ -25,8 +25,13 @@ from .enqueue import MOST_BYTES
 BATCH = 100
 """Followers of one script call at most."""
 
-ONCE_SECONDS = 900
-"""So long a delivered follower leaves a marker: whoever delivers it again finds that it was there, also when it is gone."""
+ONCE_SECONDS = 7 * 86400
+"""So long a delivered follower leaves a marker while it may be in the outbox: whoever delivers it again finds that it was there,
+also when it is gone. That is how long the node of the outbox may be away.
+"""
+
+CONFIRMED_SECONDS = 600
+"""And so long after it was taken out of the outbox, for those who had seen it there before."""
 
 NOT_AFTER_SECONDS = 300
 """So long after it was seen in the outbox a follower may be delivered: the marker of somebody else's delivery is still there."""
@@ -100,6 +105,12 @@ def deliver(queue: str, followers: Sequence[FollowUp], not_after: float) -> Comm
 def confirm(queue: str, names: Sequence[str]) -> Command[int]:
     """Take followers out of the outbox of a queue, by their names there."""
     return _build_confirm(queue_keys(queue), int, names)
+
+
+def shorten_marker(queue: str, task_id: str) -> Plain[bool]:
+    """Let the marker of a follower that is out of the outbox end in `CONFIRMED_SECONDS`, instead of in days."""
+    keys = queue_keys(queue)
+    return Plain(("EXPIRE", keys.once(task_id), CONFIRMED_SECONDS), bool, keys.slot)
 
 
 def overdue(queue: str, seconds: float, away: Sequence[tuple[str, float]] = ()) -> Command[Overdue]:

@@ -88,12 +88,19 @@ class Courier(Service):
         deadline = time.monotonic() + timeout
         while self._trips and (left := deadline - time.monotonic()) > 0:
             await asyncio.wait(self._trips.values(), timeout=left)
+        with contextlib.suppress(BrokerError, TimeoutError):  # what is left of them ends in days
+            async with asyncio.timeout_at(asyncio.get_running_loop().time() + deadline - time.monotonic()):
+                await self._delivery.shorten_markers()
         return not self._trips
 
     async def tick(self) -> float:
-        """See whether a trip has ended as none should. Each queue has a trip of its own while there is something for it."""
+        """See whether a trip has ended as none should, and let markers end that are of no more use.
+
+        Each queue has a trip of its own while there is something for it.
+        """
         while self._broken:
             raise self._broken.popleft()
+        await self._delivery.shorten_markers()
         return PERIOD
 
     async def stop(self) -> None:
@@ -132,9 +139,9 @@ class Courier(Service):
             self._broken.append(error)
 
     async def _confirm(self, items: list[_Item]) -> None:
-        homes: defaultdict[str, list[str]] = defaultdict(list)
+        homes: defaultdict[str, list[Entry]] = defaultdict(list)
         for item in items:
-            homes[item.home].append(item.entry.name)
-        for home, names in homes.items():
+            homes[item.home].append(item.entry)
+        for home, entries in homes.items():
             with contextlib.suppress(BrokerError):  # they are delivered again then, and are there already
-                await self._delivery.confirm(home, names)
+                await self._delivery.confirm(home, entries)

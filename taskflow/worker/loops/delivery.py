@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 from ...broker.aio import AsyncBroker
 from ...broker.commands.enqueue import MOST_BYTES, publish_queues
-from ...broker.commands.outbox import BATCH, NOT_AFTER_SECONDS, Deliveries, Entry, confirm, deliver
+from ...broker.commands.outbox import (
+    BATCH,
+    NOT_AFTER_SECONDS,
+    Deliveries,
+    Entry,
+    confirm,
+    deliver,
+    shorten_marker,
+)
 from ...broker.words import Delivered
 from ...errors import BrokerError
 
@@ -38,6 +46,8 @@ class Delivery:
         self._away: dict[str, tuple[float, float]] = {}
         """Until when (monotonic) a queue is left alone, and for how long that was."""
         self._listed: dict[str, float] = {}
+        self._confirmed: list[tuple[str, str]] = []
+        """Queues and ids of followers that are out of their outboxes, and whose markers have days to live."""
         """When (monotonic) a queue was entered in the index of all queues."""
 
     def is_away(self, queue: str) -> bool:
@@ -79,10 +89,19 @@ class Delivery:
         self._away.pop(queue, None)
         return names
 
-    async def confirm(self, home: str, names: Sequence[str]) -> None:
+    async def confirm(self, home: str, entries: Sequence[Entry]) -> None:
         """Take what was delivered out of the outbox of the queue `home`; raises BrokerError."""
-        for begin in range(0, len(names), BATCH):
-            await self._broker.run(confirm(home, names[begin : begin + BATCH]), TIMEOUT)
+        for begin in range(0, len(entries), BATCH):
+            part = entries[begin : begin + BATCH]
+            await self._broker.run(confirm(home, [entry.name for entry in part]), TIMEOUT)
+            self._confirmed += [(entry.follower.queue, entry.follower.id) for entry in part]
+
+    async def shorten_markers(self) -> None:
+        """Let the markers of what is confirmed end soon. Where that does not succeed they live for their days, and do no harm."""
+        confirmed, self._confirmed = self._confirmed, []
+        for begin in range(0, len(confirmed), BATCH):
+            part = [shorten_marker(*one) for one in confirmed[begin : begin + BATCH]]
+            await self._broker.run_many(part, TIMEOUT)
 
     async def _deliver(
         self, queue: str, entries: Sequence[Entry], seen_at: float, server_time: float

@@ -53,8 +53,8 @@ class OutboxJanitor(Service):
     async def _deliver(self, queue: str, entries: list[Entry], seen_at: float, server_time: float) -> None:
         who = f"overdue followers for queue {queue}"
         try:
-            names = await self._delivery.bring(queue, entries, seen_at, server_time)
-            await self._delivery.confirm(self._queue, names)
+            names = set(await self._delivery.bring(queue, entries, seen_at, server_time))
+            await self._delivery.confirm(self._queue, [entry for entry in entries if entry.name in names])
         except BrokerError as error:
             self.troubles.failed(who, error, note="they lie in the outbox, and are delivered from there")
         else:

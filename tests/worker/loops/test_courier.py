@@ -30,7 +30,7 @@ class Slow(Delivery):
         self.brought += [entry.name for entry in entries]
         return [entry.name for entry in entries]
 
-    async def confirm(self, home: str, names: Any) -> None:
+    async def confirm(self, home: str, entries: Any) -> None:
         """They are."""
 
 
