@@ -201,7 +201,7 @@ def test_a_task_that_is_handed_back_has_waited_since_it_came(q: Queue) -> None:
     q.finish(Verb.REQUEUE, a)
     q.finish(Verb.REQUEUE_CRASHED, b)
     q.finish(Verb.RETRY, c, message=c.message, delay=5)
-    q.call("ZADD", q.keys.lease, int(time.time()) - 2, "d")
+    q.call("ZADD", q.keys.lease, int(time.time()) - 2.5, "d")
     assert q.run(recover(q.name)) == ["d"]
     for task_id in "abd":
         assert q.state(task_id) == "pending"

@@ -505,7 +505,9 @@ class Queue(Following, RuleBasedStateMachine):
 
     def _let_pass(self, key: str, members: Sequence[str], ago: int) -> None:
         at = int(time.time()) - ago
-        self._both([("ZADD", key, at, member) for member in members])
+        # Whose lease it is, its fraction says.
+        fractions = self.model.store.scores(key) if key == self.keys.lease else {}
+        self._both([("ZADD", key, at + fractions.get(member, 0) % 1, member) for member in members])
 
     # ------------------------------------------------------------------------------------------------------------------
 

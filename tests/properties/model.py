@@ -5,7 +5,6 @@ Each method changes the store and returns the reply that the command must give.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -59,9 +58,9 @@ def nanoseconds() -> About:
     return About(time.time(), unit=1e9)
 
 
-def digest(message: bytes) -> str:
-    """What a receipt ends with."""
-    return hashlib.sha1(message).hexdigest()
+def our_lease() -> About:
+    """The score of a lease that one of ours has now: it is told from Go's by not being a whole second."""
+    return _Between(time.time() + LEASE_SECONDS)
 
 
 class Model:
@@ -102,14 +101,13 @@ class Model:
         return fields.get("state") == b"active" and fields.get("owner") == owner.encode() and "msg" in fields
 
     def is_taken(self, task_id: str, token: str = "") -> bool:
-        """Whether one of ours holds it (by this lease token), and nobody has rewritten its message since, as Go's recoverer does,
-        which leaves our fields.
-        """
+        """Whether one of ours holds it (by this lease token), and Go has not taken it since, which leaves our fields."""
         fields = self.task(task_id)
         if fields.get("state") != b"active" or "msg" not in fields or "receipt" not in fields:
             return False
-        found: str = fields["receipt"].decode()
-        return found[-40:] == digest(fields["msg"]) and token in ("", found[:-40])
+        ends = self.store.scores(self.keys.lease)[task_id]
+        is_ours = isinstance(ends, _Between) or float(ends) % 1 > 0
+        return is_ours and token in ("", fields["receipt"].decode())
 
     def group_keys(self) -> list[str]:
         """The keys of aggregation groups and of sets."""
@@ -232,9 +230,8 @@ class Model:
         if aside := [one for one in popped if one not in ids]:
             self.store.lpush(self.keys.pending, *aside)
         for task_id in ids:
-            receipt = token + digest(self.task(task_id)["msg"])
-            self._mark(task_id, "state", "active", "owner", owner, "receipt", receipt)
-            self.store.zadd(self.keys.lease, About(time.time() + LEASE_SECONDS), task_id)
+            self._mark(task_id, "state", "active", "owner", owner, "receipt", token)
+            self.store.zadd(self.keys.lease, our_lease(), task_id)
         if ids:
             self.store.lpush(self.keys.active, *ids)
             taken = self.keys.taken_by(owner)
@@ -257,7 +254,7 @@ class Model:
         return Taken(
             task_id,
             fields["msg"],
-            fields["receipt"][:-40].decode(),
+            fields["receipt"].decode(),
             int(fields.get("crashes", 0)),
             int(fields.get("recoveries", 0)),
             round(first.value) if isinstance(first, About) else int(first),
@@ -275,7 +272,7 @@ class Model:
         lost = []
         for task_id, token in tasks:
             if self.is_taken(task_id, token):
-                self.store.zadd(self.keys.lease, About(time.time() + LEASE_SECONDS), task_id)
+                self.store.zadd(self.keys.lease, our_lease(), task_id)
             else:
                 lost.append(task_id)
         return lost
@@ -660,6 +657,13 @@ class Model:
 
     def resume(self) -> bool:
         return self.store.delete(self.keys.paused)
+
+
+class _Between(About):
+    """A time between two whole seconds."""
+
+    def fits(self, actual: Any) -> bool:
+        return super().fits(actual) and float(actual) % 1 > 0
 
 
 class _Anything(About):

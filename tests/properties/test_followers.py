@@ -193,14 +193,14 @@ SABOTAGE = {
     ),
     "an outcome that is refused has followers": (
         "finish",
-        r"if holds\(facts\.token, fields\[1\], fields\[2\], fields\[3\]\) then",
+        r"if holds\(facts\.token, fields\[2\], fields\[3\], call\('ZSCORE', lease, id\)\) then",
         "for index, _ in ipairs(followers) do\n"
         "  local name = ARGV[follower_arg + 2 * index - 2]\n"
         "  redis.call('ZADD', outbox_at, now, name)\n"
         "  redis.call('HSET', outbox, name, cmsgpack.pack({followers[index][1], followers[index][2], '0', "
         "ARGV[follower_arg + 2 * index - 1]}))\n"
         "end\n"
-        "if holds(facts.token, fields[1], fields[2], fields[3]) then",
+        "if holds(facts.token, fields[2], fields[3], call('ZSCORE', lease, id)) then",
     ),
     "an outcome puts nothing into the outbox": (
         "finish",

@@ -42,7 +42,9 @@ class Story:
         self.place.transaction(act(model))
 
     def let_pass(self, key: str, seconds: int) -> None:
-        self.place.client.zadd(key, {"a": int(time.time()) - seconds})
+        # Whose lease it is, its fraction says.
+        fraction = (self.place.client.zscore(key, "a") or 0) % 1
+        self.place.client.zadd(key, {"a": int(time.time()) - seconds + fraction})
 
     def is_taken_over_by_go(self) -> None:
         """Its Python worker stands still; Go recovers the task, and a Go worker takes it."""

@@ -7,10 +7,11 @@
 -- returns: the server's time; a Notice; the number of ids without a hash; number and history of each task that has one; then id and
 --   message of each task
 --
--- The token becomes the lease token of all that the call takes. With it and the SHA-1 of the message the task's field `receipt` names
--- one taking of it. Whatever Go does that takes a task out of our hands rewrites its message or lets somebody of ours take it anew,
--- so who has the token can tell, and prove, whether that taking still holds. The field has its name of 0.1: while a release is
--- rolled out, workers of both take, extend and finish tasks of one queue.
+-- The token becomes the lease token of all that the call takes, and the task's field `receipt`. The lease ends half-way through a
+-- second. Whoever takes the task after us writes another token, or is Go, which knows no tokens, leaves ours where it is, and writes a
+-- lease of whole seconds. So who has the token can tell, and prove, whether that taking still holds. What Go does to the task without
+-- taking it changes its state. The field has its name of 0.1: while a release is rolled out, workers of both take, extend and
+-- finish tasks of one queue.
 --
 -- Its history is: crashes, recoveries, first failure (Unix seconds), end of its time to start (Unix seconds); 0 is none. Most tasks
 -- have none at all: the tasks are numbered from 0, and only those that have one are named.
@@ -29,7 +30,7 @@
 -- half-way leaves such a state.
 --
 -- No more are taken when the messages so far have `most_bytes` and more. A message may have hundreds of megabytes (a producer's own
--- script can make one), and the server serves nobody else while it hashes and copies them.
+-- script can make one), and the server serves nobody else while it copies them.
 -- @include holds
 -- @include history
 -- @include orphan
@@ -50,7 +51,7 @@ if resent == '1' then
         local id = record[index]
         local task = task_prefix .. id
         local fields = try('HMGET', task, 'msg', 'state', 'receipt', 'crashes', 'recoveries', 'first_failed_at', 'expires')
-        if holds(token, fields[1], fields[2], fields[3]) then
+        if fields[1] and holds(token, fields[2], fields[3], call('ZSCORE', lease, id)) then
           if fields[4] or fields[5] or fields[6] or fields[7] then note_history(fields[4], fields[5], fields[6], fields[7]) end
           answer[last + 1], answer[last + 2] = id, fields[1]
           last, number = last + 2, number + 1
@@ -71,7 +72,7 @@ if not ids then return answer end
 local now = tonumber(time[1])
 -- `record` is the token, and then the ids that are taken.
 local record, leases, aside, left = {token}, {}, {}, {}
-local lease_end, most_bytes, bytes = now + tonumber(lease_seconds), 16 * 1024 * 1024, 0
+local lease_end, most_bytes, bytes = now + tonumber(lease_seconds) + 0.5, 16 * 1024 * 1024, 0
 local function is_new(task)
   local since = tonumber(call('HGET', task, 'pending_since') or 0)
   local came_at = (since or 0) / 1000000000
@@ -100,7 +101,7 @@ for index = 1, #ids do
     aside[#aside + 1] = id
   elseif fields[2] ~= 'active' or not is_active(id) then
     bytes = bytes + #message
-    call('HSET', task, 'state', 'active', 'owner', worker, 'receipt', token .. redis.sha1hex(message))
+    call('HSET', task, 'state', 'active', 'owner', worker, 'receipt', token)
     record[number + 2] = id
     leases[2 * number + 1], leases[2 * number + 2] = lease_end, id
     if fields[3] or fields[4] or fields[5] or fields[6] then note_history(fields[3], fields[4], fields[5], fields[6]) end

@@ -38,18 +38,19 @@ local done, gone, is_done, done_count = {}, {}, {}, 0
 local replies, reply_count = {}, 0
 for _ = 1, tonumber(batches) do
   local token, first, last = ARGV[arg], arg + 2, arg + 1 + tonumber(ARGV[arg + 1])
+  local scores = call('ZMSCORE', lease, unpack(ARGV, first, last))
   for at = first, last do
     local id = ARGV[at]
     local task = task_prefix .. id
-    local fields = try('HMGET', task, 'msg', 'state', 'receipt')
+    local fields = try('HMGET', task, 'state', 'receipt')
     local reply = Written.REFUSED
     if is_done[id] then
       if resent == '1' then reply = Written.ALREADY_WRITTEN end
-    elseif holds(token, fields[1], fields[2], fields[3]) then
+    elseif holds(token, fields[1], fields[2], scores[at - first + 1]) then
       reply = Written.WRITTEN
       done_count = done_count + 1
       done[done_count], gone[done_count], is_done[id] = id, task, true
-    elseif resent == '1' and not fields[2] then
+    elseif resent == '1' and not fields[1] then
       reply = Written.ALREADY_WRITTEN
     end
     reply_count = reply_count + 1
@@ -66,7 +67,7 @@ while arg <= #ARGV do
   if facts.lock then lock = KEYS[key]; key = key + 1 end
   local fields = is_done[id] and {} or try('HMGET', task, 'msg', 'state', 'receipt')
   local reply = Written.REFUSED
-  if holds(facts.token, fields[1], fields[2], fields[3]) then
+  if holds(facts.token, fields[2], fields[3], call('ZSCORE', lease, id)) then
     reply = Written.WRITTEN
   elseif resent == '1' then
     if verb == Verb.DONE then

@@ -6,12 +6,13 @@
 -- flags:   allow-oom
 -- returns: the ids that were given back
 --
--- A lease of one of our workers is over when it ends, by the server's clock. Another is Go's, written by another clock: it
--- has `foreign_grace` seconds more, as Go gives. Costs no retry: a task that never ran must still run. What says that it is not
+-- A lease of one of our workers (also of the release before) is over when it ends, by the server's clock. Another is Go's, written by
+-- another clock: it has `foreign_grace` seconds more, as Go gives. Costs no retry: a task that never ran must still run. What says that it is not
 -- active, and yet stands here, is left to repair.lua.
 -- @include replied
 -- @include read_task
 -- @include is_about
+-- @include holds
 -- @include orphan
 local time = redis.call('TIME')
 local now = tonumber(time[1])
@@ -28,13 +29,12 @@ end
 for _, id in ipairs(redis.call('ZRANGE', lease, '-inf', now, 'BYSCORE', 'LIMIT', 0, tonumber(limit))) do
   local task = task_prefix .. id
   local fields = read_task(task, 'msg', 'receipt', 'state', 'pending_since')
-  -- Go's recoverer leaves our fields where they are, and Go's worker may run the task now. Then the message is not the one that ours
-  -- took.
-  local ours = is_about(fields[2], fields[1])
+  local expires_at = tonumber(redis.call('ZSCORE', lease, id))
+  local ours = is_ours(expires_at) or is_about(fields[2], fields[1])
   if not fields[1] then
     orphan(id, task)
     leave(id)
-  elseif fields[3] == 'active' and (ours or tonumber(redis.call('ZSCORE', lease, id)) <= now - tonumber(foreign_grace)) then
+  elseif fields[3] == 'active' and (ours or expires_at <= now - tonumber(foreign_grace)) then
     redis.call('RPUSH', pending, id)
     redis.call('HINCRBY', task, 'recoveries', 1)
     redis.call('HSET', task, 'state', 'pending', 'pending_since', fields[4] or since)

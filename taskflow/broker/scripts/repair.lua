@@ -169,7 +169,8 @@ local function put_right(id, task, where, seen, expires_at)
 
   if target == 'active' and not leased then
     if worker and worker ~= '' then
-      write('ZADD', lease, now + tonumber(trial_seconds), id)
+      -- One of ours: where Go has the task, it writes another with its next sign of life.
+      write('ZADD', lease, now + tonumber(trial_seconds) + 0.5, id)
       write('HSET', task, 'state', 'active')
       leave('active')
       return 'leased', ''

@@ -1,5 +1,10 @@
-local function holds(token, message, state, receipt)
-  -- Whether the taking of a task by the call with this token still lasts. Its receipt (see dequeue.lua) is that token and the SHA-1
-  -- of the message that was taken: so the message is byte for byte that one, or somebody else has had the task in hand since.
-  return message and state == 'active' and receipt == token .. redis.sha1hex(message)
+local function is_ours(score)
+  -- Whether a lease is one of ours, by its score: ours end half-way through a second (see dequeue.lua), and whatever Go writes is a
+  -- whole one. A lease that is missing speaks for nobody: somebody has deleted it, and repair.lua writes it anew.
+  return not score or score % 1 > 0
+end
+local function holds(token, state, receipt, score)
+  -- Whether the taking of a task by the call with this token still lasts: it was the last one of ours, and Go has not taken the task
+  -- since.
+  return state == 'active' and receipt == token and is_ours(score)
 end
