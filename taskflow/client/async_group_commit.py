@@ -8,8 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TypeVar
 
-from ..errors import BrokerUnavailable
-from .commit_queue import ANSWERED, LEADS, UNDER_WAY, WAITING, Caller, CommitQueue, CommitQueues
+from .commit_queue import LEADS, Caller, CommitQueue, CommitQueues
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -59,14 +58,12 @@ class AsyncGroupCommit(CommitQueues[K, T, R]):
         """As `GroupCommit._wait`."""
         loop = asyncio.get_running_loop()
         try:
-            while caller.state in (WAITING, UNDER_WAY):
+            while True:
                 caller.turn = loop.create_future()
                 self._watch(loop, caller)
                 await caller.turn
-                if caller.state in (WAITING, UNDER_WAY) and self._is_late(caller):
-                    raise BrokerUnavailable("no answer from the broker in time")
-                if caller.state is WAITING:
-                    queue.overtake(caller)
+                if not self._waits_on(queue, caller):
+                    break
         except BaseException:
             successor = queue.abandon(caller)
             if successor is not None:
@@ -108,13 +105,10 @@ class AsyncGroupCommit(CommitQueues[K, T, R]):
             )
             return values[0]
         finally:
-            successor = queue.leave(leader)
+            successor, answered = queue.end(batch, values)
             if successor is not None:
                 _wake(successor.turn)
-            for index in range(1, len(batch)):
-                caller = batch[index]
-                caller.value = values[index] if values is not None else None
-                caller.state = ANSWERED
+            for caller in answered:
                 _wake(caller.turn)
 
 

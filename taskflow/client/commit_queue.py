@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Generic, TypeVar
 
 from ..broker.commands.enqueue import BATCH, MOST_BYTES
+from ..errors import BrokerUnavailable
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -84,6 +85,24 @@ class CommitQueue(Generic[T, R]):
             batch.append(caller)
         return batch
 
+    def end(
+        self, batch: Sequence[Caller[T, R]], values: Sequence[R] | None
+    ) -> tuple[Caller[T, R] | None, list[Caller[T, R]]]:
+        """The trip of a batch is over: who leads the next one, and who is answered by it. All of them are to be woken.
+
+        Args:
+            batch: as it went, its leader first.
+            values: what became of its items; None: the leader was interrupted and does not know.
+        """
+        answered = []
+        for index in range(1, len(batch)):
+            caller = batch[index]
+            if caller.state is UNDER_WAY:  # and has not gone meanwhile
+                caller.value = values[index] if values is not None else None
+                caller.state = ANSWERED
+                answered.append(caller)
+        return self.leave(batch[0]), answered
+
     def leave(self, leader: object) -> Caller[T, R] | None:
         """The leader's trip is over: who leads the next one and is to be woken for it."""
         if self.leader is not leader:  # it was overtaken, and the queue goes on without it
@@ -131,6 +150,19 @@ class CommitQueues(Generic[K, T, R]):
     def _seconds(self, caller: Caller[T, R]) -> float:
         """How long the caller waits now."""
         return min(PATIENCE, max(caller.deadline - time.monotonic(), 0.0))
+
+    def _waits_on(self, queue: CommitQueue[T, R], caller: Caller[T, R]) -> bool:
+        """Whether a caller that was woken, or has waited for `_seconds`, waits again. It does not if it is answered or leads,
+        also where whoever was to wake it is gone, or if it loses its patience now and goes beside the trip that is under way.
+
+        Raises:
+            BrokerUnavailable: its time is over.
+        """
+        if caller.state not in (WAITING, UNDER_WAY):
+            return False
+        if self._is_late(caller):
+            raise BrokerUnavailable("no answer from the broker in time")
+        return not queue.overtake(caller)
 
     def _is_late(self, caller: Caller[T, R]) -> bool:
         return time.monotonic() >= caller.deadline

@@ -23,8 +23,7 @@ import weakref
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
-from ..errors import BrokerUnavailable
-from .commit_queue import ANSWERED, LEADS, UNDER_WAY, Caller, CommitQueue, CommitQueues
+from .commit_queue import LEADS, Caller, CommitQueue, CommitQueues
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -110,11 +109,7 @@ class GroupCommit(CommitQueues[K, T, R]):
         try:
             while not caller.turn.acquire(timeout=self._seconds(caller)):
                 with self._mutex:
-                    if caller.state is ANSWERED:  # whoever was to wake it is gone
-                        break
-                    if self._is_late(caller):
-                        raise BrokerUnavailable("no answer from the broker in time")
-                    if queue.overtake(caller):
+                    if not self._waits_on(queue, caller):
                         break
         except BaseException:
             with self._mutex:
@@ -141,13 +136,9 @@ class GroupCommit(CommitQueues[K, T, R]):
             # Each wakes the next. If the leader woke them all, they would wake only to queue up for the interpreter.
             first: Caller[T, R] | None = None
             with self._mutex:
-                successor = queue.leave(leader)
-                for index in range(len(batch) - 1, 0, -1):
-                    caller = batch[index]
-                    if caller.state is UNDER_WAY:
-                        caller.value = values[index] if values is not None else None
-                        caller.state = ANSWERED
-                        caller.wakes, first = first, caller
+                successor, answered = queue.end(batch, values)
+                for caller in reversed(answered):
+                    caller.wakes, first = first, caller
             if successor is not None:
                 successor.turn.release()
             if first is not None:

@@ -240,6 +240,24 @@ class TestThreads:
         assert [future.result(5) for future in futures] == [f"{number} done" for number in range(4)]
         assert real.locked()
 
+    def test_who_is_to_lead_and_is_not_woken_finds_out_by_itself(
+        self, commit: GroupCommit[Any, Any, Any], call: Any, road: Road
+    ) -> None:
+        """Whoever was to wake it was ended from outside, between handing on and waking. It waited until its time was over, and
+        everybody who came later waited for it.
+        """
+        first, second, third = call(0), call(1), call(2)
+        queue = commit._queue("node")
+
+        class Deaf:
+            def release(self) -> None: ...
+
+        leads = queue.waiting[0]
+        real, leads.turn = leads.turn, Deaf()  # its thread waits on the real one
+        road.open.set()
+        assert [future.result(5) for future in (first, second, third)] == ["0 done", "1 done", "2 done"]
+        assert real.locked()
+
     def test_one_that_has_gone_is_left_out_of_the_chain(self, commit: GroupCommit[Any, Any, Any]) -> None:
         queue = commit._queue("node")
         callers = [Caller[Any, Any](number, 1, 0) for number in range(4)]
