@@ -140,6 +140,13 @@ class Client:
         if side is not None:
             await side.broker.close()
 
+    def _placed(self, driver: SyncDriver | AsyncDriver, task: NewTask, movable: bool) -> tuple[NewTask, Way]:
+        """The task as it is stored, and who may go there with it. No node: nobody is known to own its slot, and it goes alone."""
+        if self._enqueueing.closes:
+            task = self._enqueueing.closed(task)
+        terms = task.terms
+        return task, (driver.owner(queue_keys(terms.queue).slot), bool(terms.durable), movable)
+
     def _usual(self, way: Way, tasks: list[NewTask], resent: bool) -> Command[list[EnqueueReply]] | None:
         """All that the usual `.delay()` comes to: one call of the script; None: it is more than that."""
         queue, listed = tasks[0].terms.queue, self._listed
@@ -151,12 +158,8 @@ class Client:
 
     def _join(self, task: NewTask, timeout: float, movable: bool = False) -> EnqueueOutcome:
         """Enqueue a task together with those of other threads."""
-        if self._enqueueing.closes:
-            task = self._enqueueing.closed(task)
-        terms = task.terms
-        node = (self._broker or self.broker).driver.owner(queue_keys(terms.queue).slot)
-        way = (node, bool(terms.durable), movable)
-        if node is None:
+        task, way = self._placed((self._broker or self.broker).driver, task, movable)
+        if way[0] is None:
             return self._together(way, [task], timeout, False)[0]
         try:
             return self._commit.submit(way, task, len(task.payload), timeout)
@@ -192,12 +195,8 @@ class Client:
         self, side: Side, task: NewTask, timeout: float, movable: bool = False
     ) -> EnqueueOutcome:
         """As `_join`."""
-        if self._enqueueing.closes:
-            task = self._enqueueing.closed(task)
-        terms = task.terms
-        node = side.broker.driver.owner(queue_keys(terms.queue).slot)
-        way = (node, bool(terms.durable), movable)
-        if node is None:
+        task, way = self._placed(side.broker.driver, task, movable)
+        if way[0] is None:
             return (await self._atogether(side.broker, way, [task], timeout, False))[0]
         try:
             return await side.commit.submit(way, task, len(task.payload), timeout)
