@@ -140,10 +140,7 @@ def parse(command: click.Command, words: list[str]) -> None:
 
 # --- the tutorial, on six nodes -----------------------------------------------------------------------------
 
-on_the_cluster = pytest.mark.xdist_group("cluster")
 
-
-@on_the_cluster
 def test_the_tutorial_in_python(cluster: Cluster) -> None:
     with python_worker(cluster):
         assert run_client(cluster, "--wait").splitlines()[3:] == [
@@ -153,7 +150,6 @@ def test_the_tutorial_in_python(cluster: Cluster) -> None:
         ]
 
 
-@on_the_cluster
 @pytest.mark.interop
 @pytest.mark.timeout(300)
 def test_the_tutorials_client_in_go_with_the_worker_in_python(cluster: Cluster, go_programs: Path) -> None:
@@ -169,7 +165,6 @@ def test_the_tutorials_client_in_go_with_the_worker_in_python(cluster: Cluster, 
             worker.wait_for_log(f"Task {name}[{task_id}] succeeded")
 
 
-@on_the_cluster
 @pytest.mark.interop
 @pytest.mark.timeout(300)
 def test_the_tutorials_client_in_python_with_the_worker_in_go(

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.clusters import notice_soon
+
 from . import deploy
 from .fleet import WorkerOptions
 from .ledger import read
 from .memory import fill_and_drain
 from .report import summary, wrong
 from .run import Plan, carry_out, run
+from .target import ClusterTarget
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -58,7 +61,7 @@ def test_a_child_goes_wrong_in_every_way(tmp_path: Path) -> None:
         running.await_work()
         for blow in CHILDREN:
             running.hit(blow)
-            running.idle(4.0 if blow == "child-loop" else 1.5)
+            running.idle(4.0 if blow == "child-loop" else 1.0)
         report = running.end()
         log = "".join(path.read_text() for member in running.fleet.members for path in member.logs)
     assert not wrong(report), summary(report)
@@ -70,11 +73,12 @@ def test_a_child_goes_wrong_in_every_way(tmp_path: Path) -> None:
     assert max(after - before for before, after in pairwise(ends)) < 20, summary(report)
 
 
-@pytest.mark.xdist_group("cluster")
 def test_a_cluster_loses_nodes_workers_and_slots(tmp_path: Path) -> None:
     """One of each, while tasks come and go. The worker first: its leases end while the rest goes on."""
     plan = Plan("short-cluster", cluster=True, rate=60, queues=3, durable="true", lease=10)
     with run(plan, tmp_path) as running:
+        assert isinstance(running.target, ClusterTarget)
+        notice_soon(running.target.config, running.target.url)
         running.begin()
         running.await_work()
         for blow in (

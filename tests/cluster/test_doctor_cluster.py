@@ -20,7 +20,7 @@ from tests.embedded.support import kill
 from tests.inspector.ask import examine
 from tests.servers import wait_until
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 QUEUES = ("images", "webhooks", "notifications")
 

@@ -18,7 +18,7 @@ from tests.conftest import Cluster
 from tests.servers import wait_until
 from tests.workers import WorkerProcess
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 QUEUES = {"images": 1, "webhooks": 1, "notifications": 1}
 

@@ -17,7 +17,7 @@ from tests.conftest import Cluster
 from tests.servers import wait_until
 from tests.workers import WorkerProcess
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 LEADS, FOLLOWS = "images", "webhooks"
 """Queues on two masters."""

@@ -16,7 +16,7 @@ from tests.security import groups_app
 from tests.servers import wait_until
 from tests.workers import WorkerProcess
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 
 def test_members_are_joined_and_a_stranger_is_archived_on_a_cluster(cluster: Cluster, queue: str) -> None:

@@ -19,7 +19,7 @@ from taskflow.message.task_message import TaskMessage
 from taskflow.states import Verb
 from tests.conftest import Cluster
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 
 @pytest.fixture

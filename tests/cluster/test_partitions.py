@@ -25,7 +25,7 @@ from tests.conftest import Cluster
 from tests.servers import wait_until
 from tests.workers import WorkerProcess
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 DIES_AFTER = 50
 """So many tasks are enqueued before the master dies."""

@@ -20,7 +20,7 @@ from tests.servers import wait_until
 from tests.silence import BlackHole
 from tests.workers import WorkerProcess
 
-pytestmark = [pytest.mark.xdist_group("cluster"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 AT_ONCE = 1.5
 """Seconds of a call after the first: a second, and what is the machine's."""

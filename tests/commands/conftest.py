@@ -18,8 +18,8 @@ from .together import tasks_of
 PLACES = [
     pytest.param(("single", "sync"), id="single-sync"),
     pytest.param(("single", "aio"), id="single-aio"),
-    pytest.param(("cluster", "sync"), id="cluster-sync", marks=pytest.mark.xdist_group("cluster")),
-    pytest.param(("cluster", "aio"), id="cluster-aio", marks=pytest.mark.xdist_group("cluster")),
+    pytest.param(("cluster", "sync"), id="cluster-sync"),
+    pytest.param(("cluster", "aio"), id="cluster-aio"),
 ]
 
 
@@ -39,7 +39,7 @@ def run(request: pytest.FixtureRequest) -> Iterator[Callable[[Any], Any]]:
             runner.run(async_broker.close())
 
 
-@pytest.fixture(params=["single", pytest.param("cluster", marks=pytest.mark.xdist_group("cluster"))])
+@pytest.fixture(params=["single", "cluster"])
 def url(request: pytest.FixtureRequest) -> str:
     """Where an app finds its broker."""
     return str(request.getfixturevalue("valkey" if request.param == "single" else "cluster").url)

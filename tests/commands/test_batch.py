@@ -29,8 +29,6 @@ from tests.servers import Server
 
 from .together import tasks_of, waiting
 
-pytestmark = pytest.mark.xdist_group("cluster")
-
 
 @pytest.fixture
 def app(noop: Any) -> TaskFlow:

@@ -255,7 +255,6 @@ def _scripts_run(raw: redis.Redis) -> int:
     return int(raw.info("commandstats")["cmdstat_evalsha"]["calls"])
 
 
-@pytest.mark.xdist_group("cluster")
 def test_the_master_dies_in_the_middle(cluster: Cluster, queue: str) -> None:
     """Threads, coroutines and a map, all on the node that dies: each call has an outcome, and each that says so is there."""
     cluster.heal()

@@ -11,6 +11,6 @@ from tests.clusters import spare_nodes
 
 @pytest.fixture(scope="session", autouse=True)
 def _spare_nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """As many as this folder takes in one run."""
-    with spare_nodes(tmp_path_factory.mktemp("spare"), 16):
+    """Nearly as many as this folder takes; whoever finds none left starts one."""
+    with spare_nodes(tmp_path_factory.mktemp("spare"), 12):
         yield

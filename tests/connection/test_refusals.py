@@ -212,7 +212,6 @@ def test_a_server_is_no_sentinel_and_a_sentinel_no_server(own_server: Server, wa
 # --- Cluster --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xdist_group("cluster")
 def test_one_server_named_as_a_cluster_says_so(own_server: Server) -> None:
     said_at_once(
         f"redis+cluster://127.0.0.1:{own_server.port}",
@@ -237,7 +236,6 @@ def locked(cluster: Cluster) -> Iterator[Cluster]:
         node.close()
 
 
-@pytest.mark.xdist_group("cluster")
 def test_a_cluster_with_a_password_says_what_one_server_says(locked: Cluster) -> None:
     hosts = locked.url.partition("://")[2]
     said_at_once(
@@ -252,7 +250,6 @@ def queues_elsewhere(cluster: Cluster, port: int) -> Iterator[str]:
             yield f"lost{number}"
 
 
-@pytest.mark.xdist_group("cluster")
 def test_a_node_of_a_cluster_is_no_server_of_its_own(cluster: Cluster) -> None:
     """With `redis://` one queue of three worked, and the calls for the others failed after five seconds each."""
     master = next(node for node in cluster.nodes if node.role == "master" and node.alive)
@@ -276,7 +273,6 @@ def test_a_node_of_a_cluster_is_no_server_of_its_own(cluster: Cluster) -> None:
     said_at_once(f"{url}/1", "has no database 1", kind=errors.BrokerMismatch)
 
 
-@pytest.mark.xdist_group("cluster")
 def test_the_list_of_queues_says_once_that_the_url_names_a_node_of_a_cluster(cluster: Cluster) -> None:
     """The node that holds the index listed all queues as `unavailable`, with a warning of the same words for each."""
     app = TaskFlow("client", broker=cluster.url)

@@ -106,7 +106,6 @@ def test_tasks_run_over_it_in_threads_and_in_asyncio(place: str, tmp_path: Path,
         run_tasks(urls, queue)
 
 
-@pytest.mark.xdist_group("cluster")
 def test_tasks_run_over_a_cluster_with_tls(cluster: Cluster, tmp_path: Path, queue: str) -> None:
     """Each node tells clients the port that speaks TLS, and the other nodes its own."""
     authority = Authority(tmp_path)

@@ -180,7 +180,6 @@ def test_gos_inspector_administers_as_an_operator(
     assert not denied(admin)
 
 
-@pytest.mark.xdist_group("cluster")
 def test_gos_programs_use_the_users_on_a_cluster(peer_binary: Path, cluster: Cluster, queue: str) -> None:
     """A client of a cluster asks more of it: who owns the slots, and which commands there are."""
     nodes = [redis.Redis(port=node.port) for node in cluster.nodes]

@@ -116,7 +116,6 @@ def test_asynqmon_shows_what_taskflow_stores_on_one_server(
         look(get, valkey.url, project, queue)
 
 
-@pytest.mark.xdist_group("cluster")
 def test_asynqmon_shows_what_taskflow_stores_on_a_cluster(
     program: Path, cluster: Cluster, project: Path, queue: str
 ) -> None:

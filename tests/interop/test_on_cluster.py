@@ -19,7 +19,7 @@ from tests.interop.apps.side import PythonSide, python_side
 from tests.interop.golang import Peer
 from tests.servers import wait_until
 
-pytestmark = [pytest.mark.interop, pytest.mark.xdist_group("cluster"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 SLOTS = {"images": 9450, "webhooks": 4418, "notifications": 16340}
 QUEUES = {"images": 6, "webhooks": 3, "notifications": 1}

@@ -92,7 +92,7 @@ def test_takes_back_quick_tasks_that_wait_behind_a_slow_one(tasks: Any, worker: 
     with worker(concurrency=1, processes=2):
         for result in tasks.work.map([(f"warm{n}",) for n in range(300)]).results:
             result.get(20)
-        slow = tasks.work.delay("slow", 4.0)
+        slow = tasks.work.delay("slow", 2.5)
         ledger.wait_for("start", "slow")
         quick = tasks.work.map([(f"q{n}",) for n in range(100)])
         for result in quick.results:
@@ -110,7 +110,7 @@ def test_nothing_waits_behind_a_slow_task_while_another_worker_idles(
         for result in tasks.work.map([(f"warm{n}",) for n in range(300)]).results:
             result.get(20)
         with worker(concurrency=1):
-            calls = [("slow", 4.0), *((f"q{n}",) for n in range(100))]
+            calls = [("slow", 2.5), *((f"q{n}",) for n in range(100))]
             slow, *quick = tasks.work.map(calls).results
             for result in quick:
                 result.get(20)

@@ -62,7 +62,7 @@ def test_a_task_whose_lease_or_place_is_gone_runs_on_and_only_once(
 ) -> None:
     """Its worker lives: it gets the chance to say so, and nobody else runs it."""
     with worker(concurrency=2, timings=QUICK) as process:
-        tasks.work.delay("long", 5.0)
+        tasks.work.delay("long", 4.0)  # longer than two looks and the lease on trial
         ledger.wait_for("start", "long")
         stored.raw.delete(stored.keys.state(what))
         wait_until(

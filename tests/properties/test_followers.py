@@ -164,7 +164,6 @@ def test_followers_with_a_death_after_every_step(place: Place, check: Check) -> 
     check(place)
 
 
-@pytest.mark.xdist_group("cluster")
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_followers_with_a_death_after_every_step_on_a_cluster(cluster_place: Place, check: Check) -> None:
     check(cluster_place)

@@ -28,7 +28,6 @@ def test_workers_of_python_and_go_leave_every_task_in_order(place: Place, search
     search(lambda: Workers(place))
 
 
-@pytest.mark.xdist_group("cluster")
 def test_a_queue_on_a_cluster_is_in_order_after_every_step(
     cluster_place: Place, search: Search, profile: settings
 ) -> None:

@@ -354,7 +354,6 @@ def test_nobody_touches_other_keys(guarded: Server, role: str) -> None:
     client.close()
 
 
-@pytest.mark.xdist_group("cluster")
 def test_the_users_work_on_a_cluster(cluster: Cluster, queue: str) -> None:
     """Every node has them; they may ask who owns which slot."""
     nodes = [redis.Redis(port=node.port) for node in cluster.nodes]

@@ -12,6 +12,7 @@ import pytest
 from taskflow import TaskFlow, errors
 from taskflow.message.encryption import MAGIC
 from taskflow.message.task_message import TaskMessage
+from tests.leases import make_due
 from tests.security.conftest import Stored
 from tests.security.keys import CANARY, OLD_ENCRYPTION, OLD_SIGNING
 from tests.servers import Server, wait_until
@@ -105,6 +106,7 @@ def test_what_is_encrypted_waits_for_a_worker_with_the_key(
         process.wait_for_log("is encrypted, and this app has no encryption keys; put back")
         process.terminate()
     assert stored.state(result.id) in ("scheduled", "pending")
+    make_due(stored.raw, queue)
     with worker("encrypted"):
         assert result.get(20) == "patient"
     other = apps.make("other", encryption_keys=["a-key-that-no-worker-has"])

@@ -20,6 +20,7 @@ from taskflow.message.message_crypto import CONTENT_TYPE_HEADER, JSON, MessageCr
 from taskflow.message.signing import SIGNATURE_HEADER, SigningKeys
 from taskflow.message.task_message import TaskMessage
 from taskflow.worker.timings import Timings
+from tests.leases import make_due
 from tests.security import groups_app as module
 from tests.security.conftest import Stored, apps_of
 from tests.security.keys import ENCRYPTION, SIGNING
@@ -144,6 +145,7 @@ def test_a_member_whose_key_is_not_here_waits_for_a_worker_that_has_it(
     with worker("encrypted"):
         group.wait(apps.encrypted, 1, 2)
         stored.wait_for(late, "scheduled")
+    make_due(stored.raw, stored.queue)
     with worker("rotated_encryption"):
         wait_until(lambda: len(group.joined()) == 2, description="the late one was joined, too")
     results = [apps.rotated_encryption.result(one, queue=stored.queue).get(5) for one in group.joined()]
