@@ -10,8 +10,10 @@ import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
+from types import FrameType
 
 from ..pipe.shared_marks import SharedMarks
 from .children.process import ThreadProcess
@@ -24,6 +26,10 @@ WAKE = signal.SIGUSR2
 
 LEAVE_SECONDS = 2.0
 """Seconds that the main thread has to leave once the worker has ended. A main thread inside a C call does not notice that."""
+
+
+_CALLBACKS = (weakref.__file__, "<frozen importlib._bootstrap>")
+"""Files with callbacks of weak references: what is raised in one goes no further, and is printed with its traceback."""
 
 
 class _Ended(BaseException):
@@ -118,14 +124,15 @@ class _Solo:
 
     # --- the main thread ------------------------------------------------------------------------------------
 
-    def _on_signal(self, number: int, _frame: object) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self._ended.is_set():
             if number in self._acts:
                 self._acts[number]()
         elif not self._leaving:
-            if self._failed or not self._is_running():
+            if not self._failed and self._is_running():
+                self._leave_at_once()
+            elif frame is None or frame.f_code.co_filename not in _CALLBACKS:  # else at the next signal
                 raise _Ended
-            self._leave_at_once()
 
     def _is_running(self) -> bool:
         """Whether a task still runs here, which was handed back: it must neither go on nor have a verdict."""
