@@ -118,7 +118,9 @@ async def until(holds: Callable[[], object], *, timeout: float = 20) -> None:
 def wait_until(predicate: Callable[[], object], *, description: str, timeout: float = 20) -> None:
     """Wait until the predicate holds; fail with the description when it does not in `timeout` seconds."""
     deadline = time.monotonic() + timeout
+    pause = 0.002
     while not predicate():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:g} s: {description}")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.02)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -169,7 +170,13 @@ class WorkerProcess:
 
     def wait(self, timeout: float = 20) -> int:
         """Wait until it has ended by itself, and return the exit code."""
-        return self.process.wait(timeout)
+        if self.process.poll() is None:  # `Popen.wait` would look every 50 ms
+            descriptor = os.pidfd_open(self.pid)
+            try:
+                select.select([descriptor], [], [], timeout)
+            finally:
+                os.close(descriptor)
+        return self.process.wait(0.05)
 
     def _read(self) -> None:
         assert self.process.stderr is not None
@@ -189,7 +196,7 @@ class WorkerProcess:
                     self.signal(signal.SIGCONT)
                     self.signal(signal.SIGTERM)
                     with contextlib.suppress(subprocess.TimeoutExpired):
-                        self.process.wait(patience)
+                        self.wait(patience)
         finally:
             if self.process.poll() is None:
                 self.kill()
