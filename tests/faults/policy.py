@@ -58,8 +58,6 @@ class Faults:
         self._rate = rate
         self._seed = seed
         self._directory = directory
-        # A signal handler that enqueues may come while its own thread is in here.
-        self._lock = threading.RLock()
         self.paused = False
         """While set nothing fails: for what happens between tests, and tests of exact replies."""
         self._start()
@@ -85,6 +83,8 @@ class Faults:
         self._rng = random.Random(f"{self._seed} {name}")
 
     def _start(self) -> None:
+        # A signal handler that enqueues may come while its own thread is in here; and in a forked child that thread may not be.
+        self._lock = threading.RLock()
         self._rng = random.Random(f"{self._seed} {os.getpid()}")
         self._rows: dict[str, int] = {}
         self._forced: set[tuple[str, Fate]] = set()
