@@ -45,8 +45,9 @@ groups = st.sampled_from(GROUPS)
 owners = st.integers(0, 1)
 lost = st.booleans()
 verbs = st.sampled_from([*Verb, Verb.DONE, Verb.DONE])
-refusals = st.sampled_from([None, Verb.ARCHIVE, Verb.ARCHIVE_RAW, Verb.PUT_BACK])
-"""What becomes of a member of a group; None: it is to be joined."""
+refusals = st.sampled_from([Verb.PUT_BACK, Verb.ARCHIVE, Verb.ARCHIVE_RAW, None])
+verdicts = st.lists(refusals, min_size=3, max_size=3)
+"""What becomes of members of a group; None: it is to be joined."""
 leads = st.sampled_from([0, 0, 1, 2])
 """How many followers a task has that ends well."""
 RUNNABLE = (State.SCHEDULED, State.RETRY, State.ARCHIVED, State.COMPLETED, State.AGGREGATING)
@@ -359,9 +360,18 @@ class Queue(Following, RuleBasedStateMachine):
     # --- aggregation -------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.model.group_keys())
-    @rule(group=groups, most=st.integers(1, 3), at_once=st.booleans())
-    def python_looks_at_a_group(self, group: str, most: int, at_once: bool) -> None:
-        """What it finds is joined now, or when other things have happened."""
+    @rule(
+        data=st.data(),
+        then=st.sampled_from(["join", "refuse", "refuse", "wait"]),
+        verdicts=verdicts,
+        lost=lost,
+    )
+    def python_looks_at_a_group(
+        self, data: st.DataObject, then: str, verdicts: list[Verb | None], lost: bool
+    ) -> None:
+        """What it finds is joined or refused now, or when other things have happened."""
+        listed = sorted(self.model.store.members(self.keys.groups))
+        group, most = data.draw(st.sampled_from([*listed * 2, *GROUPS])), data.draw(st.integers(1, 3))
         found = self.place.run(aggregate.ripe(self.place.name, group, grace=0, max_delay=0, max_size=most))
         self._same(found, self.model.ripe(group, most))
         if found:
@@ -370,8 +380,10 @@ class Queue(Following, RuleBasedStateMachine):
                 type="joined", payload=b"", id=f"j{self.names}", queue=self.place.name, timeout=60
             )
             self.joins.append((group, found, joined))
-            if at_once:
+            if then == "join":
                 self._join(len(self.joins) - 1)
+            elif then == "refuse":
+                self._refuse(len(self.joins) - 1, verdicts, lost=lost)
 
     @precondition(lambda self: self.joins)
     @rule(data=st.data())
@@ -379,22 +391,25 @@ class Queue(Following, RuleBasedStateMachine):
         self._join(data.draw(st.integers(0, len(self.joins) - 1)))
 
     @precondition(lambda self: self.joins)
-    @rule(data=st.data())
-    def python_refuses_some_of_a_group(self, data: st.DataObject) -> None:
-        """What a child says of members that are not to be joined, also when other things have happened since it was asked."""
-        index = data.draw(st.integers(0, len(self.joins) - 1))
+    @rule(data=st.data(), verdicts=verdicts, lost=lost)
+    def python_refuses_some_of_a_group(
+        self, data: st.DataObject, verdicts: list[Verb | None], lost: bool
+    ) -> None:
+        self._refuse(data.draw(st.integers(0, len(self.joins) - 1)), verdicts, lost=lost)
+
+    def _refuse(self, index: int, verdicts: list[Verb | None], *, lost: bool) -> None:
+        """What a child says of members that are not to be joined; the others are joined when other things have happened."""
         group, found, joined = self.joins[index]
-        verdicts = [data.draw(refusals) for _ in found]
-        items = [
-            (one, self._refused(one, verb))
-            for one, verb in zip(found, verdicts, strict=True)
-            if verb is not None
-        ]
+        chosen = list(zip(found, verdicts, strict=False))
+        items = [(one, self._refused(one, verb)) for one, verb in chosen if verb is not None]
         now = time.time()
         command = aggregate.refuse(self.place.name, group, items, now)
-        self.sent.append(Sent(command, lambda: self.model.refuse(group, items, now, resent=True)))
+        sent = Sent(command, lambda: self.model.refuse(group, items, now, resent=True))
+        self.sent.append(sent)
         self._same(self.place.run(command), self.model.refuse(group, items, now))
-        rest = [one for one, verb in zip(found, verdicts, strict=True) if verb is None]
+        if lost:
+            self._same(self.place.run(command, resent=True), sent.again())
+        rest = [one for one, verb in chosen if verb is None]
         self.joins[index : index + 1] = [(group, rest, joined)] if rest else []
 
     def _refused(self, waiting: Waiting, verb: Verb) -> Outcome:
