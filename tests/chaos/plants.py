@@ -175,8 +175,8 @@ PLANTS: dict[str, Plant] = {
         [
             (
                 "finish",
-                r"return message and state == 'active' and [^\n]*",
-                "return message",
+                r"return state == 'active' and receipt == token and [^\n]*",
+                "return state",
             )
         ],
     ),

@@ -28,18 +28,23 @@ local function move(source, id, task, group)
   end
   redis.call('ZREM', source, id)
 end
-local exact = redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0, tonumber(limit), 'WITHSCORES')
-for index = 1, #exact, 2 do
-  local id, task = exact[index], task_prefix .. exact[index]
-  local fields = read_task(task, 'msg', 'group', 'state')
-  local source = fields[1] and sources[fields[3]]
-  if source and tonumber(redis.call('ZSCORE', source, id)) == math.ceil(tonumber(exact[index + 1])) then
-    move(source, id, task, fields[2])
-  end
-  redis.call('ZREM', due, id)
-  moved = moved + 1
+local function first_of(key)
+  return tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
 end
-for _, source in ipairs({scheduled, retry}) do
+local function forward_exact()
+  local exact = redis.call('ZRANGE', due, '-inf', now, 'BYSCORE', 'LIMIT', 0, tonumber(limit), 'WITHSCORES')
+  for index = 1, #exact, 2 do
+    local id, task = exact[index], task_prefix .. exact[index]
+    local fields = read_task(task, 'msg', 'group', 'state')
+    local source = fields[1] and sources[fields[3]]
+    if source and tonumber(redis.call('ZSCORE', source, id)) == math.ceil(tonumber(exact[index + 1])) then
+      move(source, id, task, fields[2])
+    end
+    redis.call('ZREM', due, id)
+    moved = moved + 1
+  end
+end
+local function forward_whole(source)
   local ids = redis.call('ZRANGE', source, '-inf', time[1], 'BYSCORE', 'LIMIT', 0, tonumber(limit))
   for _, id in ipairs(ids) do
     local task = task_prefix .. id
@@ -53,9 +58,15 @@ for _, source in ipairs({scheduled, retry}) do
   end
   moved = moved + #ids
 end
+-- Nothing is due nearly always, and this is run for every queue each second: so what comes first in a set says whether it is searched.
+-- It is looked at again after that.
 for _, key in ipairs({due, scheduled, retry}) do
-  local left = tonumber(redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')[2])
-  if left and not (next_due_at and next_due_at <= left) then next_due_at = left end
+  local first = first_of(key)
+  if first and first <= now then
+    if key == due then forward_exact() else forward_whole(key) end
+    first = first_of(key)
+  end
+  if first and not (next_due_at and next_due_at <= first) then next_due_at = first end
 end
 -- @include push_waiting
 return {moved, next_due_at and string.format('%.6f', next_due_at) or '', time[1] .. '.' .. string.format('%06d', time[2])}
