@@ -663,3 +663,17 @@ class Workers(MixedQueue):
     go_takes_a_group = None
     python_looks_at_a_group = None
     the_queue_is_paused_or_resumed = None
+
+
+class Groups(Queue):
+    """Python alone, without workers: so more members of groups are joined, refused, and moved by hand meanwhile."""
+
+    python_dequeues = None
+    python_finishes = None
+    python_extends = None
+    python_takes_up_again = None
+    python_worker_dies = None
+    a_courier_delivers_and_may_die = None
+    a_janitor_delivers_and_may_die = None
+    others_have_had_their_time = None
+    the_queue_is_paused_or_resumed = None

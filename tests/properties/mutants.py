@@ -9,7 +9,7 @@ import hashlib
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from taskflow.broker import scripts
 from taskflow.broker.scripts import Script
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
-from tests.properties.machine import MixedQueue, Queue, Workers
+from tests.properties.machine import Groups, MixedQueue, Queue, Workers
 from tests.properties.place import Place, fresh_name
 from tests.servers import start_server
 
@@ -98,9 +98,12 @@ def _set(script: Script, source: str, sha: str) -> None:
     object.__setattr__(script, "sha", sha)
 
 
-def is_noticed(place: Place) -> bool:
+MACHINES: tuple[type[Queue], ...] = (Queue, Workers, MixedQueue, Groups)
+
+
+def is_noticed(place: Place, machines: Sequence[type[Queue]] = MACHINES) -> bool:
     """Whether one of the machines fails."""
-    for machine in (Queue, Workers, MixedQueue):
+    for machine in machines:
         try:
             run_state_machine_as_test(lambda machine=machine: machine(place), settings=TRY)  # type: ignore[misc]
         except BaseException as error:

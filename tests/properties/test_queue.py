@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 
 from tests.properties.conftest import Search
-from tests.properties.machine import MixedQueue, Queue, Workers
+from tests.properties.machine import Groups, MixedQueue, Queue, Workers
 from tests.properties.place import Place
 
 pytestmark = pytest.mark.timeout(0)
@@ -26,6 +26,13 @@ def test_a_queue_of_python_and_go_is_in_order_after_every_step(place: Place, sea
 def test_workers_of_python_and_go_leave_every_task_in_order(place: Place, search: Search) -> None:
     """Without administrators more tasks get far."""
     search(lambda: Workers(place))
+
+
+def test_members_of_groups_are_joined_or_refused_once(
+    place: Place, search: Search, profile: settings
+) -> None:
+    """Without workers more groups get so far."""
+    search(lambda: Groups(place), settings(profile, max_examples=profile.max_examples // 3))
 
 
 def test_a_queue_on_a_cluster_is_in_order_after_every_step(
