@@ -15,6 +15,7 @@ FORGOTTEN = {
         "redis.call('ZREM', group_key, id)",
         "redis.call('HSET', task, 'state', 'scheduled')",
         "redis.call('HINCRBY', task, 'unknown', 1)",
+        "redis.call('DEL', lock)",
         "if message ~= '' then redis.call('HSET', task, 'msg', message) end",
     ),
     "join": ("redis.call('ZREM', group_key, id)",),
@@ -30,4 +31,4 @@ def test_the_model_notices_a_write_that_a_script_forgets(
 ) -> None:
     (mutant,) = [mutant for _, text, mutant in mutants(script) if text == line]
     with instead(script, mutant):
-        assert is_noticed(Place(broker, raw, fresh_name()), [Groups])
+        assert is_noticed(Place(broker, raw, fresh_name()), [Groups, Groups])

@@ -668,6 +668,9 @@ class Workers(MixedQueue):
 class Groups(Queue):
     """Python alone, without workers: so more members of groups are joined, refused, and moved by hand meanwhile."""
 
+    def _python_enqueues(self, news: list[dict[str, Any]]) -> None:
+        super()._python_enqueues([{**new, "group": new["group"] or GROUPS[0]} for new in news])
+
     python_dequeues = None
     python_finishes = None
     python_extends = None
