@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.clusters import notice_soon
+from tests.servers import wait_until
 
 from . import deploy
-from .fleet import WorkerOptions
+from .fleet import Fleet, WorkerOptions
 from .ledger import read
 from .memory import fill_and_drain
 from .report import summary, wrong
@@ -47,6 +48,13 @@ def test_replies_are_lost_and_children_killed(tmp_path: Path) -> None:
 
 
 CHILDREN = ("child-heir", "child-log", "child-loop", "child-stop", "child-threads", "child-deaths")
+REPLACED = {"child-loop": "its event loop has not answered", "child-stop": "it has read nothing"}
+"""What the worker says of a child that it replaces."""
+
+
+def log_of(fleet: Fleet) -> str:
+    """What all workers have logged so far."""
+    return "".join(path.read_text() for member in fleet.members for path in member.logs)
 
 
 def test_a_child_goes_wrong_in_every_way(tmp_path: Path) -> None:
@@ -61,13 +69,13 @@ def test_a_child_goes_wrong_in_every_way(tmp_path: Path) -> None:
         running.await_work()
         for blow in CHILDREN:
             running.hit(blow)
-            running.idle(4.0 if blow == "child-loop" else 1.0)
+            if blow in REPLACED:
+                said = f"is replaced: {REPLACED[blow]}"
+                wait_until(lambda said=said: said in log_of(running.fleet), description=said, timeout=30)  # type: ignore[misc]
+            running.idle(1.0)
         report = running.end()
-        log = "".join(path.read_text() for member in running.fleet.members for path in member.logs)
     assert not wrong(report), summary(report)
     assert not report.failures, summary(report)
-    assert "is replaced: its event loop has not answered" in log
-    assert "is replaced: it has read nothing" in log
     ends = sorted(entry.at for entry in read(tmp_path) if entry.kind == "end")
     # 10 s, and what a machine with more to do than it can takes to start a child.
     assert max(after - before for before, after in pairwise(ends)) < 20, summary(report)
