@@ -67,10 +67,12 @@ class Template:
 
     def __init__(self, one: Command[Any], two: Command[Any]) -> None:
         self._sha = one.script.sha
-        keys, args = len(two.keys) - len(one.keys), len(two.args) - len(one.args)
-        self._keys, self._args = list(one.keys)[:-keys], list(one.args)[:-args]
-        self._item_keys = [_split(word) for word in two.keys[-keys:]]
-        self._item_args = [_split(word) for word in two.args[-args:]]
+        # What is of one task: of one that is done, no key.
+        keys = 2 * len(one.keys) - len(two.keys)
+        args = 2 * len(one.args) - len(two.args)
+        self._keys, self._args = list(one.keys)[:keys], list(one.args)[:args]
+        self._item_keys = [_split(word) for word in two.keys[len(one.keys) :]]
+        self._item_args = [_split(word) for word in two.args[len(one.args) :]]
 
     def words(self, ids: Iterable[bytes], *of_all: Any) -> list[Any]:
         """The call for tasks of these ids. `of_all` stands in the place of the last words before the first of them."""
