@@ -105,11 +105,12 @@ class AsyncGroupCommit(CommitQueues[K, T, R]):
             )
             return values[0]
         finally:
-            successor, answered = queue.end(batch, values)
+            successor, caller = queue.end(batch, values)
             if successor is not None:
                 _wake(successor.turn)
-            for caller in answered:
+            while caller is not None:
                 _wake(caller.turn)
+                caller = caller.wakes
 
 
 def _wake(turn: asyncio.Future[None]) -> None:

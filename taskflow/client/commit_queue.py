@@ -35,7 +35,7 @@ class Caller(Generic[T, R]):
     Attributes:
         value: what became of the item, once it is answered; None when its leader was interrupted.
         turn: what it waits on: a lock or a future.
-        wakes: whom it wakes when it has been woken itself (threads only).
+        wakes: the next of those who are answered by the same trip.
     """
 
     __slots__ = ("deadline", "item", "state", "turn", "value", "wakes", "weight")
@@ -87,21 +87,22 @@ class CommitQueue(Generic[T, R]):
 
     def end(
         self, batch: Sequence[Caller[T, R]], values: Sequence[R] | None
-    ) -> tuple[Caller[T, R] | None, list[Caller[T, R]]]:
-        """The trip of a batch is over: who leads the next one, and who is answered by it. All of them are to be woken.
+    ) -> tuple[Caller[T, R] | None, Caller[T, R] | None]:
+        """The trip of a batch is over: who leads the next one; and the first of those who are answered by it, who `wakes` the
+        next of them, and so on.
 
         Args:
             batch: as it went, its leader first.
             values: what became of its items; None: the leader was interrupted and does not know.
         """
-        answered = []
-        for index in range(1, len(batch)):
+        first: Caller[T, R] | None = None
+        for index in range(len(batch) - 1, 0, -1):
             caller = batch[index]
             if caller.state is UNDER_WAY:  # and has not gone meanwhile
                 caller.value = values[index] if values is not None else None
                 caller.state = ANSWERED
-                answered.append(caller)
-        return self.leave(batch[0]), answered
+                caller.wakes, first = first, caller
+        return self.leave(batch[0]), first
 
     def leave(self, leader: object) -> Caller[T, R] | None:
         """The leader's trip is over: who leads the next one and is to be woken for it."""

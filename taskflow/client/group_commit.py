@@ -134,11 +134,8 @@ class GroupCommit(CommitQueues[K, T, R]):
             return values[0]
         finally:
             # Each wakes the next. If the leader woke them all, they would wake only to queue up for the interpreter.
-            first: Caller[T, R] | None = None
             with self._mutex:
-                successor, answered = queue.end(batch, values)
-                for caller in reversed(answered):
-                    caller.wakes, first = first, caller
+                successor, first = queue.end(batch, values)
             if successor is not None:
                 successor.turn.release()
             if first is not None:

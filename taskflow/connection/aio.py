@@ -15,7 +15,7 @@ from .inquiry import Inquiry
 from .nodes import async_node
 from .plans import executing
 from .settings import resolve, topology_of
-from .steps import Answer, Broken, Request, Trip, lone
+from .steps import Answer, Broken, Request, Trip
 from .topology import Address, Topology
 from .url import BrokerURL
 
@@ -59,7 +59,9 @@ class AsyncDriver(Driver):
             request = requests[0]
             address = None if request.durable else topology.ready(request.node, request.slot)
             if address is not None:
-                (answer,) = await self._travel([lone(address, request)], deadline, meanwhile)
+                wire = request.first_wire or request.wire(full=False, resent=False)
+                trips = [Trip(address, [wire], request.movable)]
+                (answer,) = await self._travel(trips, deadline, meanwhile)
                 if not isinstance(answer, Broken) and not isinstance(answer[0], TROUBLE):
                     return [request.parse(answer[0])]
                 first, meanwhile = (address, answer), None

@@ -58,7 +58,7 @@ class RetryPlan:
         requests.
 
         Args:
-            first: the answer to the `lone` trip of a lone request, if it has been made already, and by whom it was given.
+            first: the answer to the first trip of a lone request, if it has been made already, and by whom it was given.
         """
         pause = FIRST_PAUSE
         while self._open:

@@ -119,11 +119,6 @@ class Open:
 Step = Trips | Refresh | Pause | Open
 
 
-def lone(address: Address, request: Request) -> Trip:
-    """The first trip of a request that is alone, as its plan would make it."""
-    return Trip(address, [request.first_wire or request.wire(full=False, resent=False)], request.movable)
-
-
 def value_or_raise(result: Any) -> Any:
     """A result of a plan, or the error that stands in its place."""
     if isinstance(result, BrokerError):

@@ -19,12 +19,12 @@ from .nodes import node
 from .plans import executing
 from .resolving import Resolving
 from .settings import pack
-from .steps import Answer, Broken, Request, Trip, lone
+from .steps import Answer, Broken, Request, Trip, Wire
 from .topology import Address, Topology
 from .url import BrokerURL
 
 NOT_ASKED = Broken(ConnectionError("not asked"), sent=False)
-"""There was no idle connection for the short way of a request that is alone."""
+"""There was no idle connection for the short way of a command that is alone."""
 
 
 class SyncDriver(Resolving, Driver):
@@ -64,9 +64,11 @@ class SyncDriver(Resolving, Driver):
             request = requests[0]
             address = None if request.durable else topology.ready(request.node, request.slot)
             if address is not None:
-                reply = self._ask(address, request, now, deadline) if meanwhile is None else NOT_ASKED
+                wire, movable = request.first_wire or request.wire(full=False, resent=False), request.movable
+                reply = NOT_ASKED if meanwhile else self._ask(address, wire, movable, now, deadline)
                 if reply is NOT_ASKED:
-                    (answer,) = complete(self._travel([lone(address, request)], deadline, meanwhile))
+                    trips = [Trip(address, [wire], movable)]
+                    (answer,) = self._travel_now(trips, deadline, meanwhile)
                     reply, meanwhile = answer if isinstance(answer, Broken) else answer[0], None
                 if not isinstance(reply, TROUBLE):
                     return [request.parse(reply)]
@@ -100,8 +102,8 @@ class SyncDriver(Resolving, Driver):
     def _new(self, address: Address) -> Any:
         return node(self.url, address, greeting(self.url, self.topology, address))
 
-    def _ask(self, address: Address, request: Request, now: float, deadline: float) -> Any:
-        """The trip of a request that is alone, as `Driver._trip` makes it, but on an idle connection, and in as few calls as can
+    def _ask(self, address: Address, wire: Wire, movable: bool, now: float, deadline: float) -> Any:
+        """The trip of a command that is alone, as `Driver._trip` makes it, but on an idle connection, and in as few calls as can
         be: its reply, an error of the server, or a `Broken`; `NOT_ASKED`: there is no such connection.
         """
         try:
@@ -109,10 +111,9 @@ class SyncDriver(Resolving, Driver):
             connection = pool.pop()
         except (KeyError, IndexError):
             return NOT_ASKED
-        if connection.reader.was_closed(now - connection.used_at, request.movable):
+        if connection.reader.was_closed(now - connection.used_at, movable):
             self._give_up(address, connection)
             return NOT_ASKED
-        wire = request.first_wire or request.wire(full=False, resent=False)
         try:
             data = pack_command(wire)
         except UnicodeEncodeError:
@@ -131,6 +132,11 @@ class SyncDriver(Resolving, Driver):
 
     async def _travel(
         self, trips: Sequence[Trip], deadline: float, meanwhile: Callable[[], None] | None = None
+    ) -> list[Answer]:
+        return self._travel_now(trips, deadline, meanwhile)
+
+    def _travel_now(
+        self, trips: Sequence[Trip], deadline: float, meanwhile: Callable[[], None] | None
     ) -> list[Answer]:
         under_way = [self._trip(trip, deadline, together=True) for trip in trips]
         try:

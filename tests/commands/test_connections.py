@@ -21,6 +21,11 @@ NAME = "held-by-a-test"
 NAMED = Plain(("CLIENT", "SETNAME", NAME), bytes)
 
 
+def without_login(server: Server) -> str:
+    """Whoever has one may not give connections a name."""
+    return f"redis://127.0.0.1:{server.port}"
+
+
 def held(server: Server) -> int:
     """The connections of the test."""
     with redis.Redis(host="127.0.0.1", port=server.port) as client:
@@ -33,7 +38,7 @@ def test_connections_that_a_burst_needed_are_not_held_for_ever(
     """An idle worker held as many as its loops had needed at its start: 37 on a node with six partitions."""
 
     async def scenario() -> tuple[int, int]:
-        broker = AsyncBroker(AsyncDriver(valkey.url))
+        broker = AsyncBroker(AsyncDriver(without_login(valkey)))
         try:
             await asyncio.gather(*(broker.run(NAMED, 5) for _ in range(20)))
             after_burst = held(valkey)
@@ -53,7 +58,7 @@ def test_connections_that_a_burst_needed_are_not_held_for_ever(
 def test_nor_are_those_that_a_burst_of_threads_needed(
     valkey: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broker = Broker(SyncDriver(valkey.url))
+    broker = Broker(SyncDriver(without_login(valkey)))
     together = threading.Barrier(20)
     paused = Plain(("CLIENT", "PAUSE", 200), bytes)
 

@@ -18,7 +18,7 @@ from redis import exceptions as redis_errors
 from taskflow.broker.scripts import load, names
 from taskflow.connection.aio import AsyncDriver
 from taskflow.connection.driver import Driver
-from taskflow.connection.steps import Broken, Request, Trip
+from taskflow.connection.steps import Broken, Trip
 from taskflow.connection.sync import NOT_ASKED, SyncDriver
 from tests.faults.policy import Fate, Faults
 
@@ -103,13 +103,13 @@ def _install_trips(faults: Faults) -> None:
         return cut.broken(answer)
 
     @functools.wraps(ask)
-    def faulty_ask(self: SyncDriver, address: Any, request: Request, now: float, deadline: float) -> Any:
+    def faulty_ask(self: SyncDriver, address: Any, wire: Any, *rest: Any) -> Any:
         if not self._pools.get(address):
             return NOT_ASKED  # it becomes a trip, and may fail there
-        cut = _cut(faults, Trip(address, [wire_of(request)]))
+        cut = _cut(faults, Trip(address, [wire]))
         if cut is None:
-            return ask(self, address, request, now, deadline)
-        answer = ask(self, address, request, now, deadline) if cut.commands else None
+            return ask(self, address, wire, *rest)
+        answer = ask(self, address, wire, *rest) if cut.commands else None
         if answer is NOT_ASKED:
             return answer
         self._forget(address)
@@ -117,11 +117,6 @@ def _install_trips(faults: Faults) -> None:
 
     Driver._trip = faulty_trip  # type: ignore[method-assign]
     SyncDriver._ask = faulty_ask  # type: ignore[method-assign]
-
-
-def wire_of(request: Request) -> Any:
-    """The command that is sent where a request is alone."""
-    return request.first_wire or request.wire(full=False, resent=False)
 
 
 def _install_connections(faults: Faults) -> None:

@@ -6,9 +6,8 @@ from typing import Any
 
 from redis import exceptions as redis_errors
 
-from taskflow.connection.steps import Broken, Request, Trip, Wire
+from taskflow.connection.steps import Broken, Trip, Wire
 from taskflow.connection.sync import SyncDriver
-from tests.faults.inject import wire_of
 
 
 class EveryReplyIsLostOnce(SyncDriver):
@@ -24,9 +23,9 @@ class EveryReplyIsLostOnce(SyncDriver):
     async def _trip(self, trip: Trip, *rest: Any, **how: Any) -> Any:
         return self._lose(trip, await super()._trip(trip, *rest, **how))
 
-    def _ask(self, address: Any, request: Request, now: float, deadline: float) -> Any:
-        reply = super()._ask(address, request, now, deadline)
-        trip = Trip(address, [wire_of(request)])
+    def _ask(self, address: Any, wire: Wire, *rest: Any) -> Any:
+        reply = super()._ask(address, wire, *rest)
+        trip = Trip(address, [wire])
         answer = self._lose(trip, reply if isinstance(reply, Broken) else [reply])
         return answer if isinstance(answer, Broken) else answer[0]
 

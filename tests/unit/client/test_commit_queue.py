@@ -29,13 +29,23 @@ def queue_of(count: int) -> tuple[CommitQueue[int, str], list[Caller[int, str]]]
     return queue, callers
 
 
+def in_turn(caller: Caller[int, str] | None) -> list[Caller[int, str]]:
+    """Those who wake one another."""
+    found = []
+    while caller is not None:
+        found.append(caller)
+        caller = caller.wakes
+    return found
+
+
 def test_the_end_of_a_trip_answers_who_was_on_it_and_hands_on_to_who_came_later() -> None:
     queue, callers = queue_of(3)
     batch = queue.batch(callers[0])
     later: Caller[int, str] = Caller(3, 1, 0)
     queue.enter(later)
 
-    assert queue.end(batch, ["a", "b", "c"]) == (later, callers[1:])
+    assert queue.end(batch, ["a", "b", "c"]) == (later, callers[1])
+    assert in_turn(callers[1]) == callers[1:]
     assert [(caller.state, caller.value) for caller in callers[1:]] == [(ANSWERED, "b"), (ANSWERED, "c")]
     assert (queue.leader, later.state) == (later, LEADS)
 
@@ -44,10 +54,10 @@ def test_a_leader_that_was_interrupted_answers_nobody_and_strands_nobody() -> No
     """Nobody knows what became of their items: each sends its own again."""
     queue, callers = queue_of(3)
 
-    successor, answered = queue.end(queue.batch(callers[0]), None)
+    successor, first = queue.end(queue.batch(callers[0]), None)
 
-    assert (successor, answered) == (None, callers[1:])
-    assert [(caller.state, caller.value) for caller in answered] == [(ANSWERED, None)] * 2
+    assert (successor, in_turn(first)) == (None, callers[1:])
+    assert [(caller.state, caller.value) for caller in callers[1:]] == [(ANSWERED, None)] * 2
 
 
 def test_one_that_has_gone_is_not_answered() -> None:
@@ -55,7 +65,7 @@ def test_one_that_has_gone_is_not_answered() -> None:
     batch = queue.batch(callers[0])
     queue.abandon(callers[1])
 
-    assert queue.end(batch, ["a", "b", "c"]) == (None, [callers[2]])
+    assert queue.end(batch, ["a", "b", "c"]) == (None, callers[2])
     assert (callers[1].state, callers[1].value) == (GONE, None)
 
 
@@ -66,7 +76,7 @@ def test_a_leader_that_was_overtaken_answers_its_own_and_hands_nothing_on() -> N
     queue.enter(other)
     assert queue.overtake(other)
 
-    assert queue.end(batch, ["a", "b"]) == (None, [callers[1]])
+    assert queue.end(batch, ["a", "b"]) == (None, callers[1])
     assert queue.leader is other
 
 
