@@ -11,7 +11,6 @@ themselves they take turns.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 
 CLAIM_SECONDS = 0.1
@@ -21,6 +20,11 @@ queues.
 
 STRICT_CLAIM_SECONDS = 1.0
 """The same in strict order, where a turn out of order is worse than a wait."""
+
+LAST_PART = 0.1
+"""Of that time, the part that begins only when the rest is over. Where the worker itself stood still all the while, the node's
+answer is there by now, and is heard in it.
+"""
 
 
 class _Queue:
@@ -39,15 +43,16 @@ class _Queue:
 class _Part:
     """What fetches: a queue, or a partition of one."""
 
-    __slots__ = ("busy", "granted", "queue", "since", "turns", "waiter")
+    __slots__ = ("busy", "claim", "granted", "queue", "turns", "waiter")
 
     def __init__(self, queue: _Queue) -> None:
         self.queue = queue
         self.turns = 0.0
         self.waiter: asyncio.Future[int] | None = None
         self.granted = 0
-        self.since = 0.0
         self.busy = False
+        self.claim: object = None
+        """Stands for its last grant, as long as that may hold slots and a claim."""
 
 
 class SlotAllocator:
@@ -106,21 +111,20 @@ class SlotAllocator:
 
     def free(self) -> int:
         """How many slots one could be granted now."""
-        return min(self._unclaimed(time.monotonic()), self._most)
+        return min(self._unclaimed(), self._most)
 
     def grant_at_once(self, name: str, count: int) -> bool:
         """Grant so many slots now, if nobody has to be weighed against this one; it is accounted for as any grant."""
-        now = time.monotonic()
         part = self._parts[name]
         rivals = self._strict and len(self._parts) > 1
-        if rivals or count <= 0 or self._unclaimed(now) < count:
+        if rivals or count <= 0 or self._unclaimed() < count:
             return False
         for other in self._parts.values():
-            if other.waiter is not None or (other.busy and self._is_fresh(other, now)):
+            if other.waiter is not None or (other.busy and other.claim is not None):
                 return False
         self._join(part)
         self._charge(part, count)
-        self._grant(part, count, now)
+        self._grant(part, count)
         return True
 
     def account(self, name: str, granted: int, used: int, *, more: bool) -> None:
@@ -138,18 +142,17 @@ class SlotAllocator:
 
     def pump(self) -> None:
         """Grant what is free. To be called whenever something may have become free."""
-        now = time.monotonic()
         waiting = [
             part for part in self._parts.values() if part.waiter is not None and not part.waiter.done()
         ]
         if not waiting:
             return
-        room = self._unclaimed(now)
+        room = self._unclaimed()
         if room <= 0:
             return
-        for part, count in self._divide(waiting, room, now):
+        for part, count in self._divide(waiting, room):
             if count and part.waiter is not None:
-                self._grant(part, count, now)
+                self._grant(part, count)
                 part.waiter.set_result(count)
 
     def _join(self, part: _Part) -> None:
@@ -157,25 +160,33 @@ class SlotAllocator:
         part.queue.clock = max(part.queue.clock, self._clock)
         part.turns = max(part.turns, part.queue.turns)
 
-    def _unclaimed(self, now: float) -> int:
-        return self._room() - sum(part.granted for part in self._parts.values() if self._is_fresh(part, now))
+    def _unclaimed(self) -> int:
+        return self._room() - sum(part.granted for part in self._parts.values() if part.claim is not None)
 
-    def _is_fresh(self, part: _Part, now: float) -> bool:
-        """Whether its last grant is so young that it may still hold slots and a claim."""
-        return now - part.since < self._claim_seconds
-
-    def _grant(self, part: _Part, count: int, now: float) -> None:
+    def _grant(self, part: _Part, count: int) -> None:
         part.granted = count
-        part.since = now
-        asyncio.get_running_loop().call_later(self._claim_seconds, self.pump)
+        part.claim = claim = object()
+        first = self._claim_seconds * (1 - LAST_PART)
+        asyncio.get_running_loop().call_later(first, self._doubt, part, claim)
 
-    def _divide(self, waiting: list[_Part], room: int, now: float) -> list[tuple[_Part, int]]:
+    def _doubt(self, part: _Part, claim: object) -> None:
+        """A fetch takes long, unless another was granted since."""
+        if part.claim is claim:
+            last = self._claim_seconds * LAST_PART
+            asyncio.get_running_loop().call_later(last, self._give_up, part, claim)
+
+    def _give_up(self, part: _Part, claim: object) -> None:
+        if part.claim is claim:
+            part.claim = None
+            self.pump()
+
+    def _divide(self, waiting: list[_Part], room: int) -> list[tuple[_Part, int]]:
         asking = {part.queue for part in waiting}
         # Room is not kept for another partition of the same queue: the share is the queue's, and this partition asks now.
         claims = [
             part
             for part in self._parts.values()
-            if part.waiter is None and part.busy and part.queue not in asking and self._is_fresh(part, now)
+            if part.waiter is None and part.busy and part.queue not in asking and part.claim is not None
         ]
         if self._strict:
             return self._in_order(waiting, claims, room)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 
 import pytest
 
+from taskflow.worker.taking import slot_allocator
 from taskflow.worker.taking.slot_allocator import CLAIM_SECONDS, SlotAllocator
 
 
@@ -180,5 +182,36 @@ def test_what_is_granted_at_once_counts_for_the_shares() -> None:
         a, b = (asyncio.ensure_future(allocator.grant(name)) for name in "ab")
         assert await b == 10, "it is ten tasks behind"
         a.cancel()
+
+    asyncio.run(scene())
+
+
+def test_a_worker_that_stood_still_does_not_take_that_for_the_silence_of_a_node(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy machine strict order was not kept: the answer was there, and the next queue had its turn before it was read."""
+    monkeypatch.setattr(slot_allocator, "STRICT_CLAIM_SECONDS", 0.3)
+
+    async def scene() -> None:
+        rig = Rig({"high": 2, "low": 1}, strict=True, room=1)
+        assert await rig.allocator.grant("high") == 1
+        low = asyncio.ensure_future(rig.allocator.grant("low"))
+        await asyncio.sleep(0)
+        time.sleep(0.4)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        rig.allocator.pump()
+        assert not low.done()
+        rig.allocator.account("high", 1, 0, more=False)
+        assert await asyncio.wait_for(low, 5) == 1
+
+    asyncio.run(scene())
+
+
+def test_a_node_that_does_not_answer_keeps_the_slots_from_others_for_a_moment_only() -> None:
+    async def scene() -> None:
+        rig = Rig({"silent": 1, "other": 1}, room=4)
+        assert await rig.allocator.grant("silent") == 4
+        assert await asyncio.wait_for(rig.allocator.grant("other"), 5) == 4
 
     asyncio.run(scene())
