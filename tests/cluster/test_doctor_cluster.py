@@ -12,7 +12,7 @@ from taskflow.broker.commands.enqueue import NewTask, enqueue, publish_queues
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
-from taskflow.inspector.doctor import Diagnosis
+from taskflow.inspector.doctor import Diagnosis, nodes
 from taskflow.message.task_message import TaskMessage
 from taskflow.testing.keyspace import check_queue
 from tests.conftest import Cluster
@@ -26,7 +26,8 @@ QUEUES = ("images", "webhooks", "notifications")
 
 
 @pytest.fixture
-def broker(cluster: Cluster) -> Iterator[Broker]:
+def broker(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Broker]:
+    monkeypatch.setattr(nodes, "_ONE_LOOK", 1.0)  # each look at a dead node takes so long
     cluster.heal()
     # Other tests share the cluster, and leave queues that a doctor has something to say about.
     for node in cluster.nodes:
