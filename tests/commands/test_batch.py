@@ -235,7 +235,7 @@ def test_a_lost_reply_costs_no_task_and_none_twice(valkey: Server, queue: str, f
     policy = Policy(random.Random(1), probability=0.15, kinds=(fate,), only=["enqueue"])
     proxy = Proxy(valkey.port, policy, random.Random(1))
     proxy.start()
-    app, noop = tasks_of(f"redis://127.0.0.1:{proxy.port}?socket_timeout=1", queue)
+    app, noop = tasks_of(f"redis://127.0.0.1:{proxy.port}?socket_timeout=0.4", queue)
     try:
         with app.batch():
             for number in range(2 * LARGEST_BULK):

@@ -139,7 +139,7 @@ class TestCallersAtOnce:
     ) -> None:
         """Every fourth script is not answered: what had run is found again, and counts once."""
         policy = Policy(random.Random(1), every=4, kinds=(fate,), only=["enqueue"])
-        app, noop = tasks_of(f"redis://127.0.0.1:{proxy(policy).port}?socket_timeout=1", queue)
+        app, noop = tasks_of(f"redis://127.0.0.1:{proxy(policy).port}?socket_timeout=0.4", queue)
         noop.delay(-1)
         outcomes = at_once(CALLERS, lambda number: [noop.delay(CALLERS * number + n) for n in range(4)])
         assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
@@ -241,7 +241,7 @@ class TestMap:
         self, proxy: Callable[[Policy], Proxy], valkey: Server, queue: str, fate: Fate
     ) -> None:
         policy = Policy(random.Random(1), probability=0.15, kinds=(fate,), only=["enqueue"])
-        app, noop = tasks_of(f"redis://127.0.0.1:{proxy(policy).port}?socket_timeout=1", queue)
+        app, noop = tasks_of(f"redis://127.0.0.1:{proxy(policy).port}?socket_timeout=0.4", queue)
         count = 2 * LARGEST_BULK
         noop.map((number,) for number in range(count)).raise_for_errors()
         assert policy.faults("enqueue") > 1
