@@ -313,9 +313,10 @@ def test_a_worker_that_is_resumed_before_it_was_quite_quiet_takes_tasks(own_serv
 
     async def scene() -> None:
         async with fetching(own_server.url) as rig:
-            await rig.waits()
+            await rig.fetcher.stop()
             takers = Takers(Errands())
-            takers.add(rig.fetcher)
+            takers.add(rig.fetcher)  # which starts it
+            await rig.waits()
             for number in range(3):
                 takers.quiet()
                 takers.resume()
