@@ -47,7 +47,7 @@ class ForWorker:
         queues: what is served, with weights.
         partitions: finds what is to be served.
         status: what the worker's record says of it.
-        served: the names of what is served; None before the first look.
+        served: the names of what is served; None before the first look, and before all their loops have begun.
         end: ends the worker.
     """
 

@@ -58,8 +58,8 @@ class Serving:
         """What the worker's record says of it."""
         self.partitions = Partitions(queues, hello.partitions, parts.broker, self._begin, self._leave)
         self._at = ForWorker(parts, self.queues, self.partitions, lambda: self.status, self._served, stop.set)
-        self._unkept: list[ForQueue] | None = []
-        """What has no upkeep yet; None: each queue gets it at once from now on."""
+        self._unkept: dict[str, ForQueue] | None = {}
+        """What has no upkeep yet, by name; None: each queue gets it at once from now on."""
         loops = [loop for make in PER_WORKER if (loop := make(self._at)) is not None]
         self._watch([*loops, LateStart(self._keep_up)])
 
@@ -121,7 +121,7 @@ class Serving:
         if self._unkept is None:
             self._keep(at)
         else:
-            self._unkept.append(at)
+            self._unkept[name] = at
 
     def _keep_up(self) -> None:
         """Begin what no task waits for, of the worker and of the queues that there are; later ones have theirs at once."""
@@ -132,7 +132,7 @@ class Serving:
         loops = [make(self._at) for make in OF_WORKER]
         waiting, self._unkept = self._unkept, None
         self._start(loops)
-        for at in waiting:
+        for at in waiting.values():
             if at.name in self._loops:
                 self._keep(at)
 
@@ -167,4 +167,4 @@ class Serving:
         self.services += services
 
     def _served(self) -> list[str] | None:
-        return self.names() if self.partitions.looks else None
+        return self.names() if self.partitions.looks and self._unkept is None else None

@@ -11,9 +11,12 @@ import pytest
 import redis
 
 from taskflow import errors
+from taskflow.broker.sync import Broker
 from taskflow.states import State
+from tests.leases import end_leases
 from tests.lifecycle.conftest import Ledger
 from tests.servers import wait_until
+from tests.taking import take_one
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,28 @@ def test_a_burst_runs_functions_and_coroutines_once_and_ends(
         f"c{n}" for n in range(10)
     ]
     assert sum(line[0] == "start" for line in ledger.lines()) == 20
+
+
+def test_a_burst_runs_what_a_dead_worker_had_and_what_a_full_group_becomes(
+    tasks: Any,
+    worker: Any,
+    ledger: Ledger,
+    broker: Broker,
+    raw: redis.Redis,
+    queue: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The loops that find these begin a moment after the first tasks; the end of a burst waits for them."""
+    monkeypatch.setenv("TASKFLOW_TEST_GROUPS", queue)
+    tasks.work.delay("left")
+    take_one(broker, queue, "dead:1:x")
+    end_leases(raw, queue)
+    for _ in range(50):
+        tasks.single.options(group="sums", retention=0).delay(1)
+    with worker(burst=True, concurrency=1) as process:
+        assert process.wait(30) == 0
+    assert ledger.count("end", "left") == 1
+    assert ledger.count("joined", "sums:50:50") == 1
 
 
 def test_processes_of_one_task_each_really_are_processes(tasks: Any, worker: Any, ledger: Ledger) -> None:

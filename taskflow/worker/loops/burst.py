@@ -16,6 +16,9 @@ from .forwarder import Forwarder
 
 BURST_PERIOD = 0.05
 
+LOOKS = 3
+"""At least, once it is known what is served and the loops of all that have begun."""
+
 
 class Burst(Service):
     """Ends a worker that was started with `--burst` when every queue is empty, after what was due has been forwarded and what
@@ -24,7 +27,7 @@ class Burst(Service):
     Args:
         broker: where the queues are.
         clock: is told the server's time.
-        queues: which; None while they are not known yet.
+        queues: which; None while they are not known yet, or not all of their loops have begun.
         held: how many tasks the worker holds.
         away: whether there are queues that followers cannot be brought to.
         end: is called when nothing is left.
@@ -52,9 +55,12 @@ class Burst(Service):
 
     async def tick(self) -> float:
         """One look."""
-        self._looks += 1
         queues = self._queues()
-        if self._looks < 3 or self._held() or queues is None:
+        if queues is None:
+            return BURST_PERIOD
+        # The loops that find work have just begun: what they find first is on its way.
+        self._looks += 1
+        if self._looks < LOOKS or self._held():
             return BURST_PERIOD
         queues = list(queues)
         for queue in queues:

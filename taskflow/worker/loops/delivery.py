@@ -46,9 +46,9 @@ class Delivery:
         self._away: dict[str, tuple[float, float]] = {}
         """Until when (monotonic) a queue is left alone, and for how long that was."""
         self._listed: dict[str, float] = {}
+        """When (monotonic) a queue was entered in the index of all queues."""
         self._confirmed: list[tuple[str, str]] = []
         """Queues and ids of followers that are out of their outboxes, and whose markers have days to live."""
-        """When (monotonic) a queue was entered in the index of all queues."""
 
     def is_away(self, queue: str) -> bool:
         """Whether a queue is left alone for now."""
