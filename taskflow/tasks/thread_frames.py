@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
 from types import FrameType
@@ -10,6 +11,8 @@ from types import FrameType
 _COLLECTS_ANYWHERE = sys.version_info < (3, 12)
 
 _lock = threading.Lock()
+_is_off = False
+"""Whether the collector is off for our sake."""
 
 
 def thread_frames() -> dict[int, FrameType]:
@@ -22,11 +25,25 @@ def thread_frames() -> dict[int, FrameType]:
     """
     if not _COLLECTS_ANYWHERE:
         return sys._current_frames()
+    global _is_off
     with _lock:
-        collects = gc.isenabled()
+        _is_off = collects = gc.isenabled()
         gc.disable()
         try:
             return sys._current_frames()
         finally:
             if collects:
                 gc.enable()
+            _is_off = False
+
+
+def _after_fork() -> None:
+    """A task may fork while another thread is in here: nobody else would switch the collector on again, or release the lock."""
+    global _lock, _is_off
+    _lock = threading.Lock()
+    if _is_off:
+        gc.enable()
+    _is_off = False
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from types import FrameType
 
@@ -71,3 +73,34 @@ def test_a_collector_that_is_switched_off_stays_so(threads: list[threading.Threa
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_a_process_that_is_forked_meanwhile_collects_and_can_look_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A task that forks does not know of the thread that looks whether a soft limit may be raised."""
+    looks, forked = threading.Event(), threading.Event()
+    make = sys._current_frames
+
+    def slow() -> dict[int, FrameType]:
+        looks.set()
+        forked.wait(10)
+        return make()
+
+    monkeypatch.setattr(sys, "_current_frames", slow)
+    thread = threading.Thread(target=thread_frames)
+    thread.start()
+    assert looks.wait(10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks beside threads
+        child = os.fork()
+    if child == 0:
+        monkeypatch.undo()
+        looked = threading.Thread(target=thread_frames, daemon=True)
+        looked.start()
+        looked.join(5)
+        os._exit(0 if gc.isenabled() and not looked.is_alive() else 1)
+    forked.set()
+    thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert gc.isenabled()
