@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,7 @@ from taskflow.tasks.attempt import Attempt
 from taskflow.tasks.run import Pipeline
 from tests.servers import wait_until
 from tests.worker.attempts import end_threads
+from tests.workers import ROOT
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:(?s).*SystemExit:pytest.PytestUnhandledThreadExceptionWarning"  # see end_threads
@@ -186,3 +189,37 @@ def test_a_job_that_was_recalled_is_not_run(pools: Pools) -> None:
     pools.wait_for(5)
     time.sleep(0.05)
     assert seen == []
+
+
+LATE_SIGNAL = """
+import signal, threading, time
+from taskflow import TaskFlow
+from tests.worker.attempts import Attempts
+
+class Heard(BaseException): ...
+
+def heard(number, frame):
+    raise Heard
+
+def send():
+    # To this thread and not to the main one, whose wait so goes on: as if it had come just before that began.
+    time.sleep(0.3)
+    signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+
+signal.signal(signal.SIGUSR1, heard)
+pool = Attempts(TaskFlow("signals", broker="redis://127.0.0.1:1")).threads
+threading.Thread(target=send, daemon=True).start()
+try:
+    pool.run_here()
+except Heard:
+    print("heard")
+"""
+
+
+def test_a_signal_that_comes_just_before_the_main_thread_waits_is_heard() -> None:
+    """With `-P solo`, of a quick TSTP, HUP and CONT the last ones were heard with the next signal only."""
+    done = subprocess.run(
+        [sys.executable, "-c", LATE_SIGNAL], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.stdout == "heard\n", done.stderr

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from ...errors import TaskCancelled
 from ...message.outcome import Outcome
@@ -16,6 +16,9 @@ from ...tasks.in_thread import Finish, ThreadCall, nobody_awaits
 from ...tasks.limits import SoftLimits
 from ...tasks.run import Call, Pipeline
 from .slots import PoolSlots
+
+SIGNALS_SECONDS = 0.2
+"""How long a signal may wait for the main thread of `-P solo`, where it has nothing to do."""
 
 
 class ThreadPool:
@@ -75,7 +78,7 @@ class ThreadPool:
         debuggers.
         """
         self._threads.append(threading.current_thread())
-        self._work()
+        self._work(self._hear_signals)
 
     def cancel(self, task_id: bytes) -> None:
         """Raise `TaskCancelled` in the task, if it runs here."""
@@ -94,7 +97,8 @@ class ThreadPool:
             self._threads.append(thread)
         thread.start()
 
-    def _work(self) -> None:
+    def _work(self, wait: Callable[[], object] | None = None) -> None:
+        wait = wait or self._bell.get
         calls = ThreadCall(self.finish)
         self._limits.watch(calls.limit)
         call = calls.call
@@ -107,9 +111,19 @@ class ThreadPool:
                     reporter.unexpected(error)
             with self._lock:
                 self._idle += 1
-            self._bell.get()
+            wait()
             with self._lock:
                 self._idle -= 1
+
+    def _hear_signals(self) -> None:
+        """Wait for the bell in the main thread. Python runs handlers there only between two bytecodes, so a signal that comes
+        just before it waits, or to another thread, would not be heard until the next one.
+        """
+        while True:
+            try:
+                return self._bell.get(timeout=SIGNALS_SECONDS)
+            except Empty:
+                continue
 
     def _serve(self, call: Call) -> None:
         """Run what waits in one slot, until nothing does or the event loop wants the slot."""
