@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import signal
 import socket
@@ -28,8 +29,10 @@ LEAVE_SECONDS = 2.0
 """Seconds that the main thread has to leave once the worker has ended. A main thread inside a C call does not notice that."""
 
 
-_CALLBACKS = (weakref.__file__, "<frozen importlib._bootstrap>")
-"""Files with callbacks of weak references: what is raised in one goes no further, and is printed with its traceback."""
+_DELICATE = (weakref.__file__, "<frozen importlib._bootstrap>", threading.__file__)
+"""Files in which nothing is to be raised. From the callback of a weak reference it goes no further, and is printed with its
+traceback; and a wait that is interrupted while it takes its lock back ends with "release unlocked lock".
+"""
 
 
 class _Ended(BaseException):
@@ -127,11 +130,14 @@ class _Solo:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self._ended.is_set():
             if number in self._acts:
-                self._acts[number]()
+                with contextlib.suppress(
+                    RuntimeError
+                ):  # its loop is closed: it has ended, and says so in a moment
+                    self._acts[number]()
         elif not self._leaving:
             if not self._failed and self._is_running():
                 self._leave_at_once()
-            elif frame is None or frame.f_code.co_filename not in _CALLBACKS:  # else at the next signal
+            elif frame is None or frame.f_code.co_filename not in _DELICATE:  # else at the next signal
                 raise _Ended
 
     def _is_running(self) -> bool:
