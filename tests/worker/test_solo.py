@@ -27,8 +27,8 @@ def frame_in(file: str) -> FrameType:
 @pytest.mark.parametrize("file", [weakref.__file__, "<frozen importlib._bootstrap>", threading.__file__])
 def test_it_is_not_brought_back_from_where_an_exception_does_harm(file: str) -> None:
     """Python prints what is raised in the callback of a weak reference, as "Exception ignored in", and goes on: a worker that
-    could not log in sometimes said so with a traceback. Raised in a wait of `threading`, it left a lock not taken back: the command
-    ended with "release unlocked lock", and the next signal decided its exit code. The signal comes again.
+    could not log in sometimes said so with a traceback. Raised in a wait of `threading`, it left a lock not taken back: the
+    command ended with "release unlocked lock", and the next signal decided its exit code. The signal comes again.
     """
     config: Any = None
     solo = _Solo(config, lambda worker: {})
