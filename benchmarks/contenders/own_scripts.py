@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-
-from ..contender import QUEUE, Place, Program
-from ..processes import PROGRAMS
+from ..contender import Place
+from .bare import Bare
 
 ALL_BUT_BULK = (
     *(
@@ -24,29 +21,13 @@ ALL_BUT_BULK = (
 )
 
 
-class OwnScripts(Program):
+class OwnScripts(Bare):
     """See `programs/own_scripts_app.py`."""
 
     name = "own-scripts"
     label = "own scripts"
-    python = False
     program = "own_scripts_app"
-    version = "-"
-    waiting = ("LLEN", f"asynq:{{{QUEUE}}}:pending")
-    held = (("LLEN", f"asynq:{{{QUEUE}}}:active"),)
-    lacks = {  # noqa: RUF012 - declared as a ClassVar by the base
-        "result": "no results",
-        "latency-go": "",
-    }
     note = "20 threads, batches of 200; taskflow's scripts over redis-py's connections; no framework, no promises"
-
-    def prepare(self) -> None:
-        """See `Contender.prepare`."""
-        self.interpreter = sys.executable
-
-    def worker_command(self, place: Place) -> Sequence[str]:
-        """See `Program.worker_command`."""
-        return [self.interpreter, str(PROGRAMS / "own_scripts_app.py")]
 
 
 class Overlapped(OwnScripts):

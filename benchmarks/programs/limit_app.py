@@ -12,7 +12,6 @@ that it is done.
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 import uuid
@@ -20,14 +19,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import side
+from bare import PENDING, Connections, call, connect, in_threads, load, run, wait
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from redis.connection import Connection
 
 BATCH = 200
-WAIT = 2
 LEASE = 30
 KEYS = f"asynq:{{{side.QUEUE}}}:"
-PENDING, ACTIVE, TASK, PROCESSED = KEYS + "pending", KEYS + "active", KEYS + "t:", KEYS + "processed"
+ACTIVE, TASK, PROCESSED = KEYS + "active", KEYS + "t:", KEYS + "processed"
 
 ENQUEUE = """
 for i = 3, #ARGV, 2 do
@@ -88,40 +87,16 @@ def _message_class() -> Any:
 TaskMessage = _message_class()
 
 
-def connect() -> Connection:
-    connection = Connection(host="127.0.0.1", port=side.PORT, protocol=2, driver_info=None, socket_timeout=30)
-    connection.connect()
-    return connection
-
-
-def call(connection: Connection, *words: Any) -> Any:
-    connection.send_packed_command(connection.pack_command(*words), check_health=False)
-    return connection.read_response(disable_decoding=True)
-
-
-def load(connection: Connection, *scripts: str) -> None:
-    """Make the server know these scripts."""
-    for script in scripts:
-        call(connection, "SCRIPT", "LOAD", script)
-
-
 def caller(script: str, *keys: str) -> tuple[Any, ...]:
     """How a call of a script begins."""
     return ("EVALSHA", hashlib.sha1(script.encode()).hexdigest(), len(keys), *keys)
 
 
-class Client:
+class Client(Connections):
     def open(self) -> None:
-        self.local = threading.local()
         self.call = (*caller(ENQUEUE, PENDING), TASK)
         self.makers = {kind: maker(f"benchmark:{kind}") for kind in ("noop", "sleep", "cpu")}
         load(self.connection, ENQUEUE)
-
-    @property
-    def connection(self) -> Connection:
-        if not hasattr(self.local, "connection"):
-            self.local.connection = connect()
-        return self.local.connection
 
     def one(self, kind: str) -> None:
         call(self.connection, *self.call, time.time_ns(), *self.makers[kind]())
@@ -152,14 +127,6 @@ def maker(name: str, payload: bytes = b"") -> Callable[[], tuple[str, bytes]]:
     return make
 
 
-TASKS = {
-    "benchmark:noop": lambda: None,
-    "benchmark:sleep": side.sleep,
-    "benchmark:cpu": side.cpu,
-    "benchmark:mark": side.mark,
-}
-
-
 class Worker:
     """Threads that each take a batch, run it and write it down; one at a time waits and takes."""
 
@@ -177,8 +144,7 @@ class Worker:
                 found = self.take(connection)
             ids, messages = found[::2], found[1::2]
             for data in messages:
-                message = TaskMessage.FromString(data)
-                TASKS[message.type](**(json.loads(message.payload) if message.payload else {}))
+                run(TaskMessage.FromString(data))
             self.done(connection, ids)
 
     def take(self, connection: Connection) -> list[bytes]:
@@ -187,7 +153,7 @@ class Worker:
             found: list[bytes] = call(connection, *self.dequeue, int(time.time()) + LEASE)
             if found:
                 return found
-            call(connection, "BLMOVE", PENDING, PENDING, "RIGHT", "RIGHT", WAIT)
+            wait(connection)
 
     def done(self, connection: Connection, ids: Iterable[bytes]) -> None:
         """They are done."""
@@ -195,12 +161,5 @@ class Worker:
         call(connection, *caller(DONE, ACTIVE, KEYS + "lease", PROCESSED, day), TASK, *ids)
 
 
-def main() -> None:
-    worker = Worker()
-    for _ in range(side.CONCURRENCY - 1):
-        threading.Thread(target=worker.run, daemon=True).start()
-    worker.run()
-
-
 if __name__ == "__main__":
-    main()
+    in_threads(Worker().run)

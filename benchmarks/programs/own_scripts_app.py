@@ -10,7 +10,6 @@ learnt from taskflow's builders, by an example; what is the same for all tasks i
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
@@ -19,6 +18,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import side
+from bare import Connections, call, connect, in_threads, load, run, send, wait
 from redis.connection import Connection
 
 from taskflow.broker.command import Command
@@ -32,34 +32,15 @@ from taskflow.states import Verb
 
 CHUNK = 200
 TAKE = 200
-WAIT = 2
 UNDER_WAY = int(os.environ.get("UNDER_WAY", "1"))
 """Chunks of a bulk that are on their way at once: one is made while the server works on the other."""
-
-PENDING = f"asynq:{{{side.QUEUE}}}:pending"
 
 _A, _B = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 
 
-def connect() -> Connection:
-    connection = Connection(host="127.0.0.1", port=side.PORT, protocol=2, driver_info=None, socket_timeout=30)
-    connection.connect()
-    return connection
-
-
-def send(connection: Connection, words: Iterable[Any]) -> None:
-    connection.send_packed_command(connection.pack_command(*words), check_health=False)
-
-
-def call(connection: Connection, *words: Any) -> Any:
-    send(connection, words)
-    return connection.read_response(disable_decoding=True)
-
-
 def teach(connection: Connection, *commands: Command[Any]) -> None:
-    """Make the server know these scripts."""
-    for command in commands:
-        call(connection, "SCRIPT", "LOAD", command.script.source)
+    """Make the server know the scripts of these commands."""
+    load(connection, *(command.script.source for command in commands))
 
 
 class Template:
@@ -95,17 +76,10 @@ def _split(word: Any) -> tuple[Any, Any]:
     return word, None
 
 
-class Client:
+class Client(Connections):
     def open(self) -> None:
-        self.local = threading.local()
         self.templates = {kind: enqueuing(f"benchmark:{kind}") for kind in ("noop", "sleep", "cpu")}
         teach(self.connection, enqueue(side.QUEUE, []))
-
-    @property
-    def connection(self) -> Connection:
-        if not hasattr(self.local, "connection"):
-            self.local.connection = connect()
-        return self.local.connection
 
     def one(self, kind: str) -> None:
         assert call(self.connection, *self.templates[kind].words([new_id()])) == [1]
@@ -137,14 +111,6 @@ def enqueuing(name: str, payload: bytes | None = None) -> Template:
     return Template(enqueue(side.QUEUE, [one]), enqueue(side.QUEUE, [one, other]))
 
 
-TASKS = {
-    "benchmark:noop": lambda: None,
-    "benchmark:sleep": side.sleep,
-    "benchmark:cpu": side.cpu,
-    "benchmark:mark": side.mark,
-}
-
-
 class Worker:
     """Threads that each take a batch, run it and write it down; one at a time waits and takes."""
 
@@ -164,8 +130,7 @@ class Worker:
             with self.taking:
                 token, taken = self.take(connection, owner)
             for _, data in taken:
-                message = Wire.FromString(data)
-                TASKS[message.type](**(json.loads(message.payload) if message.payload else {}))
+                run(Wire.FromString(data))
             call(connection, *done.words((id_ for id_, _ in taken), token, len(taken)))
 
     def take(self, connection: Connection, owner: str) -> tuple[str, list[tuple[bytes, bytes]]]:
@@ -177,15 +142,8 @@ class Worker:
             tasks = command.parse(call(connection, *words)).tasks
             if tasks:
                 return token, [(task.id.encode(), task.message) for task in tasks]
-            call(connection, "BLMOVE", PENDING, PENDING, "RIGHT", "RIGHT", WAIT)
-
-
-def main() -> None:
-    worker = Worker()
-    for _ in range(side.CONCURRENCY - 1):
-        threading.Thread(target=worker.run, daemon=True).start()
-    worker.run()
+            wait(connection)
 
 
 if __name__ == "__main__":
-    main()
+    in_threads(Worker().run)
