@@ -192,7 +192,7 @@ SABOTAGE = {
     ),
     "an outcome that is refused has followers": (
         "finish",
-        r"if holds\(facts\.token, fields\[2\], fields\[3\], call\('ZSCORE', lease, id\)\) then",
+        r"if holds\(facts\.token, fields\[1\], fields\[2\], call\('ZSCORE', lease, id\)\) then",
         "for index, _ in ipairs(followers) do\n"
         "  local name = ARGV[follower_arg + 2 * index - 2]\n"
         "  redis.call('ZADD', outbox_at, now, name)\n"

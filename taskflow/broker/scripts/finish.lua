@@ -65,14 +65,14 @@ while arg <= #ARGV do
   local follower_arg = arg + 5
   arg, key = follower_arg + 2 * #followers, key + 1
   if facts.lock then lock = KEYS[key]; key = key + 1 end
-  local fields = is_done[id] and {} or try('HMGET', task, 'msg', 'state', 'receipt')
+  local fields = is_done[id] and {} or try('HMGET', task, 'state', 'receipt')
   local reply = Written.REFUSED
-  if holds(facts.token, fields[2], fields[3], call('ZSCORE', lease, id)) then
+  if holds(facts.token, fields[1], fields[2], call('ZSCORE', lease, id)) then
     reply = Written.WRITTEN
   elseif resent == '1' then
     if verb == Verb.DONE then
-      if not fields[2] then reply = Written.ALREADY_WRITTEN end
-    elseif fields[2] == state_after[verb] and not fields[3] and (message == '' or fields[1] == message) then
+      if not fields[1] then reply = Written.ALREADY_WRITTEN end
+    elseif fields[1] == state_after[verb] and not fields[2] and (message == '' or call('HGET', task, 'msg') == message) then
       reply = Written.ALREADY_WRITTEN
     end
   end

@@ -1,4 +1,4 @@
-"""A task that has not started by the time that its `expires_at_ms` names is never run (no I/O)."""
+"""A task that has not started by the time that its option `expires` names is never run (no I/O)."""
 
 from __future__ import annotations
 
