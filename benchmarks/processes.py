@@ -113,6 +113,18 @@ class Process:
             raise RunFailed(f"it ended with exit code {code}: {tail(self._log)}")
 
 
+@contextlib.contextmanager
+def worker(*options: str, folder: Path | None = None) -> Iterator[subprocess.Popen[bytes]]:
+    """`taskflow worker` with these options, for as long as the block lasts."""
+    command = [sys.executable, "-m", "taskflow", "worker", *options]
+    process = subprocess.Popen(command, cwd=folder)
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
 def call(command: Sequence[str], environment: Mapping[str, str], timeout: float) -> str:
     """Run a program to its end; what it printed."""
     process = subprocess.Popen(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,8 +64,7 @@ def running(directory: Path, *arguments: str) -> Iterator[Server]:
     `arguments`: more of its command's.
     """
     port = free_port()
-    own = directory / str(port)
-    own.mkdir()
+    own = Path(tempfile.mkdtemp(prefix=f"{port}-", dir=directory))  # the same port may be free twice
     command = [str(find_binary()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(own)]
     command += ["--save", "", "--appendonly", "no", *arguments]
     log_path = own / "server.log"

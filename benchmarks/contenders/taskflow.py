@@ -16,13 +16,6 @@ from tests.interop.golang import GoUnavailable, PeerError, build_peer
 from ..contender import QUEUE, Place, Program, Unsupported
 from ..processes import Process
 
-_RUN = (
-    "from taskflow.worker.main import run\n"
-    "from taskflow.worker.config import WorkerConfig\n"
-    "run(WorkerConfig(app='taskflow_app:app', queues={{{queue!r}: 1}}, concurrency={concurrency}, "
-    "processes={processes}, log_level='warning', broker={broker!r}))"
-)
-
 
 class Taskflow(Program):
     """The project's own environment, as it is."""
@@ -69,7 +62,7 @@ class Taskflow(Program):
 
     @staticmethod
     def _run(place: Place, processes: int) -> list[str]:
-        code = _RUN.format(
-            queue=QUEUE, concurrency=place.concurrency, processes=processes, broker=place.server.url
-        )
-        return [sys.executable, "-c", code]
+        return [
+            *(sys.executable, "-m", "taskflow", "worker", "-A", "taskflow_app:app", "-b", place.server.url),
+            *("-Q", QUEUE, "-c", str(place.concurrency), "--processes", str(processes), "-l", "warning"),
+        ]

@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import side
 from bare import Connections, call, connect, in_threads, load, run, send, wait
 from redis.connection import Connection
@@ -48,17 +49,15 @@ class Template:
 
     def __init__(self, one: Command[Any], two: Command[Any]) -> None:
         self._sha = one.script.sha
-        # What is of one task: of one that is done, no key.
         keys = 2 * len(one.keys) - len(two.keys)
         args = 2 * len(one.args) - len(two.args)
         self._keys, self._args = list(one.keys)[:keys], list(one.args)[:args]
         self._item_keys = [_split(word) for word in two.keys[len(one.keys) :]]
         self._item_args = [_split(word) for word in two.args[len(one.args) :]]
 
-    def words(self, ids: Iterable[bytes], *of_all: Any) -> list[Any]:
-        """The call for tasks of these ids. `of_all` stands in the place of the last words before the first of them."""
+    def words(self, ids: Iterable[bytes]) -> list[Any]:
+        """The call for tasks of these ids."""
         keys, args = self._keys.copy(), self._args.copy()
-        args[len(args) - len(of_all) :] = of_all
         for id_ in ids:
             for head, rest in self._item_keys:
                 keys.append(head + id_ + rest)
@@ -123,17 +122,18 @@ class Worker:
     def run(self) -> None:
         connection = connect()
         owner = f"own:{os.getpid()}:{threading.get_ident()}"
-        one, other = ((Taken(id_, b"", "token"), Outcome(0, Verb.DONE)) for id_ in (_A, _B))
-        now = time.time()
-        done = Template(finish(side.QUEUE, [one], now), finish(side.QUEUE, [one, other], now))
+        # Its last two words are the token and the ids.
+        done = finish(side.QUEUE, [(Taken(_A, b"", "token"), Outcome(0, Verb.DONE))], time.time())
+        words = ["EVALSHA", done.script.sha, len(done.keys), *done.keys, *done.args[:-2]]
+        encode = msgspec.msgpack.Encoder().encode
         while True:
             with self.taking:
                 token, taken = self.take(connection, owner)
             for _, data in taken:
                 run(Wire.FromString(data))
-            call(connection, *done.words((id_ for id_, _ in taken), token, len(taken)))
+            call(connection, *words, token, encode([id_ for id_, _ in taken]))
 
-    def take(self, connection: Connection, owner: str) -> tuple[str, list[tuple[bytes, bytes]]]:
+    def take(self, connection: Connection, owner: str) -> tuple[str, list[tuple[str, bytes]]]:
         """The lease token of some tasks, and the id and message of each."""
         token = uuid.uuid4().hex
         command = dequeue(side.QUEUE, owner, token, TAKE)
@@ -141,7 +141,7 @@ class Worker:
         while True:
             tasks = command.parse(call(connection, *words)).tasks
             if tasks:
-                return token, [(task.id.encode(), task.message) for task in tasks]
+                return token, [(task.id, task.message) for task in tasks]
             wait(connection)
 
 

@@ -169,3 +169,35 @@ def test_memory_is_counted_of_all_that_a_worker_has_started() -> None:
         assert process.stdout.readline() == b"1\n"
         assert group_memory(process.pid) > held
         process.communicate(timeout=20)
+
+
+def test_what_reports_cost_is_counted() -> None:
+    """A task that reports all the time costs no more calls than one that reports now and then; the end says so."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.reports",
+        "--seconds",
+        "2",
+        "--few",
+        "20",
+        "--many",
+        "5000",
+        "--lines",
+    ]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+
+    assert "talkative: 5,000 reports in 2 s" in run.stdout, run.stdout + run.stderr
+    assert "talkative/quiet: calls " in run.stdout
+
+
+def test_what_requests_leave_open_is_counted() -> None:
+    """Of both web servers, whose first process has enqueued before the fork where there is one."""
+    command = [sys.executable, "-m", "benchmarks.serving", "--requests", "20", "--clients", "2"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
+
+    told = run.stdout.splitlines()
+    assert [line.split(": ")[0] for line in told] == ["flask", "fastapi"], run.stdout + run.stderr
+    for line in told:
+        assert ": 20 requests in " in line
+        assert " 0 refused, 20 tasks; connections " in line

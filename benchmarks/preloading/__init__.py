@@ -1,0 +1,1 @@
+"""What `--preload` saves of the memory of children: `python -m benchmarks.preloading`."""

@@ -1,0 +1,1 @@
+"""What requests that enqueue cost a web server in connections and files."""
