@@ -10,9 +10,15 @@ No message holds a password, an argument of a task or a result.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .attempts import FailedAttempt
 
 
 class TaskFlowError(Exception):
@@ -146,6 +152,10 @@ class TaskIdConflict(EnqueueError):
         self.queue = queue
 
 
+class StoreError(EnqueueError):
+    """The app's store did not take the arguments of a call, or the result of a task; the cause is what the store has raised."""
+
+
 class PayloadTooLarge(EnqueueError, ValueError):
     """The encoded arguments are over the limit."""
 
@@ -189,6 +199,13 @@ class BrokerMismatch(BrokerRefused, InvalidBrokerURL):
     """The server is not what the URL says.
 
     It is a cluster, or is none; it has no such database; its certificate is not trusted; the Sentinels know no such service.
+    """
+
+
+class DeliveredTooLate(BrokerError):
+    """A task from an outbox was brought to its queue long after it was read there: somebody else may have brought it since.
+
+    Nothing was written. Read the outbox again: if the task is still in it, deliver it.
     """
 
 
@@ -243,7 +260,7 @@ class AmbiguousTaskId(TaskFlowError, LookupError):
 
     def __init__(self, task_id: str, queues: Sequence[str]) -> None:
         super().__init__(
-            f"task {task_id!r} is in the queues {', '.join(map(repr, queues))}; name one with -q"
+            f"task {task_id!r} is in the queues {', '.join(map(repr, queues))}; name one, with -q or queue="
         )
         self.task_id = task_id
         self.queues = tuple(queues)
@@ -287,6 +304,14 @@ class DecryptionError(MessageError):
     """What is encrypted was changed, or moved to another task or queue."""
 
 
+class CompressionError(MessageError):
+    """What is compressed cannot be decompressed, or would be larger than it may be."""
+
+
+class StoredContentError(MessageError):
+    """What a message refers to is not in the store, or is not what was put there."""
+
+
 class NotForThisWorker(MessageError):
     """A message that another worker may be able to read; it is put back for one.
 
@@ -303,6 +328,9 @@ class ResultError(TaskFlowError):
     def __init__(self, message: str, *, task_id: str) -> None:
         super().__init__(message)
         self.task_id = task_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), task_id=self.task_id), self.args
 
 
 class ResultTimeout(ResultError, TimeoutError):
@@ -337,11 +365,48 @@ class ResultMismatch(ResultError):
 
 
 class TaskFailed(ResultError):
-    """The task is archived: it failed for good. `text` is what it left as its error."""
+    """The task is archived: it failed for good. Where Python prints this error, the worker's traceback stands below.
 
-    def __init__(self, text: str, *, task_id: str) -> None:
-        super().__init__(f"task {task_id} failed: {text}", task_id=task_id)
+    Args:
+        text: what the task left as its error.
+        task_id: which task.
+        kind: the name of the type that it failed with; "" where that is not known, as of what failed in Go.
+        traceback: the worker's, as text without locals; "" where there is none.
+        attempts: those that failed, the oldest first (`FailedAttempt`); the last ten are kept.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        task_id: str,
+        kind: str = "",
+        traceback: str = "",
+        attempts: Sequence[FailedAttempt] = (),
+    ) -> None:
+        said = f"{kind}: {text}" if kind and kind != text else text
+        tried = f" (the last of {len(attempts)} failed attempts)" if len(attempts) > 1 else ""
+        super().__init__(f"task {task_id} failed: {said}{tried}", task_id=task_id)
         self.text = text
+        self.kind = kind
+        self.traceback = traceback
+        self.attempts = tuple(attempts)
+        if traceback:
+            self.add_note(f"In the worker:\n{traceback}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        again = partial(
+            type(self),
+            task_id=self.task_id,
+            kind=self.kind,
+            traceback=self.traceback,
+            attempts=self.attempts,
+        )
+        return again, (self.text,)
+
+
+class WaitsInTask(RuntimeWarning):
+    """A task waits for another's result and keeps its slot meanwhile; if the other needs that slot, both wait for ever."""
 
 
 class ResultNotSerializable(TaskFlowError, TypeError):
@@ -366,6 +431,10 @@ class TaskTimeout(TaskFlowError):
     """
 
 
+class MaxRetriesExceeded(TaskFlowError):
+    """`self.retry()` without an `exc` was called in a task that has had all its retries: it is archived."""
+
+
 class TaskCancelled(BaseException):
     """Raised inside a task that was cancelled; it is archived and not retried.
 
@@ -383,20 +452,113 @@ class Retry(TaskVerdict):
     Args:
         reason: kept as the task's last error.
         delay: seconds (or a timedelta) until the next attempt; without it the task's own policy decides.
+        exc: what went wrong: its type and text are kept as the task's last error.
+        when: Celery's word for `delay`; it may also be a moment.
+        max_retries: how many retries the task may have, if not what its options say.
 
     Example:
         >>> raise Retry("the other side is busy", delay=30)   # doctest: +SKIP
     """
 
-    def __init__(self, reason: str = "", *, delay: float | timedelta | None = None) -> None:
+    def __init__(
+        self,
+        reason: str = "",
+        exc: BaseException | None = None,
+        when: float | timedelta | datetime | None = None,
+        *,
+        delay: float | timedelta | None = None,
+        max_retries: int | None = None,
+    ) -> None:
         super().__init__(reason or "retry")
         self.reason = reason or "retry"
-        self.delay = delay.total_seconds() if isinstance(delay, timedelta) else delay
+        if isinstance(when, datetime):
+            when = max(0.0, when.timestamp() - time.time())
+        later = when if delay is None else delay
+        self.delay = later.total_seconds() if isinstance(later, timedelta) else later
+        self.exc = exc
+        self.max_retries = max_retries
+
+
+class Snooze(TaskVerdict):
+    """Not now: run the task again later. The attempt has not failed: it spends no retry and leaves no record.
+    How often that may happen has no limit.
+
+    Args:
+        delay: seconds (or a timedelta) until it is run again.
+
+    Example:
+        >>> raise Snooze(delay=300)   # doctest: +SKIP
+    """
+
+    def __init__(self, delay: float | timedelta) -> None:
+        seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+        super().__init__(f"snoozed for {seconds} s")
+        self.delay = seconds
 
 
 class Reject(TaskVerdict):
-    """Archive the task now, with the reason as its error, without another attempt."""
+    """Archive the task now, with the reason as its error, without another attempt.
+
+    Args:
+        reason: kept as the task's error.
+        requeue: Celery's: True gives a `Snooze` instead, so that the task is run again at once.
+    """
+
+    def __new__(cls, reason: object = "", requeue: bool = False) -> Any:
+        """See above."""
+        return Snooze(0) if requeue else super().__new__(cls, reason)
+
+    def __init__(self, reason: object = "", requeue: bool = False) -> None:
+        text = str(reason or "rejected")
+        super().__init__(text)
+        self.reason = text
+
+
+class Cancel(TaskVerdict):
+    """The task cancels itself: it is archived as one that somebody has cancelled is, with the reason as its error.
+
+    Args:
+        reason: kept as the task's error.
+
+    Example:
+        >>> raise Cancel("the order was withdrawn")   # doctest: +SKIP
+    """
 
     def __init__(self, reason: str = "") -> None:
-        super().__init__(reason or "rejected")
-        self.reason = reason or "rejected"
+        super().__init__(reason or "cancelled")
+        self.reason = reason or "cancelled"
+
+
+# --- Celery's names -----------------------------------------------------------------------------------------
+
+CELERYS = {
+    "AlreadyRegistered": "TaskAlreadyRegistered",
+    "CeleryError": "TaskFlowError",
+    "ImproperlyConfigured": "ConfigurationError",
+    "MaxRetriesExceededError": "MaxRetriesExceeded",
+    "NotRegistered": "TaskNotRegistered",
+    "OperationalError": "BrokerUnavailable",
+    "SoftTimeLimitExceeded": "TaskTimeout",
+    "TimeoutError": "ResultTimeout",
+}
+"""Celery's exceptions, and what each is here: either name may be imported."""
+
+NOT_CELERYS = {
+    "BackendError": "results are kept with their tasks; what get() raises is below ResultError",
+    "ChordError": "chords are not there yet",
+    "Ignore": "a task that wants no verdict returns, or raises Cancel, which archives it without a failure",
+    "TaskRevokedError": "a task that is cancelled is archived: get() raises TaskFailed",
+    "Terminated": "a task that is cancelled is told by TaskCancelled",
+    "TimeLimitExceeded": "the process of a task that overruns its hard limit is killed, and catches nothing",
+    "WorkerLostError": "a task whose process died is run again, and archived after three times: get() raises TaskFailed",
+}
+"""Celery's exceptions that there are not, and what happens instead."""
+
+
+def __getattr__(name: str) -> type[BaseException]:
+    if name in CELERYS:
+        return globals()[CELERYS[name]]  # type: ignore[no-any-return]
+    if name in NOT_CELERYS:
+        # Not an AttributeError: of that, `from taskflow.errors import Ignore` would show nothing.
+        raise ImportError(f"taskflow.errors has no {name}: {NOT_CELERYS[name]}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

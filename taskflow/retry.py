@@ -15,7 +15,7 @@ from typing import Any, Literal, Protocol
 
 import tenacity
 
-from taskflow.errors import InvalidOption, Reject, Retry, TaskCancelled
+from taskflow.errors import Cancel, InvalidOption, Reject, Retry, TaskCancelled
 
 Strategy = Callable[[tenacity.RetryCallState], Any]
 """One of tenacity's objects, or a function that takes the same state."""
@@ -194,8 +194,10 @@ class RetryPolicy:
         """
         if isinstance(exception, Reject):
             return _archive("rejected by the task")
-        if isinstance(exception, TaskCancelled):
+        if isinstance(exception, TaskCancelled | Cancel):
             return _archive("cancelled")
+        if isinstance(exception, Retry) and exception.max_retries is not None:
+            max_retries = exception.max_retries
         if retried >= max_retries:
             return _archive(f"no retry left of {max_retries}")
         state = _state(exception, retried, elapsed_seconds)
@@ -231,8 +233,15 @@ def _archive(reason: str) -> Decision:
 
 
 def _retry(delay: float, reason: str) -> Decision:
-    # A policy may say "for ever" (tenacity's maximum is 146 billion years) or, wrongly, NaN or less than 0.
-    return Decision("retry", min(float(delay), _MAX_DELAY) if delay > 0 else 0.0, reason)
+    return Decision("retry", within_bounds(delay), reason)
+
+
+def within_bounds(delay: float) -> float:
+    """Seconds to wait, as they can be stored.
+
+    A policy may say "for ever" (tenacity's maximum is 146 billion years) or, wrongly, NaN or less than 0.
+    """
+    return min(float(delay), _MAX_DELAY) if delay > 0 else 0.0
 
 
 def _predicate(

@@ -21,8 +21,12 @@ _CALL = re.compile(r"\('([A-Z]+)'")
 
 _EVERYTHING = ("asynq:*", "taskflow:*")
 _VERDICTS = "taskflow:{*}:verdict:*"
+_REPORTS = "taskflow:{*}:reports:*"
+"""What running tasks say of themselves."""
 _DUE = "taskflow:{*}:due"
 """A key, and also the channel on which a change of its first entry is published."""
+_CANCELS = "taskflow:{*}:cancel"
+"""Tells workers which of their tasks are cancelled."""
 _CONNECTING = ("ping", "select", "role", "cluster|slots", "cluster|info", "cluster|myid", "asking")
 _SCRIPTS = ("eval", "evalsha")
 
@@ -137,14 +141,16 @@ _PRODUCER = Role(
             "asynq:{*}:t:*",
             "asynq:{*}:unique:*",
             "taskflow:{*}:partitions",
+            "taskflow:{*}:stored",
             _DUE,
         ),
     ),
-    (_VERDICTS, _DUE),
+    (_VERDICTS, _REPORTS, _DUE),
     (
         Rule(("lpush",), ("asynq:{*}:pending",)),
         Rule(("zadd",), ("asynq:{*}:scheduled", "asynq:{*}:g:*")),
         Rule(("expire", "zadd", "zrange"), (_DUE,)),
+        Rule(("zadd",), ("taskflow:{*}:stored",)),
         Rule(("sadd",), ("asynq:{*}:groups", "asynq:queues")),
         Rule(("exists", "hget", "hmget", "hset"), ("asynq:{*}:t:*",)),
         Rule(("get", "set"), ("asynq:{*}:unique:*",)),
@@ -161,7 +167,9 @@ _WORKER_SCRIPTS = (
     "expire",
     "extend",
     "finish",
+    "forget",
     "forward",
+    "hand_over",
     "held",
     "hold_guard",
     "join",
@@ -172,6 +180,7 @@ _WORKER_SCRIPTS = (
     "record_server",
     "recover",
     "refuse",
+    "report",
     "ripe",
     "repair",
     "survey",
@@ -210,8 +219,10 @@ _OPERATOR_SCRIPTS = (
     *_VIEWER_SCRIPTS,
     "archive_all",
     "archive_tasks",
+    "cancel",
     "delete_all",
     "delete_tasks",
+    "forget",
     "pause",
     "reclaim",
     "recover",
@@ -262,6 +273,15 @@ _GO_OPERATOR = ("hset", "lpush", "lrem", "setnx", "zrem", "zremrangebyrank", "zr
 ROLES: tuple[Role, ...] = (
     _PRODUCER,
     _wide(
+        "canceller",
+        "enqueues tasks and waits for their results, as a producer, and cancels tasks",
+        (*_PRODUCER.scripts, "cancel", "list_groups", "list_tasks", "queue_counts", "task_row"),
+        (*_PRODUCER.commands, "hget", "hmget", "sismember", "smembers", "zcard", "zrange"),
+        *_PRODUCER.channels,
+        CANCEL_CHANNEL,
+        _CANCELS,
+    ),
+    _wide(
         "worker",
         "runs tasks, and enqueues what they enqueue",
         _WORKER_SCRIPTS,
@@ -284,7 +304,9 @@ ROLES: tuple[Role, ...] = (
             *_GO_SERVER,
         ),
         CANCEL_CHANNEL,
+        _CANCELS,
         _VERDICTS,
+        _REPORTS,
         _DUE,
     ),
     _wide(
@@ -293,6 +315,7 @@ ROLES: tuple[Role, ...] = (
         _VIEWER_SCRIPTS,
         (*_VIEWER_PLAIN, *_GO_VIEWER),
         _VERDICTS,
+        _REPORTS,
         selectors=(_GO_LISTS,),
     ),
     _wide(
@@ -301,7 +324,9 @@ ROLES: tuple[Role, ...] = (
         _OPERATOR_SCRIPTS,
         (*_VIEWER_PLAIN, *_GO_VIEWER, *_GO_OPERATOR, "del", "expire", "publish", "sadd", "srem", "zadd"),
         CANCEL_CHANNEL,
+        _CANCELS,
         _VERDICTS,
+        _REPORTS,
     ),
 )
 """All roles, for programs in Python and in Go. A dashboard is a viewer, or an operator if it may write."""

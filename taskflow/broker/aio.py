@@ -18,9 +18,14 @@ class AsyncBroker:
     def __init__(self, driver: AsyncDriver) -> None:
         self.driver = driver
 
-    async def run(self, command: Command[T] | Plain[T], timeout: float = TIMEOUT) -> T:
-        """Run one command; raises as `Broker.run`."""
-        value: T = value_or_raise((await self.driver.execute((command,), timeout))[0])
+    async def run(
+        self,
+        command: Command[T] | Plain[T],
+        timeout: float = TIMEOUT,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> T:
+        """Run one command; raises as `Broker.run`. `meanwhile` is called once it is sent."""
+        value: T = value_or_raise((await self.driver.execute((command,), timeout, meanwhile))[0])
         return value
 
     async def run_many(

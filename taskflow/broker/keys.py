@@ -17,7 +17,7 @@ ALL_WORKERS = "asynq:workers"
 CANCEL_CHANNEL = "asynq:cancel"
 
 
-LASTING = frozenset({"orphans", "outbox"})
+LASTING = frozenset({"orphans", "outbox", "stored"})
 """Our keys that have no time to live, by the part of their names after `taskflow:{queue}:` and up to a colon. Each of them
 belongs to the queue, and something keeps it small. Every other key of ours must end by itself: the doctor looks for those that do
 not, and so does a check after each test.
@@ -36,6 +36,7 @@ class QueueKeys:
         "active",
         "aggregation_sets",
         "archived",
+        "cancels",
         "channel_prefix",
         "completed",
         "due",
@@ -54,9 +55,11 @@ class QueueKeys:
         "pending",
         "prefix",
         "processed",
+        "reports_prefix",
         "retry",
         "scheduled",
         "slot",
+        "stored",
         "task_prefix",
         "unique_prefix",
     )
@@ -69,6 +72,7 @@ class QueueKeys:
         self.unique_prefix = prefix + "unique:"
         self.group_prefix = prefix + "g:"
         self.channel_prefix = self.own + "verdict:"
+        self.reports_prefix = self.own + "reports:"
         self.pending = prefix + "pending"
         self.active = prefix + "active"
         self.lease = prefix + "lease"
@@ -84,7 +88,9 @@ class QueueKeys:
         self.orphans = self.own + "orphans"
         self.outbox = self.own + "outbox"
         self.outbox_at = self.own + "outbox:at"
+        self.stored = self.own + "stored"
         self.due = self.own + "due"
+        self.cancels = self.own + "cancel"
         self.never = self.own + "never"
         self.partitions = self.own + "partitions"
         self.slot = key_slot(self.pending)
@@ -132,6 +138,10 @@ class QueueKeys:
     def verdict_channel(self, task_id: str) -> str:
         """The sharded channel that tells waiters about the verdict on a task."""
         return self.channel_prefix + task_id
+
+    def reports_channel(self, task_id: str) -> str:
+        """The sharded channel that tells whoever watches a task that it has said something."""
+        return self.reports_prefix + task_id
 
 
 def is_lasting(suffix: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from enum import Enum, IntEnum
 
+from ..attempts import MOST_ATTEMPTS, MOST_BYTES
 from ..states import Verb
 
 
@@ -63,6 +64,8 @@ class Written(Enum):
     """A repeated call found what its first copy had written."""
     REFUSED = 0
     """The worker does not hold the task any more: somebody else has recovered it."""
+    CANCELLED = 3
+    """It was to be run again, and somebody has cancelled it: it is archived."""
 
 
 class Delivered(Enum):
@@ -85,6 +88,32 @@ class Moved(Enum):
     """It is already in the state that it was told to go to."""
     IS_BEING_AGGREGATED = -3
     IS_COMPLETED = -4
+    HAS_NOT_ENDED = -5
+    """It waits, and what was asked for is for tasks that have ended."""
+    IS_ELSEWHERE = -6
+    """It is in another state than the one in which it was chosen."""
+
+
+class Cancelled(Enum):
+    """What became of an order to cancel a task."""
+
+    ARCHIVED = 1
+    ASKED = 2
+    """It runs: whoever runs it is told, and it will not be run again."""
+    NO_SUCH_TASK = 0
+    IS_BEING_AGGREGATED = -3
+    HAS_ENDED = -4
+
+
+class Cancel(Enum):
+    """What is stored of a task that is cancelled."""
+
+    TEXT = "cancelled"
+    """Its error."""
+    ERROR = '{"type": "TaskCancelled", "text": "cancelled"}'
+    """The same beside the message, as `message.outcome.error_facts` writes it."""
+    LONG_AGO = "1"
+    """Until when it may start, in Unix seconds: so nobody starts it."""
 
 
 class Emptied(Enum):
@@ -107,6 +136,13 @@ class Stored(IntEnum):
     NO_HASH = 3
 
 
+class Kept(IntEnum):
+    """How much is kept of a task's attempts that failed."""
+
+    ATTEMPTS = MOST_ATTEMPTS
+    ATTEMPT_BYTES = MOST_BYTES
+
+
 class Offset(IntEnum):
     """An offset that is none: how far a page of a survey came in a place."""
 
@@ -116,7 +152,22 @@ class Offset(IntEnum):
 
 WORDS: dict[str, type[Enum]] = {
     words.__name__: words
-    for words in (Enqueued, Notice, Joined, Refused, Written, Delivered, Moved, Emptied, Stored, Offset, Verb)
+    for words in (
+        Enqueued,
+        Notice,
+        Joined,
+        Refused,
+        Written,
+        Delivered,
+        Moved,
+        Cancelled,
+        Cancel,
+        Emptied,
+        Stored,
+        Kept,
+        Offset,
+        Verb,
+    )
 }
 
 _WORD = re.compile(r"\b([A-Z][A-Za-z]+)\.([A-Z_]+)\b")

@@ -12,22 +12,30 @@ import click
 
 from .._version import __version__
 from ..errors import TaskFlowError
-from .options import DEBUG_VARIABLE, is_debugging, remember_target
+from .options import DEBUG_VARIABLE, give_app, is_debugging, remember_target
 from .output import clean
+
+__all__ = ["NOUNS", "Failure", "LazyGroup", "give_app", "main"]
 
 NOUNS: Mapping[str, str] = {
     "acl": "Print users for the server with the rights that they need.",
+    "call": "Enqueue a call of a task.",
     "demo": "Watch a cluster lose a node, and no task.",
     "doctor": "Find what is wrong, and put it right.",
+    "new": "Write a project that runs, with tests and deployment.",
     "queue": "List, inspect, pause, resume and remove queues.",
     "server": "Start, stop and look at servers and workers.",
+    "shell": "Start Python with the app, its tasks and the inspector at hand.",
     "stats": "Show everything at a glance.",
-    "task": "List, inspect, run, archive, delete and cancel tasks.",
+    "task": "List, inspect, watch, run, archive, delete and cancel tasks.",
     "worker": "Run the tasks of an app.",
 }
 """The commands, with their lines in `taskflow --help`. Each is `taskflow/cli/<name>.py`, loaded when used."""
 
-_SUBCOMMANDS: Mapping[str, Mapping[str, str]] = {"server": {"ls": "taskflow.cli.server_ls"}}
+_SUBCOMMANDS: Mapping[str, Mapping[str, str]] = {
+    "server": {"ls": "taskflow.cli.server_ls"},
+    "task": {"watch": "taskflow.cli.task_watch"},
+}
 """Commands that another file adds to the group of a noun, by name: the module that has them."""
 
 
@@ -50,11 +58,17 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the options before the command."""
+        given = list(args)
         try:
             return super().parse_args(ctx, args)
         except click.UsageError as error:
             _correct(error)
-            raise
+            # Only here, likewise.
+            from .words import MAIN, rewritten
+
+            if (other := rewritten(self, MAIN, given)) == given:
+                raise
+        return super().parse_args(ctx, other)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of commands without loading them."""
@@ -109,5 +123,5 @@ def _is_closed_pipe(error: Exception) -> bool:
 def main() -> None:
     """Task queues on Redis, Valkey and Redis Cluster, in Asynq's format.
 
-    -A and -b may also follow the command.
+    -A and -b may also follow the command. TASKFLOW_APP is the app where there is no -A.
     """

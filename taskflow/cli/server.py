@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import click
@@ -15,10 +15,11 @@ import click
 from taskflow import embedded
 from taskflow.embedded import EmbeddedConfig, NodeStatus, ServerStatus
 
+from ..errors import InvalidBrokerURL
+from .options import Target, here, target_options
 from .output import as_json, clean, print_json, print_table
 
 _HEADERS = ("NODE", "ROLE", "ADDRESS", "PID", "STATE", "SLOTS", "ID", "REPLICA OF")
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @click.group("server")
@@ -26,13 +27,13 @@ def server() -> None:
     """Start, stop and look at the embedded server or local cluster."""
 
 
-def _directory_option(command: _Command) -> _Command:
+def _directory_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--dir",
         "directory",
         type=click.Path(file_okay=False, path_type=Path),
-        help="The data directory.  [default: $XDG_DATA_HOME/taskflow/default]",
-    )(command)
+        help="The data directory.  [default: that of the app's embedded server with -A, else of this project's]",
+    )(target_options(command))
 
 
 @server.command()
@@ -50,13 +51,19 @@ def _directory_option(command: _Command) -> _Command:
 )
 @_directory_option
 @click.option("--no-password", is_flag=True, help="Let every program of this machine in.")
-def start(nodes: int | None, port: int | None, directory: Path | None, no_password: bool) -> None:
+def start(
+    target: Target, nodes: int | None, port: int | None, directory: Path | None, no_password: bool
+) -> None:
     """Start the servers that do not run, and print how to connect.
 
     They run until `taskflow server stop`. Nodes that were killed are started again.
     """
+    given = _config(target, directory)
     config = EmbeddedConfig(
-        directory or embedded.default_directory(), nodes=nodes, port=port, password=not no_password
+        given.directory,
+        nodes=nodes or given.nodes,
+        port=port or given.port,
+        password=given.password and not no_password,
     )
     before = {node.pid for node in embedded.status(config).nodes}
     broker = embedded.ensure(config)
@@ -69,18 +76,18 @@ def start(nodes: int | None, port: int | None, directory: Path | None, no_passwo
 
 @server.command()
 @_directory_option
-def stop(directory: Path | None) -> None:
+def stop(target: Target, directory: Path | None) -> None:
     """Stop the servers; their data stays."""
-    count = embedded.stop(_config(directory))
+    count = embedded.stop(_config(target, directory))
     click.echo(f"{count} stopped" if count else "nothing was running")
 
 
 @server.command()
 @_directory_option
 @as_json
-def status(directory: Path | None, as_json: bool) -> None:
+def status(target: Target, directory: Path | None, as_json: bool) -> None:
     """Show each node, running or not. The exit code is 1 when none runs."""
-    found = embedded.status(_config(directory))
+    found = embedded.status(_config(target, directory))
     if as_json:
         print_json({**asdict(found), "directory": str(found.directory)})
     else:
@@ -91,13 +98,23 @@ def status(directory: Path | None, as_json: bool) -> None:
 
 @server.command()
 @_directory_option
-def url(directory: Path | None) -> None:
+def url(target: Target, directory: Path | None) -> None:
     """Print the broker URL, with its password."""
-    click.echo(embedded.url(_config(directory)))
+    click.echo(embedded.url(_config(target, directory)))
 
 
-def _config(directory: Path | None) -> EmbeddedConfig:
-    return EmbeddedConfig(directory or embedded.default_directory())
+def _config(target: Target, directory: Path | None) -> EmbeddedConfig:
+    """Whose server is meant: that of the directory, else the embedded one of the app or of `-b`, else the project's."""
+    if directory is not None:
+        return EmbeddedConfig(directory)
+    if target.app is None and target.broker is None:
+        return EmbeddedConfig(here().directory)
+    try:
+        return embedded.parse_url(target.broker_url)
+    except InvalidBrokerURL:
+        raise click.UsageError(
+            "the broker of the app, or of -b, is no embedded server, so there is nothing to start or stop here"
+        ) from None
 
 
 def _summary(found: ServerStatus) -> str:
@@ -110,7 +127,8 @@ def _print_advice(broker: str, directory: Path | None) -> None:
     option = "" if directory is None else f" --dir {shlex.quote(str(directory))}"
     path = "" if directory is None else quote(str(directory.expanduser().absolute()))
     click.echo(f"broker: {re.sub(r'//:[^@]*@', '//:***@', broker)}")
-    click.echo(f'  in Python:      TaskFlow("name", broker="embedded://{path}")')
+    given = f', broker="embedded://{path}"' if path else ""
+    click.echo(f'  in Python:      TaskFlow("name"{given})')
     click.echo(f'  for commands:   export TASKFLOW_BROKER="$(taskflow server url{option})"')
     click.echo(f"  to stop it:     taskflow server stop{option}")
 

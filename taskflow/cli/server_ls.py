@@ -7,7 +7,7 @@ import click
 from ..inspector import Inspector, ServerView
 from ..inspector.views import server_view
 from .inspecting import inspects
-from .output import as_json, print_json, print_table, since
+from .output import as_json, clean, print_json, print_table, since
 
 
 @click.command("ls")
@@ -24,9 +24,16 @@ def ls(inspector: Inspector, as_json: bool) -> None:
         [_row(one) for one in found],
         empty="No running workers.",
     )
+    troubled = [one for one in found if one.problem]
+    for one in troubled:
+        click.echo(f"Warning: worker {clean(f'{one.host}:{one.pid}')}: {clean(one.problem)}", err=True)
+    if troubled:
+        click.get_current_context().exit(1)
 
 
 def _row(found: ServerView) -> tuple[str, ...]:
+    if found.problem:
+        return (found.host, str(found.pid), "unavailable", "-", "-", "-")
     queues = " ".join(f"{name}:{weight}" for name, weight in sorted(found.queues.items()))
     return (
         found.host,

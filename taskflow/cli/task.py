@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import click
 
-from ..inspector import Inspector
-from ..inspector.views import page_view, task_view
+from ..inspector import Inspector, TaskFilter
+from ..inspector.views import listing_view, task_view
 from ..states import State
-from .inspecting import for_each, inspects
+from .attempts import attempt_lines
+from .inspecting import inspects
 from .options import remember_target
 from .output import as_json, number, print_fields, print_json, print_table, tasks_are
-from .task_table import COLUMNS, CONTENTS, fields
+from .running import started
+from .said import said_lines
+from .state_words import StateWord
+from .task_cancel import cancel_tasks
+from .task_choice import Choice, carry_out, chooses, yes_option
+from .task_table import COLUMNS, CONTENTS, QUEUE, fields, started_column
 
 _QUEUE = click.option("-q", "--queue", required=True, metavar="QUEUE", help="The queue.")
 _ITS_QUEUE = click.option(
@@ -29,12 +36,18 @@ _GROUP = click.option(
 )
 
 
+RUNNABLE = (State.SCHEDULED, State.RETRY, State.ARCHIVED, State.COMPLETED, State.AGGREGATING)
+ARCHIVABLE = (State.PENDING, State.SCHEDULED, State.RETRY, State.AGGREGATING)
+DELETABLE = tuple(state for state in State if state is not State.ACTIVE)
+"""The states whose tasks each order is for."""
+
+
 def _state(*states: State) -> Callable[[Any], Any]:
     return click.option(
         "-s",
         "--state",
         required=True,
-        type=click.Choice([state.value for state in states]),
+        type=StateWord(states),
         callback=lambda context, option, value: State(value),
         help="The state.",
     )
@@ -43,13 +56,12 @@ def _state(*states: State) -> Callable[[Any], Any]:
 @click.group("task")
 @remember_target
 def task() -> None:
-    """List, inspect, run, archive, delete and cancel tasks."""
+    """List, inspect, watch, run, archive, delete and cancel tasks."""
 
 
 @task.command("ls")
 @inspects
-@_QUEUE
-@_state(*State)
+@chooses(*State, required=True)
 @_GROUP
 @click.option("--page", type=click.IntRange(1, 10**9), default=1, show_default=True, help="Which page.")
 @click.option(
@@ -59,31 +71,47 @@ def task() -> None:
 @as_json
 def list_tasks(
     inspector: Inspector,
-    queue: str,
-    state: State,
+    choice: Choice,
     group: str | None,
     page: int,
     size: int,
     payload: bool,
     as_json: bool,
 ) -> None:
-    """List the tasks in a state, in the order in which they come up."""
+    """List the tasks in a state, in the order in which they come up; those of a queue, or of all."""
+    state, queues = choice.state, choice.queues
+    assert state is not None, "the option is required"
     _check_group(state, group)
-    found = inspector.tasks(queue, state, page=page, size=size, group=group)
+    if group is not None and (choice.queue is None or choice.where != TaskFilter()):
+        raise click.UsageError("-g/--group is for one queue, and goes with no filter")
+    if choice.queue is not None and choice.where == TaskFilter():
+        found = inspector.tasks(choice.queue, state, page=page, size=size, group=group)
+        tasks, total, more = found.tasks, found.total, page * size < found.total
+    else:
+        matching = inspector.matching(state, choice.where, queues=queues)
+        some = list(islice(matching, (page - 1) * size, page * size + 1))
+        tasks, total, more = tuple(some[:size]), None, len(some) > size
     if as_json:
-        print_json(page_view(queue, state, found, payload=payload))
+        print_json(listing_view(choice.queue, state, tasks, total, page, size, more=more, payload=payload))
         return
-    columns = list(COLUMNS[state])
+    columns = [QUEUE, *COLUMNS[state]] if choice.all_queues else list(COLUMNS[state])
+    if begun := started(inspector, tasks):
+        columns.append(started_column(begun))
     if payload:
-        columns += [(name, cell) for name, cell in CONTENTS if any(map(cell, found.tasks))]
+        columns += [(name, cell) for name, cell in CONTENTS if any(map(cell, tasks))]
+    place = f"queue {choice.queue!r}" if choice.queue else "all queues"
+    fit = "" if choice.where == TaskFilter() else " fit"
     print_table(
         [name for name, _ in columns],
-        [[cell(one) for _, cell in columns] for one in found.tasks],
-        empty=f"No {state.value} tasks in queue {queue!r}{f', group {group!r}' if group else ''}.",
+        [[cell(one) for _, cell in columns] for one in tasks],
+        empty=f"No {state.value} tasks{fit} in {place}{f', group {group!r}' if group else ''}.",
     )
-    if found.total > len(found.tasks) and found.tasks:
-        first = (page - 1) * size + 1
-        click.echo(f"{first} to {first + len(found.tasks) - 1} of {number(found.total)}", err=True)
+    first = (page - 1) * size + 1
+    if tasks and total is not None and total > len(tasks):
+        click.echo(f"{first} to {first + len(tasks) - 1} of {number(total)}", err=True)
+    elif tasks and (more or page > 1):
+        there_is_more = f"; --page {page + 1} has more" if more else ""
+        click.echo(f"{first} to {first + len(tasks) - 1}{there_is_more}", err=True)
 
 
 @task.command("inspect")
@@ -101,85 +129,99 @@ def inspect_tasks(
     payload: bool,
     as_json: bool,
 ) -> None:
-    """Show tasks."""
+    """Show tasks, with each attempt at them that failed: when, how long, which worker, and the traceback."""
     found = [inspector.task(queue or inspector.find(one), one) for one in _required(ids, more_ids)]
+    begun = started(inspector, found)
     if as_json:
-        views = [task_view(one, payload=payload) for one in found]
+        views = [task_view(one, payload=payload, started=begun.get((one.queue, one.id))) for one in found]
         print_json(views[0] if len(views) == 1 else views)
         return
     for position, one in enumerate(found):
         if position:
             click.echo()
-        print_fields(fields(one, payload=payload))
+        print_fields(fields(one, payload=payload, started=begun.get((one.queue, one.id))))
+        for line in (*said_lines(one), *attempt_lines(one)):
+            click.echo(line)
 
 
 @task.command("run")
 @_IDS
 @inspects
-@_ITS_QUEUE
+@chooses(*RUNNABLE)
 @_MORE_IDS
+@yes_option
 def run_tasks(
-    inspector: Inspector, queue: str | None, ids: tuple[str, ...], more_ids: tuple[str, ...]
+    inspector: Inspector, choice: Choice, ids: tuple[str, ...], more_ids: tuple[str, ...], yes: bool
 ) -> None:
-    """Let tasks run now that wait, were archived, or are completed."""
-    _each(inspector, queue, _required(ids, more_ids), inspector.run, "is pending")
+    """Let tasks run now that wait, were archived, or are completed: by id, or all that fit a filter.
+
+    \b
+    taskflow task run 2f6c1d0e-5c55-4c2c-9d35-4c9f0a4a2b3a
+    taskflow task run -q orders -s archived --error PaymentError --newer-than 2h
+    """
+    carry_out(
+        inspector,
+        choice,
+        ids + more_ids,
+        inspector.run,
+        inspector.run_matching,
+        question="Let them run now?",
+        done="pending",
+        yes=yes,
+    )
 
 
 @task.command("archive")
 @_IDS
 @inspects
-@_ITS_QUEUE
+@chooses(*ARCHIVABLE)
 @_MORE_IDS
+@yes_option
 def archive_tasks(
-    inspector: Inspector, queue: str | None, ids: tuple[str, ...], more_ids: tuple[str, ...]
+    inspector: Inspector, choice: Choice, ids: tuple[str, ...], more_ids: tuple[str, ...], yes: bool
 ) -> None:
-    """Archive tasks that wait: they do not run, and can be looked at and run later."""
-    _each(inspector, queue, _required(ids, more_ids), inspector.archive, "is archived")
+    """Archive tasks that wait: they do not run, and can be looked at and run later. By id, or all that fit a filter."""
+    carry_out(
+        inspector,
+        choice,
+        ids + more_ids,
+        inspector.archive,
+        inspector.archive_matching,
+        question="Archive them?",
+        done="archived",
+        yes=yes,
+    )
 
 
 @task.command("delete")
 @_IDS
 @inspects
-@_ITS_QUEUE
+@chooses(*DELETABLE)
 @_MORE_IDS
+@yes_option
 def delete_tasks(
-    inspector: Inspector, queue: str | None, ids: tuple[str, ...], more_ids: tuple[str, ...]
+    inspector: Inspector, choice: Choice, ids: tuple[str, ...], more_ids: tuple[str, ...], yes: bool
 ) -> None:
-    """Delete tasks that are not running."""
-    _each(inspector, queue, _required(ids, more_ids), inspector.delete, "is deleted")
+    """Delete tasks that are not running: by id, or all that fit a filter."""
+    carry_out(
+        inspector,
+        choice,
+        ids + more_ids,
+        inspector.delete,
+        inspector.delete_matching,
+        question="Delete them?",
+        done="deleted",
+        yes=yes,
+    )
 
 
-@task.command("cancel")
-@_IDS
-@inspects
-@_ITS_QUEUE
-@_MORE_IDS
-def cancel_tasks(
-    inspector: Inspector, queue: str | None, ids: tuple[str, ...], more_ids: tuple[str, ...]
-) -> None:
-    """Tell the workers that run tasks to stop them.
-
-    The workers that listen are told, and none of them answers. A task that waits is not touched, and that is said:
-    archive or delete it.
-    """
-
-    def cancel(one: str) -> str:
-        places = inspector.queues_with(one) if queue is None else [queue]
-        running = [place for place in places if inspector.task(place, one).state is State.ACTIVE]
-        if places and not running:
-            inspector.require_active(places[0], one)
-        inspector.cancel(one)
-        if running:
-            return f"Workers are told to cancel task {one!r}."
-        return f"No queue that is listed has task {one!r}. Workers are told to cancel it, should one run it."
-
-    for_each(_required(ids, more_ids), cancel)
+task.add_command(cancel_tasks)
 
 
 @task.command("runall")
 @inspects
 @_QUEUE
-@_state(State.SCHEDULED, State.RETRY, State.ARCHIVED, State.COMPLETED, State.AGGREGATING)
+@_state(*RUNNABLE)
 @_GROUP
 def run_all(inspector: Inspector, queue: str, state: State, group: str | None) -> None:
     """Let all tasks of a state run now."""
@@ -190,7 +232,7 @@ def run_all(inspector: Inspector, queue: str, state: State, group: str | None) -
 @task.command("archiveall")
 @inspects
 @_QUEUE
-@_state(State.PENDING, State.SCHEDULED, State.RETRY, State.AGGREGATING)
+@_state(*ARCHIVABLE)
 @_GROUP
 def archive_all(inspector: Inspector, queue: str, state: State, group: str | None) -> None:
     """Archive all tasks of a state."""
@@ -201,26 +243,12 @@ def archive_all(inspector: Inspector, queue: str, state: State, group: str | Non
 @task.command("deleteall")
 @inspects
 @_QUEUE
-@_state(*(state for state in State if state is not State.ACTIVE))
+@_state(*DELETABLE)
 @_GROUP
 def delete_all(inspector: Inspector, queue: str, state: State, group: str | None) -> None:
     """Delete all tasks of a state."""
     _check_group(state, group)
     click.echo(f"{tasks_are(inspector.delete_all(queue, state, group))} deleted.")
-
-
-def _each(
-    inspector: Inspector,
-    queue: str | None,
-    ids: tuple[str, ...],
-    order: Callable[[str, str], None],
-    done: str,
-) -> None:
-    def carry_out(one: str) -> str:
-        order(queue or inspector.find(one), one)
-        return f"Task {one!r} {done}."
-
-    for_each(ids, carry_out)
 
 
 def _required(ids: tuple[str, ...], more_ids: tuple[str, ...]) -> tuple[str, ...]:

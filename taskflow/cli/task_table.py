@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 
 from ..inspector import Problem, TaskInfo
-from ..inspector.views import as_text
+from ..inspector.texts import arguments_text, error_text, headers_text, result_text
 from ..states import State
 from .output import number, since, span_of, stamp, until
+from .said import said_fields
 
 Cell = Callable[[TaskInfo], str]
 
@@ -16,27 +18,10 @@ def _type(found: TaskInfo) -> str:
     return f"({found.problem.value})" if found.problem is not Problem.NONE else found.type
 
 
-def _payload(found: TaskInfo) -> str:
-    """The arguments of a task as they are stored, if they are text."""
-    return _shown(found.message.payload if found.message else None)
-
-
-def _headers(found: TaskInfo) -> str:
-    headers = found.message.headers if found.message else {}
-    return ", ".join(f"{name}={value}" for name, value in sorted(headers.items()))
-
-
 def _result(found: TaskInfo) -> str:
     """The result as it is stored, and why it is not to be believed."""
     problem = f"not trusted ({found.result_problem})" if found.result_problem else ""
-    return " ".join(filter(None, (problem, _shown(found.result))))
-
-
-def _shown(data: bytes | None) -> str:
-    if not data:
-        return ""
-    text = as_text(data)
-    return text if text is not None else f"({len(data):,} bytes that are no text)"
+    return " ".join(filter(None, (problem, result_text(found))))
 
 
 def _retried(found: TaskInfo) -> str:
@@ -44,8 +29,9 @@ def _retried(found: TaskInfo) -> str:
 
 
 _ID: tuple[str, Cell] = ("ID", lambda found: found.id)
+QUEUE: tuple[str, Cell] = ("Queue", lambda found: found.queue)
 _TYPE: tuple[str, Cell] = ("Type", _type)
-_ERROR: tuple[str, Cell] = ("Last Error", lambda found: found.last_error)
+_ERROR: tuple[str, Cell] = ("Last Error", error_text)
 _RETRIED: tuple[str, Cell] = ("Retried", _retried)
 
 COLUMNS: dict[State, list[tuple[str, Cell]]] = {
@@ -76,11 +62,20 @@ COLUMNS: dict[State, list[tuple[str, Cell]]] = {
 """For each state the columns of its listing, each with what it shows of a task."""
 
 
-CONTENTS: list[tuple[str, Cell]] = [("Payload", _payload), ("Headers", _headers), ("Result", _result)]
+CONTENTS: list[tuple[str, Cell]] = [
+    ("Payload", arguments_text),
+    ("Headers", headers_text),
+    ("Result", _result),
+]
 """What a listing shows besides if it is asked for: each column if there is anything in it."""
 
 
-def fields(found: TaskInfo, *, payload: bool) -> list[tuple[str, str]]:
+def started_column(begun: Mapping[tuple[str, str], datetime]) -> tuple[str, Cell]:
+    """Since when each task runs, by its queue and id."""
+    return "Started", lambda found: since(begun.get((found.queue, found.id)))
+
+
+def fields(found: TaskInfo, *, payload: bool, started: datetime | None = None) -> list[tuple[str, str]]:
     """What is known of a task, as names and values; a value that is empty is not there."""
     message = found.message
     shown = [
@@ -95,16 +90,21 @@ def fields(found: TaskInfo, *, payload: bool) -> list[tuple[str, str]]:
         ("Group", found.group),
         ("Pending since", stamp(found.pending_since)),
         ("Next process time", _when(found)),
+        ("To start by", stamp(found.start_until)),
+        ("Started at", f"{stamp(started)}, {since(started)}" if started else ""),
         ("Lease until", stamp(found.lease_until)),
         ("Worker", found.owner),
         ("Archived at", stamp(found.archived_at)),
         ("Completed at", stamp(found.completed_at)),
         ("Kept until", stamp(found.expires_at)),
         ("Last failed at", stamp(found.last_failed_at)),
-        ("Last error", found.last_error),
+        ("Last error", error_text(found)),
         ("Crashes", number(found.crashes) if found.crashes else ""),
         ("Recoveries", number(found.recoveries) if found.recoveries else ""),
+        ("Snoozes", number(found.snoozes) if found.snoozes else ""),
+        ("Cancelled", "yes, it has not ended yet" if found.is_cancelled else ""),
     ]
+    shown += said_fields(found)
     if message:
         shown += [
             ("Timeout", span_of(message.timeout)),
@@ -114,7 +114,7 @@ def fields(found: TaskInfo, *, payload: bool) -> list[tuple[str, str]]:
         ]
     if payload:
         shown += [(f"Header {name}", value) for name, value in (message.headers.items() if message else ())]
-        shown += [("Payload", _payload(found)), ("Result", _result(found))]
+        shown += [("Payload", arguments_text(found)), ("Result", _result(found))]
     return shown
 
 

@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from importlib.util import find_spec
 
 import click
+from click.core import ParameterSource
 
-from ..errors import AppNotFound
+from ..connection.lean import keep_redis_lean
+from ..errors import AppNotFound, ConfigurationError
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, LARGEST_MOST_MESSAGE
 from ..telemetry.logs import FORMATS, LEVELS
 from ..worker.config import DEFAULT_CONCURRENCY, DEFAULT_GRACE, WorkerConfig, doubtful_queues, parse_queues
-from ..worker.cores import usable_cores
 from ..worker.launch import launch_all, outlive_early_signals
+from . import worker_numbers
 from .options import Target, target_options
 
 
-@click.command("worker", context_settings={"help_option_names": ["-h", "--help"]})
+class WorkerCommand(click.Command):
+    """The command, which also takes the words that other tools have for its options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options."""
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError:
+            # Only here: a command that is written in our words starts without it.
+            from .words import WORKER, rewritten
+
+            if (other := rewritten(self, WORKER, given)) == given:
+                raise
+        return super().parse_args(ctx, other)
+
+
+@click.command("worker", cls=WorkerCommand, context_settings={"help_option_names": ["-h", "--help"]})
 @target_options
 @click.option(
     "-Q",
@@ -44,6 +65,33 @@ from .options import Target, target_options
 @click.option(
     "--processes", type=click.IntRange(1, 1024), default=1, show_default=True, help="How many such pools."
 )
+@click.option(
+    "--beside",
+    type=click.IntRange(1, 4000),
+    metavar="N",
+    help="Tasks at once of those that ask for the other pool.  [default: processes: the cores; threads: 20]",
+)
+@click.option(
+    "--autoscale",
+    metavar="MOST,LEAST",
+    help="Instead of -c: LEAST tasks at once, up to MOST while tasks wait.",
+)
+@click.option(
+    "--max-tasks-per-child",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Replace a child process after so many tasks.",
+)
+@click.option(
+    "--max-memory-per-child",
+    metavar="SIZE",
+    help="Replace a child process with more memory than this: 300M, 2G; a bare number is KiB.",
+)
+@click.option(
+    "--preload",
+    is_flag=True,
+    help="Import the app once and fork the children from there: they share its memory.",
+)
 @click.option("--strict", is_flag=True, help="Serve queues strictly in the order of their weights.")
 @click.option(
     "--grace",
@@ -52,6 +100,21 @@ from .options import Target, target_options
     show_default=True,
     metavar="SECONDS",
     help="Time that running tasks get at a stop.",
+)
+@click.option(
+    "-r",
+    "--reload",
+    "reloads",
+    is_flag=True,
+    help="For development: replace the children when Python code changes.",
+)
+@click.option(
+    "--reload-dir",
+    "reload_dirs",
+    multiple=True,
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False),
+    help="Where to look for changes; may be repeated.  [default: the current directory]",
 )
 @click.option("--burst", is_flag=True, help="Work until the queues are empty, then exit.")
 @click.option(
@@ -95,8 +158,15 @@ def worker(
     concurrency: str,
     pool: str,
     processes: int,
+    beside: int | None,
+    autoscale: str | None,
+    max_tasks_per_child: int | None,
+    max_memory_per_child: str | None,
+    preload: bool,
     strict: bool,
     grace: float,
+    reloads: bool,
+    reload_dirs: tuple[str, ...],
     burst: bool,
     health_port: int | None,
     health_host: str,
@@ -109,18 +179,29 @@ def worker(
     """Run the tasks of an app.
 
     SIGTERM and SIGINT stop gracefully (a second one, and SIGQUIT, at once), SIGTSTP takes no more tasks, SIGCONT takes them
-    again, SIGHUP restarts the child processes, SIGUSR1 and SIGTTIN write their stacks to the log.
+    again, SIGHUP replaces the child processes, SIGUSR2 one by one, SIGUSR1 and SIGTTIN write their stacks to the log.
     """
     if check:
         sys.exit(_check(target))
     if target.app is None:
-        raise click.UsageError("which app? Name its module: taskflow worker -A module[:attribute]")
+        raise click.UsageError(
+            "which app? Name its module: taskflow worker -A module[:attribute], or TASKFLOW_APP"
+        )
+    most, least = worker_numbers.concurrency(concurrency), None
+    if autoscale is not None:
+        _refuse_both()
+        most, least = worker_numbers.autoscale(autoscale)
     config = WorkerConfig(
         app=target.app,
         queues=parse_queues(queues),
         doubtful=doubtful_queues(queues),
         strict=strict,
-        concurrency=_concurrency(concurrency),
+        concurrency=most,
+        least_concurrency=least,
+        beside=beside,
+        max_tasks_per_child=max_tasks_per_child or 0,
+        max_memory_per_child=worker_numbers.memory(max_memory_per_child) if max_memory_per_child else 0,
+        preload=preload,
         pool=pool,  # type: ignore[arg-type]
         processes=processes,
         grace=grace,
@@ -132,9 +213,12 @@ def worker(
         log_format=log_format,
         log_errors=log_errors,
         max_message=max_message,
+        reload=_reload(reloads, reload_dirs),
     )
     outlive_early_signals()
     launched = launch_all(config)
+    if config.pool != "solo":  # whose tasks run in this process
+        keep_redis_lean()
     # Imported while the children import the app.
     from ..worker.main import run
 
@@ -144,6 +228,17 @@ def worker(
         if error.details:
             click.echo(error.details.rstrip(), err=True)
         raise
+
+
+def _reload(wanted: bool, folders: tuple[str, ...]) -> tuple[str, ...]:
+    """The folders to watch; none where that is not wanted."""
+    if not wanted and not folders:
+        return ()
+    if find_spec("watchfiles") is None:
+        raise ConfigurationError(
+            "--reload needs watchfiles; install it with the extra `reload`: pip install 'taskflow-queue[reload]'"
+        )
+    return tuple(os.path.abspath(folder) for folder in folders or (".",))
 
 
 def _check(target: Target) -> int:
@@ -172,9 +267,10 @@ def _few(queues: tuple[str, ...]) -> str:
     return shown + (f" and {len(queues) - 5} more" if len(queues) > 5 else "")
 
 
-def _concurrency(text: str) -> int:
-    if text == "auto":
-        return usable_cores()
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise click.BadParameter(f"{text!r} is neither a number from 1 nor 'auto'", param_hint="-c")
-    return int(text)
+def _refuse_both() -> None:
+    """Two options that say how many tasks run at once."""
+    source = click.get_current_context().get_parameter_source("concurrency")
+    if source is ParameterSource.COMMANDLINE:
+        raise click.UsageError(
+            "-c and --autoscale both say how many tasks run at once: leave one of them out"
+        )

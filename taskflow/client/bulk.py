@@ -18,7 +18,15 @@ from ..broker.commands.enqueue import (
 )
 from ..broker.words import Enqueued
 from ..connection.steps import Confirmed, NotSent, Request
-from ..errors import BrokerError, BrokerUnavailable, DuplicateTask, NotDurable, TaskFlowError, TaskIdConflict
+from ..errors import (
+    BrokerError,
+    BrokerUnavailable,
+    DuplicateTask,
+    NotDurable,
+    StoreError,
+    TaskFlowError,
+    TaskIdConflict,
+)
 from ..partitions import split_queue
 
 W = TypeVar("W")
@@ -31,12 +39,14 @@ LARGEST_BULK = 10 * BATCH
 class EnqueueOutcome:
     """What became of a task: an error, or none; and whether a replica has it (None: that was not asked).
 
-    `task` is the task as it was enqueued, where the client chose its partition, and with it its id.
+    `task` is the task as it was enqueued, where the client chose its partition, and with it its id. `kept`: it lies in the app's
+    outbox, from where it is delivered.
     """
 
     error: TaskFlowError | None
     durable: bool | None = None
     task: NewTask | None = None
+    kept: bool = False
 
 
 ENQUEUED = EnqueueOutcome(None)
@@ -197,7 +207,10 @@ class Loader(Generic[W]):
                     break
         except Exception as error:  # noqa: BLE001 - the user's own, raised again by `take`
             self._error = error
-        self._next = self._make(tasks) if tasks else None
+        try:
+            self._next = self._make(tasks) if tasks else None
+        except StoreError as error:  # those of this bulk are not sent
+            self._next, self._error = None, error
         self._loaded = True
         self._size = min(2 * self._size, LARGEST_BULK)
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 # that thread, which it does not have.
 import encodings.idna  # noqa: F401
 import time
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..broker.aio import AsyncBroker
 from ..broker.command import Command
@@ -16,6 +16,7 @@ from ..broker.commands.enqueue import ONE_CREATED, EnqueueReply, NewTask, enqueu
 from ..broker.keys import queue_keys
 from ..broker.sync import Broker
 from ..connection.aio import AsyncDriver
+from ..connection.coroutines import Ended, after, in_thread
 from ..connection.sync import SyncDriver
 from ..errors import BrokerUnavailable
 from ..message import taskflow_pb2  # noqa: F401 - likewise, or protobuf came with the first message
@@ -25,6 +26,10 @@ from .bulk import ENQUEUED, EnqueueOutcome, is_undecided, lone, of_task
 from .enqueueing import Enqueueing, Join, Know, OnOutcomes, Run, Step, Way
 from .group_commit import GroupCommit
 from .loops import LoopSide, LoopSides
+
+if TYPE_CHECKING:
+    from ..message.ready import ReadyTask
+    from .handing_over import Delivery, HandingOver
 
 T = TypeVar("T")
 
@@ -60,6 +65,7 @@ class Client:
         self._loops: LoopSides[AsyncGroupCommit[Way, NewTask, EnqueueOutcome]] = LoopSides(self._loop_side)
         self._enqueueing = Enqueueing(crypto, partitions)
         self._router, self._listed = self._enqueueing.router, self._enqueueing.listed
+        self._handed: HandingOver | None = None
 
     @property
     def undurable(self) -> int:
@@ -128,6 +134,35 @@ class Client:
         """As `enqueue_many`, from a coroutine."""
         await self._acarry_out(self.async_broker, self._enqueueing.many(tasks, timeout, on_outcomes))
 
+    def deliver(self, tasks: Sequence[ReadyTask], read_at: float, timeout: float) -> list[Delivery]:
+        """Bring tasks from an outbox to their queues, each once; see `HandingOver.deliver`."""
+        return self._carry_out(self._handing_over.deliver(tasks, read_at, timeout))
+
+    async def adeliver(self, tasks: Sequence[ReadyTask], read_at: float, timeout: float) -> list[Delivery]:
+        """As `deliver`, from a coroutine."""
+        return await self._acarry_out(self.async_broker, self._handing_over.deliver(tasks, read_at, timeout))
+
+    def let_end(self, tasks: Sequence[ReadyTask], timeout: float) -> None:
+        """These tasks are in no outbox any more: what tells that they were delivered need not live for days."""
+        self._carry_out(self._handing_over.let_end(tasks, timeout))
+
+    async def alet_end(self, tasks: Sequence[ReadyTask], timeout: float) -> None:
+        """As `let_end`, from a coroutine."""
+        await self._acarry_out(self.async_broker, self._handing_over.let_end(tasks, timeout))
+
+    def settled(self, task: NewTask) -> NewTask:
+        """The task in the partition to which it goes, as far as that is known without asking."""
+        return task if self._router is None else self._router.settle(task)
+
+    @property
+    def _handing_over(self) -> HandingOver:
+        if self._handed is None:
+            # Only here: few programs deliver.
+            from .handing_over import HandingOver
+
+            self._handed = HandingOver()
+        return self._handed
+
     def close(self) -> None:
         """Close the idle connections of threads, and those of event loops that are closed. The client can be used again."""
         if self._broker is not None:
@@ -140,11 +175,17 @@ class Client:
         if side is not None:
             await side.broker.close()
 
+    def drop(self) -> None:
+        """As `close`, also of event loops that are not closed, from wherever it is called."""
+        if self._broker is not None:
+            self._broker.close()
+        self._loops.drop()
+
     def _placed(self, driver: SyncDriver | AsyncDriver, task: NewTask, movable: bool) -> tuple[NewTask, Way]:
         """The task as it is stored, and who may go there with it. No node: nobody is known to own its slot, and it goes alone."""
-        if self._enqueueing.closes:
-            task = self._enqueueing.closed(task)
         terms = task.terms
+        if self._enqueueing.closes or terms.compresses:
+            task = self._enqueueing.closed(task)
         return task, (driver.owner(queue_keys(terms.queue).slot), bool(terms.durable), movable)
 
     def _usual(self, way: Way, tasks: list[NewTask], resent: bool) -> Command[list[EnqueueReply]] | None:
@@ -159,6 +200,8 @@ class Client:
     def _join(self, task: NewTask, timeout: float, movable: bool = False) -> EnqueueOutcome:
         """Enqueue a task together with those of other threads."""
         task, way = self._placed((self._broker or self.broker).driver, task, movable)
+        if self._enqueueing.closes:
+            timeout = self._enqueueing.within(timeout)
         if way[0] is None:
             return self._together(way, [task], timeout, False)[0]
         try:
@@ -195,7 +238,12 @@ class Client:
         self, side: Side, task: NewTask, timeout: float, movable: bool = False
     ) -> EnqueueOutcome:
         """As `_join`."""
-        task, way = self._placed(side.broker.driver, task, movable)
+        if self._enqueueing.puts_away(task):
+            task, way = await in_thread(self._placed, side.broker.driver, task, movable)
+        else:
+            task, way = self._placed(side.broker.driver, task, movable)
+        if self._enqueueing.closes:
+            timeout = self._enqueueing.within(timeout)
         if way[0] is None:
             return (await self._atogether(side.broker, way, [task], timeout, False))[0]
         try:
@@ -215,11 +263,15 @@ class Client:
 
     async def _acarry_out(self, broker: AsyncBroker, steps: Generator[Step, Any, T]) -> T:
         answer: Any = None
+        offloads = self.crypto.offload is not None
         while True:
             try:
-                step = steps.send(answer)
+                # Between two steps large payloads are put into the app's store.
+                step = await in_thread(after, steps, answer) if offloads else steps.send(answer)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]
+            if isinstance(step, Ended):
+                return step.value  # type: ignore[no-any-return]
             match step:
                 case Run(requests, timeout, meanwhile):
                     answer = await broker.run_many(requests, timeout, meanwhile)

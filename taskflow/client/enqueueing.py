@@ -15,7 +15,9 @@ from typing import Any
 from ..broker.commands.enqueue import NewTask, publish_queues
 from ..connection.steps import NotSent, Request
 from ..connection.topology import Address
-from ..message.message_crypto import MessageCrypto
+from ..errors import StoreError
+from ..message.message_crypto import NO_KEYS, MessageCrypto
+from ..message.offload import LONGEST_ENQUEUE
 from .bulk import (
     ENQUEUED,
     Bulk,
@@ -91,8 +93,9 @@ class Enqueueing:
     """
 
     def __init__(self, crypto: MessageCrypto | None, partitions: Mapping[str, int] | None) -> None:
-        self._crypto = crypto
+        self._crypto = crypto or NO_KEYS
         self.closes = crypto is not None
+        self._offload = self._crypto.offload
         self.router = Router(partitions) if partitions else None
         self.listed = Listed()
         self.undurable = 0
@@ -114,13 +117,16 @@ class Enqueueing:
     ) -> Generator[Step, Any, None]:
         """Enqueue tasks as they come, and tell `on_outcomes` what became of the tasks of each bulk."""
         loader = Loader(tasks, self._load)
+        timeout = self.within(timeout)
+        # What is put into a store is waited for: not while a trip is under way, since on an event loop nothing else would run.
+        meanwhile = loader.load if self._offload is None else None
         while (loaded := loader.take()) is not None:
             new, bulk = loaded
             if bulk is not None:
-                outcomes = yield from self.bulk(bulk, timeout, loader.load)
+                outcomes = yield from self.bulk(bulk, timeout, meanwhile)
             else:
                 assert self.router is not None
-                outcomes = yield from self._routed(self.router, new, timeout, loader.load)
+                outcomes = yield from self._routed(self.router, new, timeout, meanwhile)
             on_outcomes(new, outcomes)
 
     def together(self, way: Way, tasks: list[NewTask], timeout: float, resent: bool) -> Steps:
@@ -149,8 +155,16 @@ class Enqueueing:
         return outcomes_of(bulk, values)
 
     def closed(self, task: NewTask) -> NewTask:
-        """The task as it is stored: encrypted and signed, if there are keys."""
-        return task if self._crypto is None else task.closed(self._crypto)
+        """The task as it is stored: compressed, encrypted, put away, and signed, as far as that is asked for."""
+        return task.closed(self._crypto) if self.closes or task.terms.compresses else task
+
+    def within(self, timeout: float) -> float:
+        """Seconds that enqueueing may take: what is in the store and waits longer for its task is taken for garbage."""
+        return timeout if self._offload is None else min(timeout, LONGEST_ENQUEUE)
+
+    def puts_away(self, task: NewTask) -> bool:
+        """Whether closing it takes a trip to the app's store, most likely: nothing to wait for on an event loop."""
+        return self._offload is not None and len(task.payload) > self._offload.over
 
     # --------------------------------------------------------------------------------------------------------
 
@@ -177,7 +191,14 @@ class Enqueueing:
                     meanwhile = None
 
     def _bulk(self, tasks: Sequence[NewTask], *, movable: bool = False) -> Bulk:
-        closed = [self.closed(task) for task in tasks] if self.closes else tasks
+        closes = self.closes or any(task.terms.compresses for task in tasks)
+        began = time.monotonic()
+        closed = [self.closed(task) for task in tasks] if closes else tasks
+        if self._offload is not None and time.monotonic() - began > LONGEST_ENQUEUE:
+            raise StoreError(
+                f"the store took over {LONGEST_ENQUEUE:g} s for the payloads of {len(tasks)} tasks: what waits longer for its "
+                "task is taken for garbage"
+            )
         return bulk_of(closed, self.listed.names, movable=movable)
 
     def _load(self, tasks: list[NewTask]) -> tuple[list[NewTask], Bulk | None]:

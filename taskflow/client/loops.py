@@ -63,3 +63,23 @@ class LoopSides(Generic[C]):
                 self._last = None
             if side is not None:
                 side.broker.driver.abandon()
+
+    def drop(self) -> None:
+        """Close what all event loops have, closed or not, as far as it is idle: the server is no more used."""
+        self.sweep()
+        self._last = None
+        for loop in tuple(self._sides):
+            side = self._sides.pop(loop, None)
+            if side is None:
+                continue
+            if loop.is_running() and loop is not _running():
+                loop.call_soon_threadsafe(side.broker.driver.drop)
+            else:
+                side.broker.driver.drop()
+
+
+def _running() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

@@ -135,6 +135,21 @@ class Router:
             yield from self._send_free({index: tasks[index] for index in free}, placed, is_avoided)
         return [placed[index] for index in range(len(tasks))]
 
+    def settle(self, task: NewTask) -> NewTask:
+        """The task in the partition to which it goes, by what is known here: nobody is asked, and no node avoided."""
+        queue = task.terms.queue
+        count = self._counts.get(queue, 0)
+        if not count:
+            return task
+        if has_key(task):
+            known = self._numbers.get(queue)
+            number = known.placing(count, self._clock()) if known is not None else count
+            return task.moved_to(partition_name(queue, home(key_of(task), number)), task.id)
+        if count == 1:
+            return task
+        partition = self._next(queue, (), lambda slot: False)
+        return task.moved_to(partition_name(queue, partition), _id_at(task.id, partition, count))
+
     # --- the index ------------------------------------------------------------------------------------------
 
     def _list(self, queues: set[str], is_avoided: Avoided) -> Generator[Ask, list[Any], None]:

@@ -98,6 +98,10 @@ class AsyncDriver(Driver):
 
     async def close(self) -> None:
         """Close the idle connections. The driver can be used again."""
+        self.drop()
+
+    def drop(self) -> None:
+        """As `close`, where nothing can be awaited, while the driver's event loop is not closed."""
         self._drop_idle()
         if self._looking is not None:
             self._looking.cancel()

@@ -1,16 +1,18 @@
-"""Running coroutines that never wait for an event loop, in a thread, as if they were functions.
+"""What is to be done alike in threads and in coroutines is written once, and run here.
 
-What is to be done alike in threads and in coroutines is written once, as a coroutine. In a thread, whatever it awaits is done
-when it is awaited.
+As a coroutine that never waits for an event loop: in a thread, whatever it awaits is done when it is awaited. Or as steps: a
+generator that yields what is to be asked, and is sent the answer.
 """
 
 from __future__ import annotations
 
 import types
-from collections.abc import Coroutine, Generator
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from typing import Any, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 def complete(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -43,3 +45,55 @@ def advance(coroutine: Coroutine[Any, Any, T]) -> T | None:
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
     return None
+
+
+def carry_out(steps: Generator[S, Any, T], ask: Callable[[S], Any]) -> T:
+    """Run steps to their end, in a thread.
+
+    Args:
+        steps: yield what is to be asked; what `ask` raises is raised here.
+        ask: gives the answer.
+    """
+    answer: Any = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        answer = ask(step)
+
+
+async def acarry_out(steps: Generator[S, Any, T], ask: Callable[[S], Awaitable[Any]]) -> T:
+    """As `carry_out`, from a coroutine."""
+    answer: Any = None
+    while True:
+        try:
+            step = steps.send(answer)
+        except StopIteration as end:
+            return end.value  # type: ignore[no-any-return]
+        answer = await ask(step)
+
+
+async def in_thread(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a function that would keep the event loop waiting. Who is cancelled meanwhile does not wait for it."""
+    # Only here: who has no event loop needs no asyncio for it.
+    import asyncio
+
+    return await asyncio.to_thread(function, *args, **kwargs)
+
+
+class Ended:
+    """Steps have come to their end, with this value: `StopIteration` cannot come out of a thread into a coroutine."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+def after(steps: Generator[S, Any, Any], answer: Any) -> S | Ended:
+    """The step that follows the answer, for `in_thread`."""
+    try:
+        return steps.send(answer)
+    except StopIteration as end:
+        return Ended(end.value)

@@ -24,18 +24,19 @@ REST = 1.0
 
 
 class Listener:
-    """Hears one sharded channel, on a blocking socket.
+    """Hears sharded channels of one key slot, on a blocking socket.
 
     What it hears is only a reason to look: a message that is missed (a fail-over, a reconnection) costs time,
     not truth.
     """
 
-    def __init__(self, driver: SyncDriver, slot: int, channel: str, timeout: float) -> None:
+    def __init__(self, driver: SyncDriver, slot: int, channel: str, timeout: float, *more: str) -> None:
         deadline = time.monotonic() + timeout
         self._connection = driver.connect(slot, timeout)
         try:
-            self._connection.reader.send(pack([("SSUBSCRIBE", channel)]), deadline)
-            self._read(deadline)
+            self._connection.reader.send(pack([("SSUBSCRIBE", channel, *more)]), deadline)
+            for _ in (channel, *more):
+                self._read(deadline)
         except CONNECTION_ERRORS as error:
             self.close()
             raise BrokerUnavailable(str(error)) from error
@@ -43,19 +44,23 @@ class Listener:
             self.close()
             raise
 
-    def wait(self, timeout: float) -> None:
-        """Return when there was a message, or after `timeout` seconds."""
+    def wait(self, timeout: float) -> bytes | None:
+        """The next message's text, or None after `timeout` seconds; empty for what is no message."""
         try:
-            if self._connection.can_read(timeout):
-                self._read(time.monotonic() + REST)
+            if not self._connection.can_read(timeout):
+                return None
+            reply = self._read(time.monotonic() + REST)
         except CONNECTION_ERRORS as error:
             raise BrokerUnavailable(str(error)) from error
+        is_message = isinstance(reply, list) and len(reply) > 2 and isinstance(reply[2], bytes)
+        return reply[2] if is_message else b""
 
-    def _read(self, deadline: float) -> None:
+    def _read(self, deadline: float) -> Any:
         replies: list[Any] = []
         self._connection.reader.replies(replies, 1, deadline)
         if isinstance(replies[0], Exception):
             raise replies[0]
+        return replies[0]
 
     def close(self) -> None:
         """Close the connection."""
@@ -70,13 +75,19 @@ class AsyncListener:
 
     @classmethod
     async def open(
-        cls, driver: AsyncDriver, slot: int | None, channel: str, timeout: float, *, sharded: bool = True
+        cls,
+        driver: AsyncDriver,
+        slot: int | None,
+        channel: str,
+        timeout: float,
+        *more: str,
+        sharded: bool = True,
     ) -> AsyncListener:
-        """Connect and subscribe, within `timeout` seconds."""
+        """Connect and subscribe to a channel, and to `more` of them, within `timeout` seconds."""
         deadline = time.monotonic() + timeout
         connection = await driver.connect(slot, timeout)
         try:
-            command = pack([("SSUBSCRIBE" if sharded else "SUBSCRIBE", channel)])
+            command = pack([("SSUBSCRIBE" if sharded else "SUBSCRIBE", channel, *more)])
             await ask(connection, deadline - time.monotonic(), command)
         except BaseException as error:
             connection.drop()
@@ -107,6 +118,8 @@ class AsyncListener:
             )  # the right to hear one more channel is missing; the channels before it are still heard
         except CONNECTION_ERRORS as error:
             raise BrokerUnavailable(str(error)) from error
+        if reply is None:  # what redis-py gives when the time is up
+            return None
         if isinstance(reply, list) and len(reply) > 2 and isinstance(reply[2], bytes):
             return reply[1], reply[2]
         return b"", b""

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from taskflow.errors import InvalidBrokerURL, InvalidOption
+from taskflow.project import data_home
 
 #: The bus of a cluster node listens this much above its port.
 BUS_OFFSET = 10_000
@@ -18,9 +19,9 @@ _FALSE = {"0", "false", "no", "off"}
 
 
 def default_directory() -> Path:
-    """Return the data directory that is used when none is named: `$XDG_DATA_HOME/taskflow/default`.
+    """Return the data directory of `embedded://`, which names none: `$XDG_DATA_HOME/taskflow/default`.
 
-    It does not depend on the current directory, so that a web process and a worker meet at the same server.
+    It is one for all programs of the user; where no URL is given at all, each project has its own (`taskflow.project`).
 
     Returns:
         An absolute path, below `~/.local/share` when `XDG_DATA_HOME` is unset or not absolute.
@@ -32,11 +33,8 @@ def default_directory() -> Path:
         >>> default_directory().name
         'default'
     """
-    data_home = os.environ.get("XDG_DATA_HOME", "")
-    if os.path.isabs(data_home):  # the XDG specification tells to ignore a relative one
-        return Path(data_home) / "taskflow" / "default"
     try:
-        return Path.home() / ".local" / "share" / "taskflow" / "default"
+        return data_home() / "taskflow" / "default"
     except RuntimeError:
         raise InvalidOption(
             "the embedded server has no default data directory, since there is no home directory; "

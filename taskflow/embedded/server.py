@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from taskflow.embedded import manifest as manifests
 from taskflow.embedded import process, topology
 from taskflow.embedded.bringup import bring_up, end
-from taskflow.embedded.config import EmbeddedConfig
+from taskflow.embedded.config import EmbeddedConfig, default_directory
 from taskflow.embedded.instance import Instance, probe_all, read_password
 from taskflow.embedded.layout import Layout
 from taskflow.embedded.locking import exclusive
-from taskflow.errors import EmbeddedServerError
+from taskflow.errors import EmbeddedServerError, TaskFlowError
 from taskflow.private_files import PrivateDirectory
+from taskflow.project import is_of_a_project
+
+logger = logging.getLogger("taskflow.embedded")
 
 #: Seconds to wait for another process that is starting or stopping the same servers.
 _LOCK_TIMEOUT = 120.0
@@ -48,9 +52,13 @@ def ensure(config: EmbeddedConfig) -> str:
         ready = _find_ready(layout, config)
         if ready is not None:
             return ready.url
+        is_new = manifests.load(layout.manifest) is None
         PrivateDirectory(layout.root, tighten=False).close()  # made, if it is not there
         with _locked(layout):
-            return bring_up(layout, config).url
+            found = bring_up(layout, config).url
+    if is_new:
+        _tell_of_the_shared_one(config)
+    return found
 
 
 def stop(config: EmbeddedConfig) -> int:
@@ -100,6 +108,21 @@ def url(config: EmbeddedConfig) -> str:
             )
         manifests.check(config, found.manifest, layout.root)
         return found.url
+
+
+def _tell_of_the_shared_one(config: EmbeddedConfig) -> None:
+    """Say once for each project, when its own server is made, where what was enqueued before it had one is."""
+    try:
+        shared = default_directory()
+        if is_of_a_project(config.directory) and manifests.load(Layout.of(shared).manifest) is not None:
+            logger.warning(
+                "This project has a development server of its own now, in %s. Tasks from before are in the one that all projects "
+                'shared, in %s: broker="embedded://" or TASKFLOW_BROKER=embedded:// uses that',
+                config.directory,
+                shared,
+            )
+    except (RuntimeError, TaskFlowError):
+        return  # there is no home, or what lies there is no server: nothing to tell
 
 
 def _find_ready(layout: Layout, config: EmbeddedConfig) -> Instance | None:

@@ -1,7 +1,13 @@
 """Reads and administers queues, tasks and workers, also those that only Go has touched."""
 
+from ..telemetry.escape import printable
+from .ages import parse_age
 from .aio import AsyncInspector
+from .cancelling import STATES as CANCELLABLE
+from .filters import TaskFilter
 from .inspector import Inspector
+from .moving import ARCHIVABLE, DELETABLE, RUNNABLE
+from .texts import arguments_text, error_text, headers_text, result_text
 from .values import (
     ClusterFacts,
     ClusterQueue,
@@ -19,6 +25,10 @@ from .values import (
 )
 
 __all__ = [
+    "ARCHIVABLE",
+    "CANCELLABLE",
+    "DELETABLE",
+    "RUNNABLE",
     "AsyncInspector",
     "ClusterFacts",
     "ClusterQueue",
@@ -32,6 +42,13 @@ __all__ = [
     "RunningTask",
     "ServerView",
     "Stats",
+    "TaskFilter",
     "TaskInfo",
     "TaskPage",
+    "arguments_text",
+    "error_text",
+    "headers_text",
+    "parse_age",
+    "printable",
+    "result_text",
 ]

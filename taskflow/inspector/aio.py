@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from ..broker.aio import AsyncBroker
-from ..broker.command import Plain
+from ..broker.command import TIMEOUT, Plain
 from ..broker.commands.enqueue import publish_queues
 from ..broker.commands.queues import pause, resume
 from ..broker.keys import CANCEL_CHANNEL
+from ..broker.said import read_said
+from ..broker.words import Cancelled
+from ..connection.coroutines import acarry_out
 from ..connection.steps import Request
 from ..errors import IllegalMove, QueueNotFound, TaskNotFound
-from ..message.message_crypto import MessageCrypto
+from ..message.message_crypto import NO_KEYS, MessageCrypto
 from ..partitions import split_queue
-from ..states import State
-from . import cluster, doctor, facts, moving, partitions, queues, removal, search, servers, tasks
+from ..states import CancelOutcome, State
+from . import cancelling, cluster, doctor, facts, moving, partitions, queues, removal, search, servers, tasks
 from .both import AnyBroker, LoopBroker
+from .cancelling import CancelCounts, Terminate, Which, grace_of
+from .chosen import AsyncChosen
 from .values import (
     ClusterQueue,
     DayCounts,
@@ -32,7 +37,7 @@ from .values import (
 )
 
 
-class AsyncInspector:
+class AsyncInspector(AsyncChosen):
     """As `Inspector`, with await: from coroutines of any event loop.
 
     Args:
@@ -120,18 +125,29 @@ class AsyncInspector:
     # --- tasks -------------------------------------------------------------------------------------
 
     async def tasks(
-        self, queue: str, state: State, *, page: int = 1, size: int = 30, group: str | None = None
+        self,
+        queue: str,
+        state: State,
+        *,
+        page: int = 1,
+        size: int = 30,
+        group: str | None = None,
+        partition: str | None = None,
     ) -> TaskPage:
         """As `Inspector.tasks`."""
         broker = await self._open()
-        found = await tasks.page_of_tasks(broker, await _parts(broker, queue), state, page, size, group)
+        parts = await _parts(broker, queue) if partition is None else [partitions.part_of(queue, partition)]
+        found = await tasks.page_of_tasks(broker, parts, state, page, size, group)
         return replace(found, tasks=tuple(tasks.judged(one, self._crypto) for one in found.tasks))
 
     async def task(self, queue: str, task_id: str) -> TaskInfo:
         """As `Inspector.task`."""
         broker = await self._open()
         part = await partitions.part_with(broker, queue, task_id)
-        return tasks.judged(await tasks.one_task(broker, part, task_id), self._crypto)
+        found = tasks.judged(await tasks.one_task(broker, part, task_id), self._crypto)
+        steps = read_said(part, task_id, self._crypto or NO_KEYS)
+        said = await acarry_out(steps, lambda command: broker.run(command, TIMEOUT))
+        return replace(found, said=said)
 
     async def find(self, task_id: str) -> str:
         """As `Inspector.find`."""
@@ -175,10 +191,48 @@ class AsyncInspector:
                 "`taskflow task archive` or `delete` keeps it from running"
             )
 
-    async def cancel(self, task_id: str) -> None:
+    async def cancel(
+        self, task_id: str, queue: str | None = None, *, terminate: Terminate = False
+    ) -> CancelOutcome:
         """As `Inspector.cancel`."""
         broker = await self._open()
-        await broker.run(Plain(("PUBLISH", CANCEL_CHANNEL, task_id), int))
+        grace = grace_of(terminate)
+        if queue is not None:
+            part = await partitions.part_with(broker, queue, task_id)
+            reply = await cancelling.cancel_one(broker, part, task_id, grace)
+            if reply is Cancelled.NO_SUCH_TASK:
+                await queues.require(broker, part)
+                raise TaskNotFound(task_id, queue)
+            return cancelling.OUTCOMES[reply]
+        try:
+            part = await search.queue_with(broker, task_id)
+        except TaskNotFound:
+            # Go's clients may leave a queue out of the index.
+            await broker.run(Plain(("PUBLISH", CANCEL_CHANNEL, task_id), int))
+            return CancelOutcome.ENDED
+        return cancelling.OUTCOMES[await cancelling.cancel_one(broker, part, task_id, grace)]
+
+    async def cancel_all(
+        self,
+        *ids: str,
+        queues: Sequence[str] | None = None,
+        named: bool = True,
+        name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        state: State | str | Iterable[State | str] | None = None,
+        terminate: Terminate = False,
+        dry: bool = False,
+    ) -> CancelCounts:
+        """As `Inspector.cancel_all`."""
+        which = Which.of(name, headers, state)
+        broker = None if queues is not None and not queues else await self._open()
+        parts: list[str] = []
+        if broker is not None:
+            listed = await self.queue_names() if queues is None else queues
+            parts = [part for queue in listed for part in await partitions.parts_of(broker, queue)]
+        return await cancelling.cancel_all(
+            broker, parts, ids, which, terminate, named=named and queues is not None, dry=dry
+        )
 
     # --- workers and nodes -------------------------------------------------------------------------
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..broker.sync import Broker
 from ..connection.coroutines import complete
 from ..message.message_crypto import MessageCrypto
-from ..states import State
+from ..states import CancelOutcome, State
 from . import doctor
 from .aio import AsyncInspector
 from .both import AnyBroker, ThreadBroker
+from .cancelling import CancelCounts, Terminate
+from .chosen import Chosen
 from .values import (
     ClusterQueue,
     DayCounts,
@@ -23,7 +25,7 @@ from .values import (
 )
 
 
-class Inspector:
+class Inspector(Chosen):
     """Reads and administers a server, a Sentinel service or a cluster, also queues that only Go has touched.
 
     Every method raises `BrokerError` when the broker does not answer. What names a queue raises
@@ -39,6 +41,8 @@ class Inspector:
         >>> app.inspector.queue("images").pending                        # doctest: +SKIP
         3
     """
+
+    _same: _InThread
 
     def __init__(self, broker: Broker, crypto: MessageCrypto | None = None) -> None:
         self._same = _InThread(broker, crypto)
@@ -98,7 +102,14 @@ class Inspector:
     # --- tasks -------------------------------------------------------------------------------------
 
     def tasks(
-        self, queue: str, state: State, *, page: int = 1, size: int = 30, group: str | None = None
+        self,
+        queue: str,
+        state: State,
+        *,
+        page: int = 1,
+        size: int = 30,
+        group: str | None = None,
+        partition: str | None = None,
     ) -> TaskPage:
         """A page of the tasks in a state, in the order in which they come up (archived: the oldest first).
 
@@ -110,8 +121,11 @@ class Inspector:
             page: from 1.
             size: tasks on a page.
             group: for `aggregating`, one group; None: all groups, and what is being aggregated right now.
+            partition: one of the queue's partitions, by its name (`QueueInfo.parts`), as while another one is away; None: all.
         """
-        return complete(self._same.tasks(queue, state, page=page, size=size, group=group))
+        return complete(
+            self._same.tasks(queue, state, page=page, size=size, group=group, partition=partition)
+        )
 
     def task(self, queue: str, task_id: str) -> TaskInfo:
         """One task.
@@ -191,18 +205,69 @@ class Inspector:
         """
         complete(self._same.require_active(queue, task_id))
 
-    def cancel(self, task_id: str) -> None:
-        """Tell whoever runs the task, in whatever queue, to stop it.
+    def cancel(
+        self, task_id: str, queue: str | None = None, *, terminate: Terminate = False
+    ) -> CancelOutcome:
+        """Cancel a task: one that waits is archived with the error "cancelled"; whoever runs it is told to stop it, and it is not
+        run again, whatever becomes of that worker. A worker of Go's is told, and no more.
 
-        A message to the workers that listen right now, as in Asynq: nobody says whether one of them ran the
-        task, and a task that waits is not touched (`archive` or `delete` it).
+        Args:
+            task_id: its id.
+            queue: its queue; without it, the only one that has the task. If none has it, all workers are told to cancel it.
+            terminate: True, or after how many seconds the process of a running task is killed.
+
+        Raises:
+            TaskNotFound: the queue has no such task.
+            AmbiguousTaskId: several queues have, and none was named.
+            IllegalMove: a program of Go's is just putting its group together.
         """
-        complete(self._same.cancel(task_id))
+        return complete(self._same.cancel(task_id, queue, terminate=terminate))
+
+    def cancel_all(
+        self,
+        *ids: str,
+        queues: Sequence[str] | None = None,
+        named: bool = True,
+        name: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        state: State | str | Iterable[State | str] | None = None,
+        terminate: Terminate = False,
+        dry: bool = False,
+    ) -> CancelCounts:
+        """Cancel tasks by their ids, or all that match; `app.cancel` is for an app's own queues.
+
+        Args:
+            *ids: their ids.
+            queues: where; None: in all queues that are listed.
+            named: whether the names of the queues say which tasks are meant, if nothing else does.
+            name: as for `app.cancel`; so are `headers`, `state` and `terminate`.
+            headers: likewise.
+            state: likewise.
+            terminate: likewise.
+            dry: only count what matches.
+
+        Raises:
+            InvalidOption: nothing says which tasks, or ids and something else do.
+        """
+        return complete(
+            self._same.cancel_all(
+                *ids,
+                queues=queues,
+                named=named,
+                name=name,
+                headers=headers,
+                state=state,
+                terminate=terminate,
+                dry=dry,
+            )
+        )
 
     # --- workers and nodes -------------------------------------------------------------------------
 
     def servers(self) -> list[ServerView]:
-        """The workers that run now, of ours and of Go's, sorted by host and pid."""
+        """The workers that run now, of ours and of Go's, sorted by host and pid. Where a node does not answer, theirs say so in
+        `problem`.
+        """
         return complete(self._same.servers())
 
     def cluster_queues(self, names: Iterable[str] | None = None) -> list[ClusterQueue]:

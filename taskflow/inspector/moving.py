@@ -37,7 +37,7 @@ class Order:
 
     done: str
     there: str
-    by_id: Callable[[str, list[str]], Command[list[Moved]]]
+    by_id: Callable[[str, list[str], str], Command[list[Moved]]]
     by_state: ByState
     states: frozenset[State]
 
@@ -58,6 +58,9 @@ ARCHIVE = Order(
 )
 DELETE = Order("deleted", "gone", delete_tasks, delete_all, frozenset(State) - {State.ACTIVE})
 
+RUNNABLE, ARCHIVABLE, DELETABLE = RUN.states, ARCHIVE.states, DELETE.states
+"""The states whose tasks each order is for."""
+
 WAITING = (State.PENDING, State.SCHEDULED, State.RETRY, State.AGGREGATING)
 """The states of tasks that have yet to run: what a purge deletes."""
 
@@ -65,7 +68,7 @@ WAITING = (State.PENDING, State.SCHEDULED, State.RETRY, State.AGGREGATING)
 async def move_one(broker: AnyBroker, order: Order, queue: str, task_id: str) -> None:
     """Carry out an order for one task; raises QueueNotFound, TaskNotFound or IllegalMove."""
     await require(broker, queue)
-    (outcome,) = await broker.run(order.by_id(queue, [task_id]))
+    (outcome,) = await broker.run(order.by_id(queue, [task_id], ""))
     if outcome is not Moved.MOVED:
         raise refusal(order, outcome, queue, task_id)
 
@@ -78,10 +81,7 @@ async def move_all(
     Not one atomic step but many bounded ones: it ends when as many tasks were handled as there were at its
     beginning.
     """
-    state = known_state(state)
-    if state not in order.states:
-        possible = ", ".join(one.value for one in State if one in order.states)
-        raise IllegalMove(f"tasks in state {state.value} cannot be {order.done}; it works for {possible}")
+    state = allowed(order, state)
     counts = await require(broker, queue)
     if state is not State.AGGREGATING:
         return await _sweep(broker, order, queue, state, "", counts.numbers[state.value])
@@ -90,6 +90,15 @@ async def move_all(
         return await _sweep(broker, order, queue, state, group, size)
     found = await groups(broker, queue)
     return sum([await _sweep(broker, order, queue, state, one.name, one.size) for one in found])
+
+
+def allowed(order: Order, state: State) -> State:
+    """The state, if the order is one for its tasks; raises IllegalMove."""
+    state = known_state(state)
+    if state not in order.states:
+        possible = ", ".join(one.value for one in State if one in order.states)
+        raise IllegalMove(f"tasks in state {state.value} cannot be {order.done}; it works for {possible}")
+    return state
 
 
 async def purge(broker: AnyBroker, queue: str) -> int:
@@ -120,5 +129,6 @@ def refusal(order: Order, outcome: Moved, queue: str, task_id: str) -> TaskFlowE
         f"so it cannot be {order.done}; look again in a moment",
         Moved.IS_COMPLETED: f"{task} is completed, so it cannot be {order.done}; "
         "`taskflow task delete` deletes it",
+        Moved.IS_ELSEWHERE: f"{task} is not where it was any more",
     }
     return IllegalMove(reasons[outcome])

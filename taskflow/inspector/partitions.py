@@ -8,7 +8,7 @@ from datetime import timedelta
 from ..broker.commands.inspect import Page, QueueCounts, count_queue, read_row
 from ..broker.commands.partitions import are_listed
 from ..broker.keys import day_of
-from ..errors import BrokerError, TaskNotFound
+from ..errors import BrokerError, InvalidOption, TaskNotFound
 from ..partitions import partition_names, split_queue
 from ..states import State
 from .both import AnyBroker
@@ -35,6 +35,13 @@ async def parts_of(broker: AnyBroker, queue: str) -> list[str]:
         counts: QueueCounts = await broker.run(count_queue(queue, day_of(0)))
         return [queue, *others] if counts.is_trace else others
     return [queue, *others]
+
+
+def part_of(queue: str, partition: str) -> str:
+    """The name of a queue's partition; raises InvalidOption if it is another's (pure)."""
+    if partition not in (queue, *partition_names(queue)):
+        raise InvalidOption(f"{partition!r} is no partition of queue {queue!r}")
+    return partition
 
 
 async def listed_parts(broker: AnyBroker, queues: Iterable[str]) -> list[str]:

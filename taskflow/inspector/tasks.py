@@ -19,6 +19,7 @@ from ..broker.commands.inspect import (
 )
 from ..broker.keys import queue_keys
 from ..errors import DecodeError, InvalidOption, MessageError, TaskNotFound
+from ..message.kept import ARCHIVE_SECONDS, archived_at
 from ..message.message_crypto import MessageCrypto
 from ..message.task_message import TaskMessage
 from ..states import State
@@ -30,6 +31,9 @@ Listing = Callable[[int, int], Command[Page]]
 """From an offset and a limit to the command that lists."""
 
 _STATES = {state.value: state for state in State}
+
+_STARTS = (State.PENDING, State.SCHEDULED, State.AGGREGATING)
+"""Where a task that has yet to start is."""
 
 
 async def page_of_tasks(
@@ -69,7 +73,7 @@ async def one_task(broker: AnyBroker, queue: str, task_id: str) -> TaskInfo:
     (row,) = found.rows
     if not row.exists:
         raise TaskNotFound(task_id, queue)
-    return _task(queue, row, None, found.server_time)
+    return task_of(queue, row, None, found.server_time)
 
 
 def judged(found: TaskInfo, crypto: MessageCrypto | None) -> TaskInfo:
@@ -92,7 +96,7 @@ async def _read(
     tasks: list[TaskInfo] = []
     while True:
         found = await broker.run(listing(offset + len(tasks), size - len(tasks)))
-        tasks += [_task(queue, row, state, found.server_time) for row in found.rows]
+        tasks += [task_of(queue, row, state, found.server_time) for row in found.rows]
         if not found.rows or len(tasks) >= size or offset + len(tasks) >= found.total:
             return found.total, tasks
 
@@ -103,7 +107,7 @@ async def _aggregating(
     """A page over groups, one after the other, then over what is being aggregated right now."""
     total = 0
     tasks: list[TaskInfo] = []
-    for key, length in [source async for source in _sources(broker, queue, group)]:
+    for key, length in [source async for source in sources(broker, queue, group)]:
         start = max(offset - total, 0)
         if start < length and len(tasks) < size:
             listing: Listing = partial(list_aggregating, queue, key)
@@ -112,7 +116,8 @@ async def _aggregating(
     return total, tasks
 
 
-async def _sources(broker: AnyBroker, queue: str, group: str | None) -> AsyncIterator[tuple[str, int]]:
+async def sources(broker: AnyBroker, queue: str, group: str | None) -> AsyncIterator[tuple[str, int]]:
+    """The keys of aggregation groups, and of what is being aggregated right now, each with its length."""
     keys = queue_keys(queue)
     if group is None:
         for found in await groups(broker, queue):
@@ -126,7 +131,8 @@ async def _sources(broker: AnyBroker, queue: str, group: str | None) -> AsyncIte
             yield name, await broker.run(count_set(queue, name))
 
 
-def _task(queue: str, row: Row, listed_as: State | None, now: int) -> TaskInfo:
+def task_of(queue: str, row: Row, listed_as: State | None, now: int) -> TaskInfo:
+    """A task as it was read, in the state in which it was listed; `now` is the server's time in Unix seconds."""
     state = _STATES.get(row.state, listed_as)
     message, problem = _message(row)
     return TaskInfo(
@@ -138,16 +144,31 @@ def _task(queue: str, row: Row, listed_as: State | None, now: int) -> TaskInfo:
         result=row.result,
         next_process_at=moment(row.score) if state in (State.SCHEDULED, State.RETRY) else None,
         pending_since=moment(float(row.pending_since) / 1e9) if row.pending_since.isdecimal() else None,
-        archived_at=moment(row.score) if state is State.ARCHIVED else None,
-        expires_at=moment(row.score) if state is State.COMPLETED else None,
+        archived_at=moment(_archived_at(row.score, message)) if state is State.ARCHIVED else None,
+        expires_at=moment(_expires_at(row.score, state)),
         lease_until=moment(row.lease_until),
+        start_until=moment(row.start_until) if state in _STARTS else None,
         is_orphaned=state is State.ACTIVE and (row.lease_until is None or row.lease_until <= now),
         group=row.group or (message.group_key if message else ""),
         owner=row.owner,
         error=row.error,
         crashes=row.crashes,
         recoveries=row.recoveries,
+        snoozes=row.snoozes,
+        is_cancelled=row.is_cancelled,
+        attempts=row.attempts,
+        failed_with=row.error_type,
     )
+
+
+def _archived_at(score: float | None, message: TaskMessage | None) -> float | None:
+    return archived_at(score, message.headers, message.last_failed_at) if score and message else score
+
+
+def _expires_at(score: float | None, state: State | None) -> float | None:
+    if state is State.ARCHIVED:
+        return score and score + ARCHIVE_SECONDS
+    return score if state is State.COMPLETED else None
 
 
 def _message(row: Row) -> tuple[TaskMessage | None, Problem]:

@@ -8,6 +8,8 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Literal
 
+from ..attempts import FailedAttempt, reason_of
+from ..broker.said import Said
 from ..errors import InvalidOption
 from ..message.task_message import TaskMessage
 from ..states import State
@@ -140,15 +142,22 @@ class TaskInfo:
         next_process_at: when it runs next (scheduled, retry).
         pending_since: since when it has been pending.
         archived_at: when it was archived.
-        expires_at: until when it is kept (completed).
+        expires_at: until when it is kept (completed, archived).
         lease_until: until when its worker may run it (active).
+        start_until: until when it may start, by the option `expires`; None: whenever, or it has started.
         is_orphaned: whether it is active and its lease has ended: its worker is gone.
         group: the aggregation group that it came through.
         owner: the worker that runs it, if it is one of ours.
         error: why it was archived, where the message cannot say it.
         crashes: how many processes it has cost.
         recoveries: how many leases of it ended without a verdict.
+        snoozes: how often it asked to be run again later.
+        is_cancelled: somebody has cancelled it, and it has not ended yet.
         result_problem: why the result is not to be believed, by the keys of the app that the inspector was given.
+        attempts: the attempts at it that failed, the oldest first: the last ten, but in a page or a search only the last one,
+            without its traceback.
+        said: what it has said of itself; None: that was not read, as in a page.
+        failed_with: the type that the field `error` names, for tasks of earlier releases.
     """
 
     id: str
@@ -162,13 +171,27 @@ class TaskInfo:
     archived_at: datetime | None = None
     expires_at: datetime | None = None
     lease_until: datetime | None = None
+    start_until: datetime | None = None
     is_orphaned: bool = False
     group: str = ""
     owner: str = ""
     error: str = ""
     crashes: int = 0
     recoveries: int = 0
+    snoozes: int = 0
+    is_cancelled: bool = False
     result_problem: str = ""
+    attempts: tuple[FailedAttempt, ...] = ()
+    said: Said | None = None
+    failed_with: str = field(default="", repr=False)
+
+    @property
+    def error_type(self) -> str:
+        """The name of the type that it last failed with; "" where that is not known, as of what failed in Go."""
+        last = reason_of(self.attempts, self.message.last_failed_at if self.message else 0, self.last_error)
+        if last is not None:
+            return last.kind
+        return self.failed_with if not self.attempts or self.error == self.last_error else ""
 
     @property
     def type(self) -> str:
@@ -219,7 +242,21 @@ class RunningTask:
 
 @dataclass(frozen=True, slots=True)
 class ServerView:
-    """A running worker, of ours or of Go's, as its record says. Asynq calls it a server."""
+    """A running worker, of ours or of Go's, as its record says. Asynq calls it a server.
+
+    Args:
+        id: its own, a random one.
+        host: where it runs.
+        pid: its process there.
+        concurrency: how many tasks it runs at once.
+        queues: its queues with their weights.
+        strict: whether a weight is a rank.
+        status: what it does, as "active".
+        started: since when it runs.
+        active: how many tasks it is running.
+        running: these tasks.
+        problem: why nothing but its place is known, and perhaps it has ended: the node with its record does not answer; or empty.
+    """
 
     id: str
     host: str
@@ -231,6 +268,7 @@ class ServerView:
     started: datetime | None
     active: int
     running: tuple[RunningTask, ...]
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

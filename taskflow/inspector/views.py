@@ -7,12 +7,16 @@ headers are only there when they were asked for.
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from ..attempts import FailedAttempt
 from ..broker.keys import queue_keys
+from ..message.report import LogLine, Progress
 from ..message.task_message import TaskMessage
 from ..states import State
+from .contents import shown_payload, shown_result
 from .values import (
     ClusterQueue,
     DayCounts,
@@ -22,7 +26,6 @@ from .values import (
     ServerView,
     Stats,
     TaskInfo,
-    TaskPage,
 )
 
 Object = dict[str, Any]
@@ -74,20 +77,31 @@ def day_view(counts: DayCounts) -> Object:
     return {"date": counts.day.isoformat(), "processed": counts.processed, "failed": counts.failed}
 
 
-def page_view(queue: str, state: State, page: TaskPage, *, payload: bool) -> Object:
-    """A page of tasks."""
+def listing_view(
+    queue: str | None,
+    state: State,
+    tasks: Sequence[TaskInfo],
+    total: int | None,
+    page: int,
+    size: int,
+    *,
+    more: bool,
+    payload: bool,
+) -> Object:
+    """A page of tasks; `queue` None: of all queues, `total` None: nobody has counted those that fit."""
     return {
         "queue": queue,
         "state": state.value,
-        "total": page.total,
-        "page": page.page,
-        "size": page.size,
-        "tasks": [task_view(task, payload=payload) for task in page.tasks],
+        "total": total,
+        "page": page,
+        "size": size,
+        "more": more,
+        "tasks": [task_view(task, payload=payload) for task in tasks],
     }
 
 
-def task_view(task: TaskInfo, *, payload: bool) -> Object:
-    """A task."""
+def task_view(task: TaskInfo, *, payload: bool, started: datetime | None = None) -> Object:
+    """A task; since when it runs its worker knows."""
     message = task.message
     view: Object = {
         "id": task.id,
@@ -98,6 +112,7 @@ def task_view(task: TaskInfo, *, payload: bool) -> Object:
         "max_retries": message.max_retries if message else None,
         "retried": message.retried if message else None,
         "last_error": task.last_error or None,
+        "error_type": task.error_type or None,
         "last_failed_at": _iso(task.last_failed_at),
         "timeout": (message.timeout or None) if message else None,
         "deadline": _iso(task.deadline),
@@ -107,6 +122,7 @@ def task_view(task: TaskInfo, *, payload: bool) -> Object:
         "pending_since": _iso(task.pending_since),
         "archived_at": _iso(task.archived_at),
         "expires_at": _iso(task.expires_at),
+        "start_until": _iso(task.start_until),
         "lease_until": _iso(task.lease_until),
         "is_orphaned": task.is_orphaned,
         "group": task.group or None,
@@ -114,10 +130,55 @@ def task_view(task: TaskInfo, *, payload: bool) -> Object:
         "owner": task.owner or None,
         "crashes": task.crashes,
         "recoveries": task.recoveries,
+        "snoozes": task.snoozes,
+        "is_cancelled": task.is_cancelled,
+        "attempts": [_attempt_view(one) for one in task.attempts],
     }
+    if task.said is not None:
+        progress = task.said.progress
+        view |= {
+            "started_at": _iso(started),
+            "reported_at": _iso(task.said.at),
+            "progress": progress_view(progress) if progress else None,
+            "lines": [line_view(line) for line in task.said.lines],
+        }
     if payload:
         view |= _contents(task.result, message) | {"result_problem": task.result_problem or None}
     return view
+
+
+def progress_view(progress: Progress) -> Object:
+    """How far a task is."""
+    return {
+        "done": progress.done,
+        "total": progress.total,
+        "note": progress.note,
+        "at": _iso(progress.at),
+        "attempt": progress.attempt,
+    }
+
+
+def line_view(line: LogLine) -> Object:
+    """A line that a task has said."""
+    return {
+        "number": line.number,
+        "text": line.text,
+        "level": line.level or None,
+        "at": _iso(line.at),
+        "attempt": line.attempt,
+    }
+
+
+def _attempt_view(attempt: FailedAttempt) -> Object:
+    return {
+        "at": _iso(attempt.at),
+        "seconds": attempt.seconds,
+        "worker": attempt.worker or None,
+        "type": attempt.kind or None,
+        "module": attempt.module or None,
+        "text": attempt.text or None,
+        "traceback": attempt.traceback or None,
+    }
 
 
 def server_view(server: ServerView) -> Object:
@@ -126,13 +187,14 @@ def server_view(server: ServerView) -> Object:
         "id": server.id,
         "host": server.host,
         "pid": server.pid,
-        "state": server.status,
+        "state": server.status or None,
         "concurrency": server.concurrency,
         "active": server.active,
         "queues": dict(server.queues),
         "strict": server.strict,
         "started": _iso(server.started),
         "running": [_running_view(task) for task in server.running],
+        "problem": server.problem or None,
     }
 
 
@@ -167,11 +229,11 @@ def as_text(data: bytes | None) -> str | None:
 
 
 def _contents(result: bytes | None, message: TaskMessage | None) -> Object:
-    payload = message.payload or b"" if message else None
+    payload = shown_payload(message) if message else None
     return {
         "headers": dict(message.headers) if message else None,
         **_bytes("payload", payload),
-        **_bytes("result", result),
+        **_bytes("result", shown_result(result)),
     }
 
 

@@ -120,6 +120,8 @@ def binding_problem(parameters: Parameters, args: Sequence[Any], kwargs: Mapping
     for name in kwargs:
         if name == parameters.given_by_taskflow:
             return f"argument `{name}` is filled by taskflow (bind=True) and cannot be given"
+        if name in parameters.injected:
+            return f"argument `{name}` is injected where the task runs (Depends) and cannot be given"
         if name not in known and not parameters.extra:
             return f"got an unexpected argument `{_shown(name)}`{_near(name, known)}"
     given = {*positional[: len(args)], *kwargs}

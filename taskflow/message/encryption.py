@@ -17,10 +17,7 @@ from taskflow.message.secret_keys import fields, key_id
 MAGIC = b"\0tfe1"
 """The first bytes of everything that is encrypted; no JSON and no text begins with them."""
 
-ENCRYPTED = "; encryption=xaes-256-gcm"
-"""What is added to the content type of a payload that is encrypted."""
-
-Purpose = Literal[b"payload", b"result"]
+Purpose = Literal[b"payload", b"result", b"report"]
 
 _NONCE = 24
 _KEY_ID = 4

@@ -191,11 +191,15 @@ def _of_scalar(sent: Any, arrived: Any, where: str) -> Loss | None:
         and sent.timestamp() == arrived.timestamp()
     ):
         return None  # in the hour that a clock shows twice, Python says that the same moment in two zones is not equal
-    if isinstance(sent, time) or _has_no_value(sent):
+    if isinstance(sent, time) or _has_no_value(sent) or _is_nan(sent):
         return None  # they have no value that could be compared
     return Loss(
         where, "it would arrive with another value (a validator changes it, or JSON does not restore it)"
     )
+
+
+def _is_nan(sent: Any) -> bool:
+    return isinstance(sent, float) and sent != sent
 
 
 def _has_no_value(thing: object) -> bool:

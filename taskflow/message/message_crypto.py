@@ -1,7 +1,8 @@
-"""`MessageCrypto`: what an app's keys do to a message on its way out, and ask of it on its way in (pure).
+"""`MessageCrypto`: what is done to a message on its way out, and asked of it on its way in.
 
-Out: the payload is encrypted, then the message is signed. In: the signature is checked before anything of the
-payload is looked at, then it is decrypted. A result goes the same way, from the worker to whoever reads it.
+Out: the payload is compressed if the message says so, encrypted, put into the app's store if it is large, and the message is
+signed. In: the signature is checked before anything of the payload is looked at, then the same way back. A result goes the same
+way, from the worker to whoever reads it. But for the store this is pure.
 """
 
 from __future__ import annotations
@@ -10,25 +11,37 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from taskflow.errors import ContentTypeError, NotForThisWorker, SignatureError
-from taskflow.message.encryption import ENCRYPTED, MAGIC, EncryptionKeys
+from taskflow.message import compression
+from taskflow.message.content import (
+    CLOUDPICKLE,
+    COMPRESSED,
+    COMPRESSION_HEADER,
+    CONTENT_TYPE_HEADER,
+    ENCRYPTED,
+    IN_STORE,
+    JSON,
+    MSGPACK,
+    Content,
+    is_in_store,
+)
+from taskflow.message.encryption import EncryptionKeys
+from taskflow.message.offload import OVERHEAD, Offload, no_store
+from taskflow.message.result_crypto import ResultCrypto
 from taskflow.message.secret_keys import read_keys
-from taskflow.message.signing import RESULT_SIGNATURE_HEADER, SIGNATURE_HEADER, Flaw, Purpose, SigningKeys
+from taskflow.message.signing import SIGNATURE_HEADER, SigningKeys
 from taskflow.message.task_message import TaskMessage, lock_key
 
-CONTENT_TYPE_HEADER = "taskflow-content-type"
-"""Says what the payload is. Without it: `application/json`."""
-
-JSON = "application/json"
-CLOUDPICKLE = "application/x-cloudpickle"
+__all__ = ["CLOUDPICKLE", "CONTENT_TYPE_HEADER", "JSON", "NO_KEYS", "MessageCrypto"]
 
 
-class MessageCrypto:
+class MessageCrypto(ResultCrypto):
     """Closes and opens messages with an app's keys.
 
     Args:
         signing: what signs and verifies; None: signatures are neither made nor asked for.
         encryption: what encrypts and decrypts; None: payloads and results stay readable.
         accept_unsigned_results: take a result that nobody with our keys has written, too.
+        offload: what large payloads and results are kept in; None: they stay in the broker.
 
     Example:
         >>> crypto = MessageCrypto(SigningKeys([b"correct-horse-battery"]))
@@ -39,18 +52,7 @@ class MessageCrypto:
         taskflow.errors.SignatureError: bad signature: the message was changed, or moved here from elsewhere
     """
 
-    __slots__ = ("_accept_unsigned_results", "_encryption", "_signing")
-
-    def __init__(
-        self,
-        signing: SigningKeys | None = None,
-        encryption: EncryptionKeys | None = None,
-        *,
-        accept_unsigned_results: bool = False,
-    ) -> None:
-        self._signing = signing
-        self._encryption = encryption
-        self._accept_unsigned_results = accept_unsigned_results
+    __slots__ = ()
 
     @classmethod
     def of(
@@ -61,6 +63,7 @@ class MessageCrypto:
         signing_environment: str | None = None,
         encryption_environment: str | None = None,
         accept_unsigned_results: bool = False,
+        offload: Offload | None = None,
     ) -> MessageCrypto | None:
         """Make the keys of an app at work from what it was given.
 
@@ -70,9 +73,10 @@ class MessageCrypto:
             signing_environment: keys separated by commas, where the code gives none.
             encryption_environment: the same for encryption.
             accept_unsigned_results: as `TaskFlow` takes it.
+            offload: what large payloads and results are kept in.
 
         Returns:
-            It, or None when there is no key.
+            It, or None when there is no key and no store.
 
         Raises:
             InvalidOption: a list of keys that cannot be.
@@ -80,12 +84,13 @@ class MessageCrypto:
         """
         signing = read_keys("signing_keys", signing_keys, signing_environment)
         encryption = read_keys("encryption_keys", encryption_keys, encryption_environment)
-        if not signing and not encryption:
+        if not signing and not encryption and offload is None:
             return None
         return cls(
             SigningKeys(signing) if signing else None,
             EncryptionKeys(encryption) if encryption else None,
             accept_unsigned_results=accept_unsigned_results,
+            offload=offload,
         )
 
     def __repr__(self) -> str:
@@ -96,10 +101,29 @@ class MessageCrypto:
         """Whether messages are signed, and only signed ones accepted."""
         return self._signing is not None
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether payloads, results and what tasks say of themselves are encrypted."""
+        return self._encryption is not None
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether messages are signed or encrypted."""
+        return self._signing is not None or self._encryption is not None
+
+    def without_store(self) -> MessageCrypto | None:
+        """The same for what never leaves this process; None: then there is nothing to do."""
+        if self.offload is None:
+            return self
+        if not self.has_keys:
+            return None
+        unsigned = self._accept_unsigned_results
+        return MessageCrypto(self._signing, self._encryption, accept_unsigned_results=unsigned)
+
     # --- out ------------------------------------------------------------------------------------------------
 
     def close(self, message: TaskMessage) -> TaskMessage:
-        """Encrypt the payload and sign the message.
+        """Compress, encrypt and put away the payload, as far as that is asked for, and sign the message.
 
         A unique lock, which is otherwise named by the MD5 of the arguments, is named by a keyed hash of them
         where they are encrypted.
@@ -132,42 +156,29 @@ class MessageCrypto:
             payload: its encoded arguments.
             lock: the whole key of its lock; "" for none.
             headers: its headers.
+
+        Raises:
+            StoreError: the store did not take it.
         """
         closed = dict(headers)
         bound = type.encode(), queue.encode(), id.encode()
-        kind = closed.get(CONTENT_TYPE_HEADER, JSON)
+        before = kind = closed.get(CONTENT_TYPE_HEADER, JSON)
+        if self._encryption is not None and lock:
+            digest = self._encryption.lock_digest(bound[0], bound[1], payload)
+            lock = lock_key(queue, type, digest)
+        method = closed.get(COMPRESSION_HEADER)
+        if method and (smaller := compression.compressed(payload, method)) is not None:
+            payload, kind = smaller, f"{kind}{COMPRESSED}{method}"
         if self._encryption is not None:
-            closed[CONTENT_TYPE_HEADER] = kind = kind + ENCRYPTED
-            if lock:
-                digest = self._encryption.lock_digest(bound[0], bound[1], payload)
-                lock = lock_key(queue, type, digest)
+            kind += ENCRYPTED
             payload = self._encryption.encrypt(payload, b"payload", *bound, kind.encode())
+        if self.offload and (reference := self.offload.put("payload", queue, id, payload)) is not None:
+            payload, kind = reference, kind + IN_STORE
+        if kind is not before:
+            closed[CONTENT_TYPE_HEADER] = kind
         if self._signing is not None:
             closed[SIGNATURE_HEADER] = self._signing.sign(*bound, kind.encode(), payload)
         return payload, lock, closed
-
-    def close_result(
-        self, message: TaskMessage, queue: str, id: bytes, result: bytes
-    ) -> tuple[TaskMessage, bytes]:
-        """Encrypt and sign a result, where there are keys for it.
-
-        Args:
-            message: the task's message.
-            queue: the queue that it was taken from.
-            id: the id under which it was stored.
-            result: the plain result.
-
-        Returns:
-            The message to keep, which has the signature, and the result to store.
-        """
-        name, stored_in = message.type.encode(), queue.encode("utf-8", "surrogateescape")
-        if self._encryption is not None:
-            result = self._encryption.encrypt(result, b"result", name, stored_in, id)
-        if self._signing is not None:
-            kind = _result_kind(result)
-            signature = self._signing.sign(name, stored_in, id, kind, result, Purpose.RESULT)
-            message = replace(message, headers={**message.headers, RESULT_SIGNATURE_HEADER: signature})
-        return message, result
 
     # --- in -------------------------------------------------------------------------------------------------
 
@@ -204,7 +215,7 @@ class MessageCrypto:
             )
 
     def check_content(self, message: TaskMessage, expected: str) -> None:
-        """Make sure that the payload is what the task takes, and that it can be decrypted here.
+        """Make sure that the payload is what the task takes, and that it can be read here.
 
         Args:
             message: the message.
@@ -212,89 +223,66 @@ class MessageCrypto:
 
         Raises:
             ContentTypeError: it is something else.
-            NotForThisWorker: the key is not among ours.
+            NotForThisWorker: the key is not among ours, it is in a store that this app does not have, or packed in a way that
+                this version does not know.
             DecryptionError: it says that it is encrypted, and is not.
         """
         kind = message.headers.get(CONTENT_TYPE_HEADER, JSON)
-        if kind.removesuffix(ENCRYPTED) != expected:
+        if kind == expected:  # nearly always
+            return
+        content = Content(kind)
+        # A task that takes msgpack takes JSON as well: what enqueues in Go has nothing else.
+        if content.base != expected and not (content.base == JSON and expected == MSGPACK):
             raise ContentTypeError(f"its payload is no {expected}")
-        if kind.endswith(ENCRYPTED):
+        if content.is_stored and self.offload is None:
+            raise no_store()
+        if content.encrypted:
             if self._encryption is None:
                 raise NotForThisWorker("is encrypted, and this app has no encryption keys")
-            self._encryption.require(message.payload or b"")
+            if not content.is_stored:
+                self._encryption.require(message.payload or b"")
 
     def check(self, message: TaskMessage, queue: str, id: bytes, expected: str) -> None:
         """Both checks, the signature first."""
         self.check_signature(message, queue, id)
         self.check_content(message, expected)
 
-    def open(self, message: TaskMessage, queue: str, id: bytes) -> bytes | None:
+    def open(self, message: TaskMessage, queue: str, id: bytes, most: int = compression.MOST) -> bytes | None:
         """The plain payload of a message that was checked.
 
+        Args:
+            message: the message.
+            queue: the queue that it was taken from.
+            id: the id under which it was stored.
+            most: bytes that it may have.
+
         Raises:
             DecryptionError: it was changed, or moved.
-            NotForThisWorker: the key is not among ours.
+            CompressionError: it is more than that, or not compressed as it says.
+            StoredContentError: the store does not have it, or has something else.
+            NotForThisWorker: something is missing here to read it.
         """
         kind = message.headers.get(CONTENT_TYPE_HEADER, JSON)
-        if not kind.endswith(ENCRYPTED):
+        if "; " not in kind:
             return message.payload
-        if self._encryption is None:
-            raise NotForThisWorker("is encrypted, and this app has no encryption keys")
-        return self._encryption.decrypt(
-            message.payload or b"",
-            b"payload",
-            message.type.encode(),
-            queue.encode("utf-8", "surrogateescape"),
-            id,
-            kind.encode(),
-        )
+        content, payload = Content(kind), message.payload or b""
+        if content.is_stored:
+            payload = self._fetched(payload, queue, id, most + OVERHEAD)
+            kind = kind.removesuffix(IN_STORE)
+        if content.encrypted:
+            if self._encryption is None:
+                raise NotForThisWorker("is encrypted, and this app has no encryption keys")
+            stored_in = queue.encode("utf-8", "surrogateescape")
+            bound = message.type.encode(), stored_in, id, kind.encode()
+            payload = self._encryption.decrypt(payload, b"payload", *bound)
+        if content.compression:
+            payload = compression.decompressed(payload, content.compression, most)
+        return payload
 
-    def open_result(
-        self, message: TaskMessage | None, queue: str, id: bytes, result: bytes | None
-    ) -> bytes | None:
-        """The plain result, if somebody with our keys has written it.
+    def is_in_store(self, message: TaskMessage) -> bool:
+        """Whether the payload has to be fetched, which may take its time."""
+        return is_in_store(message)
 
-        Args:
-            message: the message of the completed task; None: it cannot be read.
-            queue: the queue that it is in, whatever it says itself.
-            id: the id under which it is stored.
-            result: what is stored; None: nothing.
-
-        Raises:
-            SignatureError: there are keys, and none of them has made this result for this task.
-            NotForThisWorker: it is encrypted, and the key is not among ours.
-            DecryptionError: it was changed, or moved.
-        """
-        name = message.type.encode() if message else b""
-        stored_in = queue.encode("utf-8", "surrogateescape")
-        is_encrypted = result is not None and result.startswith(MAGIC)
-        if self._signing is not None:
-            header = message.headers.get(RESULT_SIGNATURE_HEADER) if message else None
-            kind = _result_kind(result or b"")
-            flaw = self._signing.flaw(header, name, stored_in, id, kind, result or b"", Purpose.RESULT)
-            if flaw is not None and not (flaw is Flaw.MISSING and self._accept_unsigned_results):
-                raise SignatureError(*_RESULT_FLAWS[flaw])
-        elif self._encryption is not None and not is_encrypted and not self._accept_unsigned_results:
-            raise SignatureError(*_RESULT_FLAWS[Flaw.MISSING])
-        if result is None or not is_encrypted:
-            return result
-        if self._encryption is None:
-            raise NotForThisWorker("is encrypted, and this app has no encryption keys")
-        return self._encryption.decrypt(result, b"result", name, stored_in, id)
-
-
-def _result_kind(result: bytes) -> bytes:
-    return (JSON + ENCRYPTED if result.startswith(MAGIC) else JSON).encode()
-
-
-_RESULT_FLAWS = {
-    Flaw.MISSING: (
-        "unsigned",
-        "whoever wrote it had none of this app's keys; accept_unsigned_results=True takes it, for workers in Go",
-    ),
-    Flaw.UNKNOWN_KEY: ("bad signature", "it was signed with a key that this app does not have"),
-    Flaw.WRONG: ("bad signature", "it was changed, or belongs to another task"),
-}
 
 NO_KEYS = MessageCrypto()
 """The keys of an app at work without keys: it leaves everything as it is, and says what it cannot read."""

@@ -51,6 +51,7 @@ class Parameters:
         extra: the `**kwargs`, which takes every field without a parameter, if there is one.
         given_by_taskflow: the name of the first parameter when `bind=True`, else None.
         scope: where the annotations' names are looked up.
+        injected: the names of those that are made where the task runs, and do not travel.
     """
 
     function_name: str
@@ -58,18 +59,22 @@ class Parameters:
     extra: Parameter | None
     given_by_taskflow: str | None
     scope: SimpleNamespace
+    injected: frozenset[str] = frozenset()
 
 
 class UnresolvedAnnotation(Exception):
     """An annotation names something that does not exist, or not yet."""
 
 
-def read_parameters(function: Callable[..., Any], *, skip_first: bool) -> Parameters:
+def read_parameters(
+    function: Callable[..., Any], *, skip_first: bool, injected: frozenset[str] = frozenset()
+) -> Parameters:
     """Read a function's parameters, without looking at their types.
 
     Args:
         function: what is to become a task.
         skip_first: whether the first parameter gets the running task and does not travel (`bind=True`).
+        injected: names of parameters that do not travel either.
 
     Returns:
         The parameters.
@@ -89,10 +94,10 @@ def read_parameters(function: Callable[..., Any], *, skip_first: bool) -> Parame
         _refuse_nameless(parameter, function_name)
         if parameter.kind is _Kind.VAR_KEYWORD:
             extra = _parameter(parameter)
-        else:
+        elif parameter.name not in injected:
             named.append(_parameter(parameter))
     _refuse_same_wire_name(named, function_name)
-    return Parameters(function_name, tuple(named), extra, given, scope_of(function))
+    return Parameters(function_name, tuple(named), extra, given, scope_of(function), injected)
 
 
 def _take_first(declared: list[inspect.Parameter], function_name: str) -> str:
@@ -131,12 +136,22 @@ def _refuse_same_wire_name(named: list[Parameter], function_name: str) -> None:
             )
 
 
+def wire_name(name: str) -> str:
+    """What an argument is called in JSON: a Python keyword that has an underscore after it goes without.
+
+    Example:
+        >>> wire_name("from_"), wire_name("to")
+        ('from', 'to')
+    """
+    without = name.removesuffix("_")
+    return without if name.endswith("_") and keyword.iskeyword(without) else name
+
+
 def _parameter(parameter: inspect.Parameter) -> Parameter:
     name = parameter.name
-    without = name.removesuffix("_")
     return Parameter(
         name=name,
-        wire_name=without if name.endswith("_") and keyword.iskeyword(without) else name,
+        wire_name=wire_name(name),
         required=parameter.default is _Kind.empty,
         keyword_only=parameter.kind is _Kind.KEYWORD_ONLY,
         may_be_none=parameter.default is None,
@@ -177,6 +192,10 @@ def resolve_type(parameter: Parameter, parameters: Parameters) -> Any:
     where = f"{parameters.function_name}: parameter `{parameter.name}`"
     try:
         type_ = look_up(parameter.annotation, parameters.scope)
+        if any(getattr(mark, "injects", False) is True for mark in getattr(type_, "__metadata__", ())):
+            raise InvalidSignature(
+                f"{where} is injected, and what its annotation names did not exist when the task was declared: define it above"
+            )
         if parameter.may_be_none:
             type_ = typing.Optional[type_]  # noqa: UP045 - `|` is not defined for every form of a type
         problem = type_problem(type_)

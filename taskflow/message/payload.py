@@ -148,6 +148,9 @@ EXACT_ENCODER = msgspec.json.Encoder(enc_hook=partial(to_plain, exact=True))
 GO_ENCODER = GoEncoder(enc_hook=partial(to_plain, exact=True))
 """The same for arguments of tasks with a lock."""
 
+MSGPACK_RESULT = b"\0tfm1"
+"""The first bytes of a result in msgpack, which follows. No JSON and no text begins with them."""
+
 _ANY_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
@@ -229,13 +232,15 @@ def decode_result(data: bytes) -> Any:
         data: the field `result`.
 
     Returns:
-        The value when it is JSON, else text, else the bytes themselves.
+        The value when it is JSON (or msgpack behind our mark), else text, else the bytes themselves.
 
     Example:
         >>> decode_result(b'{"width":800}'), decode_result(b"done"), decode_result(b"\\xff")
         ({'width': 800}, 'done', b'\\xff')
     """
     try:
+        if data.startswith(MSGPACK_RESULT):
+            return msgspec.msgpack.decode(data[len(MSGPACK_RESULT) :])
         return _ANY_DECODER.decode(data)
     except DECODING_ERRORS:
         pass

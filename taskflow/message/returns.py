@@ -12,7 +12,7 @@ import msgspec
 
 from taskflow.message.argument_errors import decoding_problem
 from taskflow.message.parameters import look_up, scope_of, type_problem
-from taskflow.message.payload import DECODING_ERRORS, decode_result, encode_result, from_plain
+from taskflow.message.payload import DECODING_ERRORS, MSGPACK_RESULT, decode_result, encode_result, from_plain
 
 _ANYTHING = (Any, object, None, type(None), typing.NoReturn, typing.Never, inspect.Signature.empty)
 
@@ -35,12 +35,13 @@ class Returns:
         Decimal('1.10')
     """
 
-    __slots__ = ("_decoders", "_function", "_types")
+    __slots__ = ("_decoders", "_function", "_packed_decoders", "_types")
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
         self._types: Sequence[Any] | None = None
         self._decoders: Sequence[Callable[[bytes], Any]] = ()
+        self._packed_decoders: Sequence[Callable[[bytes], Any]] = ()
 
     def encode(self, value: object) -> bytes:
         """Write a result, whether or not it is of the annotated type: it has been worked for.
@@ -60,9 +61,10 @@ class Returns:
             return decode_result(data)
         fitting: list[Any] = []
         problem = ""
-        for decode in self._decoders:
+        packed = data.startswith(MSGPACK_RESULT)
+        for decode in self._packed_decoders if packed else self._decoders:
             try:
-                fitting.append(decode(data))
+                fitting.append(decode(data[len(MSGPACK_RESULT) :] if packed else data))
             except DECODING_ERRORS as error:
                 problem = decoding_problem(error, {}, noun="field")
         if len(fitting) == 1:
@@ -83,6 +85,9 @@ class Returns:
         if self._types is None:
             found = _types_of(self._function)
             self._decoders = [msgspec.json.Decoder(type_, dec_hook=from_plain).decode for type_ in found]
+            self._packed_decoders = [
+                msgspec.msgpack.Decoder(type_, dec_hook=from_plain).decode for type_ in found
+            ]
             self._types = found  # set last: other threads take it as the sign that all of this is ready
         return self._types
 

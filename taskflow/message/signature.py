@@ -70,6 +70,12 @@ class Signature:
 
     parameters: Parameters
 
+    _NOTHING = b"{}"
+    """No arguments."""
+    _ENCODERS: tuple[Any, Any, Any, Any] = (EXACT_ENCODER, CHECKED_ENCODER, GO_ENCODER, CHECKED_GO_ENCODER)
+    """Where all is annotated, and where it is not; the same for tasks with a lock."""
+    _DECODER: Any = msgspec.json.Decoder
+
     def __init__(self, parameters: Parameters) -> None:
         self.parameters = parameters
         self._python_names = {p.wire_name: p.name for p in parameters.named}
@@ -77,12 +83,15 @@ class Signature:
         self._struct: Callable[..., Any] | None = None
 
     @classmethod
-    def of(cls, function: Callable[..., Any], *, skip_first: bool = False) -> Signature:
+    def of(
+        cls, function: Callable[..., Any], *, skip_first: bool = False, injected: frozenset[str] = frozenset()
+    ) -> Signature:
         """Read a function once, when it becomes a task.
 
         Args:
             function: the task's function.
             skip_first: the first parameter gets the running task and does not travel (`bind=True`).
+            injected: names of parameters that do not travel either: they are made where the task runs.
 
         Returns:
             Its signature.
@@ -90,7 +99,7 @@ class Signature:
         Raises:
             InvalidSignature: `*args`, a positional-only parameter, or a type that cannot travel as JSON.
         """
-        signature = cls(read_parameters(function, skip_first=skip_first))
+        signature = cls(read_parameters(function, skip_first=skip_first, injected=injected))
         # Perhaps it is defined later in the module: tried again at the first use.
         with suppress(UnresolvedAnnotation):
             signature._prepare()
@@ -128,8 +137,9 @@ class Signature:
         """
         struct = self._struct or self._prepare_now()
         if not args and not kwargs and self._nothing_to_give:
-            return b"{}"
+            return self._NOTHING
         encoder = self._go_encoder if canonical else self._encoder
+        data: bytes
         extra: _Extra = None
         given = kwargs
         if self.parameters.extra:
@@ -181,7 +191,7 @@ class Signature:
         """Find the arguments that go to `**kwargs`, and refuse those that would be taken for a parameter."""
         named = self._python_names.values()
         extra = {key: value for key, value in kwargs.items() if key not in named}
-        if self.parameters.given_by_taskflow in extra:
+        if self.parameters.given_by_taskflow in extra or not self.parameters.injected.isdisjoint(extra):
             raise InvalidArguments(f"task {name!r}: {binding_problem(self.parameters, args, kwargs)}")
         for key in extra:
             if key in self._python_names:
@@ -192,7 +202,7 @@ class Signature:
         """Find the argument that cannot be encoded."""
         for argument, value in self._given(bound, extra):
             try:
-                CHECKED_GO_ENCODER.encode(value)  # refuses all that the other one refuses
+                self._ENCODERS[3].encode(value)  # refuses all that the other one refuses
             except ENCODING_ERRORS as cause:
                 problem = f"argument `{argument}`: {encoding_problem(cause)}"
                 raise InvalidArguments(f"task {name!r}: {problem}") from None
@@ -226,7 +236,9 @@ class Signature:
         """
         if self._struct is None:
             self._prepare_now()
-        if not payload or (len(payload) < 8 and payload.strip() == b"null"):
+        if not payload or (len(payload) < 8 and payload.strip() in (b"null", b"{}")):
+            if self._nothing_to_give:
+                return {}
             payload = b"{}"
         return self._read(payload, {}, name or self.parameters.function_name)
 
@@ -241,7 +253,8 @@ class Signature:
 
     def _read_extra(self, payload: bytes, name: str) -> dict[str, Any]:
         """Decode the fields that have no parameter, for `**kwargs`."""
-        taken = {*self._python_names.values(), self.parameters.given_by_taskflow}
+        given = (self.parameters.given_by_taskflow, *self.parameters.injected)
+        taken = {*self._python_names.values(), *given}
         extra: dict[str, Any] = {}
         for key, raw in _FIELDS_DECODER.decode(payload).items():
             if key in self._python_names:
@@ -273,16 +286,17 @@ class Signature:
         types = {p.name: resolve_type(p, parameters) for p in parameters.named}
         extra_type = resolve_type(parameters.extra, parameters) if parameters.extra else Any
         struct = _make_struct(parameters, types)
-        self._decode_struct = msgspec.json.Decoder(struct, dec_hook=from_plain).decode
-        self._decode_extra = msgspec.json.Decoder(extra_type, dec_hook=from_plain).decode
+        self._decode_struct = self._DECODER(struct, dec_hook=from_plain).decode
+        self._decode_extra = self._DECODER(extra_type, dec_hook=from_plain).decode
         self._typed = extra_type is not Any or any(type_ is not Any for type_ in types.values())
         self._compared = {name: holds_anything(type_) for name, type_ in types.items() if type_ is not Any}
         self._extra_compared = None if extra_type is Any else holds_anything(extra_type)
         all_typed = len(self._compared) == len(types) and not any(self._compared.values())
         if parameters.extra:
             all_typed = all_typed and self._extra_compared is False
-        self._encoder = EXACT_ENCODER if all_typed else CHECKED_ENCODER
-        self._go_encoder = GO_ENCODER if all_typed else CHECKED_GO_ENCODER
+        exact, checked, exact_go, checked_go = self._ENCODERS
+        self._encoder = exact if all_typed else checked
+        self._go_encoder = exact_go if all_typed else checked_go
         self._struct = struct  # set last: other threads take it as the sign that all of this is ready
         return struct
 

@@ -13,7 +13,7 @@ from math import ceil
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.options.layers import TaskOptions
 from taskflow.options.option import Way
-from taskflow.options.table import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, OPTIONS
+from taskflow.options.table import DEFAULT_MAX_RETRIES, DEFAULT_TIMEOUT, KEPT_RESULT_SECONDS, OPTIONS
 from taskflow.partitions import DEFAULT_QUEUE
 
 _HEADERS = [(option.name, option.key) for option in OPTIONS if option.way is Way.HEADER]
@@ -66,7 +66,7 @@ def build_message(
     headers = dict(merged.headers) if merged.headers else {}
     for option, header in _HEADERS:
         value = getattr(merged, option)
-        if value is not None:
+        if value is not None and value != "":  # which takes back what is given for all tasks
             headers[header] = str(value).removesuffix(".0")
     message = TaskMessage(
         type=name,
@@ -77,7 +77,7 @@ def build_message(
         timeout=_timeout(merged, deadline),
         deadline=deadline,
         unique_key=unique_key(queue, name, payload) if merged.unique else "",
-        retention=merged.retention or 0,
+        retention=merged.retention or (KEPT_RESULT_SECONDS if merged.ignore_result is False else 0),
         group_key=merged.group or "",
         headers=headers,
     )

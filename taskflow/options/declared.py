@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from taskflow.options import values
 from taskflow.options.option import Option, Scope, Way
 
 _DECLARATION = frozenset({Scope.TASK})
@@ -25,6 +26,44 @@ DECLARING = (
         unit="yes or no",
         default=False,
         celery="bind",
+    ),
+    Option(
+        "pool",
+        "Where it runs, whatever the worker's `-P` says: in a process's main thread, where limits and cancels reach it inside "
+        'blocking calls too, or in a thread. Coroutine functions run on an event loop in any case; with `"processes"` on that '
+        "of a process which has nothing else to do.",
+        _DECLARATION,
+        Way.CODE,
+        parse=values.pool,
+        unit='`"threads"`, `"processes"` or `"async"`',
+    ),
+    Option(
+        "base",
+        "A class derived from `taskflow.Task` that the task is an instance of: its hooks (`on_failure`, ...) are told of "
+        "attempts, its attributes are options, and the first argument with `bind` is its instance.",
+        _DECLARATION,
+        Way.CODE,
+        unit="a class",
+        celery="base",
+    ),
+    Option(
+        "throws",
+        "Exceptions that are expected: the task has failed with them and is not tried again, unless `autoretry_for` names them, "
+        "and its line in the log is one of level INFO without a traceback.",
+        _DECLARATION,
+        Way.CODE,
+        unit="exception classes",
+        default=(),
+        celery="throws",
+    ),
+    Option(
+        "retry_kwargs",
+        "Celery's way to write `max_retries` and `default_retry_delay` (`countdown`) beside `autoretry_for`; nothing else may "
+        "stand in it.",
+        _DECLARATION,
+        Way.CODE,
+        unit="`max_retries` and `countdown` by name",
+        celery="retry_kwargs",
     ),
 )
 

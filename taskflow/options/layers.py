@@ -12,7 +12,7 @@ from typing import Any
 from taskflow.errors import InvalidOption, UnknownOption
 from taskflow.message.ids import check_headers
 from taskflow.options.option import Option, Scope
-from taskflow.options.refused import CELERYS
+from taskflow.options.refused import CELERYS, CONSTRUCTOR
 from taskflow.options.table import (
     BY_NAME,
     BY_SPELLING,
@@ -25,7 +25,7 @@ from taskflow.partitions import DEFAULT_QUEUE
 
 @dataclass(
     slots=True
-)  # not frozen: with sixteen fields that costs two microseconds for each call with options
+)  # not frozen: with so many fields that costs two microseconds for each call with options
 class TaskOptions:
     """One layer of options, or several merged: the values of the table's options, as they are kept. None is "not given".
 
@@ -40,15 +40,22 @@ class TaskOptions:
     expires_at: float | None = None
     timeout: int | None = None
     hard_timeout: float | None = None
+    log_lines: int | None = None
     deadline: int | None = None
     max_retries: int | None = None
     retention: int | None = None
+    ignore_result: bool | None = None
+    failure_retention: int | None = None
     id: str | None = None
     unique: int | None = None
     headers: Mapping[str, str] | None = None
     group: str | None = None
     enqueue_timeout: float | None = None
     durable: bool | str | None = None
+    outbox: bool | None = None
+    serializer: str | None = None
+    compression: str | None = None
+    pool: str | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, Any], scope: Scope = Scope.CALL) -> TaskOptions:
@@ -111,7 +118,7 @@ def merge(*layers: TaskOptions) -> TaskOptions:
     for layer in layers:
         for name, value in zip(FIELDS, _values(layer), strict=True):
             if value is not None:
-                for rival in _DISPLACED.get(name, ()):
+                for rival in _DISPLACED.get(name, ()) if value is not False else ():
                     values[rival] = None
                 values[name] = {**(values[name] or {}), **value} if name in _ADD_UP else value
     merged = TaskOptions(**values)
@@ -163,7 +170,12 @@ _DISPLACED = {
 """The fields that say the same as each, in another way."""
 _ADD_UP = {option.name for option in OPTIONS if option.adds_up}
 _REFUSING = [option for option in OPTIONS if option.refuses]
-_NOT_FOR_MAP = [field for option in OPTIONS if Scope.MAP not in option.scopes for field in option.fields]
+_NOT_FOR_MAP = [
+    field
+    for option in OPTIONS
+    if Scope.CALL in option.scopes and Scope.MAP not in option.scopes
+    for field in option.fields
+]
 _WHOSE = {Scope.APP: "every task of an app", Scope.TASK: "a task", Scope.CALL: "one call"}
 _GIVEN = {Scope.TASK: "@app.task({}=...)", Scope.CALL: ".options({}=...) or apply_async"}
 _NEARLY = 0.7
@@ -181,8 +193,16 @@ def _refuse_together(option: Option, values: Mapping[str, Any]) -> None:
 def _refuse(name: str, value: object, scope: Scope) -> None:
     """Say what is wrong with an option that this place does not take. What has its place elsewhere may be None here."""
     option = BY_SPELLING.get(name)
+    if value is None and name in CELERYS:
+        return  # who wraps Celery's apply_async hands all its parameters on
     if option is None or (name in CELERYS and scope is Scope.CALL):
         raise UnknownOption(_unknown(name, scope))
+    if value is not None and option.always is not None:
+        if value != option.always:
+            raise InvalidOption(
+                f"option `{name}` cannot be {value!r}, only {option.always!r}, which holds in any case: {option.doc}"
+            )
+        return
     if value is not None:
         home = Scope.CALL if option.is_for(name, Scope.CALL) else Scope.TASK
         raise UnknownOption(
@@ -193,6 +213,8 @@ def _refuse(name: str, value: object, scope: Scope) -> None:
 def _unknown(name: str, scope: Scope) -> str:
     if name in CELERYS:
         return f"there is no option `{name}`: {CELERYS[name]}"
+    if scope is Scope.APP and name in CONSTRUCTOR:
+        return f"TaskFlow takes no {name}=: {CONSTRUCTOR[name]}"
     # What has its place in a call only is a better guess than none: whoever takes it is told where that is.
     near = get_close_matches(name, dict.fromkeys([*_NAMES[scope], *_NAMES[Scope.CALL]]), n=3, cutoff=_NEARLY)
     hint = " or ".join(f"`{word}`" for word in near)

@@ -56,6 +56,7 @@ class Option:
         rivals: options that say the same in another way. In one place they contradict each other; of two places the later wins.
         refuses: options with which it makes no sense, wherever each of them is given, with the reason.
         moment: the field that a datetime fills, where a number fills the one that is named as the option.
+        always: the only value that it can have, since that holds here in any case; None: it can have others.
         adds_up: what later layers give is added to what earlier ones gave, instead of taking its place.
         celery: Celery's name for it, or for what is nearest; "": it has none.
         asynq: Asynq's.
@@ -74,6 +75,7 @@ class Option:
     refuses: Mapping[str, str] = field(default_factory=dict)
     moment: str = ""
     adds_up: bool = False
+    always: Any = None
     celery: str = ""
     asynq: str = ""
 

@@ -7,19 +7,24 @@ where it has no place, suggested for a misspelt one, sent in a header and docume
 
 from __future__ import annotations
 
-from taskflow.options import declared, values
+from taskflow.message.kept import FAILURE_RETENTION_HEADER
+from taskflow.options import declared, spoken, values
 from taskflow.options.option import Option, Scope, Way
+from taskflow.options.packing import PACKING
 from taskflow.partitions import DEFAULT_QUEUE
 
 DEFAULT_MAX_RETRIES = 25
 DEFAULT_TIMEOUT = 1800
 """Seconds that a task without `timeout` and `deadline` may run."""
 DEFAULT_ENQUEUE_TIMEOUT = 5.0
+KEPT_RESULT_SECONDS = 86400
+"""How long a result is kept with `ignore_result=False`, as Celery keeps it."""
 
 HARD_TIMEOUT_HEADER = "taskflow-hard-timeout"
 """The header that brings `hard_timeout`, in seconds, to the worker: Asynq's message has no field for it."""
 
 _ANYWHERE = frozenset(Scope)
+_DECLARED = frozenset({Scope.APP, Scope.TASK})
 _NOT_FOR_APPS = frozenset({Scope.TASK, Scope.CALL, Scope.MAP})
 _CALLS = frozenset({Scope.CALL, Scope.MAP})
 _ONE_CALL = frozenset({Scope.CALL})
@@ -68,8 +73,9 @@ _WHEN = (
     ),
     Option(
         "expires",
-        "Until when it must have started, or else it is never run: so long from now, or until a moment.",
-        _CALLS,
+        "Until when it must have started, or else it is never run: so long from now, or until a moment. Attempts after the first "
+        "are made whenever they are due.",
+        _NOT_FOR_APPS,
         Way.SCRIPT,
         "expires",
         values.duration_or_moment,
@@ -107,6 +113,14 @@ _RUNNING = (
         celery="time_limit",
     ),
     Option(
+        "log_lines",
+        "From which level on what it logs by `logging` is kept with it, as by `current_task().log(...)`. Without it nothing is.",
+        _DECLARED,
+        Way.CODE,
+        parse=values.log_level,
+        unit="a level of `logging`, by its name or number; False for none",
+    ),
+    Option(
         "deadline",
         "When a run is ended, as by `timeout`, whenever it began; an attempt that would begin later has failed.",
         _CALLS,
@@ -137,8 +151,29 @@ _RUNNING = (
         values.whole_seconds,
         unit=WHOLE_SECONDS,
         default=0,
+        rivals=("ignore_result",),
         celery="result_expires",
         asynq="Retention",
+    ),
+    Option(
+        "ignore_result",
+        "Whether its result is dropped. False: it is kept for a day where no `retention` says how long.",
+        _NOT_FOR_APPS,
+        Way.CALLER,
+        parse=values.yes_or_no,
+        unit="yes or no",
+        rivals=("retention",),
+        celery="ignore_result",
+    ),
+    Option(
+        "failure_retention",
+        "How long it is kept after it failed for good; without it for 90 days, as Asynq does. 0: it is deleted at once, and "
+        "nothing of the failure is left but the line in the log. Of each queue the ten thousand that end last are kept.",
+        _ANYWHERE,
+        Way.HEADER,
+        FAILURE_RETENTION_HEADER,
+        values.whole_seconds,
+        unit=WHOLE_SECONDS,
     ),
 )
 
@@ -186,7 +221,10 @@ _IDENTITY = (
         "group_key",
         values.group,
         unit="a name",
-        refuses={"expires": "tasks of a group are not started, they are joined into one"},
+        refuses={
+            "expires": "tasks of a group are not started, they are joined into one",
+            "serializer": "tasks of a group are joined as JSON",
+        },
         asynq="Group",
     ),
 )
@@ -211,6 +249,15 @@ _ENQUEUEING = (
         unit='yes, no or `"strict"`',
         default=False,
     ),
+    Option(
+        "outbox",
+        "Whether it is kept in the app's [outbox](outbox.md), to be delivered from there, instead of being sent. Without it as "
+        "`use_outbox` says.",
+        _ANYWHERE,
+        Way.CALLER,
+        parse=values.yes_or_no,
+        unit="yes or no",
+    ),
 )
 
 SECTIONS = {
@@ -218,8 +265,10 @@ SECTIONS = {
     "How it may run": _RUNNING,
     "What it is": _IDENTITY,
     "Enqueueing": _ENQUEUEING,
+    "How it is written": PACKING,
     "The declaration": declared.DECLARING,
     "The retry policy": declared.POLICY,
+    "What Celery asks for and holds in any case": spoken.ALWAYS,
 }
 """The options, in the order and under the headings of docs/options.md."""
 

@@ -6,11 +6,14 @@ durations in seconds, moments in Unix seconds, both rounded up where the message
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any
 
 from taskflow.errors import InvalidOption
+from taskflow.message.compression import METHODS, require
+from taskflow.message.content import MSGPACK
 from taskflow.message.ids import check_group_name, check_headers, check_queue_name, check_task_id
 from taskflow.partitions import check_own_queue
 
@@ -105,11 +108,30 @@ def headers(name: str, value: Any) -> dict[str, str]:
     return checked
 
 
+def yes_or_no(name: str, value: object) -> bool:
+    """Yes or no."""
+    if not isinstance(value, bool):
+        raise InvalidOption(f"option `{name}` takes True or False, not {_type_name(value)}")
+    return value
+
+
 def durability(name: str, value: object) -> bool | str:
     """Yes, no, or yes and fail otherwise."""
     if not (isinstance(value, bool) or value == "strict"):
         raise InvalidOption(f'option `{name}` takes True, False or "strict"')
     return value
+
+
+def log_level(name: str, value: object) -> int:
+    """A level of `logging`, by its name or its number; False is none, as 0."""
+    if value is False:
+        return 0
+    levels = logging.getLevelNamesMapping()
+    if isinstance(value, str) and value.upper() in levels:
+        return max(levels[value.upper()], 1)
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    raise InvalidOption(f'option `{name}` takes a level of `logging`, such as "INFO", or False')
 
 
 def queue(name: str, value: Any) -> str:
@@ -125,6 +147,51 @@ def task_id(name: str, value: Any) -> str:
 def group(name: str, value: Any) -> str:
     """An aggregation group's name."""
     return check_group_name(value)
+
+
+def compression(name: str, value: Any) -> str:
+    """How large arguments and results are compressed; "": not at all."""
+    if value is False or value == "none":
+        return ""
+    if value not in METHODS:
+        raise InvalidOption(
+            f'option `{name}` is one of {", ".join(map(repr, METHODS))}, or "none", not {value!a}'
+            if isinstance(value, str)
+            else f"option `{name}` is a text, not {_type_name(value)}"
+        )
+    require(value)
+    return str(value)
+
+
+_POOLS = {name: name for name in ("threads", "processes", "async")} | {
+    "thread": "threads",
+    "process": "processes",
+}
+
+
+def pool(name: str, value: Any) -> str:
+    """Where a task runs."""
+    if isinstance(value, str) and value in _POOLS:
+        return _POOLS[value]
+    raise InvalidOption(
+        f'option `{name}` is "threads", "processes" or "async", not {value!r}; `-P solo` is an option of the worker'
+        if value == "solo"
+        else f'option `{name}` is "threads", "processes" or "async", not {value!r}'
+    )
+
+
+def serializer(name: str, value: Any) -> str:
+    """The content type of the arguments; "": JSON."""
+    if value == "json":
+        return ""
+    if value == "msgpack":
+        return MSGPACK
+    hint = (
+        "; what only pickle can write travels by app.submit(...), for apps with signing keys"
+        if value in ("pickle", "cloudpickle")
+        else ""
+    )
+    raise InvalidOption(f'option `{name}` is "json" or "msgpack"{hint}')
 
 
 def _type_name(value: object) -> str:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from ..message.outcome import Outcome
+from ..message.report import Report
 from ..telemetry.counts import TaskCount
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """A task on its way to a child.
 
     `number` counts the jobs of one child from 1. `failure` is set when the task is not to be run but judged:
-    what ended its last attempt from outside (a hard time limit). `first_failed_at` is in Unix seconds; 0: it
+    what ended its last attempt from outside (a hard time limit), after `ran_seconds`. `first_failed_at` is in Unix seconds; 0: it
     has not failed before. `expires_at_ms`: if it has not started by then, it is not to be run (milliseconds on the monotonic
     clock, which the processes of a machine share; 0: no matter when).
     """
@@ -50,6 +51,7 @@ class Job(msgspec.Struct, array_like=True, frozen=True, gc=False):
     failure: str = ""
     first_failed_at: int = 0
     expires_at_ms: int = 0
+    ran_seconds: float = 0.0
 
 
 class TaskFacts(msgspec.Struct, array_like=True, frozen=True):
@@ -57,6 +59,7 @@ class TaskFacts(msgspec.Struct, array_like=True, frozen=True):
 
     name: str
     queue: str
+    pool: str = ""
 
 
 class Aggregation(msgspec.Struct, array_like=True, frozen=True):
@@ -74,7 +77,7 @@ class Aggregation(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Hello(msgspec.Struct, tag="hello", frozen=True):
-    """A child's first frame: what the app is."""
+    """A child's first frame: what the app is. `stores`: it has a store for large arguments and results."""
 
     app: str
     broker: str
@@ -82,6 +85,13 @@ class Hello(msgspec.Struct, tag="hello", frozen=True):
     pid: int
     aggregations: list[Aggregation] = []
     partitions: dict[str, int] = {}
+    project: str = ""
+    """The folder of the project whose development server the broker is; "": a broker was given."""
+    stores: bool = False
+    hears: list[str] = []
+    """Events of the worker that the app wants to be told of, by name."""
+    queues: list[str] = []
+    """Those that it has besides the ones that its tasks name."""
 
 
 class ImportFailed(msgspec.Struct, tag="failed", frozen=True):
@@ -95,15 +105,29 @@ class ImportFailed(msgspec.Struct, tag="failed", frozen=True):
 
 
 class Outcomes(msgspec.Struct, tag="outcomes", frozen=True):
-    """How attempts ended."""
+    """How attempts ended.
+
+    Args:
+        items: those of which something is to be written down.
+        done: the numbers of the others, whose tasks are simply done: most are, and a number is all that is to be said of one.
+        seconds: how long the attempts at these took, all together.
+    """
 
     items: list[Outcome]
+    done: list[int] = []
+    seconds: float = 0.0
 
 
 class Events(msgspec.Struct, tag="events", frozen=True):
     """What the worker is to know of what has happened in the child: one count for each name of which attempts have ended."""
 
     counts: list[TaskCount]
+
+
+class Reports(msgspec.Struct, tag="reports", frozen=True):
+    """What running tasks say of themselves: at most two reports a second of each."""
+
+    items: list[Report]
 
 
 class Returned(msgspec.Struct, tag="returned", frozen=True):
@@ -184,10 +208,16 @@ class Build(msgspec.Struct, tag="build", frozen=True):
     members: list[Job]
 
 
-class Cancel(msgspec.Struct, tag="cancel", frozen=True):
-    """Raise `TaskCancelled` in the task of this id, if it runs here."""
+class Tidy(msgspec.Struct, tag="tidy", frozen=True):
+    """Look at what is due of the queue's things in the app's store, and delete what belongs to tasks that are gone."""
 
-    id: bytes
+    queue: str
+
+
+class Cancel(msgspec.Struct, tag="cancel", frozen=True):
+    """Cancel the job of this number: raise `TaskCancelled` in it if it runs, or do not start it."""
+
+    number: int
 
 
 class Ping(msgspec.Struct, tag="ping", frozen=True):
@@ -203,12 +233,18 @@ class DumpStacks(msgspec.Struct, tag="stacks", frozen=True):
     """Say where all threads and coroutines stand."""
 
 
+class Told(msgspec.Struct, tag="told", frozen=True):
+    """What has happened in the worker, for those who listen in the child: names of events, and their fields."""
+
+    items: list[tuple[str, dict[str, Any]]]
+
+
 class End(msgspec.Struct, tag="end", frozen=True):
     """The last frame to a child: the worker closes the socket now. If it closes without this, the worker has died."""
 
 
-FromChild = Hello | ImportFailed | Outcomes | Events | Returned | Built | Pong | Stacks
-FromWorker = Jobs | Build | Cancel | Ping | DumpStacks | End
+FromChild = Hello | ImportFailed | Outcomes | Events | Reports | Returned | Built | Pong | Stacks
+FromWorker = Jobs | Build | Tidy | Cancel | Ping | DumpStacks | Told | End
 
 
 class BadFrame(ValueError):

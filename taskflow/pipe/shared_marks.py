@@ -83,7 +83,7 @@ class SharedMarks:
         words[base + 2] = limit_ns
         words[base] = number
         self._started[number % RING] = 1
-        if self.recalled(number):
+        if number < words[_RECALL_BELOW]:
             words[base] = 0
             return False
         return True
@@ -103,15 +103,15 @@ class SharedMarks:
         """Mark that the event loop has answered."""
         self._words[_LOOP] = 0
 
-    def recalled(self, number: int) -> bool:
-        """Whether the worker has taken this job back."""
-        return number < self._words[_RECALL_BELOW]
-
     # --- the worker's side ----------------------------------------------------------------------------------
 
-    def expect(self, number: int) -> None:
-        """A job is about to be sent: it has not started."""
-        self._started[number % RING] = 0
+    def expect(self, first: int, count: int = 1) -> None:
+        """Jobs with these numbers, from the first on, are about to be sent: they have not started."""
+        begin = first % RING
+        room = RING - begin
+        self._started[begin : begin + count] = bytes(min(count, room))
+        if count > room:
+            self._started[: count - room] = bytes(count - room)
 
     def has_started(self, number: int) -> bool:
         """Whether the child has marked the start of this job, of those it still holds."""

@@ -10,7 +10,7 @@ import sys
 from ..pipe.frames import DEFAULT_MOST_MESSAGE
 from ..pipe.shared_marks import SharedMarks
 from ..telemetry.logs import setup
-from .child import main
+from .child import Place, main
 from .process import leave_signals_to_the_worker, write_output_at_once
 
 
@@ -21,6 +21,7 @@ def run() -> int:
     parser.add_argument("--socket", type=int, required=True)
     parser.add_argument("--marks", type=int, required=True)
     parser.add_argument("--slots", type=int, required=True)
+    parser.add_argument("--main-thread", action="store_true")
     parser.add_argument("--max-message", type=int, default=DEFAULT_MOST_MESSAGE)
     parser.add_argument("--log-level", default="info")
     parser.add_argument("--log-format", default="text")
@@ -33,7 +34,8 @@ def run() -> int:
         os.set_inheritable(descriptor, False)  # what a task starts has no business there
     marks = SharedMarks(options.marks, options.slots)
     connection = socket.socket(fileno=options.socket)
-    return main(options.app, connection, marks, options.slots, most=options.max_message)
+    place: Place = "main" if options.main_thread else "threads"
+    return main(options.app, connection, marks, options.slots, place=place, most=options.max_message)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from ..message.outcome import MOST_FOLLOWER_BYTES, Outcome
+from ..message.outcome import MOST_FOLLOWER_BYTES, Outcome, is_plain
+from ..message.report import MOST_LINE_BYTES, Report
 from ..pipe import frames
 from ..tasks import reporter
 from ..tasks.outcome import unreadable
@@ -16,6 +17,7 @@ from ..telemetry.counts import TaskCount
 from ..telemetry.traces import stand_in
 
 OUTCOMES_PER_FRAME = 500
+REPORTS_PER_FRAME = 500
 
 
 class Outgoing:
@@ -33,21 +35,38 @@ class Outgoing:
         self._connection = connection
         self._counts = counts
         self._outcomes: deque[Outcome] = deque()
+        self._reports: deque[Report] = deque()
         self._returned: deque[int] = deque()
         self._built: deque[frames.Built] = deque()
         self._pong = False
         self._stacks = ""
         self._filled = threading.Event()
+        self._ended = False
+        self.thread = threading.Thread(target=self._run, name="taskflow-outgoing", daemon=True)
+        """What sends."""
+        self._told = False
+        """Whether an outcome has set it since the sender looked last."""
 
     def start(self) -> None:
         """Start sending."""
-        threading.Thread(target=self._run, name="taskflow-outgoing", daemon=True).start()
+        self.thread.start()
+
+    def end(self) -> None:
+        """Send nothing more: nobody would hear it."""
+        self._ended = True
+        self._filled.set()
 
     def outcome(self, outcome: Outcome) -> None:
         """An attempt has ended."""
         self._outcomes.append(outcome)
-        if not self._filled.is_set():
+        if not self._told:  # a look at an event costs more, and this is on the way of every task
+            self._told = True
             self._filled.set()
+
+    def report(self, report: Report) -> None:
+        """An attempt that goes on has said something."""
+        self._reports.append(report)
+        self._filled.set()
 
     def returned(self, number: int) -> None:
         """A job was recalled when it was about to start."""
@@ -75,11 +94,14 @@ class Outgoing:
 
     def _run(self) -> None:
         try:
-            while True:
+            while not self._ended:
                 self._filled.wait()
                 self._filled.clear()
+                self._told = False  # and then look: who adds something from here on sets the event again
                 while self._outcomes:
                     self._send_outcomes()
+                if self._reports:
+                    self._send_reports()
                 if self._returned:
                     numbers = [self._returned.popleft() for _ in range(len(self._returned))]
                     self._connection.sendall(frames.frame(frames.Returned(numbers)))
@@ -97,17 +119,36 @@ class Outgoing:
 
     def _send_outcomes(self) -> None:
         outcomes = self._outcomes
-        items = [outcomes.popleft() for _ in range(min(len(outcomes), OUTCOMES_PER_FRAME))]
+        ended = [outcomes.popleft() for _ in range(min(len(outcomes), OUTCOMES_PER_FRAME))]
+        items = [outcome for outcome in ended if not is_plain(outcome)]
         sizes = [
-            len(outcome.message) + len(outcome.result) + (MOST_FOLLOWER_BYTES if outcome.then else 0)
+            len(outcome.message)
+            + len(outcome.result)
+            + (MOST_FOLLOWER_BYTES if outcome.then else 0)
+            + (MOST_LINE_BYTES if outcome.said else 0)
             for outcome in items
         ]
+        if self._reports:
+            self._send_reports()  # taken after them, sent before them: the worker knows the jobs of these still
         # After the outcomes were taken: what these have added is in it.
         counts = self._counts()
         head = frames.frame(frames.Events(counts)) if counts else b""
+        if len(items) < len(ended):
+            plain = [outcome for outcome in ended if is_plain(outcome)] if items else ended
+            seconds = sum([outcome.seconds for outcome in plain])
+            numbers = [outcome.number for outcome in plain]
+            self._connection.sendall(head + frames.frame(frames.Outcomes([], numbers, seconds)))
+            head = b""
         for batch in frames.batches(items, sizes, OUTCOMES_PER_FRAME):
             self._connection.sendall(head + _frame(list(batch)))
             head = b""
+
+    def _send_reports(self) -> None:
+        reports = self._reports
+        items = [reports.popleft() for _ in range(len(reports))]
+        sizes = [len(one.progress) + sum(len(chunk.text) for chunk in one.chunks) for one in items]
+        for batch in frames.batches(items, sizes, REPORTS_PER_FRAME):
+            self._connection.sendall(frames.frame(frames.Reports(list(batch))))
 
 
 def _frame(items: list[Outcome]) -> bytes:

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
@@ -71,20 +72,30 @@ def write_output_at_once() -> None:
             stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 
-def end() -> NoReturn:
-    """End normally: with the functions that are registered with `atexit` (the log is flushed by one of them), as far as they get
-    in time, but without waiting for any thread. What tasks still run has been given back.
+def end(before: Callable[[], None]) -> NoReturn:
+    """End normally: with what is to be done before, and the functions that are registered with `atexit` (the log is flushed by
+    one of them), as far as they get in time, but without waiting for any thread. What tasks still run has been given back.
     """
     threading.Thread(target=_end_late, name="taskflow-end", daemon=True).start()
+    before()
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
-    _flush()
+    flush()
     os._exit(0)
+
+
+def within_bounds(what: Callable[[], None]) -> None:
+    """Do something that must not hold up the end of this process for longer than it may take."""
+    late = threading.Timer(END_SECONDS, _end_now)
+    late.daemon = True
+    late.start()
+    what()
+    late.cancel()
 
 
 def end_with_everything() -> NoReturn:
     """End because the worker has gone without a word, together with every process that tasks have started."""
-    _flush()
+    flush()
     if os.getpgid(0) == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(1)
@@ -92,11 +103,16 @@ def end_with_everything() -> NoReturn:
 
 def _end_late() -> None:
     time.sleep(END_SECONDS)
-    _flush()
+    _end_now()
+
+
+def _end_now() -> None:
+    flush()
     os._exit(0)
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Write out what was printed."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(BaseException):
             stream.flush()

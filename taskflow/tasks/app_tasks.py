@@ -8,14 +8,15 @@ from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from ..errors import ConfigurationError, InvalidSignature, TaskAlreadyRegistered, TaskNotRegistered
 from ..message.ids import check_queue_name, check_task_name
-from ..options import POLICY, Declaration, Scope, TaskOptions, merge
+from ..options import Declaration, merge
 from ..partitions import check_own_queue
-from ..retry import RetryPolicy
 from .aggregation import Aggregation, aggregation
-from .app_broker import AppBroker
-from .declaration import BindDecorator, Decorator, described, is_same, name_of
+from .app_depends import AppDepends
+from .app_results import AppResults
+from .declaration import BaseBindDecorator, BindDecorator, Decorator, described, is_same, name_of
 from .discovery import Discovery, Packages
-from .result import AsyncResult
+from .first_line import check
+from .given import overlay, take_apart
 from .returned import is_coroutine_function, refuse_generators
 from .task import AsyncTask, BaseTask, Task
 
@@ -23,11 +24,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class AppTasks(AppBroker):
+class AppTasks(AppDepends, AppResults):
     """The part of an app that has its tasks; `TaskFlow` sets what is declared here."""
 
     _aggregations: dict[str, Aggregation]
+    _task_class: type[Any] | None
+    """What tasks without `base=` are made of; None: `Task`."""
     _discoveries: list[Discovery]
+    _has_rules: bool
+    """Whether it has settings that say something of tasks."""
 
     @overload
     def task(self, function: Callable[P, Coroutine[Any, Any, R]], /) -> AsyncTask[P, R]: ...  # type: ignore[overload-overlap]
@@ -35,20 +40,50 @@ class AppTasks(AppBroker):
     def task(self, function: Callable[P, R], /) -> Task[P, R]: ...
     @overload
     def task(
-        self, function: None = None, /, *, bind: Literal[True], **options: Unpack[Declaration]
+        self,
+        function: None = None,
+        /,
+        *,
+        bind: Literal[True],
+        base: type[Any],
+        **options: Unpack[Declaration],
+    ) -> BaseBindDecorator: ...
+    @overload
+    def task(
+        self,
+        function: None = None,
+        /,
+        *,
+        bind: Literal[True],
+        base: None = None,
+        **options: Unpack[Declaration],
     ) -> BindDecorator: ...
     @overload
     def task(
-        self, function: None = None, /, *, bind: Literal[False] = False, **options: Unpack[Declaration]
+        self,
+        function: None = None,
+        /,
+        *,
+        bind: Literal[False] = False,
+        base: type[Any] | None = None,
+        **options: Unpack[Declaration],
     ) -> Decorator: ...
     def task(
-        self, function: Callable[..., Any] | None = None, /, *, bind: bool = False, **options: Any
+        self,
+        function: Callable[..., Any] | None = None,
+        /,
+        *,
+        bind: bool = False,
+        base: type[Any] | None = None,
+        **options: Any,
     ) -> Any:
         """Make a function a task: `@app.task` or `@app.task(queue="images", ...)`.
 
         Args:
-            function: the function, when used without parentheses.
+            function: the function, when used without parentheses, or as `app.task(function, queue="images")`.
             bind: give the running task (`CurrentTask`) as the first argument.
+            base: a class of your own, derived from `taskflow.Task`: the task is an instance of it, and so is the first argument
+                with `bind`. See docs/celery.md.
             **options: see `Declaration`. `name` is `module.function` unless given.
 
         Returns:
@@ -61,25 +96,45 @@ class AppTasks(AppBroker):
             TaskAlreadyRegistered: another function has this name.
         """
         if function is not None:
-            return self._register(function, bind=False, options={})
-        return lambda decorated: self._register(decorated, bind=bind, options=options)
+            return self._register(function, bind=bind, base=base, options=options)
+        return lambda decorated: self._register(decorated, bind=bind, base=base, options=options)
 
     def _register(
-        self, function: Callable[..., Any], *, bind: bool, options: dict[str, Any]
+        self, function: Callable[..., Any], *, bind: bool, base: type[Any] | None, options: dict[str, Any]
     ) -> BaseTask[Any, Any]:
         if isinstance(function, BaseTask) or not callable(function):
             raise InvalidSignature(f"a task is made from a function, not from {type(function).__name__}")
+        base = base or self._task_class
         given = dict(options)
         name = given.pop("name", None)
-        policy = RetryPolicy.of(**{key: given.pop(key) for key in POLICY if key in given})
-        own = merge(self._defaults, TaskOptions.of(given, Scope.TASK))
+        written = given if base is None else overlay(_base().options_of(base), given)
+        parts = take_apart(written)
+        layer = merge(self._defaults, parts.layer)
         name = check_task_name(name or name_of(function))
         self._refuse_second(name, function)
         refuse_generators(function)
-        kind = AsyncTask if is_coroutine_function(function) else Task
-        task: BaseTask[Any, Any] = kind(self, function, name, own, policy, bind=bind)
+        is_async = is_coroutine_function(function)
+        injected = self._injected(function, name)
+        declared = (self, function, name, layer, parts.policy)
+        how: dict[str, Any] = {"bind": bind, "throws": parts.throws, "injected": frozenset(injected)}
+        task: BaseTask[Any, Any]
+        if base is None:
+            task = (AsyncTask if is_async else Task)(*declared, **how)
+        else:
+            task = _base().made_of(base, declared, is_async=is_async, **how)
+        task._written = written
+        if self._has_rules:
+            self._lay(task)
+        task._injects = self._injection(injected, name, is_async=is_async)
+        task._around = self._around(task)
+        if bind:
+            check(function, name, base)
         self.tasks[name] = task
         return task
+
+    def _lay(self, task: BaseTask[Any, Any]) -> None:
+        """Give a task the options that the app's rules make of its declaration (`AppCelery`)."""
+        raise NotImplementedError
 
     def _refuse_second(self, name: str, function: Callable[..., Any]) -> None:
         known = self.tasks.get(name)
@@ -135,14 +190,6 @@ class AppTasks(AppBroker):
             into, queue, grace=grace, max_delay=max_delay, max_size=max_size
         )
 
-    def send(self, name: str, /, **kwargs: Any) -> AsyncResult[Any]:
-        """Enqueue a registered task by its name.
-
-        Raises:
-            TaskNotRegistered: the app has no task of this name.
-        """
-        return self.get_task(name).delay(**kwargs)
-
     def get_task(self, name: str) -> BaseTask[Any, Any]:
         """The task of this name.
 
@@ -187,3 +234,11 @@ class AppTasks(AppBroker):
         while self._discoveries:
             # Taken out first: what is imported may ask for tasks.
             self._discoveries.pop(0).run()
+
+
+def _base() -> Any:
+    """What makes tasks of classes of the user's."""
+    # Only here: most apps have none.
+    from . import base
+
+    return base

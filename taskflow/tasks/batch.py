@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from contextvars import ContextVar, Token
 from types import TracebackType
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..broker.commands.enqueue import NewTask
 from ..errors import ConfigurationError
+from ..telemetry.events import Enqueued, emit
+from ..telemetry.telling import Audience
 from .mapping import MapItem, MapResult, Progress
 from .result import AsyncResult
 from .verdict import ResultOf
@@ -19,14 +21,23 @@ from .verdict import ResultOf
 if TYPE_CHECKING:
     from ..client.bulk import EnqueueOutcome
     from ..client.client import Client
+    from ..client.enqueueing import OnOutcomes
 
 
 class _App(Protocol):
     """What a batch needs of its app."""
 
+    _audience: Audience
+
     @property
     def client(self) -> Client:
         """Who sends."""
+
+    def _send_all(self, new: Iterable[NewTask], timeout: float, on_outcomes: OnOutcomes) -> None:
+        """Enqueue calls, or keep them in the app's outbox."""
+
+    def _asend_all(self, new: Iterable[NewTask], timeout: float, on_outcomes: OnOutcomes) -> Awaitable[None]:
+        """The same from a coroutine."""
 
 
 class Batch:
@@ -86,7 +97,7 @@ class Batch:
                 return None
             new.named = True  # its id is given away now: with partitions it would get another one later
             terms = new.terms.message
-            handle: AsyncResult[Any] = AsyncResult(
+            handle: AsyncResult[Any] = AsyncResult._of(
                 self._app.client, new.id, terms.queue, retention=terms.retention, task=task
             )
             # In one step: a signal handler may add its own call at any moment.
@@ -106,7 +117,7 @@ class Batch:
     ) -> None:
         self._leave()
         if kind is None:
-            self._app.client.enqueue_many(self._take(), self._timeout, self._landed)
+            self._app._send_all(self._take(), self._timeout, self._landed)
             self._finish()
 
     async def __aenter__(self) -> Batch:
@@ -118,7 +129,7 @@ class Batch:
     ) -> None:
         self._leave()
         if kind is None:
-            await self._app.client.aenqueue_many(self._take(), self._timeout, self._landed)
+            await self._app._asend_all(self._take(), self._timeout, self._landed)
             self._finish()
 
     def _enter(self) -> None:
@@ -146,13 +157,17 @@ class Batch:
             yield new.pop()
 
     def _landed(self, tasks: Sequence[NewTask], outcomes: list[EnqueueOutcome]) -> None:
-        for outcome in outcomes:
+        for new, outcome in zip(tasks, outcomes, strict=True):
             index = len(self._items)
             handle = self._handles[index]
             handle.durable = outcome.durable
             if outcome.task is not None:
                 handle.queue = outcome.task.terms.queue
+            handle._coming = outcome.kept
             if outcome.error is None:
+                if Enqueued.heard and not outcome.kept:
+                    name = new.terms.message.type
+                    emit(Enqueued(name, handle.id, handle.queue, 0), self._app._audience)
                 self._items.append(MapItem(index, handle, None))
             else:
                 self._items.append(MapItem(index, None, outcome.error))

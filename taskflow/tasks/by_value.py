@@ -15,12 +15,13 @@ from typing import Any, ParamSpec, TypeVar, Unpack, overload
 from ..broker.commands.enqueue import NewTask, Terms
 from ..errors import ConfigurationError, InvalidArguments, InvalidOption, NotForThisWorker
 from ..message import by_value
-from ..message.message_crypto import CLOUDPICKLE, CONTENT_TYPE_HEADER
+from ..message.content import CLOUDPICKLE, CONTENT_TYPE_HEADER
 from ..message.returns import Returns
 from ..options import Options, TaskOptions, merge
 from ..retry import RetryPolicy
+from .backend import Backend
 from .result import AsyncResult
-from .sender import Backend, Sender
+from .sender import Sender
 from .task import BaseTask
 
 P = ParamSpec("P")

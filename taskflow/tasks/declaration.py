@@ -36,6 +36,17 @@ class BindDecorator(Protocol):
     def __call__(self, function: Callable[Concatenate[CurrentTask, P], R], /) -> Task[P, R]: ...
 
 
+class BaseBindDecorator(Protocol):
+    """`@app.task(bind=True, base=Mine, ...)`: the first argument is a `Mine`."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[Concatenate[Any, P], R], /) -> Task[P, R]: ...
+
+
 def name_of(function: Callable[..., Any]) -> str:
     """`module.function`; for a script that is run, its file's name stands for `__main__`, as the worker imports it.
 

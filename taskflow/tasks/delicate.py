@@ -16,12 +16,15 @@ import weakref
 from os.path import dirname
 from types import FrameType
 
+from . import task_reports
 from .thread_frames import thread_frames
 
 _DEPTH = 40
 """Frames that are looked at."""
 
-_LOCKS = frozenset(str(module.__file__) for module in (threading, queue, contextlib, functools, weakref))
+_LOCKS = frozenset(
+    str(module.__file__) for module in (threading, queue, contextlib, functools, weakref, task_reports)
+)
 """Files whose functions take locks, or are between a context manager and its `with`."""
 
 _FOLDERS = (
@@ -41,24 +44,28 @@ def is_delicate(thread: int) -> bool:
         thread: its identifier.
     """
     frame = thread_frames().get(thread)
-    if frame is None:
-        return False
+    return frame is not None and is_delicate_frame(frame)
+
+
+def is_delicate_frame(frame: FrameType) -> bool:
+    """Whether a thread whose innermost frame this is, is where an exception from outside would do harm."""
     code = frame.f_code
     file = code.co_filename
     if file.startswith(_FOLDERS):
         return True
     if file in _LOCKS and not (file == threading.__file__ and code.co_name in _BLOCKING):
         return True
-    return _is_logged_from(frame)
+    return _is_lost_in(frame)
 
 
-def _is_logged_from(frame: FrameType) -> bool:
-    """Whether a log handler is further up: `logging` prints whatever is raised in one, and goes on, so it would be lost."""
+def _is_lost_in(frame: FrameType) -> bool:
+    """Whether a log handler, or a finalizer, is further up: what is raised in one is printed and goes no further."""
     above: FrameType | None = frame
     for _ in range(_DEPTH):
         if above is None:
             return False
-        if above.f_code.co_filename == logging.__file__ or "loguru" in above.f_code.co_filename:
+        code = above.f_code
+        if code.co_filename == logging.__file__ or "loguru" in code.co_filename or code.co_name == "__del__":
             return True
         above = above.f_back
     return False

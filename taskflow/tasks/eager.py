@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import Context, copy_context
+from contextvars import Context
 from typing import Any
 
+from ..attempts import MOST_ATTEMPTS as MOST_KEPT_ATTEMPTS
+from ..attempts import attempt_line, read_attempts
 from ..broker.commands.enqueue import NewTask
-from ..broker.commands.read import Snapshot, error_text
-from ..errors import DecodeError, TaskCancelled
+from ..broker.commands.read import Snapshot, error_text, error_type
+from ..errors import DecodeError
 from ..message.message_crypto import NO_KEYS, MessageCrypto
 from ..message.outcome import Outcome
+from ..message.report import Report
 from ..message.task_message import TaskMessage
 from ..pipe.frames import Job
 from ..states import State, Verb
+from ..telemetry.events import Enqueued, emit
+from ..telemetry.telling import Audience
 from .attempt import Attempt
-from .eager_call import TimedCall
+from .called_here import Runner, is_for_the_caller, on_own_loop, run_here, run_on_loop, timed_call
 from .eager_result import EagerClient, EagerResult, Kept
-from .on_loop import LoopCall, LoopLimits
+from .on_loop import LoopLimits
 from .run import Pipeline
 from .sender import CallMaker
 from .task import BaseTask
+from .verdict import ResultOf
 
 MOST_ATTEMPTS = 1000
-"""A task that always fails and may always be retried ends after so many: it stays in retry."""
+"""A task that fails, or snoozes, and may do so for ever ends after so many: it stays in retry, or scheduled."""
+
+MOST_REPORTS = 10
+"""Attempts of which is kept what they said: the latest."""
 
 _STATES = {
     Verb.COMPLETE: State.COMPLETED,
@@ -38,18 +45,11 @@ _STATES = {
     Verb.ARCHIVE: State.ARCHIVED,
     Verb.ARCHIVE_RAW: State.ARCHIVED,
     Verb.PUT_BACK: State.SCHEDULED,
+    Verb.SNOOZE: State.SCHEDULED,
 }
 """Where a task is after a verdict; one that is done is gone."""
 
-_OF_TASKS = (
-    Exception,
-    BaseExceptionGroup,
-    TaskCancelled,
-    SystemExit,
-    GeneratorExit,
-    asyncio.CancelledError,
-)
-"""What a task may end with. Anything else is for whoever called it: Ctrl-C, or what ends a test, as `pytest.fail()` does."""
+_AGAIN = frozenset({Verb.RETRY.value, Verb.SNOOZE.value})
 
 
 class Eager:
@@ -60,6 +60,8 @@ class Eager:
         tasks: the app's tasks by name.
         crypto: what the app's keys do; None: it has none.
         error_text: as `TaskFlow` takes it.
+        audience: of the app, whose listeners hear of its tasks.
+        runner: how a coroutine is run from a thread, if not by `asyncio.run`.
     """
 
     def __init__(
@@ -69,10 +71,16 @@ class Eager:
         crypto: MessageCrypto | None,
         *,
         error_text: bool,
+        audience: Audience | None = None,
+        runner: Runner | None = None,
     ) -> None:
         self._client = EagerClient(name, crypto or NO_KEYS)
         self._crypto = crypto
-        self._pipeline = Pipeline(tasks, crypto, error_text=error_text, passes=_is_for_the_caller)
+        self._audience = audience
+        self._runner = runner
+        self._pipeline = Pipeline(
+            tasks, crypto, error_text=error_text, passes=is_for_the_caller, audience=audience
+        )
         self._kept = Kept()
 
     def run(self, task: CallMaker[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
@@ -86,12 +94,15 @@ class Eager:
             propagate: raise what it failed with, if it did.
         """
         if task.is_async:
-            return _on_own_loop(lambda: self.arun(task, new, propagate=propagate))  # type: ignore[no-any-return]
+
+            async def main() -> EagerResult:
+                return await self.arun(task, new, propagate=propagate)
+
+            return on_own_loop(main, self._runner)  # type: ignore[no-any-return]
         attempts = _Attempts(self._pipeline, self._stored(new))
-        call = TimedCall(_finish).call
+        call = timed_call()
         while (attempt := attempts.next()) is not None:
-            own = Context()
-            attempts.ended(attempt, own.run(self._pipeline.run, attempt, call), own)
+            attempts.ended(attempt, *run_here(self._pipeline, attempt, call))
         return self._handle(attempts, task, propagate)
 
     async def arun(self, task: CallMaker[Any, Any], new: NewTask, *, propagate: bool) -> EagerResult:
@@ -102,25 +113,27 @@ class Eager:
         limits = LoopLimits(asyncio.get_running_loop())
         try:
             while (attempt := attempts.next()) is not None:
-                calls, own = LoopCall(attempt, limits), Context()
-                outcome = await _alone(calls, self._pipeline.arun(attempt, calls.call), own)
-                attempts.ended(attempt, outcome, own)
+                attempts.ended(attempt, *await run_on_loop(self._pipeline, attempt, limits))
         finally:
             limits.close()
         return self._handle(attempts, task, propagate)
 
-    def result(self, task_id: str, queue: str) -> EagerResult:
-        """A handle on a task that has run, by its id."""
-        return EagerResult(self._client, task_id, queue, self._kept)
+    def result(self, task_id: str, queue: str, task: ResultOf | None = None) -> EagerResult:
+        """A handle on a task that has run, by its id; `queue` is "" for whichever has it."""
+        return EagerResult._ran(self._client, task_id, queue, None, self._kept, task=task)
 
     def _stored(self, new: NewTask) -> NewTask:
         """The call as a queue would have it."""
+        if Enqueued.heard:
+            emit(Enqueued(new.terms.message.type, new.id, new.terms.queue, 0), self._audience)
         return new if self._crypto is None else new.closed(self._crypto)
 
     def _handle(self, attempts: _Attempts, task: CallMaker[Any, Any], propagate: bool) -> EagerResult:
         snapshot, error = attempts.snapshot, attempts.error
         self._kept.put(attempts.queue, attempts.id, snapshot)
-        handle = EagerResult(self._client, attempts.id, attempts.queue, snapshot, task=task, error=error)
+        handle = EagerResult._ran(
+            self._client, attempts.id, attempts.queue, snapshot, self._kept, task=task, error=error
+        )
         if propagate and snapshot.state == State.ARCHIVED:
             if error is not None:
                 raise error
@@ -143,13 +156,16 @@ class _Attempts:
         self._first_failed_at = 0.0
         self._count = 0
         self._outcome: Outcome | None = None
+        self._failed: list[str] = []
+        self._said: list[Report] = []
+        self._said_at = 0.0
         self.queue, self.id = new.terms.queue, new.id
         self.error: BaseException | None = None
         """What the last attempt failed with."""
 
     def next(self) -> Attempt | None:
         """What is to be run now; None: there is a verdict."""
-        while self._outcome is None or (self._outcome.verb == Verb.RETRY and self._count < MOST_ATTEMPTS):
+        while self._outcome is None or (self._outcome.verb in _AGAIN and self._count < MOST_ATTEMPTS):
             self._count += 1
             job = Job(
                 0,
@@ -175,9 +191,16 @@ class _Attempts:
     def _note(self, outcome: Outcome, error: BaseException | None) -> None:
         self._outcome, self.error = outcome, error
         self._data = outcome.message or self._data
+        if (failed := outcome.attempt) is not None:
+            facts = failed.at, failed.seconds, "", failed.type, failed.module, failed.text, failed.traceback
+            self._failed = [*self._failed, "".join(attempt_line(*facts))][-MOST_KEPT_ATTEMPTS:]
+        if outcome.said:
+            self._said = [*self._said, *outcome.said][-MOST_REPORTS:]
+            self._said_at = time.time()
         if outcome.verb == Verb.RETRY:
             # Nobody sleeps for its delay, but a policy that gives up after so many seconds counts it.
             self._first_failed_at = (self._first_failed_at or time.time()) - outcome.delay
+        if outcome.verb in _AGAIN:
             self._expires_at_ms = 0
 
     @property
@@ -189,8 +212,11 @@ class _Attempts:
             message = TaskMessage.decode(self._data)
         except DecodeError:
             message = None
-        state = _STATES.get(Verb(outcome.verb))
-        return Snapshot(state, message, outcome.result or None, error_text(outcome.error.encode()))
+        state = None if outcome.failure_retention == 0 else _STATES.get(Verb(outcome.verb))
+        error, attempts = error_text(outcome.error.encode()), read_attempts("\n".join(self._failed).encode())
+        said = tuple(self._said)
+        kind = error_type(outcome.error.encode())
+        return Snapshot(state, message, outcome.result or None, error, attempts, said, self._said_at, kind)
 
 
 def _expires_at_ms(new: NewTask) -> int:
@@ -203,58 +229,3 @@ def _expires_at_ms(new: NewTask) -> int:
     else:
         return 0
     return max(1, int((time.monotonic() + left) * 1000))
-
-
-def _is_for_the_caller(error: BaseException) -> bool:
-    return not isinstance(error, _OF_TASKS)
-
-
-def _finish(attempt: Attempt, awaitable: Any) -> Any:
-    """Await what a function has returned, in its context and within its limit."""
-    own = copy_context()
-
-    async def main() -> tuple[Any, BaseException | None]:
-        calls = LoopCall(attempt, LoopLimits(asyncio.get_running_loop()))
-        return await _alone(calls, _caught(calls, awaitable), own)  # type: ignore[no-any-return]
-
-    value, error = _on_own_loop(main)
-    if error is not None:
-        raise error
-    return value
-
-
-async def _caught(calls: LoopCall, awaitable: Any) -> tuple[Any, BaseException | None]:
-    try:
-        return await calls.finish(awaitable), None
-    except BaseException as error:  # noqa: BLE001 - raised again where the function was called
-        return None, error
-
-
-async def _alone(calls: LoopCall, coroutine: Coroutine[Any, Any, Any], context: Context) -> Any:
-    """What comes of an attempt in a context of its own. If whoever waits for it is cancelled, so is it."""
-    task = calls.start(coroutine, context)
-    try:
-        await asyncio.wait([task])
-    except asyncio.CancelledError:
-        calls.cancel()
-        await asyncio.wait([task])
-        raise
-    finally:
-        calls.ended()
-    return task.result()
-
-
-def _on_own_loop(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Run a coroutine on a loop of its own: in this thread, or in another if a loop runs here."""
-    if not _is_loop_running():
-        return asyncio.run(main())
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(main())).result()
-
-
-def _is_loop_running() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

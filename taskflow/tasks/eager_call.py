@@ -25,16 +25,17 @@ class TimedCall:
     """
 
     def __init__(self, finish: Finish) -> None:
-        self._calls = ThreadCall(finish)
+        self._limit = ThreadLimit()
+        self._calls = ThreadCall(finish, self._limit)
 
     def call(self, attempt: Attempt) -> Any:
         """Call the attempt's function; what the pipeline is given."""
         outer: ThreadLimit | None = getattr(_here, "limit", None)
-        waits, deadline = (None, 0.0) if outer is None else (outer.task_id, outer.deadline)
+        waits, deadline = (None, 0.0) if outer is None else (outer.job, outer.deadline)
         if outer is not None and waits is not None and outer.close() is not None:
             waits = None  # it has been raised: once is enough
-        watch = _Watch(self._calls.limit, attempt) if attempt.plan.soft_seconds < DEFAULT_TIMEOUT else None
-        _here.limit = self._calls.limit
+        watch = _Watch(self._limit, attempt) if attempt.plan.soft_seconds < DEFAULT_TIMEOUT else None
+        _here.limit = self._limit
         try:
             return self._calls.call(attempt)
         finally:
@@ -56,7 +57,7 @@ class _Watch(threading.Thread):
     def __init__(self, limit: ThreadLimit, attempt: Attempt) -> None:
         super().__init__(name="taskflow-limit", daemon=True)
         self._limit = limit
-        self._task_id = attempt.job.id
+        self._job = attempt.job.number
         self._seconds = attempt.plan.soft_seconds
         self._ended = threading.Event()
         self.start()
@@ -65,7 +66,7 @@ class _Watch(threading.Thread):
         """Raise the limit once its time is up, when the thread is where that does no harm."""
         pause = self._seconds
         while not self._ended.wait(pause):
-            self._limit.fire(TaskTimeout, only=self._task_id)
+            self._limit.fire(TaskTimeout, only=self._job)
             pause = SOON
 
     def end(self) -> None:

@@ -18,13 +18,26 @@ def build(pipeline: Pipeline, crypto: MessageCrypto, work: Build, most: int) -> 
         work: what is to be built.
         most: bytes that a message may have.
     """
-    opened = [pipeline.open(member) for member in work.members]
-    refused = [one for one in opened if isinstance(one, Refusal)]
-    payloads = [one for one in opened if not isinstance(one, Refusal)]
+    refused: list[Refusal] = []
+    payloads: list[bytes] = []
+    size = 0
+    for member in work.members:
+        opened = pipeline.open(member)
+        if isinstance(opened, Refusal):
+            refused.append(opened)
+            continue
+        payloads.append(opened)
+        size += len(opened)
+        if size > most and len(payloads) > 1:
+            # What they are here, not what was stored: of what is compressed or in the app's store a message tells nothing.
+            return Built(work.number, refused=refused, size=size)
     if not payloads:
         return Built(work.number, refused=refused)
     template = TaskMessage.decode(work.template)
-    message = crypto.close(joined(template, work.queue, work.id, work.group, payloads)).encode()
+    plain = joined(template, work.queue, work.id, work.group, payloads)
+    if len(plain.payload or b"") > most:  # no worker would open it, however small it is when it is closed
+        return Built(work.number, refused=refused, size=len(plain.payload or b""))
+    message = crypto.close(plain).encode()
     if len(message) > most:
         return Built(work.number, refused=refused, size=len(message))
     return Built(work.number, message, refused)

@@ -7,12 +7,18 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import DecodeError, MessageError, NotForThisWorker, TaskTimeout
+from ..message.content import is_in_store
 from ..message.outcome import Outcome
 from ..message.task_message import TaskMessage
 from ..pipe.frames import Job, Refusal
+from ..states import Verb
 from ..telemetry.counts import Tallies
+from ..telemetry.tracebacks import traceback_text
+from ..telemetry.traces import kind_of
 from . import outcome
+from .attempt import stored_id
 from .reporter import NO_MESSAGE, Reporter, unprepared, why_refused
+from .retrying import is_last
 from .task import BaseTask
 
 MOST_UNKNOWN = 10_000
@@ -48,22 +54,30 @@ class Judge:
     def failed(
         self, job: Job, message: TaskMessage, task: BaseTask[Any, Any], error: BaseException, seconds: float
     ) -> Outcome:
-        """The attempt raised: retried or archived, as the exception and the task's policy say."""
+        """The attempt raised: retried, snoozed or archived, as the exception and the task's policy say."""
         now = time.time()
-        self._tallies.of(task.name).failed.append(seconds)
         try:
             deciding = outcome.deciding(error)
-            return outcome.failed(job, message, deciding, self.text(deciding), task._policy, now, seconds)
+            text = self.text(outcome.shown(deciding))
+            trace = self.trace(error)
+            if is_last(deciding, stored_id(job), message.retried):
+                verdict = outcome.given_up(job.number, message, text, deciding, now, seconds, trace)
+            else:
+                verdict = outcome.failed(job, message, deciding, text, task._policy, now, seconds, trace)
         except BaseException as broken:
             if self._passes(broken):
                 raise
             self._reporter.policy_raised(message, broken)
-            return outcome.given_up(job.number, message, self.text(broken), broken, now, seconds)
+            text, trace = self.text(broken), self.trace(broken)
+            verdict = outcome.given_up(job.number, message, text, broken, now, seconds, trace)
+        if verdict.verb != Verb.SNOOZE:
+            self._tallies.of(task.name).failed.append(seconds)
+        return verdict
 
     def unrun(self, job: Job, message: TaskMessage, task: BaseTask[Any, Any], why: str) -> Outcome:
         """It is not to be run (any more), and fails with that."""
         error = TaskTimeout(why)
-        judged = self.failed(job, message, task, error, 0.0)
+        judged = self.failed(job, message, task, error, job.ran_seconds)
         self._reporter.unrun(job, message, task._source, error, judged)
         return judged
 
@@ -89,6 +103,15 @@ class Judge:
         """
         if isinstance(error, DecodeError):
             return Refusal(outcome.unreadable(job.number, str(error)), NO_MESSAGE, "unreadable")
+        if message is not None and not isinstance(error, MessageError) and is_in_store(message):
+            # The store does not answer, which says nothing against the task. Its text may quote what it was asked for.
+            return Refusal(
+                self._later(job),
+                f"is kept in a store, which has failed ({kind_of(error)})",
+                "",
+                message.type,
+                message.retried,
+            )
         if message is None or not isinstance(error, MessageError):
             reason = unprepared(error)
             return Refusal(outcome.unreadable(job.number, reason), reason, "unprepared")
@@ -107,3 +130,7 @@ class Judge:
     def text(self, error: BaseException) -> str:
         """What is kept of an exception as the error of its task."""
         return outcome.text_of(error, whole=self._error_text)
+
+    def trace(self, error: BaseException) -> str:
+        """What is kept of an exception as the traceback of its attempt."""
+        return traceback_text(error, whole=self._error_text)

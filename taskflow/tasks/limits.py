@@ -40,30 +40,31 @@ class ThreadLimit:
     delivered, so that it cannot hit the next task.
     """
 
-    __slots__ = ("_lock", "_raised", "_thread", "deadline", "task_id")
+    __slots__ = ("_lock", "_raised", "_thread", "deadline", "job")
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
         self._lock = threading.Lock()
         self._raised: type[BaseException] | None = None
         self.deadline = 0.0
-        self.task_id: bytes | None = None
+        self.job: int | None = None
+        """The number of the job that runs in the thread."""
 
-    def open(self, task_id: bytes, deadline: float) -> None:
+    def open(self, job: int, deadline: float) -> None:
         """A task begins; `deadline` is monotonic seconds."""
-        with self._lock:
-            self._raised = None
-            self.deadline = deadline
-            self.task_id = task_id
+        # Without the lock, of which a task is to have none on its way: nothing is raised before `job` is set, the last.
+        self._raised = None
+        self.deadline = deadline
+        self.job = job
 
-    def fire(self, error: type[BaseException], *, only: bytes | None = None) -> bool:
-        """Raise the exception in the thread, if a task (this one, where `only` is given) runs in it: each kind once, and after a
+    def fire(self, error: type[BaseException], *, only: int | None = None) -> bool:
+        """Raise the exception in the thread, if a task (this job, where `only` is given) runs in it: each kind once, and after a
         cancel nothing more.
 
         False: not now, since the thread is where an exception would do harm; try again soon.
         """
         with self._lock:
-            if self.task_id is None or only not in (None, self.task_id):
+            if self.job is None or only not in (None, self.job):
                 return True
             if self._raised in (error, TaskCancelled):
                 return True
@@ -82,8 +83,13 @@ class ThreadLimit:
         Returns:
             What was raised last, if anything.
         """
+        self.job = None
+        # Whoever fires takes the lock and then looks at `job`; here that is set first, then it is looked whether somebody has
+        # the lock, and last whether something was raised. So at least one of the two sees the other, and no task takes a lock
+        # at its end unless there is something to be taken back.
+        if not self._lock.locked() and self._raised is None:
+            return None
         with self._lock:
-            self.task_id = None
             if self._raised is not None:
                 # Not nothing in its place: on Python 3.11 every thread looks for an exception until one finds it, and one that is
                 # traced or profiled (a debugger, coverage, cProfile) looks for ever, at its next call.
@@ -103,8 +109,9 @@ class SoftLimits:
         self._limits: list[ThreadLimit] = []
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._asked: list[tuple[ThreadLimit, bytes, type[BaseException]]] = []
+        self._asked: list[tuple[ThreadLimit, int, type[BaseException]]] = []
         self._soon = threading.Event()
+        self._ended = False
 
     def watch(self, limit: ThreadLimit) -> None:
         """Watch this thread's limit from now on."""
@@ -114,17 +121,34 @@ class SoftLimits:
                 self._thread = threading.Thread(target=self._run, name="taskflow-limits", daemon=True)
                 self._thread.start()
 
-    def cancel(self, task_id: bytes, error: type[BaseException]) -> None:
-        """Raise in the thread that runs this task, if one does."""
+    def cancel(self, job: int, error: type[BaseException]) -> None:
+        """Raise in the thread that runs the job of this number, if one does."""
         for limit in list(self._limits):
-            if not limit.fire(error, only=task_id):
+            if not limit.fire(error, only=job):
                 with self._lock:
-                    self._asked.append((limit, task_id, error))
+                    self._asked.append((limit, job, error))
                 self._soon.set()
+
+    def cancel_all(self, error: type[BaseException]) -> None:
+        """Raise in all threads that run a task, where that does no harm now."""
+        for limit in list(self._limits):
+            limit.fire(error)
+
+    def end(self) -> None:
+        """Look no more."""
+        self._ended = True
+        self._soon.set()
+
+    @property
+    def thread(self) -> threading.Thread | None:
+        """What looks, once there is a limit."""
+        return self._thread
 
     def _run(self) -> None:
         while True:
             self._soon.clear()
+            if self._ended:
+                return
             try:
                 pause = SOON if self._late() and self._hunt() else TICK
             except BaseException as error:  # noqa: BLE001 - without this thread there are no limits any more
@@ -158,7 +182,7 @@ class SoftLimits:
                 self._asked += late
         now, again = time.monotonic(), bool(late)
         for limit in self._limits:
-            task_id = limit.task_id
-            if task_id is not None and limit.deadline <= now and not limit.fire(TaskTimeout, only=task_id):
+            job = limit.job
+            if job is not None and limit.deadline <= now and not limit.fire(TaskTimeout, only=job):
                 again = True
         return again

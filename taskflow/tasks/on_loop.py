@@ -55,10 +55,16 @@ class LoopLimits:
             self._at = deadline
             self._timer = self.loop.call_at(deadline, self._look, context=self._context)
 
-    def cancel(self, task_id: bytes) -> None:
-        """Cancel the task, if it runs here."""
-        for calls in [one for one in self.running if one.attempt.job.id == task_id]:
+    def cancel(self, number: int) -> None:
+        """Cancel the job of this number, if it runs here."""
+        for calls in [one for one in self.running if one.attempt.job.number == number]:
             calls.cancel()
+
+    def cancel_all(self) -> None:
+        """Cancel all that runs here and was not cancelled yet."""
+        for calls in list(self.running):
+            if calls.attempt.asked is not errors.TaskCancelled:
+                calls.cancel()
 
     def close(self) -> None:
         """Look no more."""
@@ -115,7 +121,10 @@ class LoopCall(Coroutine[Any, Any, Any]):
         limits = self._limits
         self.deadline = deadline = limits.loop.time() + attempt.plan.soft_seconds
         limits.watch(deadline)
-        awaitable: Awaitable[Any] = attempt.plan.task._call(attempt.kwargs)
+        task = attempt.plan.task
+        if task._around is not None:
+            return task._around.arun(attempt.current, attempt.kwargs, task._call)
+        awaitable: Awaitable[Any] = task._call(attempt.kwargs)
         return awaitable
 
     async def finish(self, value: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..errors import ConfigurationError
@@ -25,13 +26,57 @@ class RegisteredApp(Protocol):
         """What it enqueues with."""
 
 
+@dataclass(frozen=True, slots=True)
+class Redirect:
+    """A broker in the place of those that apps were given.
+
+    Args:
+        url: the broker's.
+        client_class: what apps enqueue with: `client.Client`, or a class derived from it.
+    """
+
+    url: str = field(repr=False)
+    client_class: Any
+
+
 _apps: dict[str, list[weakref.ref[Any]]] = {}
+_order: list[weakref.ref[Any]] = []
+"""The one that is current is the last."""
+
+redirected: Redirect | None = None
+"""What every app of this process uses, whatever broker it was given: that of a test (`taskflow.testing`)."""
+
+shared: list[Any] = []
+"""The tasks of `shared_task`. Each app has them all."""
+
+finders: list[Callable[[], Any]] = []
+"""Who is asked first which app is the current one; each gives it, or None."""
 
 
 def register(app: Any) -> None:
     """Remember an app as long as it lives."""
     known = [one for one in _apps.get(app.name, ()) if one() is not None]
     _apps[app.name] = [*known, weakref.ref(app)]
+    make_current(app)
+
+
+def make_current(app: Any) -> None:
+    """Make an app the current one."""
+    _order[:] = [*(one for one in _order if one() not in (None, app)), weakref.ref(app)]
+
+
+def apps() -> list[Any]:
+    """The apps of this process; the current one is the last."""
+    return [app for one in _order if (app := one()) is not None]
+
+
+def current() -> Any:
+    """The app that is current here; None: there is none."""
+    for find_app in finders:
+        if (app := find_app()) is not None:
+            return app
+    found = apps()
+    return found[-1] if found else None
 
 
 def find(name: str) -> RegisteredApp:
@@ -52,6 +97,24 @@ def find(name: str) -> RegisteredApp:
             "give each a name of its own, or use app.result(id, queue=...)"
         )
     return found[-1]
+
+
+def the_app() -> Any:
+    """The one app of this process, or the one that is current here (`finders`).
+
+    Raises:
+        ConfigurationError: there is none, or there are several.
+    """
+    for find_app in finders:
+        if (here := find_app()) is not None:
+            return here
+    found = [app for known in _apps.values() for one in known if (app := one()) is not None]
+    if len(found) == 1:
+        return found[0]
+    there = "there is none in this process" if not found else f"this process has {len(found)}"
+    raise ConfigurationError(
+        f"AsyncResult(id) is for a process with one app, and {there}: write app.result(id), or AsyncResult(id, app=app)"
+    )
 
 
 class ClientOf:

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections import deque
 from contextvars import Context
 
-from ..errors import MessageError, TaskCancelled, TaskTimeout
+from ..errors import Cancel, MessageError, TaskCancelled, TaskTimeout
 from ..message.outcome import Outcome
 from ..message.task_message import TaskMessage
 from ..pipe.frames import Job
 from ..states import Verb
 from ..telemetry import events
 from ..telemetry.events import Event, emit
+from ..telemetry.telling import Audience
 from ..telemetry.traces import kind_of, stand_in
 from .attempt import Attempt, stored_id
-from .outcome import OUR_WORDS
+from .outcome import OUR_WORDS, shown
 
 NO_MESSAGE = "it is no message"
 
@@ -31,10 +32,12 @@ class Reporter:
 
     Args:
         error_text: whether the texts of exceptions may be told. If not, events have exceptions without them.
+        audience: of the app, whose listeners are told.
     """
 
-    def __init__(self, *, error_text: bool = True) -> None:
+    def __init__(self, *, error_text: bool = True, audience: Audience | None = None) -> None:
         self._error_text = error_text
+        self._audience = audience
         self._untold: deque[Event] = deque()
         """What was decided before a function was called. Its verdict goes first."""
 
@@ -42,11 +45,11 @@ class Reporter:
 
     def received(self, attempt: Attempt) -> None:
         """It can be run. Called where somebody listens: this is on the way of every task. So it is with `started`."""
-        emit(events.Received(*_who(attempt)))
+        emit(events.Received(*_who(attempt)), self._audience)
 
     def started(self, attempt: Attempt) -> None:
         """Its function is called now."""
-        emit(events.Started(*_who(attempt)))
+        emit(events.Started(*_who(attempt)), self._audience)
 
     # --- after the verdict ------------------------------------------------------------------------------------
 
@@ -62,18 +65,24 @@ class Reporter:
             self.tell()
         error = attempt.error
         if attempt.asked is TaskTimeout and events.TimedOut.heard:
-            _emit_in(context, events.TimedOut(*_who(attempt)))
+            self._emit_in(context, events.TimedOut(*_who(attempt)))
         if error is None:
             if attempt.returned and events.Succeeded.heard:
-                _emit_in(context, events.Succeeded(*_who(attempt), outcome.seconds))
+                self._emit_in(context, events.Succeeded(*_who(attempt), outcome.seconds))
+            if attempt.plan.task._hooks:
+                self._call_hooks(context, attempt, None, outcome)
             return
         attempt.error = None  # its frames refer to the attempt
         who = _who(attempt)
-        if attempt.asked is TaskCancelled and events.Cancelled.heard:
-            _emit_in(context, events.Cancelled(*who))
-        event = self._failure(who, attempt.plan.task._source, error, outcome, ran=attempt.returned)
+        if events.Cancelled.heard and (attempt.asked is TaskCancelled or isinstance(error, Cancel)):
+            self._emit_in(context, events.Cancelled(*who))
+        task = attempt.plan.task
+        expected = isinstance(shown(error), task._throws)
+        event = self._failure(who, task._source, error, outcome, ran=attempt.returned, expected=expected)
         if event is not None:
-            _emit_in(context, event)
+            self._emit_in(context, event)
+        if task._hooks:
+            self._call_hooks(context, attempt, shown(error), outcome)
 
     def tell(self) -> None:
         """Tell what has been decided without calling a function. Outcomes of `receive` are followed by this."""
@@ -82,7 +91,7 @@ class Reporter:
                 event = self._untold.popleft()
             except IndexError:
                 return
-            emit(event)
+            emit(event, self._audience)
 
     # --- decided without calling a function: told by `tell`, or with the end of an attempt ------------------------
 
@@ -108,6 +117,14 @@ class Reporter:
         """It was to start by a certain time, and did not."""
         if events.Expired.heard:
             self._untold.append(events.Expired(*_who(attempt)))
+
+    def cancelled(self, attempt: Attempt) -> None:
+        """It was cancelled before it started."""
+        who = _who(attempt)
+        if events.Cancelled.heard:
+            self._untold.append(events.Cancelled(*who))
+        if events.Archived.heard:
+            self._untold.append(events.Archived(*who, error=TaskCancelled("cancelled")))
 
     def put_back(self, job: Job, message: TaskMessage, why: str, outcome: Outcome) -> None:
         """Nobody here can run it."""
@@ -144,24 +161,58 @@ class Reporter:
     def left_behind(self, error: BaseException) -> None:
         """A coroutine that a task has left behind on the event loop failed."""
         if events.LeftBehind.heard:
-            emit(events.LeftBehind(self._shown(error)))
+            emit(events.LeftBehind(self._shown(error)), self._audience)
 
     def loop_reports(self, text: str) -> None:
         """asyncio says something about what a task has left behind."""
-        emit(events.LeftBehind(text=text))
+        emit(events.LeftBehind(text=text), self._audience)
 
     # ------------------------------------------------------------------------------------------------------------
 
     def _failure(
-        self, who: Who, source: str, error: BaseException, outcome: Outcome, *, ran: bool = False
+        self,
+        who: Who,
+        source: str,
+        error: BaseException,
+        outcome: Outcome,
+        *,
+        ran: bool = False,
+        expected: bool = False,
     ) -> Event | None:
-        """What to tell of a failure; None: nobody listens."""
+        """What to tell of an attempt that raised; None: nobody listens."""
+        error = shown(error)
         if outcome.verb == Verb.RETRY:
             if not events.Retried.heard:
                 return None
-            return events.Retried(*who, outcome.seconds, self._shown(error), outcome.delay, source)
+            return events.Retried(
+                *who, outcome.seconds, self._shown(error), outcome.delay, source, expected=expected
+            )
+        if outcome.verb == Verb.SNOOZE:
+            return events.Snoozed(*who, outcome.seconds, outcome.delay) if events.Snoozed.heard else None
         kind = events.ResultLost if ran else events.Archived
-        return kind(*who, outcome.seconds, self._shown(error), source) if kind.heard else None
+        return kind(*who, outcome.seconds, self._shown(error), source, expected) if kind.heard else None
+
+    def _call_hooks(
+        self, context: Context | None, attempt: Attempt, error: BaseException | None, outcome: Outcome
+    ) -> None:
+        """Call what the task's class has for the end of an attempt."""
+        # Only here: few tasks have any.
+        from .after import after
+
+        if context is None:
+            after(attempt, error, outcome, self._hook_raised)
+        else:
+            context.run(after, attempt, error, outcome, self._hook_raised)
+
+    def _hook_raised(self, task: str, hook: str, error: BaseException) -> None:
+        if events.HookRaised.heard:
+            emit(events.HookRaised(task, hook, self._shown(error)), self._audience)
+
+    def _emit_in(self, context: Context | None, event: Event) -> None:
+        if context is None:
+            emit(event, self._audience)
+        else:
+            context.run(emit, event, self._audience)
 
     def _shown(self, error: BaseException) -> BaseException:
         """The exception as listeners may have it: with `error_text=False` a handler that prints it must find no text."""
@@ -181,13 +232,6 @@ def unprepared(error: BaseException) -> str:
 def unexpected(error: BaseException) -> None:
     """The machinery itself failed: it goes on."""
     emit(events.Unexpected(error))
-
-
-def _emit_in(context: Context | None, event: Event) -> None:
-    if context is None:
-        emit(event)
-    else:
-        context.run(emit, event)
 
 
 def _who(attempt: Attempt) -> Who:

@@ -11,25 +11,33 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from ..connection.coroutines import in_thread
 from ..errors import (
+    Cancel,
     DecodeError,
     MessageError,
     NotForThisWorker,
     ResultNotSerializable,
     TaskCancelled,
 )
-from ..message.message_crypto import CONTENT_TYPE_HEADER, JSON, NO_KEYS, MessageCrypto
+from ..message.content import COMPRESSION_HEADER, CONTENT_TYPE_HEADER, JSON
+from ..message.message_crypto import NO_KEYS, MessageCrypto
 from ..message.outcome import Outcome, completed, done
-from ..message.split import split_message
+from ..message.report import Report
+from ..message.split import ends_of, payload_between, split_message
 from ..message.task_message import TaskMessage
 from ..pipe.frames import DEFAULT_MOST_MESSAGE, Job, Refusal
 from ..telemetry.counts import Tallies
 from ..telemetry.events import Received, Started
+from ..telemetry.telling import Audience
 from . import context, outcome, returned
 from .attempt import HARD_MARGIN, LONGEST_LIMIT, Attempt, Plan, soft_limit
+from .fetching import Tried, to_its_end, tried
 from .judge import Judge, Passes, passes_nothing
+from .log_lines import keep_log_lines
 from .reporter import Reporter, unprepared
 from .task import BaseTask
+from .task_reports import ReportDesk
 
 MOST_PLANS = 1000
 """Kinds of messages whose plans are remembered. There are as many as tasks and options that callers give to them."""
@@ -53,6 +61,9 @@ class Pipeline:
         passes: whether an exception is no failure of its task but meant for whoever runs the pipeline, and raised there. In a
             worker there is none: whatever user code raises is a verdict.
         tallies: where attempts are counted, if somebody takes the counts.
+        audience: of the app, whose listeners hear of the attempts.
+        on_report: takes what a running task says of itself; None: nobody wants any before its end.
+        limited: whether time limits hold; not where a debugger may stop a task for as long as it likes.
     """
 
     def __init__(
@@ -64,15 +75,22 @@ class Pipeline:
         most: int = DEFAULT_MOST_MESSAGE,
         passes: Passes = passes_nothing,
         tallies: Tallies | None = None,
+        audience: Audience | None = None,
+        on_report: Callable[[Report], None] | None = None,
+        limited: bool = True,
     ) -> None:
         self._most = most
+        self._limited = limited
         self._tasks = tasks
         self._crypto = crypto or NO_KEYS
-        self._sealed = crypto is not None
+        self._sealed = self._crypto.has_keys
         self._tallies = tallies or Tallies(taken=False)
         self._passes = passes
         self._plans: dict[bytes, Plan] = {}
-        self.reporter = Reporter(error_text=error_text)
+        self._last: tuple[bytes, bytes, Plan] | None = None
+        """The ends of the messages of the kind that came last, and its plan: in a batch nearly all are of one kind."""
+        self.reporter = Reporter(error_text=error_text, audience=audience)
+        self.desk = ReportDesk(crypto, on_report)
         self._judge = Judge(self.reporter, self._tallies, error_text=error_text, passes=passes)
 
     # --- receive --------------------------------------------------------------------------------------------
@@ -80,12 +98,22 @@ class Pipeline:
     def receive(self, job: Job) -> Attempt | Outcome:
         """Read the message and find its task; or the outcome of a job that cannot be run."""
         try:
+            last = self._last
+            if last is not None and not job.failure:
+                head, tail, plan = last
+                payload = payload_between(job.message, head, job.id, tail)
+                if payload is not None:
+                    attempt = Attempt(job, plan, payload or None)
+                    if Received.heard:
+                        self.reporter.received(attempt)
+                    return attempt
             parts = split_message(job.message)
             if parts is not None:
                 kind, id_, payload = parts
-                plan = self._plans.get(kind)
-                if plan is not None and id_ == job.id and not job.failure:
-                    attempt = Attempt(job, plan, payload)
+                known = self._plans.get(kind)
+                if known is not None and id_ == job.id and not job.failure:
+                    self._last = (*ends_of(job.message, kind), known)
+                    attempt = Attempt(job, known, payload)
                     if Received.heard:
                         self.reporter.received(attempt)
                     return attempt
@@ -129,9 +157,12 @@ class Pipeline:
         if soft <= 0:
             return self._judge.unrun(job, message, task, "the deadline had passed before the task started")
         hard = min(task._hard_limit(message, soft, HARD_MARGIN), 2 * LONGEST_LIMIT)
-        attempt = Attempt(
-            job, Plan(task, message, soft, hard, self._tallies.of(task.name)), message.payload, message
-        )
+        if task._options.log_lines:
+            keep_log_lines()
+        if not self._limited:
+            soft, hard = LONGEST_LIMIT, 2 * LONGEST_LIMIT
+        plan = Plan(task, message, soft, hard, self._tallies.of(task.name), self.desk)
+        attempt = Attempt(job, plan, message.payload, message)
         if Received.heard:
             self.reporter.received(attempt)
         return attempt
@@ -157,7 +188,7 @@ class Pipeline:
         try:
             message = TaskMessage.decode(job.message)
             self._crypto.check(message, job.queue, job.id, JSON)
-            return self._crypto.open(message, job.queue, job.id) or b"{}"
+            return self._crypto.open(message, job.queue, job.id, self._most) or b"{}"
         except BaseException as error:  # noqa: BLE001 - whatever one member is, the others are joined
             return self._judge.not_joined(job, message, error)
 
@@ -179,12 +210,18 @@ class Pipeline:
         try:
             value = call(attempt)
         except BaseException as error:  # noqa: BLE001 - whatever user code raises, SystemExit too, is a verdict
-            return self.fail(attempt, error)
-        return self._succeed(attempt, value)
+            verdict = self.fail(attempt, error)
+        else:
+            verdict = self._succeed(attempt, value)
+        return self.desk.ended(attempt, verdict) if self.desk.live else verdict
 
     async def arun(self, attempt: Attempt, call: AsyncCall) -> Outcome:
         """As `run`, on the running event loop, in an `asyncio.Task` that was given a context of its own."""
-        verdict = self._start(attempt)
+        message = attempt.plan.message
+        opened = None
+        if message.headers and self._crypto.is_in_store(message):
+            opened = await in_thread(tried, self._open, attempt)
+        verdict = self._start(attempt, opened)
         if verdict is not None:
             return verdict
         try:
@@ -192,15 +229,29 @@ class Pipeline:
             while type(value) not in returned.PLAIN and returned.is_awaitable(value):
                 value = await value
         except BaseException as error:  # noqa: BLE001 - likewise
-            return self.fail(attempt, error)
-        return self._succeed(attempt, value)
+            verdict = self.fail(attempt, error)
+        else:
+            if self._crypto.offload is not None and message.retention > 0:
+                verdict = await to_its_end(self._succeed, attempt, value)
+            else:
+                verdict = self._succeed(attempt, value)
+        return self.desk.ended(attempt, verdict) if self.desk.live else verdict
 
-    def _start(self, attempt: Attempt) -> Outcome | None:
+    def _start(self, attempt: Attempt, opened: Tried | None = None) -> Outcome | None:
         """Admit the attempt, and turn its payload into arguments; the outcome when it is too late to start, or they do not fit.
 
         In the task's own thread or loop, since converting may be user code (pydantic's validators), and in its context.
+
+        Args:
+            attempt: the attempt.
+            opened: its plain payload, where that was fetched already, or what was raised instead.
         """
-        attempt.started_at = time.monotonic()
+        if not attempt.started_at:  # else whoever marked the start looked at the clock
+            attempt.started_at = time.monotonic()
+        if self.desk.cancelled and attempt.is_cancelled:
+            attempt.plan.tally.failed.append(0.0)
+            self.reporter.cancelled(attempt)
+            return outcome.cancelled(attempt.job.number, attempt.message, time.time())
         plan, payload, expires_at_ms = attempt.plan, attempt.payload, attempt.job.expires_at_ms
         if expires_at_ms and attempt.started_at * 1000 >= expires_at_ms:
             plan.tally.failed.append(0.0)
@@ -208,8 +259,11 @@ class Pipeline:
             return outcome.expired(attempt.job.number, attempt.message, time.time())
         try:
             if plan.message.headers:
-                payload = self._crypto.open(attempt.message, attempt.job.queue, attempt.job.id)
-            attempt.kwargs = plan.task._decode(payload)
+                payload = self._open(attempt) if opened is None else opened.get()
+            empty = payload is None or payload == b"{}"
+            if not (empty and plan.bare):
+                attempt.kwargs = plan.task._decode(payload)
+                plan.bare = plan.bare or (empty and not attempt.kwargs)
         except NotForThisWorker as error:
             return self._judge.put_back(attempt.job, attempt.message, str(error))
         except MessageError as error:
@@ -221,8 +275,15 @@ class Pipeline:
             self.reporter.started(attempt)
         return None
 
+    def _open(self, attempt: Attempt) -> bytes | None:
+        return self._crypto.open(attempt.message, attempt.job.queue, attempt.job.id, self._most)
+
     def _succeed(self, attempt: Attempt, value: object) -> Outcome:
         """The call returned."""
+        if attempt._current is not None and (later := attempt.later) is not None:
+            return self.fail(attempt, later)
+        if attempt.plan.task._hooks:
+            attempt.value = value
         seconds = time.monotonic() - attempt.started_at
         kind, number = attempt.plan.message, attempt.job.number
         attempt.returned = True
@@ -242,7 +303,8 @@ class Pipeline:
             # It has run: another attempt would do the work again and fail in the same way.
             attempt.error = error
             tally.failed.append(seconds)
-            return outcome.given_up(number, message, self._judge.text(error), error, time.time(), seconds)
+            text, trace = self._judge.text(error), self._judge.trace(error)
+            return outcome.given_up(number, message, text, error, time.time(), seconds, trace)
         tally.succeeded.append(seconds)
         if kind.retention <= 0:
             return done(number, kind.unique_key, seconds, attempt.followers)
@@ -256,17 +318,19 @@ class Pipeline:
             raise ResultNotSerializable(
                 f"the task returned {len(result):,} bytes of JSON, over the worker's limit of {self._most:,} (--max-message)"
             )
-        if self._sealed:
+        if self._sealed or self._crypto.offload or COMPRESSION_HEADER in message.headers:
             return self._crypto.close_result(message, attempt.job.queue, attempt.job.id, result)
         return message, result
 
     def fail(self, attempt: Attempt, error: BaseException) -> Outcome:
         """The call raised, or the attempt was ended before it."""
         if self._passes(error):
+            self.desk.live.pop(attempt, None)
             raise error
+        attempt.failed = True
         attempt.started_at = attempt.started_at or time.monotonic()
         seconds = time.monotonic() - attempt.started_at
-        if attempt.asked is TaskCancelled and not isinstance(error, TaskCancelled):
+        if attempt.asked is TaskCancelled and not isinstance(error, TaskCancelled | Cancel):
             # Whatever the cancel became on its way through the task: to run it again is not what the operator wants.
             cancelled = TaskCancelled("cancelled")
             cancelled.__cause__ = error

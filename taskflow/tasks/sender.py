@@ -2,54 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, Unpack
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack
 
 from ..broker.commands.enqueue import NewTask, Terms
-from ..errors import InvalidArguments, TaskFlowError
+from ..errors import ConfigurationError, InvalidArguments
 from ..message.ids import new_id
 from ..message.returns import Returns
 from ..message.signature import Signature
 from ..message.task_message import TaskMessage, unique_key
 from ..options import Options, TaskOptions, build_message, merge, refuse_for_map
+from .backend import Backend
 from .mapping import Mapped, MapResult, Progress
 from .result import AsyncResult
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-OnHandles = Callable[[Sequence[AsyncResult[Any] | TaskFlowError]], None]
-"""Takes the handles and errors of some calls."""
-
-
-class Backend(Protocol):
-    """What a task needs of its app: somebody who enqueues."""
-
-    name: str
-    _max_payload: int
-
-    def _enqueue(self, task: CallMaker[Any, Any], new: NewTask, timeout: float) -> AsyncResult[Any]:
-        """Enqueue one, or raise."""
-
-    def _aenqueue(
-        self, task: CallMaker[Any, Any], new: NewTask, timeout: float
-    ) -> Awaitable[AsyncResult[Any]]:
-        """Enqueue one from a coroutine."""
-
-    def _enqueue_many(
-        self, task: CallMaker[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
-    ) -> None:
-        """Enqueue many as they come; `on_handles` is told what became of them, in their order."""
-
-    def _aenqueue_many(
-        self, task: CallMaker[Any, Any], new: Iterable[NewTask], timeout: float, on_handles: OnHandles
-    ) -> Awaitable[None]:
-        """Enqueue many from a coroutine."""
-
 
 class Sender(Generic[P, R]):
     """Enqueues calls of one task with one set of options. A task is one; `.options(...)` makes others."""
+
+    _on_commit: bool | str = False
+    """Whether its calls wait for the commit of a transaction; of which database."""
 
     def __init__(self, task: CallMaker[P, R] | None, options: TaskOptions) -> None:
         self._task: CallMaker[P, R] = task if task is not None else self  # type: ignore[assignment]
@@ -152,15 +128,71 @@ class Sender(Generic[P, R]):
         await self._task._backend._aenqueue_many(self._task, mapping.new(), self._timeout, mapping.on_handles)
         return mapping.result()
 
+    def delay_on_commit(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """As `delay`, once the transaction is committed that is open here; at once where none is. Where it is rolled back, never.
+
+        For an app of a framework that knows of transactions: Django's (docs/django.md). Unlike Celery's it gives a handle, whose
+        id can be kept in the same transaction.
+
+        Raises:
+            ConfigurationError: the app is of no such framework.
+        """
+        return self._waiting()._delay(args, kwargs)
+
+    async def adelay_on_commit(self, /, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
+        """As `delay_on_commit`, from a coroutine."""
+        return await self._waiting()._adelay(args, kwargs)
+
+    def apply_async_on_commit(
+        self,
+        args: Sequence[Any] | None = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        using: str | None = None,
+        **options: Unpack[Options],
+    ) -> AsyncResult[R]:
+        """As `delay_on_commit`, Celery's way: the arguments in a tuple and a dict, the options beside them.
+
+        Args:
+            args: positional arguments.
+            kwargs: arguments by name.
+            using: the database whose commit is waited for, where there are several.
+            **options: as for `apply_async`.
+        """
+        return self.options(**options)._waiting(using)._delay(*self._given(args, kwargs))
+
+    async def aapply_async_on_commit(
+        self,
+        args: Sequence[Any] | None = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        using: str | None = None,
+        **options: Unpack[Options],
+    ) -> AsyncResult[R]:
+        """As `apply_async_on_commit`, from a coroutine."""
+        return await self.options(**options)._waiting(using)._adelay(*self._given(args, kwargs))
+
     # --------------------------------------------------------------------------------------------------------
+
+    def _waiting(self, using: str | None = None) -> Sender[P, R]:
+        """The same, whose calls wait for a commit."""
+        if self._task._backend._outgoing is None:
+            raise no_transactions(self._task.name)
+        waiting = Sender(self._task, self._options)
+        waiting._on_commit = using or True
+        return waiting
 
     def _delay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> AsyncResult[R]:
         task = self._task
+        if (through := task._backend._outgoing) is not None:
+            return through.send(self, args, kwargs)
         new = task._make_call(args, kwargs, self._options, self._terms or self._shared())
         return task._backend._enqueue(task, new, self._timeout)
 
     def _adelay(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Awaitable[AsyncResult[R]]:
         task = self._task
+        if (through := task._backend._outgoing) is not None:
+            return through.asend(self, args, kwargs)
         new = task._make_call(args, kwargs, self._options, self._terms or self._shared())
         return task._backend._aenqueue(task, new, self._timeout)
 
@@ -180,8 +212,20 @@ class Sender(Generic[P, R]):
         return args or (), kwargs or {}
 
     def _prepare(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewTask:
+        """A call with these options, to be sent with others."""
+        if (through := self._task._backend._outgoing) is not None:
+            return through.prepare(self, args, kwargs)
+        return self._make(args, kwargs)
+
+    def _make(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> NewTask:
         """A call with these options."""
         return self._task._make_call(args, kwargs, self._options, self._terms or self._shared())
+
+    def _rest_on(self, options: TaskOptions) -> None:
+        """Have these options from now on."""
+        self._options = options
+        self._timeout = options.enqueue_timeout  # type: ignore[assignment] # the app sets it
+        self._terms, self._used = None, False
 
     def _shared(self) -> Terms | None:
         """What all calls with these options share. It is worked out at the second: often there is but one."""
@@ -189,6 +233,14 @@ class Sender(Generic[P, R]):
             self._terms = self._task._make_terms(self._options)
         self._used = True
         return self._terms
+
+
+def no_transactions(task: str) -> ConfigurationError:
+    """A call is to wait for a commit, and nobody here knows of any."""
+    return ConfigurationError(
+        f"task {task!r}: this app knows of no transactions, so none of its calls can wait for a commit; in Django add "
+        '"taskflow.contrib.django" to INSTALLED_APPS, elsewhere call .delay() after the commit'
+    )
 
 
 class CallMaker(Sender[P, R]):
@@ -218,7 +270,23 @@ class CallMaker(Sender[P, R]):
     def queue(self) -> str:
         """The task's own queue."""
         assert self._options.queue is not None, "the app sets it"
-        return self._options.queue
+        return str(self._options.queue)
+
+    def result(self, task_id: str, *, queue: str | None = None) -> AsyncResult[R]:
+        """A handle on a call of this task that was enqueued elsewhere, whose result is converted by the function's annotation.
+
+        Args:
+            task_id: its id.
+            queue: its queue; without it, all queues of the app's are asked (see `TaskFlow.result`).
+
+        Example:
+            >>> resize.result("order-17").get()                         # doctest: +SKIP
+            'a-small.png'
+        """
+        return self._backend._result(task_id, queue, self)
+
+    AsyncResult = result
+    """Celery's name for it."""
 
     def _make_terms(self, options: TaskOptions) -> Terms:
         """What all calls with these options share."""
@@ -251,6 +319,10 @@ class CallMaker(Sender[P, R]):
         return new
 
     def _build(self, payload: bytes, options: TaskOptions, *, lock_seconds: int) -> NewTask:
+        if options.outbox and not self._backend._has_outbox:
+            raise ConfigurationError(
+                f"task {self.name!r} is called with outbox=True, and the app has no outbox: give it one by app.use_outbox(...)"
+            )
         message, schedule = build_message(self.name, payload, options, new_id=new_id)
         new = NewTask(
             message,
@@ -260,6 +332,7 @@ class CallMaker(Sender[P, R]):
             options.durable or False,
             schedule.expires,
             schedule.expires_at,
+            options.outbox,
         )
         new.named = options.id is not None
         return new

@@ -13,12 +13,12 @@ from ..errors import (
     ResultNotTrusted,
     ResultUnreadable,
     SignatureError,
-    TaskFailed,
 )
 from ..message.message_crypto import MessageCrypto
 from ..message.payload import decode_result
 from ..message.returns import Returns, Unfit
 from ..states import State
+from .failure import failure_of
 
 PENDING: Any = object()
 """There is no verdict yet."""
@@ -51,6 +51,11 @@ class Asked(Protocol):
     queue: str
     _retention: int | None
     _task: ResultOf | None
+    _coming: bool
+
+    @property
+    def _asked(self) -> str:
+        """Who is asked for the task: "queue 'images' does not know"."""
 
     @property
     def _client(self) -> HasKeys:
@@ -74,24 +79,31 @@ def verdict(handle: Asked, snapshot: Snapshot) -> Any:
     """
     retention = snapshot.message.retention if snapshot.message else handle._retention
     if snapshot.state == State.ARCHIVED:
-        text = snapshot.message.error_msg if snapshot.message else ""
-        raise TaskFailed(text or snapshot.error or "archived without an error", task_id=handle.id)
+        raise failure_of(handle.id, snapshot)
     if snapshot.state == State.COMPLETED:
-        result = _opened(handle, snapshot)
+        result = opened(handle, snapshot)
         return _converted(handle, result) if result is not None else None
     if retention == 0:
-        raise ResultNotKept(
-            f"task {handle.id} keeps no result; "
-            "give it one with retention=<seconds>, in @app.task or .options()",
-            task_id=handle.id,
-        )
-    if snapshot.state is None:
-        raise ResultMissing(
-            f"queue {handle.queue!r} does not know task {handle.id}: "
-            "it was deleted, its retention has passed, or it never existed",
-            task_id=handle.id,
-        )
+        raise not_kept(handle)
+    if snapshot.state is None and not handle._coming:
+        raise unknown(handle)
     return PENDING
+
+
+def not_kept(handle: Asked) -> ResultNotKept:
+    """The error for a task without `retention`."""
+    return ResultNotKept(
+        f"task {handle.id} keeps no result; give it one with retention=<seconds>, in @app.task or .options()",
+        task_id=handle.id,
+    )
+
+
+def unknown(handle: Asked) -> ResultMissing:
+    """The error for a task that is not there."""
+    return ResultMissing(
+        f"{handle._asked} task {handle.id}: it was deleted, its retention has passed, or it never existed",
+        task_id=handle.id,
+    )
 
 
 def _converted(handle: Asked, data: bytes) -> Any:
@@ -108,8 +120,8 @@ def _converted(handle: Asked, data: bytes) -> Any:
         ) from None
 
 
-def _opened(handle: Asked, snapshot: Snapshot) -> bytes | None:
-    """The result's plain bytes; None: there are none."""
+def opened(handle: Asked, snapshot: Snapshot) -> bytes | None:
+    """The result's plain bytes; None: there are none. What it raises, `verdict` does."""
     crypto, id = handle._client.crypto, handle.id.encode("utf-8", "surrogateescape")
     try:
         return crypto.open_result(snapshot.message, handle.queue, id, snapshot.result)

@@ -20,18 +20,30 @@ class Lines:
 
     def __init__(self) -> None:
         self._shows_all: Callable[[], None] | None = None
-        self._begun = False
+        self._shows: Callable[[], None] | None = None
+        self._users = 0
 
     def begin(self) -> None:
-        """Listen. A second time does nothing: with `-P solo` worker and child are one process."""
-        if not self._begun:
-            self._begun = True
-            events.attach(_write, [kind for kind in _LINES if kind not in FREQUENT])
+        """Listen, once for all who have begun: with `-P solo` worker and child are one process."""
+        self._users += 1
+        if self._shows is None:
+            self._shows = events.attach(_write, [kind for kind in _LINES if kind not in FREQUENT])
         self.follow()
+
+    def end(self) -> None:
+        """One of those who have begun has ended; after the last nobody listens. A process that is a worker's never says so."""
+        self._users -= 1
+        if self._users or self._shows is None:
+            return
+        self._shows()
+        self._shows = None
+        if self._shows_all is not None:
+            self._shows_all()
+            self._shows_all = None
 
     def follow(self) -> None:
         """Look which level the log has now: the app may change it at any time. Called once for each batch of tasks."""
-        shown = task.enabled(logging.INFO)
+        shown = self._users > 0 and task.enabled(logging.INFO)
         if shown and self._shows_all is None:
             self._shows_all = events.attach(_write, FREQUENT)
         elif not shown and self._shows_all is not None:

@@ -83,7 +83,7 @@ def facts_of(event: TaskEvent) -> dict[str, object]:
     return facts
 
 
-_RAN = frozenset({events.Succeeded, events.Retried, events.Archived, events.ResultLost})
+_RAN = frozenset({events.Succeeded, events.Retried, events.Snoozed, events.Archived, events.ResultLost})
 
 
 def what(error: BaseException, source: str) -> str:

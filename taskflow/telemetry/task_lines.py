@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ..errors import Cancel, TaskCancelled
 from . import events, saying
 from .events import Event
 from .logs import QUIET
@@ -26,14 +27,24 @@ def _succeeded(event: events.Succeeded) -> None:
 
 
 def _retried(event: events.Retried) -> None:
-    if not task.enabled(logging.WARNING):
+    level = logging.INFO if event.expected else logging.WARNING
+    if not task.enabled(level):
         return
     text = "Task %s[%s] failed in %.4fs: %s; next attempt in %s"
     values = event.seconds, what(event.error, event.source), rounded(event.delay)
-    say(task, logging.WARNING, text, event, *values, error=event.error)
+    say(task, level, text, event, *values, error=None if event.expected else event.error)
+
+
+def _snoozed(event: events.Snoozed) -> None:
+    text = "Task %s[%s] snoozed in %.4fs; it runs again in %s"
+    say(task, logging.INFO, text, event, event.seconds, rounded(event.delay))
 
 
 def _archived(event: events.Archived) -> None:
+    if isinstance(event.error, TaskCancelled | Cancel):
+        # No failure, and nothing to look into.
+        say(task, logging.INFO, "Task %s[%s] was cancelled after %.4fs; archived", event, event.seconds)
+        return
     _failed("Task %s[%s] failed in %.4fs: %s; archived", event)
 
 
@@ -43,7 +54,10 @@ def _result_lost(event: events.ResultLost) -> None:
 
 def _failed(text: str, event: events.Archived) -> None:
     found = "" if event.error is None else what(event.error, event.source)
-    say(task, logging.ERROR, text, event, event.seconds, found, error=event.error)
+    if event.expected:
+        say(task, logging.INFO, text, event, event.seconds, found)
+    else:
+        say(task, logging.ERROR, text, event, event.seconds, found, error=event.error)
 
 
 def _expired(event: events.Expired) -> None:
@@ -78,6 +92,11 @@ def _policy_raised(event: events.PolicyRaised) -> None:
     task.error(text, shown(event.task), exc_info=trace, extra={"task": shown(event.task)})
 
 
+def _hook_raised(event: events.HookRaised) -> None:
+    text, name = "The hook %s of task %s raised; the task's verdict stays as it is", shown(event.task)
+    task.error(text, event.hook, name, exc_info=exc_info(event.error), extra={"task": name})
+
+
 def _left_behind(event: events.LeftBehind) -> None:
     if event.error is None:
         task.error("The event loop of the tasks reports: %s", event.text)
@@ -96,12 +115,14 @@ LINES: Mapping[type[Event], Callable[[Any], None]] = {
     events.Received: _received,
     events.Succeeded: _succeeded,
     events.Retried: _retried,
+    events.Snoozed: _snoozed,
     events.Archived: _archived,
     events.ResultLost: _result_lost,
     events.Expired: _expired,
     events.Unread: _unread,
     events.PutBack: _put_back,
     events.PolicyRaised: _policy_raised,
+    events.HookRaised: _hook_raised,
     events.LeftBehind: _left_behind,
     events.Unexpected: _unexpected,
 }

@@ -23,7 +23,19 @@ def kind_of(error: BaseException) -> str:
     return str(_NAME.__get__(type(error)))
 
 
+def names_of(error: BaseException) -> tuple[str, str]:
+    """The module that the exception's class is defined in, and its name with the classes around it; likewise."""
+    return class_names(type(error))
+
+
+def class_names(kind: type) -> tuple[str, str]:
+    """The same of a class."""
+    return str(_MODULE.__get__(kind)), str(_QUALNAME.__get__(kind))
+
+
 _NAME: Any = vars(type)["__name__"]
+_MODULE: Any = vars(type)["__module__"]
+_QUALNAME: Any = vars(type)["__qualname__"]
 _PARTS: Any = vars(BaseExceptionGroup)["exceptions"]
 _CAUSE: Any = vars(BaseException)["__cause__"]
 _CONTEXT: Any = vars(BaseException)["__context__"]
@@ -143,7 +155,7 @@ def _group(
 def _single(error: BaseException, keep: tuple[type[BaseException], ...]) -> BaseException:
     kind = type(error)
     base = Exception if issubclass(kind, Exception) else BaseException
-    names = {name: str(vars(type)[name].__get__(kind)) for name in ("__module__", "__qualname__")}
+    names = dict(zip(("__module__", "__qualname__"), names_of(error), strict=True))
     made: BaseException = type(kind_of(error), (base,), names)()
     if issubclass(kind, keep):
         try:

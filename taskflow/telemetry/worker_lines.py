@@ -24,6 +24,11 @@ def _timed_out(event: events.TimedOut) -> None:
         say_of(worker, logging.ERROR, text, event)
 
 
+def _cancelled(event: events.Cancelled) -> None:
+    if event.by_worker:
+        say_of(worker, logging.INFO, "Task %s of queue %s was cancelled, and is archived", event)
+
+
 def _poisonous(event: events.Poisonous) -> None:
     text = "Task %s of queue %s is archived: its process died %d times while it ran"
     say_of(worker, logging.ERROR, text, event, event.crashes)
@@ -69,6 +74,10 @@ def _child_replaced(event: events.ChildReplaced) -> None:
     worker.error("Child %d is replaced: %s; what runs in it may end", event.pid, event.reason)
 
 
+def _child_recycled(event: events.ChildRecycled) -> None:
+    worker.info("Child %d is replaced: %s", event.pid, event.reason)
+
+
 def _child_stopped(event: events.ChildStopped) -> None:
     if event.wanted:
         return
@@ -96,6 +105,7 @@ def _worker_stopped(event: events.WorkerStopped) -> None:
 
 
 LINES: Mapping[type[Event], Callable[[Any], None]] = {
+    events.Cancelled: _cancelled,
     events.Poisonous: _poisonous,
     events.Unwritable: _unwritable,
     events.TimedOut: _timed_out,
@@ -105,6 +115,7 @@ LINES: Mapping[type[Event], Callable[[Any], None]] = {
     events.Quarantined: _quarantined,
     events.Recovered: _recovered,
     events.ChildReplaced: _child_replaced,
+    events.ChildRecycled: _child_recycled,
     events.ChildStopped: _child_stopped,
     events.WorkerStarted: _worker_started,
     events.WorkerStopping: _worker_stopping,

@@ -38,6 +38,11 @@ class WorkerConfig:
         concurrency: how many tasks run at once in one child (`threads`), or how many children (`processes`).
         pool: `threads`, `processes` or `solo`.
         processes: how many such sets of children.
+        least_concurrency: how many are enough while no tasks wait, if less than `concurrency` may be.
+        beside: tasks at once of those that ask for the other pool (`@app.task(pool=...)`); None: as many processes as there are
+            cores, or threads as usual.
+        max_tasks_per_child: so many tasks a child is given before it is replaced; 0: any number.
+        max_memory_per_child: bytes; a child that has more takes no more tasks and is replaced; 0: it may have any.
         grace: seconds that running tasks get at a stop.
         burst: stop when the queues are empty.
         broker: instead of the app's broker.
@@ -47,7 +52,10 @@ class WorkerConfig:
         log_format: `text` or `json`.
         log_errors: log the texts of exceptions too.
         max_message: bytes; a message that is longer is archived unread, and so is a task whose result is.
+        reload: folders; when Python code in them changes, the children are replaced.
         timings: how long its parts wait.
+        preload: children are forked from a process that has imported the app once (`children.preloading`).
+        embedded: it is a part of somebody's program, which asks it how it is; `taskflow worker --check` does not find it.
     """
 
     app: str
@@ -57,6 +65,10 @@ class WorkerConfig:
     concurrency: int = DEFAULT_CONCURRENCY
     pool: Pool = "threads"
     processes: int = 1
+    least_concurrency: int | None = None
+    beside: int | None = None
+    max_tasks_per_child: int = 0
+    max_memory_per_child: int = 0
     grace: float = DEFAULT_GRACE
     burst: bool = False
     broker: str | None = None
@@ -66,7 +78,10 @@ class WorkerConfig:
     log_format: str = "text"
     log_errors: bool = False
     max_message: int = DEFAULT_MOST_MESSAGE
+    reload: tuple[str, ...] = ()
     timings: Timings = TIMINGS
+    preload: bool = False
+    embedded: bool = False
 
     def __post_init__(self) -> None:
         if not 1024 <= self.max_message <= LARGEST_MOST_MESSAGE:
@@ -75,10 +90,33 @@ class WorkerConfig:
             )
         if not 1 <= self.slots <= MAX_SLOTS:
             raise InvalidOption(f"concurrency must be from 1 to {MAX_SLOTS}, not {self.concurrency}")
+        if not 1 <= self.least <= self.concurrency:
+            raise InvalidOption(
+                f"autoscale must be given as most,least with a least from 1 to {self.concurrency}, not {self.least}"
+            )
+        if self.beside is not None and not 1 <= self.beside <= MAX_SLOTS:
+            raise InvalidOption(f"beside must be from 1 to {MAX_SLOTS}, not {self.beside}")
+        if self.pool == "solo" and (self.recycles or self.least < self.concurrency):
+            raise InvalidOption(
+                "-P solo has no child that could be replaced, and one slot: leave autoscale and the limits of a child out"
+            )
         if self.children < 1:
             raise InvalidOption(f"processes must be at least 1, not {self.processes}")
+        if self.reload and self.pool == "solo":
+            raise InvalidOption(
+                "--reload replaces the processes that run your code, and with -P solo there are none: leave out one of the two"
+            )
+        if self.preload and (self.pool == "solo" or self.embedded):
+            raise InvalidOption(
+                "--preload is about child processes, and with -P solo or inside a program there are none: leave it out"
+            )
         if self.grace < 0:
             raise InvalidOption("grace must not be negative")
+
+    @property
+    def least(self) -> int:
+        """How many tasks run at once while no more are needed, where `concurrency` is the most."""
+        return self.concurrency if self.least_concurrency is None else self.least_concurrency
 
     @property
     def slots(self) -> int:
@@ -87,15 +125,28 @@ class WorkerConfig:
 
     @property
     def children(self) -> int:
-        """How many children run."""
+        """How many children run at the start."""
+        return self._children(self.least)
+
+    @property
+    def most_children(self) -> int:
+        """How many children run at most."""
+        return self._children(self.concurrency)
+
+    def _children(self, concurrency: int) -> int:
         if self.pool == "solo":
             return 1
-        return self.concurrency * self.processes if self.pool == "processes" else self.processes
+        return concurrency * self.processes if self.pool == "processes" else self.processes
 
     @property
     def total(self) -> int:
-        """Tasks at once in all children."""
-        return self.slots * self.children
+        """Tasks at once in all children, at most."""
+        return self.slots * self.most_children
+
+    @property
+    def recycles(self) -> bool:
+        """Whether children are replaced after a while."""
+        return bool(self.max_tasks_per_child or self.max_memory_per_child)
 
 
 @dataclass(frozen=True, slots=True)

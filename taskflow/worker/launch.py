@@ -64,6 +64,7 @@ def launch(config: WorkerConfig, slots: int | None = None) -> Launched:
                 f"--log-level={config.log_level}",
                 f"--log-format={config.log_format}",
                 f"--max-message={config.max_message}",
+                *(["--main-thread"] if config.pool == "processes" else []),
                 *(["--log-errors"] if config.log_errors else []),
             ],
             env=_environment(config.broker),
@@ -77,9 +78,43 @@ def launch(config: WorkerConfig, slots: int | None = None) -> Launched:
     return Launched(ours, memory, process)
 
 
+def launch_template(config: WorkerConfig) -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start the process that imports the app and forks children (`--preload`): our end of its socket, and the process.
+
+    Raises:
+        OSError: it cannot be started now; nothing is left of the try.
+    """
+    # A message is one piece here, so that descriptors are never torn from what they belong to.
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs, contextlib.ExitStack() as undo:
+        undo.callback(ours.close)
+        ours.setblocking(False)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "taskflow.runner.template"),
+                f"--app={config.app}",
+                f"--socket={theirs.fileno()}",
+                f"--log-level={config.log_level}",
+                f"--log-format={config.log_format}",
+                *(["--log-errors"] if config.log_errors else []),
+            ],
+            env=_environment(config.broker),
+            pass_fds=(theirs.fileno(),),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        undo.pop_all()
+    return ours, process
+
+
 def launch_all(config: WorkerConfig) -> list[Launched]:
-    """Start the children of a worker; none for `-P solo`, whose only child is a thread."""
-    return [] if config.pool == "solo" else [launch(config) for _ in range(config.children)]
+    """Start the children of a worker; none for `-P solo`, whose only child is a thread, nor where they are forked from another
+    process.
+    """
+    if config.pool == "solo" or config.preload:
+        return []
+    return [launch(config) for _ in range(config.children)]
 
 
 def outlive_early_signals() -> None:

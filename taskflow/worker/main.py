@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from ..telemetry.lines import lines
 from ..telemetry.logs import setup
@@ -15,9 +16,12 @@ from .launch import Launched, ignore_late_signals
 from .solo import run_solo
 from .worker import Worker
 
+if TYPE_CHECKING:
+    from .reloading import Watcher
+
 logger = logging.getLogger("taskflow.worker")
 
-UNUSED = (signal.SIGUSR2, signal.SIGTTOU, signal.SIGALRM, signal.SIGIO)
+UNUSED = (signal.SIGTTOU, signal.SIGALRM, signal.SIGIO)
 """Signals that mean something elsewhere, or come by mistake. Their default would end or stop a worker that holds tasks."""
 
 
@@ -36,18 +40,33 @@ def run(config: WorkerConfig, launched: Sequence[Launched] = ()) -> None:
     lines.begin()
     if config.pool == "solo":
         run_solo(config, actions)
+    elif config.reload:
+        # Only here: it is an extra, and no worker that is deployed has a use for it.
+        from .reloading import run_reloading
+
+        run_reloading(config, launched, _run_in_loop)
     else:
-        asyncio.run(_run(config, launched))
+        _run_in_loop(config, launched)
 
 
-async def _run(config: WorkerConfig, launched: Sequence[Launched]) -> None:
+def _run_in_loop(config: WorkerConfig, launched: Sequence[Launched], watcher: Watcher | None = None) -> None:
+    asyncio.run(_run(config, launched, watcher))
+
+
+async def _run(config: WorkerConfig, launched: Sequence[Launched], watcher: Watcher | None) -> None:
     worker = Worker(config, launched=launched)
     loop = asyncio.get_running_loop()
     handled = actions(worker)
     for number, act in handled.items():
         signal.signal(number, partial(_call, loop, act))
     try:
-        await worker.run()
+        if watcher is None:
+            await worker.run()
+        else:
+            from .reloading import reloaded
+
+            with reloaded(watcher, worker):
+                await worker.run()
     finally:
         ignore_late_signals(handled)
 
@@ -67,6 +86,7 @@ def actions(worker: Worker) -> dict[signal.Signals, Callable[[], None]]:
         signal.SIGTSTP: worker.quiet,
         signal.SIGCONT: worker.resume,
         signal.SIGHUP: worker.reload,
+        signal.SIGUSR2: worker.roll,
         signal.SIGUSR1: worker.dump_stacks,
         signal.SIGTTIN: worker.dump_stacks,
         **{number: partial(_ignore, number) for number in UNUSED},
@@ -75,6 +95,7 @@ def actions(worker: Worker) -> dict[signal.Signals, Callable[[], None]]:
 
 def _ignore(number: signal.Signals) -> None:
     logger.warning(
-        "%s does nothing here: TERM stops, QUIT at once, TSTP takes no more, HUP replaces the children, USR1 shows their stacks",
+        "%s does nothing here: TERM stops, QUIT at once, TSTP takes no more, HUP replaces the children, USR2 one by one, "
+        "USR1 shows their stacks",
         number.name,
     )

@@ -9,12 +9,14 @@ from ..broker.aio import AsyncBroker
 from ..broker.commands.dequeue import BATCH
 from ..clock import ServerClock
 from ..message.outcome import Outcome
-from ..pipe import frames
 from .children.supervisor import Supervisor
 from .config import Identity, WorkerConfig
 from .descriptors import places as waiting_connections
 from .holding.acker import Acker
+from .holding.cancels import Cancels
 from .holding.held_tasks import Held, HeldTasks
+from .holding.leases import Leases
+from .holding.reports import ReportWriter
 from .loops.courier import Courier
 from .loops.delivery import Delivery
 from .loops.narrow import NarrowBroker
@@ -37,12 +39,14 @@ class Parts:
         broker: for the loops of the whole worker.
         many: for those of the queues, which are many: so many of their calls are under way at once, and no more.
         acker: writes verdicts.
+        reports: writes what running tasks say of themselves.
         delivery: brings followers of tasks to their queues.
         courier: has those of the verdicts that were just written.
         allocator: who may take how many.
         intake: is given what was taken.
         places: who may wait on a connection.
         roll_call: asks for those who may not.
+        leases: keeps those of what is held.
         subscriber: hears what is published for workers.
     """
 
@@ -54,12 +58,14 @@ class Parts:
     broker: AsyncBroker
     many: AsyncBroker
     acker: Acker
+    reports: ReportWriter
     delivery: Delivery
     courier: Courier
     allocator: SlotAllocator
     intake: Intake
     places: Places
     roll_call: RollCall
+    leases: Leases
     subscriber: Subscriber
 
     @classmethod
@@ -99,6 +105,8 @@ class Parts:
         delivery = Delivery(many)
         courier = Courier(delivery, clock)
         acker.on_followers = courier.add
+        cancels = Cancels(held_tasks, supervisor.cancel)
+        leases = Leases(broker, held_tasks, cancels.ask)
         return cls(
             config=config,
             identity=identity,
@@ -108,11 +116,20 @@ class Parts:
             broker=broker,
             many=many,
             acker=acker,
+            reports=ReportWriter(many),
             delivery=delivery,
             courier=courier,
-            allocator=SlotAllocator(queues, strict=config.strict, room=supervisor.room, most=BATCH),
-            intake=Intake(held_tasks, supervisor, on_outcomes, clock, is_open),
-            places=Places(waiting_connections(waits, nodes, config.children)),
+            allocator=SlotAllocator(
+                queues,
+                strict=config.strict,
+                room=supervisor.room,
+                most=BATCH,
+                unwritten=acker.__len__,
+                apart=supervisor.beside,
+            ),
+            intake=Intake(held_tasks, supervisor, on_outcomes, clock, is_open, cancels),
+            places=Places(waiting_connections(waits, nodes, config.most_children)),
             roll_call=RollCall(broker),
-            subscriber=Subscriber(broker, lambda task_id: supervisor.broadcast(frames.Cancel(task_id))),
+            leases=leases,
+            subscriber=Subscriber(broker, cancels, leases.tick),
         )

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ..pipe import frames
-from .holding.leases import Leases
 from .loops.limits import Limits
 from .parts import Parts
 from .service import Service
@@ -29,6 +28,7 @@ class ForQueue:
         backoff: learns how many workers are on it, and waits accordingly.
         rule: what becomes of its aggregation groups, if the app says so.
         parts: of the worker.
+        stores: whether the app has a store for large arguments and results.
     """
 
     name: str
@@ -36,6 +36,7 @@ class ForQueue:
     backoff: IdleBackoff
     rule: frames.Aggregation | None
     parts: Parts
+    stores: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class ForWorker:
         status: what the worker's record says of it.
         served: the names of what is served; None before the first look, and before all their loops have begun.
         end: ends the worker.
+        unsure: whether tasks may be on their way here of which nothing is known yet.
     """
 
     parts: Parts
@@ -57,6 +59,7 @@ class ForWorker:
     status: Callable[[], str]
     served: Callable[[], list[str] | None]
     end: Callable[[], None]
+    unsure: Callable[[], bool]
 
 
 def fetcher(at: ForQueue) -> Fetcher:
@@ -86,7 +89,7 @@ def _burst(at: ForWorker) -> Service | None:
         parts.broker,
         parts.clock,
         at.served,
-        lambda: len(parts.held_tasks) + len(parts.courier),
+        lambda: len(parts.held_tasks) + len(parts.courier) + at.unsure(),
         lambda: bool(parts.delivery.away()),
         at.end,
     )
@@ -94,10 +97,11 @@ def _burst(at: ForWorker) -> Service | None:
 
 PER_WORKER: tuple[Callable[[ForWorker], Service | None], ...] = (
     lambda at: at.parts.acker,
+    lambda at: at.parts.reports,
     lambda at: at.parts.courier,
     lambda at: at.parts.roll_call,
     lambda at: Limits(at.parts.supervisor.watch_limits),
-    lambda at: Leases(at.parts.broker, at.parts.held_tasks),
+    lambda at: at.parts.leases,
     lambda at: at.parts.subscriber,
     lambda at: at.partitions,
     _burst,

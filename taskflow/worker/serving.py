@@ -46,6 +46,7 @@ class Serving:
         self._troubles = troubles
         self._stop = stop
         self._rules: dict[str, frames.Aggregation] = {rule.queue: rule for rule in hello.aggregations}
+        self._stores = hello.stores
         self._loops: dict[str, list[Service]] = {}
         """Those of each queue that is served, and of each partition."""
         self.takers = Takers(errands)
@@ -57,11 +58,19 @@ class Serving:
         self.status = "active"
         """What the worker's record says of it."""
         self.partitions = Partitions(queues, hello.partitions, parts.broker, self._begin, self._leave)
-        self._at = ForWorker(parts, self.queues, self.partitions, lambda: self.status, self._served, stop.set)
+        self._at = ForWorker(
+            parts,
+            self.queues,
+            self.partitions,
+            lambda: self.status,
+            self._served,
+            stop.set,
+            self.takers.are_unsure,
+        )
         self._unkept: dict[str, ForQueue] | None = {}
         """What has no upkeep yet, by name; None: each queue gets it at once from now on."""
         loops = [loop for make in PER_WORKER if (loop := make(self._at)) is not None]
-        self._watch([*loops, LateStart(self._keep_up)])
+        self._watch([*loops, LateStart(f"{__package__}.upkeep", self._keep_up)])
 
     def start(self) -> None:
         """Start what runs once; the loops of the queues come with the first look at their partitions."""
@@ -87,6 +96,7 @@ class Serving:
         if self._stop.is_set():
             return
         self._rules.update({rule.queue: rule for rule in hello.aggregations})
+        self._stores = self._stores or hello.stores
         for queue, weight in queues.items():
             self._parts.allocator.declare(queue, weight)
             self.queues.setdefault(queue, weight)
@@ -113,7 +123,7 @@ class Serving:
         if self._stop.is_set():
             return
         self._parts.allocator.add(name, queue)
-        at = ForQueue(name, queue, IdleBackoff(), self._rules.get(queue), self._parts)
+        at = ForQueue(name, queue, IdleBackoff(), self._rules.get(queue), self._parts, self._stores)
         taker = fetcher(at)
         self._loops[name] = [taker]
         self._watch([taker])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -22,12 +23,17 @@ from .config import WorkerConfig
 from .launch import ignore_late_signals
 from .worker import Worker
 
+logger = logging.getLogger("taskflow.worker")
+
 WAKE = signal.SIGUSR2
 """Brings the main thread back from wherever it waits."""
 
 LEAVE_SECONDS = 2.0
 """Seconds that the main thread has to leave once the worker has ended. A main thread inside a C call does not notice that."""
 
+
+_DEBUGGERS = frozenset({"debugpy", "pydevd"})
+"""What editors load into a program that they debug."""
 
 _DELICATE = (weakref.__file__, "<frozen importlib._bootstrap>", threading.__file__)
 """Files in which nothing is to be raised. From the callback of a weak reference it goes no further, and is printed with its
@@ -37,6 +43,16 @@ traceback; and a wait that is interrupted while it takes its lock back ends with
 
 class _Ended(BaseException):
     """Brings the main thread out of waiting for a task."""
+
+
+def is_for_a_debugger() -> bool:
+    """Whether somebody may stop a task of `-P solo` and look at it: at a terminal, or by a debugger that has come otherwise.
+
+    A limit that passes meanwhile would end the task under his hands.
+    """
+    terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
+    hook = os.environ.get("PYTHONBREAKPOINT", "")
+    return terminal or hook not in ("", "0") or not _DEBUGGERS.isdisjoint(sys.modules)
 
 
 def run_solo(
@@ -83,7 +99,21 @@ class _Solo:
             if self._ready:
                 connection, marks = self._ready[0]
                 config = self._config
-                runner.main(config.app, connection, marks, config.slots, here=True, most=config.max_message)
+                limited = not is_for_a_debugger()
+                if not limited:
+                    logger.info(
+                        "No time limit holds: a debugger may stop a task here for as long as it likes"
+                    )
+                runner.main(
+                    config.app,
+                    connection,
+                    marks,
+                    config.slots,
+                    place="debugged",
+                    leaving=self._leave,
+                    most=config.max_message,
+                    limited=limited,
+                )
             while not self._ended.wait(0.1):
                 pass
         except _Ended:
@@ -93,6 +123,10 @@ class _Solo:
         thread.join(LEAVE_SECONDS)
         if self._failed:
             raise self._failed[0]
+
+    def _leave(self) -> None:
+        """The main thread is out of waiting for tasks: no signal is to bring it back from its last steps."""
+        self._leaving = True
 
     # --- the worker's thread --------------------------------------------------------------------------------
 

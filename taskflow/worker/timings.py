@@ -37,6 +37,7 @@ class Timings:
         trial: the lease that a task with an owner and without a lease gets: whole seconds, in which a living owner extends it.
         overdue: a follower of a task that has lain in the outbox for so long is delivered by any worker of the queue.
         outbox: between two looks for such followers.
+        store: between two looks whether something in the app's store is to be looked at.
         aggregate: between two looks at groups that may be ripe.
         build: a child that has not built a message for so long is not waited for: another is asked.
         partitions: between two looks at which partitions there are.
@@ -54,6 +55,8 @@ class Timings:
         short_life: a child that has ended sooner has died at once.
         first_restart: before another start of a child after one that failed, doubled with each that follows.
         longest_restart: the most of that.
+        scale_up: so long all slots are in use before it is asked whether tasks wait, and there are more.
+        scale_down: so long fewer slots have to be enough before there are fewer.
         look: between two looks at the health of all loops.
         still: a loop that has not got on for so long is started anew.
     """
@@ -69,6 +72,7 @@ class Timings:
     trial: int = 8
     overdue: float = 5.0
     outbox: float = 5.0
+    store: float = 15.0
     aggregate: float = 1.0
     build: float = 5.0
     partitions: float = 10.0
@@ -86,6 +90,8 @@ class Timings:
     short_life: float = 10.0
     first_restart: float = 0.5
     longest_restart: float = 30.0
+    scale_up: float = 0.5
+    scale_down: float = 30.0
     look: float = 1.0
     still: float = 20.0
 

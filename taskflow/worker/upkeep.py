@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ..pipe import frames
 from .loops.aggregator import Aggregator
 from .loops.closed_aggregator import ClosedAggregator
 from .loops.forwarder import Forwarder
@@ -55,6 +56,25 @@ def _aggregator(at: ForQueue) -> Aggregator | None:
     )
 
 
+def _store_janitor(at: ForQueue) -> Service:
+    # Only here: few apps have a store.
+    from .loops.store_janitor import StoreJanitor
+
+    children = at.parts.supervisor.children
+
+    def ask(work: frames.Tidy) -> None:
+        child = next((one for one in children if one.takes_work), None)
+        if child is not None:
+            child.send(work)
+
+    return StoreJanitor(at.name, at.parts.many, ask)
+
+
+def _guarded_store_janitor(at: ForQueue) -> Service | None:
+    seconds = 2 * at.parts.config.timings.store
+    return guarded(_store_janitor, "store", seconds)(at) if at.stores else None
+
+
 OF_QUEUE: tuple[Callable[[ForQueue], Service | None], ...] = (
     _forwarder,
     lambda at: Recoverer(at.name, at.parts.many, at.backoff),
@@ -62,6 +82,7 @@ OF_QUEUE: tuple[Callable[[ForQueue], Service | None], ...] = (
     lambda at: OutboxJanitor(at.name, at.parts.many, at.parts.delivery, at.backoff),
     lambda at: Sweeper(at.name, at.parts.many, at.backoff, joins=at.rule is not None),
     _aggregator,
+    _guarded_store_janitor,
 )
 """In the order of their start."""
 
@@ -74,7 +95,7 @@ OF_WORKER: tuple[Callable[[ForWorker], Service], ...] = (
         published=lambda: at.partitions.declared,
         status=at.status,
         strict=at.parts.config.strict,
-        concurrency=at.parts.config.total,
+        concurrency=lambda: at.parts.supervisor.concurrency,
         running=at.parts.supervisor.running,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -15,25 +15,29 @@ from ..clock import ServerClock
 from ..connection.aio import AsyncDriver
 from ..connection.url import parse
 from ..message.outcome import Outcome
+from ..message.report import Report
 from ..partitions import DEFAULT_QUEUE
 from ..pipe import frames
-from ..telemetry.events import WorkerStarted, WorkerStopped, WorkerStopping, emit
-from ..telemetry.saying import counted
+from ..telemetry.events import WorkerStarted, WorkerStopping, emit
 from .banner import banner
 from .children.starter import Start
 from .children.supervisor import Supervisor
 from .config import Identity, WorkerConfig, check_doubtful
-from .errands import Errands, said
+from .errands import Errands
 from .health.health import Health
 from .health.health_file import HealthFile
 from .health.troubles import Troubles
 from .holding.held_tasks import Held, HeldTasks
+from .holding.unwritten import spelled_out
 from .launch import Launched
 from .parts import Parts
+from .relay import Relay
 from .serving import Serving
+from .stopping import shut_down
 
 if TYPE_CHECKING:
     from .health.health_server import HealthServer
+    from .health.systemd import Systemd
 
 logger = logging.getLogger("taskflow.worker")
 
@@ -42,15 +46,6 @@ BACKLOG_SECONDS = 2.0
 
 REACH_SECONDS = 4.0
 """A broker that cannot be reached at the start ends the command within 5 s."""
-
-STOP_SECONDS = 10.0
-"""How long a stop waits for loops that do not want to end: what is held has to be handed back all the same."""
-
-DELIVERY_SECONDS = 5.0
-"""How long a stop waits for followers of the last tasks to be delivered: those that are not, another worker delivers."""
-
-FLUSH_SECONDS = 10.0
-"""How long a stop waits for the last verdicts to be written."""
 
 
 class Worker:
@@ -80,12 +75,18 @@ class Worker:
             launched,
             backlog=self._has_backlog,
             on_hello=self._learn,
+            on_reports=self._reports,
+            on_done=self._done,
         )
+        self._relay = Relay(self._supervisor.children)
         self._parts: Parts | None = None
         self._serving: Serving | None = None
         self._health: Health | None = None
         self._health_server: HealthServer | None = None
+        self._systemd: Systemd | None = None
         self._stop = asyncio.Event()
+        self.started = asyncio.Event()
+        """Set when it takes tasks."""
         self._grace = config.grace
         self._troubles = Troubles()
         self._errands = Errands()
@@ -100,6 +101,7 @@ class Worker:
             ServerTooOld: it cannot run the scripts.
         """
         hello = await self._supervisor.start()
+        self._relay.learn(hello)
         try:
             check_doubtful(self._config, queues_of(hello))
             broker = await self._reach(self._config.broker or hello.broker)
@@ -114,11 +116,39 @@ class Worker:
         emit(self._started(hello, str(broker.driver.url), queues))
         try:
             serving.start()
+            self.started.set()
             await self._stop.wait()
-            await self._shut_down(parts, serving, health)
+            await shut_down(parts, serving, health, lambda: self._grace)
         finally:
+            if self._systemd is not None:
+                await self._systemd.stop()
             self._close_health()
+            self._relay.close()
             await broker.close()
+
+    # --- how it is, for a program that it is a part of ------------------------------------------------------------
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not been told to stop."""
+        return not self._stop.is_set()
+
+    @property
+    def queues(self) -> Mapping[str, int]:
+        """What is served, with weights."""
+        return {} if self._serving is None else self._serving.queues
+
+    @property
+    def active(self) -> int:
+        """How many tasks run now."""
+        return len(self._supervisor.running())
+
+    def complaints(self) -> list[str]:
+        """What is wrong with it, a sentence each."""
+        if self._health is None:
+            return []
+        why = self._health.state()["why"]
+        return [*why] if isinstance(why, list) else []
 
     # --- what signals do ------------------------------------------------------------------------------------
 
@@ -156,6 +186,14 @@ class Worker:
             return
         logger.info("Restarting the child processes")
         self._errands.begin("the restart of the child processes", self._supervisor.restart())
+
+    def roll(self) -> None:
+        """Replace the children one by one, so that no slot and little memory is lost meanwhile."""
+        if self._config.pool == "solo":
+            self.reload()  # which says why not
+            return
+        logger.info("Replacing the child processes one by one")
+        self._errands.begin("the replacement of the child processes", self._supervisor.roll())
 
     def dump_stacks(self) -> None:
         """Ask every child for the stacks of its threads and coroutines; each is one block in the log."""
@@ -201,6 +239,7 @@ class Worker:
         )
 
     def _learn(self, hello: frames.Hello) -> None:
+        self._relay.learn(hello)
         if self._serving is not None:
             self._serving.learn(self._queues(hello), hello)
 
@@ -216,9 +255,9 @@ class Worker:
         }
         health = Health(
             serving.services,
-            HealthFile(facts, identity.pid, identity.server_id[:8]),
+            None if config.embedded else HealthFile(facts, identity.pid, identity.server_id[:8]),
             [self._supervisor, self._troubles],
-            lambda: (sum(child.takes_work for child in self._supervisor.children), config.children),
+            lambda: (sum(child.takes_work for child in self._supervisor.children), self._supervisor.wanted),
             self._supervisor.counts.all,
         )
         health.troubles = self._troubles
@@ -227,6 +266,11 @@ class Worker:
             from .health.health_server import HealthServer  # here, for the start-up
 
             self._health_server = HealthServer(config.health_port, health.state, config.health_host)
+        if not config.embedded and "NOTIFY_SOCKET" in os.environ:
+            from .health.systemd import Systemd  # here, for the start-up
+
+            self._systemd = Systemd(health.state, lambda: self.runs)
+            self._systemd.start()
         health.start()
         return health
 
@@ -241,7 +285,19 @@ class Worker:
 
     def _outcomes(self, items: list[tuple[Held, Outcome]]) -> None:
         assert self._parts is not None
-        self._parts.acker.add(items)
+        reports = self._parts.reports
+        self._parts.acker.add(reports.complete(items) if reports.unwritten else items)
+
+    def _done(self, done: list[Held]) -> None:
+        assert self._parts is not None
+        if self._parts.reports.unwritten:
+            self._outcomes(spelled_out(done))
+        else:
+            self._parts.acker.add_done(done)
+
+    def _reports(self, items: list[tuple[Held, Report]]) -> None:
+        if self._parts is not None:
+            self._parts.reports.add(items)
 
     async def _has_backlog(self) -> bool:
         """Whether any task waits in a queue that is served; False also when nobody can say."""
@@ -255,37 +311,8 @@ class Worker:
         if self._parts is not None and not self._stop.is_set():
             self._parts.allocator.pump()
 
-    # --- the end --------------------------------------------------------------------------------------------
-
-    async def _shut_down(self, parts: Parts, serving: Serving, health: Health) -> None:
-        started = time.monotonic()
-        serving.status = "closed"
-        with said("the stop of the watch"):
-            await health.stop()
-        with said("the stop of taking"):
-            async with asyncio.timeout(STOP_SECONDS):
-                await serving.takers.stop()
-        with said("the end of the child processes"):
-            await self._supervisor.drain(lambda: self._grace)
-        with said("the writing of the last verdicts"):
-            if not await parts.acker.drain(FLUSH_SECONDS):
-                logger.error(
-                    "%s could not be handed back; every lease ends within %d s",
-                    counted(len(self._held_tasks), "task"),
-                    self._config.timings.lease,
-                )
-        with said("the delivery of the last followers"):
-            await parts.courier.drain(DELIVERY_SECONDS)
-        with said("the stop of the loops"):
-            async with asyncio.timeout(STOP_SECONDS):
-                await serving.stop()
-        with said("the removal of the worker's record"):
-            await serving.clear()
-        ended = self._supervisor.counts.sum()
-        emit(WorkerStopped(time.monotonic() - started, ended.count, ended.failures))
-
 
 def queues_of(hello: frames.Hello) -> dict[str, int]:
     """Every queue that the app declares or its tasks name, with weight 1; the default queue when there is none."""
-    named = {task.queue for task in hello.tasks} | set(hello.partitions)
+    named = {task.queue for task in hello.tasks} | set(hello.partitions) | set(hello.queues)
     return dict.fromkeys(sorted(named) or [DEFAULT_QUEUE], 1)

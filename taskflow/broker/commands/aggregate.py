@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from hashlib import sha1
 from typing import Any
 
+from ...message.kept import ARCHIVE_SECONDS
 from ...message.outcome import Outcome
 from ...message.task_message import TaskMessage
 from ..builder import builder, item_of
 from ..command import Command, Plain
 from ..keys import day_of, queue_keys
 from ..words import Joined, Refused
-from .finish import ARCHIVE_SECONDS, ARCHIVE_SIZE
+from .finish import ARCHIVE_SIZE, attempt_words
 
 MOST_JOINED = 200
 """Tasks that one call joins, whatever `max_size` says: a script stays under 5 ms. The rest is joined in the next."""
@@ -89,7 +90,7 @@ def join(queue: str, group: str, message: TaskMessage, tasks: Sequence[Waiting])
 
 
 def refuse(
-    queue: str, group: str, items: Sequence[tuple[Waiting, Outcome]], now: float
+    queue: str, group: str, items: Sequence[tuple[Waiting, Outcome]], now: float, worker: str = ""
 ) -> Command[list[Refused]]:
     """Take tasks out of a group that are not to be joined, those that are there as they were read; what became of each.
 
@@ -98,6 +99,7 @@ def refuse(
         group: the group's.
         items: tasks, and what becomes of each: archived (as it is, or with another message), or put back for a while.
         now: the server's time in Unix seconds: it names the day's counters.
+        worker: which worker refuses them.
     """
     keys = queue_keys(queue)
     day = day_of(now)
@@ -115,6 +117,8 @@ def refuse(
                 delay=outcome.delay,
                 message=outcome.message,
                 error=outcome.error,
+                attempt=attempt_words(outcome.attempt, worker)[0] if outcome.attempt else "",
+                keep="" if outcome.failure_retention is None else outcome.failure_retention,
             )
         ],
         group_key=keys.group(group),

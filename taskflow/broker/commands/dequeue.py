@@ -13,13 +13,13 @@ import msgspec
 from ..builder import builder, item_of
 from ..command import Command, Plain
 from ..keys import queue_keys
-from ..words import Notice
+from ..words import Cancel, Notice
 
 LEASE_SECONDS = 30
 """As in Asynq: how long a worker may run a task without a sign of life."""
 
-BATCH = 250
-"""Tasks of one dequeue at most."""
+BATCH = 400
+"""Tasks of one dequeue at most: two milliseconds of the server, in which it serves nobody else."""
 
 UNKNOWN_GRACE = 3
 """Seconds for which a task that came back because nobody knew its name is left to others: Go's workers ask once a second."""
@@ -35,12 +35,17 @@ _build_extend = builder("extend", "lease_seconds")
 _extended = item_of("extend").getter()
 
 
+CANCELLED_AT = float(Cancel.LONG_AGO.value)
+"""Until when a task may start that somebody has cancelled, in Unix seconds."""
+
+
 class Taken(msgspec.Struct, frozen=True, gc=False):
     """A task that was taken: its id and its message's bytes, and what its hash remembers of earlier attempts.
 
     `lease_token` is that of the call that took it, and of all that the call took: with id and token the worker proves that it
     still holds the task. `crashes` and `recoveries` say how often it has cost a process or a lease; `first_failed_at` is in Unix
-    seconds, 0: never. `expires_at` too: if it has not started by then it is not to be run; 0: no matter when.
+    seconds, 0: never. `expires_at` too: if it has not started by then it is not to be run; 0: no matter when, and `CANCELLED_AT`:
+    somebody has cancelled it.
     """
 
     id: str
@@ -148,18 +153,42 @@ def _held(reply: list[Any]) -> list[Taken]:
     ]
 
 
-def extend(queue: str, tasks: Sequence[Taken], lease: int = LEASE_SECONDS) -> Command[list[str]]:
-    """Extend the leases of a worker on tasks to `lease` seconds; the reply lists the ids that it does not hold any more."""
+@dataclass(frozen=True, slots=True)
+class Extended:
+    """What became of leases that were to be extended.
+
+    Args:
+        lost: the ids of tasks that the worker does not hold any more.
+        cancelled: the ids of tasks that somebody has cancelled; each with the seconds after which its process is to be killed,
+            None: it is not.
+    """
+
+    lost: list[str]
+    cancelled: dict[str, float | None]
+
+
+def extend(queue: str, tasks: Sequence[Taken], lease: int = LEASE_SECONDS) -> Command[Extended]:
+    """Extend the leases of a worker on tasks to `lease` seconds."""
     keys = queue_keys(queue)
     prefix = keys.task_prefix
     return _build_extend(
         keys,
-        _ids,
+        _extended_by,
         [prefix + task.id for task in tasks],
         chain.from_iterable(map(_extended, tasks)),
         lease_seconds=lease,
     )
 
 
-def _ids(reply: list[bytes]) -> list[str]:
-    return [item.decode("utf-8", "surrogateescape") for item in reply]
+def _extended_by(reply: list[list[bytes]]) -> Extended:
+    lost, marked = ([item.decode("utf-8", "surrogateescape") for item in items] for items in reply)
+    return Extended(lost, {one: grace_of(mark) for one, mark in zip(marked[::2], marked[1::2], strict=True)})
+
+
+def grace_of(mark: str) -> float | None:
+    """The seconds that a cancelled task has until its process is killed, as its mark says; None: it is not killed."""
+    try:
+        seconds = float(mark)
+    except ValueError:
+        return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...connection.topology import key_slot
+from ...message.content import COMPRESSION_HEADER
 from ...message.task_message import TaskMessage
 from ...message.template import MessageTemplate
 from ..builder import builder, item_of
@@ -40,11 +41,13 @@ class Terms:
         durable: whether enqueueing waits until a replica has it too; "strict" counts a node without replicas as a failure.
         expires: seconds from now by the server's clock in which it must have started, or None.
         expires_at: the same in Unix seconds; both None: it may start at any time.
+        outbox: whether it goes through the app's outbox; None: as the app says.
     """
 
     __slots__ = (
         "_elsewhere",
         "_template",
+        "compresses",
         "delay",
         "durable",
         "expires",
@@ -52,6 +55,7 @@ class Terms:
         "group",
         "lock_seconds",
         "message",
+        "outbox",
         "process_at",
         "queue",
         "words",
@@ -66,19 +70,23 @@ class Terms:
         durable: bool | str = False,
         expires: float | None = None,
         expires_at: float | None = None,
+        outbox: bool | None = None,
     ) -> None:
         self.message = message
         self.queue = message.queue
         self.group = message.group_key
+        self.compresses = COMPRESSION_HEADER in message.headers and not self.group
+        """Whether payloads are to be compressed, where nothing else is done to them: those of a group are joined as they are."""
         self.delay = delay
         self.process_at = process_at
         self.lock_seconds = lock_seconds
         self.durable = durable
         self.expires = expires
         self.expires_at = expires_at
+        self.outbox = outbox
         self.words = _of_terms(
-            start_at=_moment(delay, process_at),
-            expires_at=_moment(expires, expires_at),
+            start_at=moment_of(delay, process_at),
+            expires_at=moment_of(expires, expires_at),
             lock_seconds=lock_seconds,
             group=self.group,
         )
@@ -97,7 +105,8 @@ class Terms:
     @property
     def rest(self) -> tuple[Any, ...]:
         """What follows the message in the arguments of `Terms`, and of `NewTask`."""
-        return (self.delay, self.process_at, self.lock_seconds, self.durable, self.expires, self.expires_at)
+        times = self.expires, self.expires_at
+        return (self.delay, self.process_at, self.lock_seconds, self.durable, *times, self.outbox)
 
     def call(self, id: str, payload: bytes, lock: str = "") -> NewTask:
         """One call: its id, its encoded arguments, and the whole key of its lock ("" for none)."""
@@ -114,7 +123,7 @@ class Terms:
         return new
 
 
-def _moment(seconds: float | None, at: float | None) -> str:
+def moment_of(seconds: float | None, at: float | None) -> str:
     """A moment as the script reads it: from its start on, or in Unix seconds; "" for none."""
     if seconds is not None:
         return f"+{seconds:.6f}"
@@ -153,8 +162,9 @@ class NewTask:
         durable: bool | str = False,
         expires: float | None = None,
         expires_at: float | None = None,
+        outbox: bool | None = None,
     ) -> None:
-        self.terms = Terms(message, delay, process_at, lock_seconds, durable, expires, expires_at)
+        self.terms = Terms(message, delay, process_at, lock_seconds, durable, expires, expires_at, outbox)
         self.id = message.id
         self.lock = message.unique_key
         self.named = False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 import msgspec
 
-from ...message.outcome import MOST_FOLLOWERS, Outcome
+from ...attempts import attempt_line
+from ...message.kept import ARCHIVE_SECONDS
+from ...message.outcome import MOST_FOLLOWERS, AttemptRecord, Outcome, is_plain
 from ...states import Verb
 from ..builder import builder
 from ..command import Command
@@ -15,15 +17,18 @@ from ..keys import day_of, queue_keys
 from ..words import Written
 from .dequeue import Taken
 from .outbox import Entry, entries_of
+from .report import facts_of
 
 BATCH = 250
 """Items of one script call at most."""
 
-ARCHIVE_SECONDS = 90 * 86400
-"""As in Asynq: archived tasks are kept for 90 days ..."""
+DONE_BATCH = 500
+"""Tasks of one call that are simply done, if it has nothing else: each is half the work of a task that is taken, so a call of as
+many is no longer than a dequeue.
+"""
 
 ARCHIVE_SIZE = 10_000
-"""... and ten thousand of them per queue."""
+"""As in Asynq: archived tasks are kept for 90 days (`ARCHIVE_SECONDS`), and ten thousand of them per queue."""
 
 
 _build = builder(
@@ -45,7 +50,11 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def finish(
-    queue: str, items: Sequence[tuple[Taken, Outcome]], now: float, worker: str = ""
+    queue: str,
+    items: Sequence[tuple[Taken, Outcome]],
+    now: float,
+    worker: str = "",
+    done: Sequence[Taken] = (),
 ) -> Command[list[Written]]:
     """Write the outcomes of tasks of one queue.
 
@@ -54,6 +63,7 @@ def finish(
         items: tasks as they were taken, and how the attempt at each ended.
         now: the server's time in Unix seconds: it names the day's counters.
         worker: whose attempts they were.
+        done: tasks that are simply done. In the reply they come after `items`.
 
     Raises:
         ValueError: an outcome has a verb that does not exist, or followers that it cannot have.
@@ -62,7 +72,7 @@ def finish(
     batches: dict[str, list[int]] = {}
     others: list[int] = []
     for index, (taken, outcome) in enumerate(items):
-        if outcome.verb != Verb.DONE or outcome.lock or outcome.then:
+        if not is_plain(outcome):
             others.append(index)
         elif taken.lease_token in batches:
             batches[taken.lease_token].append(index)
@@ -72,8 +82,10 @@ def finish(
     names: list[str] = []
     words: list[Any] = []
     for token, batch in batches.items():
-        words += (token, len(batch))
-        words += [items[index][0].id for index in batch]
+        words += (token, _packed([items[index][0].id for index in batch]))
+    groups = _by_token(done)
+    for token, group in groups.items():
+        words += (token, _packed([done[index].id for index in group]))
     for index in others:
         taken, outcome = items[index]
         names.append(task_prefix + taken.id)
@@ -82,22 +94,46 @@ def finish(
         if lock:
             names.append(outcome.lock)
         entries = _followers(taken, outcome)
-        facts = _facts(taken, outcome, worker, entries, lock=lock)
+        facts = _facts(queue, taken, outcome, worker, entries, lock=lock)
         words += (taken.id, outcome.verb, _encode(facts), outcome.message, outcome.result)
         for entry in entries:
             words += (entry.name, entry.follower.message)
-    order = [index for batch in batches.values() for index in batch] + others
     day = day_of(now)
     return _build(
         keys,
-        lambda reply: _parse(reply, order),
+        lambda reply: _parse(reply, len(items), [*batches.values()], [*groups.values()], others),
         names,
         words,
         processed_day=keys.processed_on(day),
         failed_day=keys.failed_on(day),
         channel_prefix=keys.verdict_channel(""),
-        batches=len(batches),
+        batches=len(batches) + len(groups),
     )
+
+
+def _packed(ids: list[str]) -> bytes:
+    """One word in the place of hundreds, each of which would be packed here and kept by the server for itself."""
+    try:
+        return _encode(ids)
+    except UnicodeEncodeError:
+        # An id of somebody else's that is no text. To msgpack bytes are another kind of value, which scripts cannot read.
+        found = [one.encode("utf-8", "surrogateescape") for one in ids]
+        return b"\xdd%b%b" % (_size(found), b"".join([b"\xdb%b%b" % (_size(one), one) for one in found]))
+
+
+def _size(value: Sized) -> bytes:
+    return len(value).to_bytes(4, "big")
+
+
+def _by_token(done: Sequence[Taken]) -> Mapping[str, Sequence[int]]:
+    """The positions of tasks by their lease token. Most often all were taken by one call."""
+    tokens = {taken.lease_token for taken in done}
+    if len(tokens) == 1:
+        return {tokens.pop(): range(len(done))}
+    groups: dict[str, list[int]] = {token: [] for token in tokens}
+    for index, taken in enumerate(done):
+        groups[taken.lease_token].append(index)
+    return groups
 
 
 def _followers(taken: Taken, outcome: Outcome) -> Sequence[Entry]:
@@ -110,7 +146,7 @@ def _followers(taken: Taken, outcome: Outcome) -> Sequence[Entry]:
 
 
 def _facts(
-    taken: Taken, outcome: Outcome, worker: str, entries: Sequence[Entry], *, lock: bool
+    queue: str, taken: Taken, outcome: Outcome, worker: str, entries: Sequence[Entry], *, lock: bool
 ) -> dict[str, Any]:
     """What the script is told of an outcome, besides verb, message and result: see its head."""
     if outcome.verb not in _VERBS:
@@ -120,24 +156,36 @@ def _facts(
         facts["delay"] = outcome.delay
     if lock:
         facts["lock"] = True
+    if outcome.verb == Verb.SNOOZE and outcome.number:
+        facts["snoozed"] = True
     if outcome.error:
         facts["error"] = outcome.error
     if outcome.attempt is not None:
-        attempt = outcome.attempt
-        facts["attempt"] = {
-            "at": attempt.at,
-            "seconds": attempt.seconds,
-            "worker": worker,
-            "error": attempt.error,
-        }
+        facts["attempt"] = attempt_words(outcome.attempt, worker)
+    if outcome.failure_retention is not None:
+        facts["keep"] = outcome.failure_retention
+    if outcome.said:
+        facts["said"] = (queue_keys(queue).reports_channel(taken.id), facts_of(outcome.said))
     if entries:
         facts["then"] = [(one.follower.queue, one.follower.id, one.follower.at) for one in entries]
     return facts
 
 
-def _parse(reply: Any, order: Sequence[int]) -> list[Written]:
-    """In the order of the items, which is not that of the script. One number says that all are written."""
+def attempt_words(attempt: AttemptRecord, worker: str) -> tuple[str, str]:
+    """An attempt that failed, as scripts keep it with its task."""
+    return attempt_line(
+        attempt.at, attempt.seconds, worker, attempt.type, attempt.module, attempt.text, attempt.traceback
+    )
+
+
+def _parse(
+    reply: Any, items: int, batches: list[list[int]], groups: list[Sequence[int]], others: list[int]
+) -> list[Written]:
+    """In the order of the items and of what is done, which is not that of the script. One number says that all are written."""
+    count = items + sum(map(len, groups))
     if reply == Written.WRITTEN.value:
-        return [Written.WRITTEN] * len(order)
-    found = dict(zip(order, reply, strict=True))
-    return [_WRITTEN[found[index]] for index in range(len(order))]
+        return [Written.WRITTEN] * count
+    order = [index for batch in batches for index in batch]
+    order += [items + index for group in groups for index in group]
+    found = dict(zip(order + others, reply, strict=True))
+    return [_WRITTEN[found[index]] for index in range(count)]

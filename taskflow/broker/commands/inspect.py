@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...attempts import FailedAttempt, read_attempts
 from ...connection.topology import key_slot
 from ...states import State
 from ..builder import builder
 from ..command import Command, Plain, same
 from ..keys import ALL_QUEUES, ALL_SERVERS, QueueKeys, queue_keys
-from .read import error_text
+from .read import error_text, error_type
 
 PAGE = 200
 """Tasks of one script call at most, and groups of one."""
@@ -65,6 +66,14 @@ class Row:
     recoveries: int
     unknown: int
     """How often it was put back because no worker knew its name."""
+    error_type: str
+    attempts: tuple[FailedAttempt, ...]
+    """Those that failed: all that are kept, but in a listing only the last one, without its traceback."""
+    snoozes: int = 0
+    is_cancelled: bool = False
+    """Somebody has cancelled it, and it has not ended yet."""
+    start_until: float | None = None
+    """Unix seconds until which it may start; None: whenever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +197,9 @@ def _single(reply: list[Any]) -> Page:
 
 def _row(reply: list[Any]) -> Row:
     task_id, score, lease_until, exists, fields = reply
-    fields = [*fields, *[None] * (10 - len(fields))]
-    message, state, since, group, result, error, owner, crashes, recoveries, unknown = fields
+    fields = [*fields, *[None] * (14 - len(fields))]
+    message, state, since, group, result, error, owner, crashes, recoveries, unknown, attempts = fields[:11]
+    snoozes, mark, start_until = fields[11:]
     return Row(
         id=text(task_id),
         score=_number(score),
@@ -205,6 +215,12 @@ def _row(reply: list[Any]) -> Row:
         crashes=_integer(crashes),
         recoveries=_integer(recoveries),
         unknown=_integer(unknown),
+        error_type=error_type(error),
+        attempts=read_attempts(attempts),
+        snoozes=_integer(snoozes),
+        is_cancelled=mark is not None,
+        # With the mark of a cancel it is in the past, so that nobody starts the task.
+        start_until=_time(start_until) if mark is None else None,
     )
 
 
@@ -218,6 +234,14 @@ def _integer(value: Any) -> int:
         return int(value or 0)
     except ValueError:
         return 0
+
+
+def _time(value: Any) -> float | None:
+    """A Unix time as it is stored in a field; what is none counts as none."""
+    try:
+        return float(value) if value else None
+    except ValueError:
+        return None
 
 
 def _number(value: bytes) -> float | None:

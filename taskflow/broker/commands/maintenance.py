@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from ...message.kept import ARCHIVE_SECONDS
 from ..builder import builder
 from ..command import Command
 from ..keys import queue_keys
+from .finish import ARCHIVE_SIZE
 from .once import once
 
 BATCH = 100
@@ -26,8 +28,22 @@ FOREIGN_GRACE = 30
 """Seconds that a lease of Go's may be over before somebody else takes its task: its clock may differ."""
 
 _build_forward = builder("forward", limit=BATCH)
-_build_recover = builder("recover", "answer", limit=BATCH, effort_limit=EFFORT, foreign_grace=FOREIGN_GRACE)
-_build_expire = builder("expire", limit=BATCH, orphan_seconds=ORPHAN_SECONDS, orphan_size=ORPHAN_SIZE)
+_build_recover = builder(
+    "recover",
+    "answer",
+    limit=BATCH,
+    effort_limit=EFFORT,
+    foreign_grace=FOREIGN_GRACE,
+    archive_seconds=ARCHIVE_SECONDS,
+    archive_size=ARCHIVE_SIZE,
+)
+_build_expire = builder(
+    "expire",
+    limit=BATCH,
+    archive_seconds=ARCHIVE_SECONDS,
+    orphan_seconds=ORPHAN_SECONDS,
+    orphan_size=ORPHAN_SIZE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +66,10 @@ def _forwarded(reply: list[Any]) -> Forwarded:
 
 
 def recover(queue: str) -> Command[list[str]]:
-    """Give back tasks whose lease has ended; the reply lists their ids. Repeat until there are none."""
+    """Give back tasks whose lease has ended; the reply lists their ids. Repeat until there are none.
+
+    Those that somebody has cancelled are archived, and not in the list.
+    """
     return once(
         _build_recover,
         queue_keys(queue),
@@ -59,5 +78,5 @@ def recover(queue: str) -> Command[list[str]]:
 
 
 def expire(queue: str) -> Command[int]:
-    """Delete completed tasks whose retention has passed, and old notes of ids without a task."""
+    """Delete completed and archived tasks whose retention has passed, and old notes of ids without a task."""
     return _build_expire(queue_keys(queue), int)

@@ -1,10 +1,12 @@
 -- Archive tasks that wait, by id, and release their unique locks.
 -- moves:   pending -> archived, scheduled -> archived, retry -> archived, aggregating -> archived, active -> archived
 -- keys:    answer, pending, active, lease, scheduled, retry, archived, groups, aggregation_sets, task...
--- args:    resent, group_prefix, unique_prefix, task_prefix, channel_prefix, archive_seconds, archive_size, id...
+-- args:    resent, group_prefix, unique_prefix, task_prefix, channel_prefix, archive_seconds, archive_size, only_state, id...
 -- derives: the group and the lock of a task, the aggregation sets of the queue, the hashes of trimmed tasks
 -- flags:   allow-oom
 -- returns: for each id a Moved
+--
+-- With `only_state` one in another state is left where it is: it has moved on since somebody chose it.
 --
 -- A task whose hash says active, but which nobody holds, is archived too. The message is left as it is, as in Go.
 -- @include replied
@@ -18,6 +20,8 @@ for index = id_argv_from, #ARGV do
   local state, reply = fields[2], Moved.MOVED
   if not fields[1] then
     reply = Moved.NO_SUCH_TASK
+  elseif only_state ~= '' and state ~= only_state then
+    reply = Moved.IS_ELSEWHERE
   elseif state == 'active' and held(id) then
     reply = Moved.IS_ACTIVE
   elseif state == 'archived' and redis.call('ZSCORE', archived, id) then

@@ -1,10 +1,12 @@
 -- Delete tasks that are not running, by id, wherever they are, and release their unique locks.
 -- moves:   pending -> gone, scheduled -> gone, retry -> gone, archived -> gone, completed -> gone, aggregating -> gone, active -> gone
 -- keys:    answer, pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, orphans, task...
--- args:    resent, group_prefix, unique_prefix, id...
+-- args:    resent, group_prefix, unique_prefix, only_state, id...
 -- derives: the group and the lock of a task, and the aggregation sets of the queue
 -- flags:   allow-oom
 -- returns: for each id a Moved
+--
+-- With `only_state` one in another state is left where it is: it has moved on since somebody chose it.
 --
 -- Also deletes what is no task any more: an id that is listed without a hash, and a hash without a message, which Go's
 -- dequeue leaves as active for ever.
@@ -18,6 +20,8 @@ for index = id_argv_from, #ARGV do
   local state, reply = fields[2], Moved.MOVED
   if fields[1] and state == 'active' and held(id) then
     reply = Moved.IS_ACTIVE
+  elseif only_state ~= '' and state ~= only_state then
+    reply = Moved.IS_ELSEWHERE
   else
     local found = redis.call('ZREM', scheduled, id) + redis.call('ZREM', retry, id) + redis.call('ZREM', archived, id)
       + redis.call('ZREM', completed, id) + redis.call('ZREM', orphans, id)

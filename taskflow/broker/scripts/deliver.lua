@@ -15,11 +15,7 @@ local since = time[1] .. string.format('%06d', time[2]) .. '000'
 local answer, waiting = {time[1] .. '.' .. string.format('%06d', time[2])}, {}
 local late = now > tonumber(not_after)
 -- @include later
--- Where one of these is of a wrong type the call fails here. After the first write it would leave a task that waits nowhere, and a
--- marker that says it was delivered.
-redis.call('LLEN', pending)
-redis.call('ZCARD', scheduled)
-redis.call('ZCARD', due)
+-- @include sound
 local key = key_keys_from
 for arg = item_argv_from, #ARGV, item_size do
   -- @read item arg

@@ -13,7 +13,8 @@
 -- taking it changes its state. The field has its name of 0.1: while a release is rolled out, workers of both take, extend and
 -- finish tasks of one queue.
 --
--- Its history is: crashes, recoveries, first failure (Unix seconds), end of its time to start (Unix seconds); 0 is none. Most tasks
+-- Its history is: crashes, recoveries, first failure (Unix seconds), end of its time to start (Unix seconds: that of one which is
+-- cancelled is long ago, see cancel.lua); 0 is none. Most tasks
 -- have none at all: the tasks are numbered from 0, and only those that have one are named.
 -- `pending_since` stays until the attempt has ended: a task that is handed back has waited since it came, not since then.
 --

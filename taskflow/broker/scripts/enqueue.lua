@@ -15,9 +15,7 @@ local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local since = time[1] .. string.format('%06d', time[2]) .. '000'
 local replies, waiting = {}, {}
 -- @include later
-local function moment(text)
-  return tonumber(text) + (string.sub(text, 1, 1) == '+' and now or 0)
-end
+-- @include moment
 local key = key_keys_from
 for arg = item_argv_from, #ARGV, item_size do
   -- @read item arg
@@ -38,28 +36,10 @@ for arg = item_argv_from, #ARGV, item_size do
       redis.call('HSET', task, 'msg', known)
     end
   elseif lock then
-    local ttl = tonumber(lock_seconds)
-    if later then ttl = ttl + math.ceil(at) - tonumber(time[1]) end
-    if not redis.call('SET', lock, id, 'NX', 'EX', ttl) then
-      local holder = redis.pcall('GET', lock)
-      if type(holder) ~= 'string' then holder = '' end
-      if holder ~= id then reply = holder end
-    end
+-- @include take_lock
   end
   if reply == Enqueued.CREATED then
-    if later then
-      redis.call('HSET', task, 'msg', message, 'state', 'scheduled')
-      enter_later(scheduled, id, at)
-    elseif group_key then
-      redis.call('HSET', task, 'msg', message, 'state', 'aggregating', 'group', group)
-      redis.call('ZADD', group_key, time[1], id)
-      redis.call('SADD', groups, group)
-    else
-      redis.call('HSET', task, 'msg', message, 'state', 'pending', 'pending_since', since)
-      waiting[#waiting + 1] = id
-    end
-    if lock then redis.call('HSET', task, 'unique_key', lock) end
-    if expires_at ~= '' then redis.call('HSET', task, 'expires', string.format('%.6f', moment(expires_at))) end
+-- @include put_new
   end
   replies[#replies + 1] = reply
 end

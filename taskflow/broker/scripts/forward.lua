@@ -58,9 +58,10 @@ local function forward_whole(source)
   end
   moved = moved + #ids
 end
--- Nothing is due nearly always, and this is run for every queue each second: so what comes first in a set says whether it is searched.
--- It is looked at again after that.
-for _, key in ipairs({due, scheduled, retry}) do
+-- Nothing is due nearly always, and this is run for every queue each second: so it is asked first whether anything waits at all, and
+-- what comes first in a set says whether it is searched. It is looked at again after that.
+local sets = redis.call('EXISTS', due, scheduled, retry) > 0 and {due, scheduled, retry} or {}
+for _, key in ipairs(sets) do
   local first = first_of(key)
   if first and first <= now then
     if key == due then forward_exact() else forward_whole(key) end

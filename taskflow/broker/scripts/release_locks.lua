@@ -16,7 +16,7 @@ for index = lock_keys_from, #KEYS do
   local id = redis.pcall('GET', lock)
   if type(id) == 'string' and string.sub(lock, 1, #unique_prefix) == unique_prefix then
     local fields = read_task(task_prefix .. id, 'msg', 'unique_key')
-    if not fields[1] or (fields[2] ~= lock and lock_in(fields[1]) ~= lock) then
+    if not fields[1] or (fields[2] ~= lock and read_text(fields[1], 10) ~= lock) then
       dangling = 1
       if dry ~= '1' then
         release_lock(id, lock, false)

@@ -17,11 +17,12 @@ local waiting = {}
 local ids = redis.call('ZRANGE', source, 0, tonumber(limit) - 1)
 for _, id in ipairs(ids) do
   local task = task_prefix .. id
-  local fields = read_task(task, 'msg', 'state')
+  local fields = read_task(task, 'msg', 'state', 'cancel')
   if not fields[1] then
     orphan(id, task)
   elseif fields[2] ~= 'active' or not (redis.call('ZSCORE', lease, id) or redis.call('LPOS', active, id)) then
     redis.call('HDEL', task, 'owner', 'receipt')
+    if fields[3] then redis.call('HDEL', task, 'cancel', 'expires') end
     redis.call('HSET', task, 'state', 'pending', 'pending_since', since)
     waiting[#waiting + 1] = id
   end

@@ -1,10 +1,12 @@
 -- Run tasks now, by id: move them to pending from wherever they wait.
 -- moves:   scheduled -> pending, retry -> pending, archived -> pending, completed -> pending, aggregating -> pending, active -> pending
 -- keys:    answer, pending, active, lease, scheduled, retry, archived, completed, groups, aggregation_sets, task...
--- args:    resent, group_prefix, id...
+-- args:    resent, group_prefix, only_state, id...
 -- derives: the aggregation group of a task, and the aggregation sets of the queue
 -- flags:   allow-oom
 -- returns: for each id a Moved
+--
+-- With `only_state` one in another state is left where it is: it has moved on since somebody chose it.
 --
 -- A task whose hash says active or pending, but which stands in no list, is put into pending, too.
 -- @include replied
@@ -14,10 +16,12 @@ local since = time[1] .. string.format('%06d', time[2]) .. '000'
 local replies, waiting, moved = {}, {}, {}
 for index = id_argv_from, #ARGV do
   local id, task = ARGV[index], KEYS[task_keys_from + index - id_argv_from]
-  local fields = redis.call('HMGET', task, 'msg', 'state', 'group')
+  local fields = redis.call('HMGET', task, 'msg', 'state', 'group', 'cancel')
   local state, reply = fields[2], Moved.MOVED
   if not fields[1] then
     reply = Moved.NO_SUCH_TASK
+  elseif only_state ~= '' and state ~= only_state then
+    reply = Moved.IS_ELSEWHERE
   elseif state == 'active' and held(id) then
     reply = Moved.IS_ACTIVE
   elseif state == 'pending' and (moved[id] or redis.call('LPOS', pending, id)) then
@@ -31,6 +35,8 @@ for index = id_argv_from, #ARGV do
     redis.call('ZREM', archived, id)
     redis.call('ZREM', completed, id)
     redis.call('HDEL', task, 'owner', 'receipt')
+    -- That it was cancelled once does not hold any more.
+    if fields[4] then redis.call('HDEL', task, 'cancel', 'expires') end
     redis.call('HSET', task, 'state', 'pending', 'pending_since', since)
     waiting[#waiting + 1] = id
     moved[id] = true

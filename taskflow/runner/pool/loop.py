@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from functools import partial
 from queue import SimpleQueue
@@ -30,6 +30,7 @@ class LoopPool:
         slots: shared with the threads.
         done: takes each outcome.
         dropped: takes the number of a job that was recalled when it was about to start.
+        loop: runs already, for another purpose, and is used; None: one is made.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class LoopPool:
         slots: PoolSlots,
         done: Callable[[Outcome], None],
         dropped: Callable[[int], None],
+        loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._slots = slots
@@ -50,6 +52,7 @@ class LoopPool:
         self._limits: LoopLimits
         """Of the loop, once there is one."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._given = loop
         self._starting = threading.Lock()
         self._closed = False
         slots.on_free = self._wake
@@ -62,10 +65,17 @@ class LoopPool:
             self._start()
         self._wake()
 
-    def cancel(self, task_id: bytes) -> None:
-        """Cancel the task, if it runs here."""
+    def cancel(self, number: int) -> None:
+        """Cancel the job of this number, if it runs here."""
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._limits.cancel, task_id)
+            self._loop.call_soon_threadsafe(self._limits.cancel, number)
+
+    def interrupt(self) -> bool:
+        """Cancel all that runs here, on the loop; whether something still did."""
+        if self._loop is None:
+            return False
+        self._limits.cancel_all()
+        return bool(self._limits.running)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop | None:
@@ -90,13 +100,20 @@ class LoopPool:
             with contextlib.suppress(RuntimeError):  # it has been closed: then there will be no answer
                 self._loop.call_soon_threadsafe(tick)
 
+    def wait_for(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine that is no task on the loop, for a thread: of a hook, or of a resource."""
+        self._start()
+        assert self._loop is not None, "it has just been started"
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
     def _start(self) -> None:
         with self._starting:
             if self._loop is not None:
                 return
-            loop = asyncio.new_event_loop()
-            loop.set_exception_handler(self._report)
-            threading.Thread(target=self._turn, args=(loop,), name="taskflow-loop", daemon=True).start()
+            loop = self._given or asyncio.new_event_loop()
+            if self._given is None:
+                loop.set_exception_handler(self._report)
+                threading.Thread(target=self._turn, args=(loop,), name="taskflow-loop", daemon=True).start()
             self._limits = LoopLimits(loop)
             self._loop = loop
 
@@ -157,6 +174,7 @@ class LoopPool:
 
     def _start_next(self, slot: int) -> None:
         attempt = self._backlog.popleft()
+        # Not `started_at`, which says that the coroutine was entered.
         if not self._slots.start(slot, attempt.job.number, attempt.plan.hard_ns):
             self._dropped(attempt.job.number)
             self._slots.give_back(slot)
@@ -203,6 +221,8 @@ class LoopPool:
         calls = LoopCall(attempt, self._limits)
         task = calls.start(_answered(calls, awaitable, answer), own)
         task.add_done_callback(lambda task: self._finished(calls, answer))
+        if attempt.is_cancelled:
+            calls.cancel()  # between the two it ran nowhere
 
     def _finished(self, calls: LoopCall, answer: Answer) -> None:
         calls.ended()

@@ -43,10 +43,14 @@ class PoolSlots:
         except Empty:
             return None
 
-    def start(self, slot: int, number: int, hard_ns: int) -> bool:
-        """Mark a job with a hard limit of so many nanoseconds as started; False when the worker has taken it back."""
+    def start(self, slot: int, number: int, hard_ns: int) -> float:
+        """Mark a job with a hard limit of so many nanoseconds as started.
+
+        Returns:
+            When that was, in monotonic seconds; 0: the worker has taken it back.
+        """
         now = time.monotonic_ns()
-        return self._marks.start(slot, number, now, now + hard_ns)
+        return now / 1e9 if self._marks.start(slot, number, now, now + hard_ns) else 0.0
 
     def hand_back(self, slot: int) -> None:
         """A thread needs its slot no more, or somebody else does."""

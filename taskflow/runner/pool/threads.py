@@ -6,14 +6,16 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 from queue import Empty, SimpleQueue
 
 from ...errors import TaskCancelled
 from ...message.outcome import Outcome
 from ...tasks import reporter
 from ...tasks.attempt import Attempt
-from ...tasks.in_thread import Finish, ThreadCall, nobody_awaits
-from ...tasks.limits import SoftLimits
+from ...tasks.in_thread import Finish, Limit, ThreadCall, nobody_awaits
+from ...tasks.interrupts import MainThreadLimits
+from ...tasks.limits import SoftLimits, ThreadLimit
 from ...tasks.run import Call, Pipeline
 from .slots import PoolSlots
 
@@ -50,7 +52,7 @@ class ThreadPool:
         self._done = done
         self._dropped = dropped
         self._queue: deque[Attempt] = deque()
-        self._limits = SoftLimits()
+        self._limits: SoftLimits | MainThreadLimits = SoftLimits()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
         self._idle = 0
@@ -59,11 +61,12 @@ class ThreadPool:
         """Awaits on the event loop what a function has returned; to be set before the first attempt."""
         self._called = False
         """Whether a thread has been called that has not come yet. It looks into the queue after it has cleared this."""
+        self._leaving = False
 
-    def submit(self, attempt: Attempt) -> None:
-        """Run the attempt as soon as a thread is free."""
-        self._queue.append(attempt)
-        if not self._called:
+    def submit(self, *attempts: Attempt) -> None:
+        """Run the attempts as soon as threads are free."""
+        self._queue.extend(attempts)
+        if attempts and not self._called:
             self._call()
 
     def head(self) -> Attempt | None:
@@ -73,16 +76,45 @@ class ThreadPool:
         except IndexError:
             return None
 
-    def run_here(self) -> None:
-        """Lend the calling thread to the pool, for ever: `-P solo` runs tasks in the main thread, for
-        debuggers.
+    def lend(self, *, by_signal: bool) -> Callable[[], None]:
+        """Lend the calling thread, which is the main thread, to the pool; before the first attempt comes, which would get one of
+        its own.
+
+        Args:
+            by_signal: limits and cancels come by a signal, also inside blocking calls: `-P processes`. `-P solo` has its tasks in
+                the main thread for debuggers, which would be disturbed by that.
+
+        Returns:
+            What runs attempts in it until `leave` is called.
         """
         self._threads.append(threading.current_thread())
-        self._work(self._hear_signals)
+        if not by_signal:
+            return partial(self._work, self._hear_signals)
+        self._limits = limits = MainThreadLimits()
+        return partial(self._work, limit=limits.limit())
 
-    def cancel(self, task_id: bytes) -> None:
-        """Raise `TaskCancelled` in the task, if it runs here."""
-        self._limits.cancel(task_id, TaskCancelled)
+    def leave(self) -> None:
+        """Let the threads end as soon as they have nothing to do."""
+        self._leaving = True
+        for _ in list(self._threads):
+            self._bell.put(None)
+
+    def interrupt(self) -> list[threading.Thread]:
+        """After `leave`: ask what runs to end; the threads that have not ended yet."""
+        limits = self._limits
+        threads = [thread for thread in self._threads if thread.is_alive()]
+        if isinstance(limits, SoftLimits):
+            if threads:
+                limits.cancel_all(TaskCancelled)
+            else:
+                limits.end()
+            if limits.thread is not None and limits.thread.is_alive():
+                threads.append(limits.thread)
+        return threads
+
+    def cancel(self, number: int) -> None:
+        """Raise `TaskCancelled` in the job of this number, if it runs here."""
+        self._limits.cancel(number, TaskCancelled)
 
     def _call(self) -> None:
         """Call a thread: an idle one, a new one, or else the first that has nothing to do."""
@@ -97,12 +129,10 @@ class ThreadPool:
             self._threads.append(thread)
         thread.start()
 
-    def _work(self, wait: Callable[[], object] | None = None) -> None:
+    def _work(self, wait: Callable[[], object] | None = None, limit: Limit | None = None) -> None:
         wait = wait or self._bell.get
-        calls = ThreadCall(self.finish)
-        self._limits.watch(calls.limit)
-        call = calls.call
-        while True:
+        call = ThreadCall(self.finish, limit or self._thread_limit()).call
+        while not self._leaving:
             self._called = False
             while self._queue:
                 try:
@@ -114,6 +144,14 @@ class ThreadPool:
             wait()
             with self._lock:
                 self._idle -= 1
+
+    def _thread_limit(self) -> ThreadLimit:
+        assert isinstance(self._limits, SoftLimits), (
+            "the main thread is the only one where it has a limit of its own"
+        )
+        limit = ThreadLimit()
+        self._limits.watch(limit)
+        return limit
 
     def _hear_signals(self) -> None:
         """Wait for the bell in the main thread. Python runs handlers there only between two bytecodes, so a signal that comes
@@ -138,7 +176,8 @@ class ThreadPool:
                     break
                 if queue and not self._called:
                     self._call()
-                if slots.start(slot, attempt.job.number, attempt.plan.hard_ns):
+                attempt.started_at = slots.start(slot, attempt.job.number, attempt.plan.hard_ns)
+                if attempt.started_at:
                     # In a context of its own: what a task leaves in context variables is not for the next.
                     own = Context()
                     outcome = own.run(run, attempt, call)

@@ -27,7 +27,7 @@ class Builds:
     """The questions that are open. What is built is nobody's task, and takes no slot.
 
     Args:
-        children: those that run now; the supervisor changes the list.
+        children: those that run now; the group changes the list.
         timings: how long a child may take.
     """
 

@@ -8,13 +8,13 @@ import socket
 import time
 from collections.abc import Sequence
 
-from ...message.outcome import Outcome
 from ...pipe import frames, shared_marks
 from ..holding.held_tasks import Held
 from ..timings import TIMINGS, Timings
 from .framed_process import FramedProcess
 from .liveness import Liveness
 from .process import Process
+from .wear import Wear
 
 AHEAD_SECONDS = 0.05
 """Quick tasks are sent ahead of the free slots, as many as will start within this time at their measured
@@ -31,7 +31,7 @@ _MOST_JOBS = shared_marks.RING
 
 
 class Child(FramedProcess):
-    """A running child; see `starter` for who starts it, and `supervisor` for who keeps it."""
+    """A running child; see `starter` for who starts it, and `group` for who keeps it."""
 
     _numbers = itertools.count(1)
 
@@ -46,9 +46,15 @@ class Child(FramedProcess):
         super().__init__(connection, process, timings)
         self.index = next(self._numbers)
         self.slots = slots
+        self.width = slots
+        """How many of its slots may be in use."""
+        self.wear: Wear | None = None
+        """After how much it is replaced, if there is such a limit."""
         self.marks = shared
         self.jobs: dict[int, Held] = {}
         self.retiring = False
+        self.doomed = False
+        """It is killed when its tasks have had their grace, since one of them is over its hard limit."""
         self.stalled = False
         self.quarantined = False
         """Runs suspects and nothing else."""
@@ -75,7 +81,13 @@ class Child(FramedProcess):
         """How many more jobs it can be sent."""
         if self.stalled or not self.takes_work:
             return 0
-        return max(self.slots + self._ahead() - len(self.jobs), 0)
+        room = self.width + self._ahead() - len(self.jobs)
+        return max(room if self.wear is None else self.wear.room(room, self.width), 0)
+
+    @property
+    def pace(self) -> float:
+        """Tasks that have ended in a second, lately."""
+        return self._pace
 
     def _ahead(self) -> int:
         if self._seconds > QUICK_SECONDS:
@@ -84,43 +96,38 @@ class Child(FramedProcess):
 
     def send_jobs(self, items: list[Held]) -> None:
         """Send tasks to be run (or judged, where they were ended from outside)."""
-        jobs = []
-        number, mine, expect = self._next, self.jobs, self.marks.expect
-        for held in items:
-            expect(number)
-            mine[number] = held
-            taken = held.taken
-            task_id = taken.id.encode("utf-8", "surrogateescape")
-            jobs.append(
-                frames.Job(
-                    number,
-                    held.queue,
-                    task_id,
-                    taken.message,
-                    held.failure,
-                    taken.first_failed_at,
-                    held.expires_at_ms,
-                )
-            )
-            number += 1
-        self._next = number
+        number, mine = self._next, self.jobs
+        self.marks.expect(number, len(items))
+        self._next += len(items)
+        numbers = range(number, self._next)
+        mine.update(zip(numbers, items, strict=True))
+        jobs = _jobs(numbers, items)
+        if self.wear is not None:
+            self.wear.given += len(jobs)
         if len(jobs) == len(mine):
             # It was idle: the pace is measured from now on.
             self._frame_at = time.monotonic()
         for batch in frames.batches(jobs, [len(job.message) for job in jobs], _MOST_JOBS):
             self.send(frames.Jobs(list(batch)))
 
-    def measure(self, outcomes: list[Outcome]) -> None:
-        """Learn the pace from outcomes that have just come."""
+    def cancel(self, held: Held) -> None:
+        """Cancel a task, if it has it: one that has not started does not."""
+        for number, job in self.jobs.items():
+            if job is held:
+                self.send(frames.Cancel(number))
+                return
+
+    def measure(self, count: int, seconds: float) -> None:
+        """Learn the pace from so many outcomes that have just come, of attempts that took so long together."""
         now = time.monotonic()
         elapsed = max(now - self._frame_at, 1e-4)
         self._frame_at = now
-        mean = sum(outcome.seconds for outcome in outcomes) / len(outcomes)
+        mean = seconds / count
         # A slow task counts at once, a quick one little by little: sending too far ahead is the worse
         # mistake.
         weight = 0.5 if mean > self._seconds else 0.2
         self._seconds += weight * (mean - self._seconds)
-        self._pace += 0.2 * (len(outcomes) / elapsed - self._pace)
+        self._pace += 0.2 * (count / elapsed - self._pace)
 
     def recall_late(self, now: float, *, idle: bool) -> list[Held]:
         """Take back what should have started and has not; such a child gets no work until it answers. `idle`: it runs nothing."""
@@ -164,12 +171,19 @@ class Child(FramedProcess):
         """Take back every job that has not started."""
         self.marks.recall(self._next)
         unstarted = [number for number in self.jobs if not self.marks.has_started(number)]
+        if self.wear is not None:
+            self.wear.given -= len(unstarted)
         return [self.jobs.pop(number) for number in unstarted]
 
     def over_limit(self, now_ns: int, runs: Sequence[shared_marks.Running]) -> list[Held]:
         """The jobs whose hard limit has passed, of those that run."""
         numbers = [run.number for run in runs if run.limit_ns and run.limit_ns <= now_ns]
         return [self.jobs[number] for number in numbers if number in self.jobs]
+
+    def over_grace(self, now: float, runs: Sequence[shared_marks.Running]) -> list[Held]:
+        """The jobs that were cancelled, run on, and are to be ended now."""
+        held = [self.jobs.get(run.number) for run in runs]
+        return [one for one in held if one is not None and 0 < one.terminate_at <= now]
 
     def running(self) -> list[tuple[Held, float]]:
         """The running jobs, and for how many seconds each has run."""
@@ -190,3 +204,19 @@ class Child(FramedProcess):
         items = [(held, self.marks.has_started(number)) for number, held in self.jobs.items()]
         self.jobs.clear()
         return items
+
+
+def _jobs(numbers: Sequence[int], items: Sequence[Held]) -> list[frames.Job]:
+    return [
+        frames.Job(
+            number,
+            held.queue,
+            (taken := held.taken).id.encode("utf-8", "surrogateescape"),
+            taken.message,
+            held.failure,
+            taken.first_failed_at,
+            held.expires_at_ms,
+            held.ran_seconds,
+        )
+        for number, held in zip(numbers, items, strict=True)
+    ]

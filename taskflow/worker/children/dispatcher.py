@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
 from ...message.outcome import Outcome
@@ -15,7 +16,7 @@ class Dispatcher:
     """Sends tasks to children.
 
     Args:
-        children: those that run now; the supervisor changes the list.
+        children: those that run now; the group changes the list.
         quarantine: has the tasks that were running when a process died.
         on_outcomes: takes outcomes with the tasks they belong to.
         hand_back: takes tasks for which there is no child.
@@ -54,7 +55,7 @@ class Dispatcher:
             items = [held for held in items if not held.taken.crashes]
             self._quarantine.give(suspects)
         while items:
-            child = max((c for c in self._children if c.takes_work), key=Child.room, default=None)
+            child = max((c for c in self._children if c.takes_work), key=_suits, default=None)
             if child is None:
                 self._hand_back(items)
                 return
@@ -67,5 +68,12 @@ class Dispatcher:
         """Archive messages that are over the limit, as they are; those that are left."""
         most = self._most
         large = [held for held in items if len(held.taken.message) > most]
-        self._on_outcomes([(held, too_large(held.who, len(held.taken.message), most)) for held in large])
+        self._on_outcomes(
+            [(held, too_large(held.who, len(held.taken.message), most, time.time())) for held in large]
+        )
         return [held for held in items if len(held.taken.message) <= most]
+
+
+def _suits(child: Child) -> tuple[int, bool]:
+    """Which is the right one: with most room; where none has any, rather one that is not about to be replaced."""
+    return child.room(), child.wear is None or not child.wear.why

@@ -84,6 +84,7 @@ class FramedProcess:
             patience = END_SECONDS if self.closed else self._timings.lost
             self.close()
             if not self.process.separate:
+                await self.process.leave()
                 return 0
             await asyncio.wait({ending}, timeout=patience)
             if not ending.done():
@@ -103,7 +104,10 @@ class FramedProcess:
             while True:
                 value = await self._read()
                 self._frames += 1
-                self.heard_at = time.monotonic()
+                if (
+                    type(value) is not frames.Reports
+                ):  # a task that says something proves nothing of the child's parts
+                    self.heard_at = time.monotonic()
                 on_frame(self, value)
 
     async def _hear_out(self, listening: asyncio.Future[Any]) -> None:

@@ -6,14 +6,16 @@ when they were ended from outside, by a hard time limit: it knows the retry poli
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 
-from ...message.outcome import Outcome
+from ...message.outcome import AttemptRecord, Outcome
 from ...states import Verb
 from ...telemetry.events import ChildStopped, emit
+from ..holding.cancels import archive_cancelled
 from ..holding.held_tasks import Held
 from .child import Child
-from .poison import MOST_CRASHES
+from .poison import MOST_CRASHES, PROCESS_DIED
 from .process import signal_name
 from .quarantine import Quarantine
 
@@ -22,7 +24,7 @@ class Leftovers:
     """Decides about them.
 
     Args:
-        children: those that run now; the supervisor changes the list.
+        children: those that run now; the group changes the list.
         quarantine: is told of tasks that were running when a process died.
         on_outcomes: takes outcomes with the tasks they belong to.
     """
@@ -58,10 +60,13 @@ class Leftovers:
             code: its exit code.
             stopping: whether the worker stops, so that its end was wanted and nothing is judged any more.
         """
+        ran = dict(child.running())
         left = child.left()
         running = sum(started for _, started in left)
         wanted = stopping or (child.retiring and not left)
         emit(ChildStopped(child.process.pid, signal_name(code), wanted, running, len(left) - running))
+        self._archive_cancelled([held for held, _ in left if held.cancelled])
+        left = [(held, started) for held, started in left if not held.cancelled]
         if stopping:
             for started in (False, True):
                 self.hand_back(
@@ -73,10 +78,17 @@ class Leftovers:
         if child.retiring:
             self.hand_back(crashed, started=True)
         elif crashed:
-            self._on_outcomes([(held, Outcome(0, Verb.REQUEUE_CRASHED)) for held in crashed])
+            reason = f"its process died ({signal_name(code)}) while it ran"
+            self._on_outcomes([(held, _crashed(reason, ran.get(held, 0.0))) for held in crashed])
             counts = [held.taken.crashes + 1 for held in crashed]
             self._quarantine.expect([count for count in counts if count < MOST_CRASHES])
         self._judge([held for held, _ in left])
+
+    def _archive_cancelled(self, items: Sequence[Held]) -> None:
+        """However their process ended: nobody wants them to be run again, and it is no crash of theirs."""
+        now = time.time()
+        if items:
+            self._on_outcomes([(held, archive_cancelled(held, now)) for held in items])
 
     def offer(self, child: Child) -> None:
         """A child has started: give it the tasks that have waited for a verdict."""
@@ -100,3 +112,9 @@ class Leftovers:
                 self._unjudged.append(held)
             else:
                 child.send_jobs([held])
+
+
+def _crashed(reason: str, seconds: float) -> Outcome:
+    """It cost its process: it runs again, which costs no retry, and what happened is kept with it."""
+    attempt = AttemptRecord(time.time() - seconds, seconds, PROCESS_DIED, text=reason)
+    return Outcome(0, Verb.REQUEUE_CRASHED, attempt=attempt)

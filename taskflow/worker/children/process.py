@@ -8,7 +8,18 @@ import os
 import signal
 import subprocess
 import threading
+import time
+from collections.abc import Iterator
 from typing import Protocol
+
+GROUP_SECONDS = 1.0
+"""That processes which tasks have left behind have to end, once their child has ended as it was told to."""
+
+GROUP_LOOK_SECONDS = 0.02
+
+
+AWAITED: set[int] = set()
+"""The children of this process that a `ChildProcess` waits for."""
 
 
 class Process(Protocol):
@@ -21,6 +32,9 @@ class Process(Protocol):
     async def wait(self) -> int:
         """Its exit code, when it has ended; may be asked by several."""
 
+    async def leave(self) -> None:
+        """Where it is not separate: wait until nothing runs any more, its socket being closed."""
+
     def kill(self) -> None:
         """End it at once."""
 
@@ -28,16 +42,41 @@ class Process(Protocol):
         """Whether a signal has stopped it (SIGSTOP), so that none of its threads runs."""
 
 
+class Reaped(Protocol):
+    """What of `subprocess.Popen` is used here; for a child that another process has forked see `forked.Forked`."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    returncode: int | None
+    """Its exit code, once it was waited for."""
+
+    def poll(self) -> int | None:
+        """Its exit code, if it has ended."""
+
+    def wait(self) -> int:
+        """Its exit code, when it has ended."""
+
+    def kill(self) -> None:
+        """End it at once, unless it was waited for."""
+
+
 class ChildProcess:
-    """A `Process` that was started."""
+    """A `Process` that was started.
+
+    Args:
+        process: a child of this process.
+    """
 
     separate = True
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes] | Reaped) -> None:
         self._process = process
         self._ended: asyncio.Future[int] | None = None
         self._stopped = False
         self.pid = process.pid
+        AWAITED.add(self.pid)
 
     async def wait(self) -> int:
         """Its exit code, when it has ended; negative for a signal.
@@ -50,6 +89,9 @@ class ChildProcess:
                 self._watch_in_thread(self._ended)
         return await asyncio.shield(self._ended)
 
+    async def leave(self) -> None:
+        """It ends by itself."""
+
     def kill(self) -> None:
         """End it at once, with every process that its tasks have started: they are in its group, unless they have left it."""
         if self._process.returncode is None:  # else its number may be somebody else's
@@ -57,13 +99,28 @@ class ChildProcess:
         self._process.kill()
 
     def _end_group(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        self._signal_group(signal.SIGKILL)
 
-    def _forget(self, code: int) -> None:
-        """It has ended. After a crash, what its tasks had started might wait for it for ever."""
-        if code:
+    def _signal_group(self, number: int) -> bool:
+        """Send a signal to what is left of its group; whether anything is. (A number is not given away while a group has it.)"""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+            return True
+        return False
+
+    def _group_ends(self, code: int) -> Iterator[float]:
+        """It has ended: what its tasks have started ends too, by itself if it can. The seconds between two looks.
+
+        After a crash at once: it might wait for its parent for ever.
+        """
+        if code or not self._signal_group(signal.SIGTERM):
             self._end_group()
+            return
+        for _ in range(int(GROUP_SECONDS / GROUP_LOOK_SECONDS)):
+            yield GROUP_LOOK_SECONDS
+            if not self._signal_group(0):
+                return
+        self._end_group()
 
     def is_stopped(self) -> bool:
         """Whether it was stopped and has not been continued since: the kernel tells each change once."""
@@ -87,10 +144,16 @@ class ChildProcess:
             code = self._process.poll()
             if code is None:
                 return
-            self._forget(code)
+            AWAITED.discard(self.pid)
             loop.remove_reader(descriptor)
             os.close(descriptor)
-            if not ended.done():
+            wait(self._group_ends(code), code)
+
+        def wait(looks: Iterator[float], code: int) -> None:
+            pause = next(looks, None)
+            if pause is not None:
+                loop.call_later(pause, wait, looks, code)
+            elif not ended.done():
                 ended.set_result(code)
 
         loop.add_reader(descriptor, look)
@@ -105,7 +168,9 @@ class ChildProcess:
 
         def watch() -> None:
             code = self._process.wait()
-            self._forget(code)
+            AWAITED.discard(self.pid)
+            for pause in self._group_ends(code):
+                time.sleep(pause)
             with contextlib.suppress(RuntimeError):  # the loop has been closed: nobody waits any more
                 loop.call_soon_threadsafe(end, code)
 
@@ -125,6 +190,9 @@ class ThreadProcess:
         """Never: while it could end, this process would have ended."""
         never: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         return await never
+
+    async def leave(self) -> None:
+        """It leaves when the worker has ended (`solo`)."""
 
     def kill(self) -> None:
         """Cannot be done: the code runs in the worker's own process."""

@@ -87,6 +87,9 @@ class QuarantineProcess:
             for held in items:
                 held.ready_at = time.monotonic()  # it waited for its process: it would be taken back at once
             child.send_jobs(items)
+            for held in items:
+                if held.cancelled:
+                    child.cancel(held)
 
 
 class Quarantine:

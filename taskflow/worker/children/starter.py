@@ -6,13 +6,16 @@ import asyncio
 import contextlib
 import logging
 import os
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 
+from ...errors import AppNotFound
 from ...pipe import frames, shared_marks
 from ..config import WorkerConfig
 from ..launch import Launched, launch, socket_pair
 from ..timings import TIMINGS, Timings
 from .child import Child
+from .preloading import Preloading
 from .process import ChildProcess, Process
 
 logger = logging.getLogger("taskflow.worker")
@@ -39,17 +42,43 @@ class Starter:
         self._config = config
         self._start = start
         self._launched = list(launched)
+        self._preloading = Preloading(config) if config.preload and start is None else None
         self._hurried = asyncio.Event()
         self.failure = ""
         """Why the last try failed."""
+
+    async def first(self, count: int) -> tuple[list[Child], frames.Hello]:
+        """Start a worker's first children, all at once; they, and what one says of the app.
+
+        Raises:
+            AppNotFound: the app could not be imported.
+        """
+        children = [await self.launch() for _ in range(count)]
+        hellos = await asyncio.gather(*(child.open() for child in children), return_exceptions=True)
+        for hello in hellos:
+            if isinstance(hello, frames.Hello):
+                continue
+            for child in children:
+                child.discard()
+            self.close()
+            if isinstance(hello, frames.ImportFailed):
+                raise AppNotFound(hello.error, details=hello.traceback)
+            raise AppNotFound(f"the child process ended while it imported the app {self._config.app!r}")
+        assert isinstance(hellos[0], frames.Hello)
+        return children, hellos[0]
 
     async def launch(self, slots: int | None = None) -> Child:
         """Start a child, which has not said anything yet.
 
         Raises:
             OSError: it cannot be started now.
+            AppNotFound: it would be forked from one that has imported the app, and the app cannot be imported.
         """
         slots = slots or self._config.slots
+        if self._preloading is not None:
+            forked = await self._preloading.start(slots)
+            if forked is not None:
+                return Child(forked[0], _open(forked[1], slots), slots, forked[2], self._config.timings)
         if self._start is None:
             ready = self._launched and slots == self._config.slots
             started = self._launched.pop() if ready else launch(self._config, slots)
@@ -78,7 +107,11 @@ class Starter:
             if isinstance(hello, frames.Hello):
                 self.failure = ""
                 return child, hello
-            self.failure = hello.error if isinstance(hello, frames.ImportFailed) else "unexpected frame"
+            self.failure = "unexpected frame"
+            if isinstance(hello, frames.ImportFailed):
+                self._not_imported(hello.error, hello.traceback)
+        except AppNotFound as error:
+            self._not_imported(str(error), error.details)
         except EOFError:
             self.failure = "the child process ended while it imported the app"
         except Exception as error:  # noqa: BLE001 - see below
@@ -115,6 +148,21 @@ class Starter:
             await self._pause(pause)
             pause = min(pause * 2, timings.longest_restart)
         return None
+
+    def renew(self) -> None:
+        """What is started from now on has the code as it is now."""
+        if self._preloading is not None:
+            self._preloading.renew()
+
+    def close(self) -> None:
+        """Nothing more is started."""
+        if self._preloading is not None:
+            self._preloading.close()
+
+    def _not_imported(self, error: str, trace: str) -> None:
+        self.failure = error
+        if self._config.reload and trace:  # at the desk one wants to see where
+            sys.stderr.write(trace)
 
     def hurry(self) -> None:
         """End all pauses that are under way: somebody may have mended what was wrong."""

@@ -16,7 +16,7 @@ BACKLOG_SECONDS = 1.0
 """Seconds between two looks at whether tasks wait in the queues, while it matters."""
 
 
-_OVERDUE = "is over its hard time limit, and -P solo cannot end it"
+_OVERDUE = "is over its hard time limit, and a worker in the same process cannot end it"
 
 
 class Keeper(Protocol):
@@ -28,7 +28,7 @@ class Keeper(Protocol):
         """Give tasks back that have not started."""
 
     def expire(self, child: Child, over: list[Held]) -> None:
-        """Jobs of a child are over their hard limit."""
+        """Jobs of a child are over their hard limit, or were cancelled and are to be ended."""
 
     def replace_stuck(self, child: Child, why: str) -> None:
         """A child does not get on."""
@@ -65,6 +65,8 @@ class Watch:
             if late := child.recall_late(now, idle=not runs):
                 self._keeper.hand_back(late)
             over = child.over_limit(now_ns, runs)
+            if child.process.separate:
+                over += [held for held in child.over_grace(now, runs) if held not in over]
             if over and child.process.separate:
                 self._keeper.expire(child, over)
             elif over or self._overdue:

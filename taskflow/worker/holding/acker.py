@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,10 +20,10 @@ from ...broker.commands.outbox import Entry, put_there
 from ...broker.words import Written
 from ...clock import ServerClock
 from ...states import Verb
-from ...telemetry.events import Requeued, VerdictRefused, emit
+from ...telemetry.events import Cancelled, Requeued, VerdictRefused, emit
 from ..service import Service
-from .held_tasks import HeldTasks
-from .unwritten import Batch, Item, UnwrittenQueue
+from .held_tasks import Held, HeldTasks
+from .unwritten import Batch, Item, UnwrittenQueue, spelled_out
 from .verdicts import substitute
 
 logger = logging.getLogger("taskflow.worker")
@@ -74,7 +75,7 @@ class Acker(Service):
         self._owner = owner
         self._held_tasks = held_tasks
         self._clock = clock
-        self._queues: dict[str, UnwrittenQueue] = {}
+        self._queues: defaultdict[str, UnwrittenQueue] = defaultdict(UnwrittenQueue)
         self._stopped = False
         self.counts = Counts()
         self.on_written: Callable[[], None] = lambda: None
@@ -83,18 +84,23 @@ class Acker(Service):
 
     def add(self, items: list[Item]) -> None:
         """Outcomes to be written, as soon as the batch before them is."""
-        queues = self._queues
         touched: dict[str, UnwrittenQueue] = {}
         for item in items:
             name = item[0].queue
             queue = touched.get(name)
             if queue is None:
-                queue = queues.get(name)
-                if queue is None:
-                    queue = queues[name] = UnwrittenQueue()
-                touched[name] = queue
+                queue = touched[name] = self._queues[name]
             queue.fresh.append(item)
         for name, queue in touched.items():
+            if queue.writer is None:
+                self._begin(name, queue)
+
+    def add_done(self, done: list[Held]) -> None:
+        """Tasks that are simply done, likewise."""
+        names = {held.queue for held in done}
+        for name in names:
+            queue = self._queues[name]
+            queue.done += done if len(names) == 1 else [held for held in done if held.queue == name]
             if queue.writer is None:
                 self._begin(name, queue)
 
@@ -179,7 +185,11 @@ class Acker(Service):
     async def _write_batch(self, name: str, queue: UnwrittenQueue, batch: Batch) -> None:
         items = batch.items
         command = finish(
-            name, [(held.taken, outcome) for held, outcome in items], self._clock.now(), self._owner
+            name,
+            [(held.taken, outcome) for held, outcome in items],
+            self._clock.now(),
+            self._owner,
+            [held.taken for held in batch.done],
         )
         if batch.resent:
             command = command.again()
@@ -187,16 +197,16 @@ class Acker(Service):
         batch.resent = True
         replies = await self._broker.run(command, TIMEOUT)
         queue.settled(batch)
-        self._held_tasks.remove(name, [held for held, _ in items])
+        self._held_tasks.remove(name, batch.held())
         if not queue.failed:
             queue.is_at_fault = False
             self.troubles.worked(_who(name))
         refused = replies.count(Written.REFUSED)
         self.counts.refused += refused
-        self.counts.written += len(items) - refused
-        if refused or Requeued.heard:
-            _tell(items, replies)
-        if any([outcome.then for _, outcome in items]):  # noqa: C419 - likewise
+        self.counts.written += len(batch) - refused
+        if refused or Requeued.heard or (items and Written.CANCELLED in replies[: len(items)]):
+            _tell([*items, *spelled_out(batch.done)], replies)
+        if items and any([outcome.then for _, outcome in items]):  # noqa: C419 - likewise
             self.on_followers(name, put_there([(held.taken, outcome) for held, outcome in items], replies))
         self.on_written()
 
@@ -215,6 +225,7 @@ class Acker(Service):
         self.troubles.failed(
             who, error, grave=True, note="the broker takes others; these are held, and tried again"
         )
+        batch.spell_out()
         if len(batch.items) > 1:
             queue.split(batch)
             return
@@ -250,7 +261,10 @@ def _tell(items: list[Item], replies: list[Written]) -> None:
         if reply is Written.REFUSED:
             if VerdictRefused.heard:
                 emit(VerdictRefused(*held.who()))
-        elif outcome.verb in _HAND_BACKS and Requeued.heard:
+        elif reply is Written.CANCELLED:
+            if Cancelled.heard:
+                emit(Cancelled(*held.who(), by_worker=True))
+        elif outcome.verb in _HAND_BACKS and not outcome.number and Requeued.heard:
             emit(Requeued(*held.who(), crashed=outcome.verb == Verb.REQUEUE_CRASHED))
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 from ...broker.commands.dequeue import Taken
 from ...errors import DecodeError
@@ -12,22 +13,25 @@ from ...message.ids import printable
 from ...message.task_message import TaskMessage
 
 
-@dataclass(slots=True, eq=False)
-class Held:
-    """A task in our hands.
+class Held(msgspec.Struct, eq=False, gc=False):
+    """A task in our hands, which no other equals.
 
     `ready_at` is from when on it could start: it was taken, and there was a process for it (monotonic seconds). `failure` is set
-    when it was ended from outside and waits for the judgement of a child. `lost` when the server says that somebody else has it
-    now. `expires_at_ms`: if it has not started by then, it is not to be run (milliseconds on the monotonic clock; 0: no matter
-    when).
+    when it was ended from outside, after it had run for `ran_seconds`, and waits for the judgement of a child. `lost` when the
+    server says that somebody else has it now. `expires_at_ms`: if it has not started by then, it is not to be run (milliseconds
+    on the monotonic clock; 0: no matter when). `cancelled`: somebody has asked for that; with `terminate_at` its process is
+    killed then, unless it has ended (monotonic seconds; 0: it is not).
     """
 
     queue: str
     taken: Taken
-    ready_at: float = field(default_factory=time.monotonic)
+    ready_at: float = msgspec.field(default_factory=time.monotonic)
     failure: str = ""
     lost: bool = False
     expires_at_ms: int = 0
+    ran_seconds: float = 0.0
+    cancelled: bool = False
+    terminate_at: float = 0.0
 
     @property
     def id(self) -> str:
@@ -57,6 +61,10 @@ class HeldTasks:
     def __iter__(self) -> Iterator[Held]:
         for held in self._queues.values():
             yield from held
+
+    def of(self, queue: str) -> Iterable[Held]:
+        """What is held of a queue."""
+        return self._queues.get(queue, ())
 
     def add(self, queue: str, items: Iterable[Held]) -> None:
         """They were taken, all from one queue."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from ...broker.aio import AsyncBroker
 from ...broker.commands.dequeue import extend
@@ -17,14 +18,26 @@ BATCH = 200
 
 
 class Leases(Service):
-    """The loop that keeps leases alive."""
+    """The loop that keeps leases alive.
+
+    Args:
+        broker: where they are.
+        held_tasks: what is held.
+        on_cancelled: is given each task that somebody has cancelled, and after how many seconds its process is to be killed.
+    """
 
     name = "leases"
 
-    def __init__(self, broker: AsyncBroker, held_tasks: HeldTasks) -> None:
+    def __init__(
+        self,
+        broker: AsyncBroker,
+        held_tasks: HeldTasks,
+        on_cancelled: Callable[[Held, float | None], None] = lambda held, grace: None,
+    ) -> None:
         super().__init__()
         self._broker = broker
         self._held_tasks = held_tasks
+        self._on_cancelled = on_cancelled
 
     async def tick(self) -> float:
         """Extend every lease once. Queues on a node that does not answer do not keep the others waiting."""
@@ -41,8 +54,13 @@ class Leases(Service):
             if isinstance(reply, BrokerError):
                 logger.debug("Leases of queue %s could not be extended: %s", batch[0].queue, reply)
                 failed = failed or reply
-            elif reply:
-                self._mark_lost(batch, set(reply))
+            else:
+                if reply.lost:
+                    self._mark_lost(batch, set(reply.lost))
+                if reply.cancelled:
+                    for one in batch:
+                        if one.id in reply.cancelled:
+                            self._on_cancelled(one, reply.cancelled[one.id])
         if failed is not None:
             # Those of the other nodes are extended. Tried again sooner than usual, and said.
             raise failed

@@ -16,24 +16,25 @@ from .held_tasks import Held
 _HAND_BACKS = frozenset({Verb.REQUEUE.value, Verb.REQUEUE_CRASHED.value})
 
 
-def too_large(who: Callable[[], tuple[str, str, str, int]], size: int, most: int) -> Outcome:
+def too_large(who: Callable[[], tuple[str, str, str, int]], size: int, most: int, now: float) -> Outcome:
     """The verdict that a message over the limit is archived as it is, which is told, too.
 
     Args:
         who: the task as events name it; asked only where somebody listens.
         size: bytes of the message.
         most: the limit.
+        now: Unix seconds.
     """
-    found = over_limit(size, most)
+    found = over_limit(size, most, now)
     if Unread.heard:
         emit(Unread(*who(), kind=found.kind, reason=found.reason))
     return found.outcome
 
 
-def over_limit(size: int, most: int) -> Refusal:
+def over_limit(size: int, most: int, now: float) -> Refusal:
     """The same of a member of a group, which is not told."""
     reason = f"its message has {size:,} bytes, over the worker's limit of {most:,} (--max-message)"
-    verdict = outcome.archived_raw(0, "MessageTooLarge", reason)
+    verdict = outcome.archived_raw(0, "MessageTooLarge", reason, now)
     return Refusal(
         verdict, f"its message has {size} bytes, over the limit of {most} (--max-message)", "large"
     )
@@ -51,8 +52,9 @@ def archived(held: Held, reason: str, kind: str, now: float) -> Outcome:
     try:
         message = TaskMessage.decode(held.taken.message)
     except DecodeError:
-        return outcome.archived_raw(0, kind, reason)
-    return outcome.archived(0, message, reason, outcome.error_facts(kind, reason), now)
+        return outcome.archived_raw(0, kind, reason, now)
+    failed = outcome.not_run(kind, reason, now)
+    return outcome.archived(0, message, reason, outcome.error_facts(kind, reason), now, failed)
 
 
 def substitute(held: Held, unwritten: Outcome, error: BaseException, now: float) -> Outcome | None:
@@ -78,7 +80,7 @@ def substitute(held: Held, unwritten: Outcome, error: BaseException, now: float)
     if Unwritable.heard:
         emit(Unwritable(*held.who(), reason=reason))
     return (
-        outcome.archived_raw(0, kind, reason)
+        outcome.archived_raw(0, kind, reason, now)
         if unwritten.verb == Verb.ARCHIVE.value
         else archived(held, reason, kind, now)
     )

@@ -107,7 +107,7 @@ class ClosedAggregator(Aggregator):
         return message
 
     async def _archive_large(self, group: str, large: Sequence[Waiting], sizes: Sequence[int]) -> None:
-        limits = [over_limit(size, self._most) for size in sizes]
+        limits = [over_limit(size, self._most, self._clock.now()) for size in sizes]
         await self._refuse(group, list(zip(large, limits, strict=True)))
 
     async def _refuse(self, group: str, items: Sequence[tuple[Waiting, frames.Refusal]]) -> None:

@@ -35,7 +35,7 @@ class Heartbeat(Service):
         published: the names of the queues and partitions that the app declares.
         status: as the record has it: "active", "stopped" or "closed".
         strict: whether the larger weight always goes first.
-        concurrency: how many tasks it runs at once.
+        concurrency: how many tasks it runs at once, as it is now.
         running: those that run, and for how many seconds they have.
     """
 
@@ -51,7 +51,7 @@ class Heartbeat(Service):
         published: Callable[[], Sequence[str]],
         status: Callable[[], str],
         strict: bool,
-        concurrency: int,
+        concurrency: Callable[[], int],
         running: Callable[[], list[tuple[Held, float]]],
     ) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class Heartbeat(Service):
             host=identity.host,
             pid=identity.pid,
             server_id=identity.server_id,
-            concurrency=self._concurrency,
+            concurrency=self._concurrency(),
             queues=self._queues,
             strict_priority=self._strict,
             status=self._status(),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Callable
+from importlib import import_module
 
 from ..service import Service
 
@@ -14,13 +17,16 @@ class LateStart(Service):
     """A loop, so that a beginning that fails has the worker's health red and is tried again.
 
     Args:
+        module: what they are imported from. In a thread: it takes up to a tenth of a second, and the event loop gets
+            its turn every few milliseconds meanwhile.
         begin: begins what has not begun; where all has, it does nothing.
     """
 
     name = "start of the other loops"
 
-    def __init__(self, begin: Callable[[], None]) -> None:
+    def __init__(self, module: str, begin: Callable[[], None]) -> None:
         super().__init__()
+        self._module = module
         self._begin = begin
         self._waited = False
 
@@ -29,5 +35,7 @@ class LateStart(Service):
         if not self._waited:
             self._waited = True
             return FIRST_TASKS_SECONDS
+        if self._module not in sys.modules:
+            await asyncio.to_thread(import_module, self._module)
         self._begin()
         return self.timings.partitions

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import TypeVar
 
 from ...broker.aio import AsyncBroker
@@ -34,7 +35,12 @@ class NarrowBroker(AsyncBroker):
         self._at_once = at_once
         self._gates: dict[Address | None, asyncio.Semaphore] = {}
 
-    async def run(self, command: Command[T] | Plain[T], timeout: float = TIMEOUT) -> T:
+    async def run(
+        self,
+        command: Command[T] | Plain[T],
+        timeout: float = TIMEOUT,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> T:
         """Run one command; raises as `AsyncBroker.run`."""
         node = command.node or (None if command.slot is None else self.driver.owner(command.slot))
         gate = self._gates.get(node)
@@ -53,6 +59,6 @@ class NarrowBroker(AsyncBroker):
         else:
             await gate.acquire()
         try:
-            return await super().run(command, timeout)
+            return await super().run(command, timeout, meanwhile)
         finally:
             gate.release()

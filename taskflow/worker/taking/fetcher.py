@@ -20,6 +20,7 @@ from ...connection.waiting import ListWatch
 from ...errors import BrokerError, BrokerUnavailable
 from ...telemetry.saying import counted
 from ..service import TIMEOUT, Service
+from .fetch import Fetch
 from .idle_backoff import IdleBackoff
 from .places import Places, RollCall
 from .slot_allocator import SlotAllocator
@@ -93,6 +94,11 @@ class Fetcher(Service):
         self._ends = False
         super().start()
 
+    @property
+    def is_unsure(self) -> bool:
+        """Whether the server may have given it tasks of which nothing is known here yet: a reply is awaited, or was lost."""
+        return self._unsure
+
     async def tick(self) -> float:
         """Take one batch; wait when the queue is empty or paused, and take what has come then."""
         try:
@@ -107,7 +113,7 @@ class Fetcher(Service):
             await self._take_up_again()
         with self.resting():
             count = await self._allocator.grant(self._queue)
-        pause = self._next(await self._dequeue(count), count)
+        pause = self._next(*await self._dequeue(count))
         while pause is None:
             pause = await self._wait()
         return pause
@@ -141,16 +147,55 @@ class Fetcher(Service):
             self._learn(found=bool(reply.tasks))
         return None if len(reply.tasks) < count else 0.0
 
-    async def _dequeue(self, count: int) -> Dequeued:
-        with self._fetching(count) as took:
-            while (reply := await self._broker.run(self._command(count), TIMEOUT)).unspent:
-                self.progressed()
-            took(reply)
-        return reply
+    async def _dequeue(self, count: int) -> tuple[Dequeued, int]:
+        """Take a batch; and while batches come full, ask for the next before the last is given out: the server works meanwhile.
+
+        So there is never more than one call of which nobody knows whether it has run.
+
+        Returns:
+            The last reply, and how many it was asked for.
+        """
+        before: list[Taken] = []
+        while True:
+            with self._fetching(count, before) as fetch:
+                give = fetch.give_before if before else None
+                while (reply := await self._broker.run(self._command(count), TIMEOUT, give)).unspent:
+                    self.progressed()
+                following = self._following(reply, count)
+                fetch.took(reply, followed=following > 0)
+            if not following:
+                return reply, count
+            self._next(reply, count)
+            before, count = reply.tasks, following
+
+    def _following(self, reply: Dequeued, count: int) -> int:
+        """How many to ask for before a reply is worked through; 0: not before."""
+        if not reply.tasks or len(reply.tasks) < count:
+            return 0
+        return self._allocator.follow(self._queue, len(reply.tasks))
+
+    def _heard(self, reply: Dequeued, give: bool) -> None:
+        """A dequeue is answered; its tasks are given out now, or with the next."""
+        if give and reply.tasks:
+            self._give(reply.tasks)
+        self._unsure = False
+        self._clock.observe(reply.server_time)
+        self.progressed()
+
+    def _gave(self, tasks: list[Taken]) -> None:
+        """Give out what a fetch has brought after which another is under way."""
+        try:
+            self._give(tasks)
+        finally:
+            self._allocator.given(self._queue, len(tasks))
+
+    def _give(self, tasks: list[Taken]) -> None:
+        self._take(self._queue, tasks)
+        self._places.busy(self._queue)
 
     async def _dequeue_here(self, count: int, data: bytes, command: Command[Dequeued]) -> Dequeued | None:
         """Take on the connection where the wait has just ended, with what was made ready for that; None: ask as always."""
-        with self._fetching(count) as took:
+        with self._fetching(count) as fetch:
             try:
                 reply = command.parse(await self._watch.ask(data))
             except BrokerError as error:
@@ -160,35 +205,28 @@ class Fetcher(Service):
                 # Not a reply of this script: what else comes on this connection may not be meant for what it seems to answer.
                 await self._watch.close()
                 raise
-            took(reply)
+            fetch.took(reply)
         return reply
 
     @contextmanager
-    def _fetching(self, count: int) -> Iterator[Callable[[Dequeued], None]]:
-        """A dequeue: gives what is to be told its reply, in the same moment as it is here."""
-        used = 0
-        more = False
+    def _fetching(self, count: int, before: list[Taken] | None = None) -> Iterator[Fetch]:
+        """A dequeue: gives what is to be told its reply, in the same moment as it is here.
 
-        def took(reply: Dequeued) -> None:
-            nonlocal used, more
-            used, more = len(reply.tasks), len(reply.tasks) >= count
-            if reply.tasks:
-                self._take(self._queue, reply.tasks)
-                self._places.busy(self._queue)
-            self._unsure = False
-            self._clock.observe(reply.server_time)
-            self.progressed()
-
+        `before`: what the one before has brought. It is given out whatever becomes of this one.
+        """
+        fetch = Fetch(count, before or [], self._gave, self._heard)
         try:
             if self._ends:
                 raise _Ends
             # Until the reply is here, nobody knows whether the script has run.
             self._unsure = True
             self._answered.clear()
-            yield took
+            yield fetch
         finally:
+            fetch.give_before()
             self._answered.set()
-            self._allocator.account(self._queue, count, used, more=more)
+            if not fetch.followed:
+                self._allocator.account(self._queue, count, fetch.used, more=fetch.more)
 
     def _command(self, count: int) -> Command[Dequeued]:
         return dequeue(self._queue, self._owner, secrets.token_hex(8), count, self.timings.lease)

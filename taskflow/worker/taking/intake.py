@@ -12,6 +12,7 @@ from ...message.outcome import Outcome
 from ...states import Verb
 from ..children.poison import MOST_CRASHES, archive_poison
 from ..children.supervisor import Supervisor
+from ..holding.cancels import Cancels, archive_cancelled, is_marked
 from ..holding.expiry import archive_expired
 from ..holding.held_tasks import Held, HeldTasks
 
@@ -29,6 +30,7 @@ class Intake:
         outcomes: takes verdicts.
         clock: the server's time.
         is_open: whether tasks are wanted; what a fetch brings after that goes back.
+        cancels: has orders for tasks that come only now.
     """
 
     def __init__(
@@ -38,12 +40,14 @@ class Intake:
         outcomes: Outcomes,
         clock: ServerClock,
         is_open: Callable[[], bool],
+        cancels: Cancels,
     ) -> None:
         self._held_tasks = held_tasks
         self._supervisor = supervisor
         self._outcomes = outcomes
         self._clock = clock
         self._is_open = is_open
+        self._cancels = cancels
 
     def take(self, queue: str, tasks: list[Taken]) -> None:
         """Tasks of one queue that are ours now."""
@@ -57,6 +61,8 @@ class Intake:
             if any([taken.crashes or taken.expires_at for taken in tasks]):  # noqa: C419 - a list is quicker here
                 items = self._fit(items)
             self._supervisor.give(items)
+            if self._cancels.early:
+                self._cancels.arrived(items)
         except Exception as error:
             # Some may have reached a child: their outcomes will be refused. The others would otherwise stay leased to us with
             # nobody to run them.
@@ -71,6 +77,8 @@ class Intake:
             taken, verdict = held.taken, None
             if taken.crashes >= MOST_CRASHES:
                 verdict = archive_poison(held, now)
+            elif is_marked(held):
+                verdict = archive_cancelled(held, now)
             elif taken.expires_at:
                 verdict = archive_expired(held, now)
             if verdict is None:

@@ -11,7 +11,8 @@ themselves they take turns.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from typing import Protocol
 
 CLAIM_SECONDS = 0.1
 """How long a fetch may hold its slots and its claim: a node that does not answer must not starve the others'
@@ -27,12 +28,26 @@ answer is there by now, and is heard in it.
 """
 
 
+class Apart(Protocol):
+    """A second pool."""
+
+    @property
+    def queues(self) -> Collection[str]:
+        """Those all of whose tasks run there."""
+
+    @property
+    def room(self) -> Callable[[], int]:
+        """Says how many more it can take."""
+
+
 class _Queue:
     """A queue, which may be spread over several partitions."""
 
-    __slots__ = ("clock", "rank", "turns", "weight")
+    __slots__ = ("apart", "clock", "rank", "turns", "weight")
 
-    def __init__(self, weight: int, rank: int) -> None:
+    def __init__(self, weight: int, rank: int, *, apart: bool) -> None:
+        self.apart = apart
+        """Whether all its tasks run in the second pool."""
         self.weight = weight
         self.rank = rank
         self.clock = 0.0
@@ -63,23 +78,37 @@ class SlotAllocator:
         strict: by order of weight instead, and only what the queues before leave.
         room: how many more jobs the children can take.
         most: of one grant.
+        unwritten: how many jobs have ended whose verdicts are not written.
+        apart: the second pool, if there is one. What is in `room` of it is for its queues, and the rest for all others.
     """
 
     def __init__(
-        self, weights: Mapping[str, int], *, strict: bool, room: Callable[[], int], most: int
+        self,
+        weights: Mapping[str, int],
+        *,
+        strict: bool,
+        room: Callable[[], int],
+        most: int,
+        unwritten: Callable[[], int] = lambda: 0,
+        apart: Apart | None = None,
     ) -> None:
+        self._apart = apart
         ordered = sorted(weights.items(), key=lambda item: -item[1])
-        self._queues = {name: _Queue(weight, rank) for rank, (name, weight) in enumerate(ordered)}
+        self._queues = {name: self._queue(name, weight, rank) for rank, (name, weight) in enumerate(ordered)}
         self._parts = {name: _Part(queue) for name, queue in self._queues.items()}
         self._strict = strict
         self._claim_seconds = STRICT_CLAIM_SECONDS if strict else CLAIM_SECONDS
         self._room = room
+        self._unwritten = unwritten
         self._most = most
         self._clock = 0.0
 
     def declare(self, queue: str, weight: int) -> None:
         """There is one queue more, the last in order."""
-        self._queues.setdefault(queue, _Queue(weight, len(self._queues)))
+        self._queues.setdefault(queue, self._queue(queue, weight, len(self._queues)))
+
+    def _queue(self, name: str, weight: int, rank: int) -> _Queue:
+        return _Queue(weight, rank, apart=self._apart is not None and name in self._apart.queues)
 
     def add(self, name: str, queue: str) -> None:
         """A partition of a queue is served from now on, at the cost of the queue's share."""
@@ -116,16 +145,39 @@ class SlotAllocator:
     def grant_at_once(self, name: str, count: int) -> bool:
         """Grant so many slots now, if nobody has to be weighed against this one; it is accounted for as any grant."""
         part = self._parts[name]
-        rivals = self._strict and len(self._parts) > 1
-        if rivals or count <= 0 or self._unclaimed() < count:
+        if self._apart is not None or count <= 0 or self._unclaimed() < count or self._has_rivals(part):
             return False
-        for other in self._parts.values():
-            if other.waiter is not None or (other.busy and other.claim is not None):
-                return False
         self._join(part)
         self._charge(part, count)
         self._grant(part, count)
         return True
+
+    def follow(self, name: str, taken: int) -> int:
+        """A fetch has filled all its slots, and its tasks are not given out yet: grant the next one now, beside it.
+
+        `given` is to be called when they are. Whatever else takes room counts here: also what waits for its verdict to be
+        written, or the queue would be taken faster than it is written. Less than was taken is not granted: it would be the first
+        of many small batches, where a moment later there is room for a large one.
+
+        Returns:
+            How many; 0: it has to ask as always, because there is not enough room or another queue has to be weighed against it.
+        """
+        part = self._parts.get(name)
+        if part is None or self._apart is not None or self._has_rivals(part):
+            return 0
+        own = 0 if part.claim is not None else taken  # what it was granted so lately is claimed already
+        count = min(self._unclaimed() - own - self._unwritten(), self._most)
+        if count < taken:
+            return 0
+        self._charge(part, count)
+        self._grant(part, taken + count)
+        return count
+
+    def given(self, name: str, taken: int) -> None:
+        """What came before a fetch that follows is given out: it takes room by itself now."""
+        part = self._parts.get(name)
+        if part is not None:
+            part.granted = max(part.granted - taken, 0)
 
     def account(self, name: str, granted: int, used: int, *, more: bool) -> None:
         """A fetch has ended: so many of its slots were used, the rest is free.
@@ -163,6 +215,15 @@ class SlotAllocator:
     def _unclaimed(self) -> int:
         return self._room() - sum(part.granted for part in self._parts.values() if part.claim is not None)
 
+    def _has_rivals(self, part: _Part) -> bool:
+        """Whether another one has to be weighed against it."""
+        if self._strict and len(self._parts) > 1:
+            return True
+        return any(
+            other is not part and (other.waiter is not None or (other.busy and other.claim is not None))
+            for other in self._parts.values()
+        )
+
     def _grant(self, part: _Part, count: int) -> None:
         part.granted = count
         part.claim = claim = object()
@@ -181,12 +242,38 @@ class SlotAllocator:
             self.pump()
 
     def _divide(self, waiting: list[_Part], room: int) -> list[tuple[_Part, int]]:
+        if self._apart is None:
+            return self._divide_pool(waiting, room)
+        divided: list[tuple[_Part, int]] = []
+        for apart in (False, True):
+            asking = [part for part in waiting if part.queue.apart is apart]
+            left = min(room, self._room_of(apart=apart))
+            if asking and left > 0:
+                divided += self._divide_pool(asking, left)
+                room -= sum(count for part, count in divided if part.queue.apart is apart)
+        return divided
+
+    def _room_of(self, *, apart: bool) -> int:
+        """What one of two pools has room for, without what was granted of it."""
+        assert self._apart is not None, "there are two"
+        room = self._apart.room() if apart else self._room() - self._apart.room()
+        parts = self._parts.values()
+        return room - sum(
+            part.granted for part in parts if part.claim is not None and part.queue.apart is apart
+        )
+
+    def _divide_pool(self, waiting: list[_Part], room: int) -> list[tuple[_Part, int]]:
         asking = {part.queue for part in waiting}
         # Room is not kept for another partition of the same queue: the share is the queue's, and this partition asks now.
+        # One that was granted in this very turn of the loop has a claim, too: its fetcher has not run since.
         claims = [
             part
             for part in self._parts.values()
-            if part.waiter is None and part.busy and part.queue not in asking and part.claim is not None
+            if part not in waiting
+            and part.busy
+            and part.queue not in asking
+            and part.claim is not None
+            and part.queue.apart is waiting[0].queue.apart
         ]
         if self._strict:
             return self._in_order(waiting, claims, room)

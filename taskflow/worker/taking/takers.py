@@ -33,6 +33,10 @@ class Takers:
         """One less; whoever asks stops it."""
         self._fetchers.remove(fetcher)
 
+    def are_unsure(self) -> bool:
+        """Whether one of them may have tasks of which nothing is known here yet."""
+        return any(fetcher.is_unsure for fetcher in self._fetchers)
+
     def quiet(self) -> None:
         """Take nothing more."""
         self.are_open = False
