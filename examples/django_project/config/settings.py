@@ -8,7 +8,7 @@ BASE_DIR = Path(__file__).parents[1]
 SECRET_KEY = os.environ.get("SECRET_KEY", "for development only")
 DEBUG = True
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
-INSTALLED_APPS = ["shop"]
+INSTALLED_APPS = ["taskflow.contrib.django", "shop"]
 ROOT_URLCONF = "config.urls"
 DATABASES = {
     "default": {
@@ -16,6 +16,11 @@ DATABASES = {
         "NAME": BASE_DIR / "db.sqlite3",
         "OPTIONS": {"timeout": 20},  # web and worker write to the same file
     }
+}
+TASKFLOW = {
+    "QUEUE": "orders",
+    "RETENTION": 3600,
+    "ENQUEUE_ON_COMMIT": True,  # a call in a transaction waits for its commit
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True

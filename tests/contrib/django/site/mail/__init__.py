@@ -1,0 +1,1 @@
+"""Another app, with coroutines."""

@@ -1,0 +1,1 @@
+"""An app whose modules import its tasks wherever they can."""

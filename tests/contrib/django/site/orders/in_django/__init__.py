@@ -1,0 +1,1 @@
+"""Tests that run inside of Django, by `manage.py test`."""
