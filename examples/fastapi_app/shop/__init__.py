@@ -1,0 +1,1 @@
+"""A service that imports rows, and says how far it is."""
