@@ -1,0 +1,1 @@
+"""Integrations of frameworks, a package for each. Nothing of the core imports them, and none imports another."""
