@@ -17,9 +17,11 @@ from taskflow import embedded
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
+from taskflow.tasks import registry
 from taskflow.testing.keyspace import check_queue
 from tests.clusters import notice_soon
 from tests.leaks import check
+from tests.postgres import Postgres, running
 from tests.servers import Server, start_server
 
 _numbers = itertools.count(1)
@@ -45,7 +47,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if collection_path == HARNESS and not asked else None
 
 
-LONG = ("chaos", "faults", "lifecycle", "interop", "cli", "doctor", "connection", "properties")
+LONG = ("chaos", "contrib", "faults", "lifecycle", "interop", "cli", "doctor", "connection", "properties")
 """Folders with tests that take ten seconds and more."""
 
 
@@ -53,6 +55,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The long tests first, in whatever order they were: one that comes last keeps one core busy while the other has nothing."""
     long = {Path(__file__).parent / folder for folder in LONG}
     items.sort(key=lambda item: long.isdisjoint(item.path.parents))
+
+
+def pytest_collection_finish() -> None:
+    """A `shared_task` of a module would be in each app of all other tests; one that a test declares is forgotten with it."""
+    assert not registry.shared, f"declared where a module of tests is imported: {registry.shared}"
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +77,13 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     finally:
         _running.remove(server)
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One PostgreSQL for this xdist worker, started when a test first needs it: `postgres.create()` makes a database."""
+    with running() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +109,14 @@ def _empty_server() -> None:
     for server in _running:
         with redis.Redis(host="127.0.0.1", port=server.port) as client:
             client.flushall()
+
+
+@pytest.fixture(autouse=True)
+def _shared_tasks_are_forgotten() -> Iterator[None]:
+    """What a test declares by `shared_task` is in no app of another test."""
+    shared = list(registry.shared)
+    yield
+    registry.shared[:] = shared
 
 
 @pytest.fixture(autouse=True)

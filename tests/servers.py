@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
 import subprocess
 import time
@@ -113,6 +114,21 @@ async def until(holds: Callable[[], object], *, timeout: float = 20) -> None:
     while not holds():
         assert time.monotonic() < deadline, "not in time"
         await asyncio.sleep(0.005)
+
+
+def end(process: subprocess.Popen[bytes], by: int = signal.SIGTERM) -> None:
+    """Have a process end by this signal. One that does not within 30 s is killed.
+
+    Raises:
+        subprocess.TimeoutExpired: it did not.
+    """
+    process.send_signal(by)
+    try:
+        process.wait(30)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait(10)
 
 
 def wait_until(predicate: Callable[[], object], *, description: str, timeout: float = 20) -> None:

@@ -21,4 +21,4 @@ def take_one(broker: Broker, queue: str, owner: str) -> Taken:
 
 def ended(taken: Taken, verb: Verb, **fields: Any) -> tuple[Taken, Outcome]:
     """An item of `finish`; `fields` are the outcome's."""
-    return taken, Outcome(0, verb, **fields)
+    return taken, Outcome(fields.pop("number", 0), verb, **fields)

@@ -6,6 +6,7 @@ And the tutorial runs as it is told, in Python and in Go.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import re
 import shlex
@@ -19,7 +20,6 @@ from pathlib import Path
 import click
 import pytest
 
-import taskflow
 from taskflow.cli.main import main
 from taskflow.cli.worker import worker
 from tests.conftest import Cluster
@@ -71,7 +71,14 @@ def test_python_code_compiles_and_imports_what_exists(page: Path) -> None:
         source = re.sub(r"(?m)^(>>>|\.\.\.) ?", "", code)
         compile(source, str(page), "exec", flags=0x2000)  # PyCF_ALLOW_TOP_LEVEL_AWAIT
         for module, names in re.findall(r"(?m)^from (taskflow[\w.]*) import ([\w, ]+)$", source):
-            found = taskflow.errors if module == "taskflow.errors" else taskflow
+            try:
+                found = importlib.import_module(module)
+            except ImportError as error:
+                if "is a part of Django 6" in str(
+                    error
+                ):  # tox -e django60, django61 have it, and run what the page says
+                    continue
+                raise
             assert [name for name in names.split(", ") if not hasattr(found, name)] == []
 
 

@@ -54,7 +54,7 @@ Refused where it is written, with these words. (`retry` is refused in a call; in
 |---|---|
 """
 
-TYPES: dict[Any, str] = {**get_type_hints(Options), **get_type_hints(Declaration), "bind": bool}
+TYPES: dict[Any, str] = {**get_type_hints(Options), **get_type_hints(Declaration), "bind": bool, "base": type}
 
 
 def page() -> str:

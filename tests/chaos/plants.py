@@ -68,7 +68,7 @@ def _acknowledge_first() -> None:
     from taskflow.worker.taking.intake import Intake
     from taskflow.worker.worker import Worker
 
-    take, outcomes = Intake.take, Worker._outcomes
+    take, outcomes, done = Intake.take, Worker._outcomes, Worker._done
     acknowledged: set[Any] = set()
 
     def early(self: Any, queue: str, tasks: list[Any]) -> None:
@@ -84,8 +84,12 @@ def _acknowledge_first() -> None:
     def late(self: Any, items: list[Any]) -> None:
         outcomes(self, [(held, outcome) for held, outcome in items if held not in acknowledged])
 
+    def done_late(self: Any, items: list[Any]) -> None:
+        done(self, [held for held in items if held not in acknowledged])
+
     Intake.take = early  # type: ignore[method-assign]
     Worker._outcomes = late  # type: ignore[method-assign]
+    Worker._done = done_late  # type: ignore[method-assign]
 
 
 def _forget_verdicts() -> None:
@@ -99,7 +103,7 @@ def _forget_verdicts() -> None:
             await asyncio.wait_for(write(self, name, queue, batch), 1.0)
         except TimeoutError:
             queue.settled(batch)
-            self._held_tasks.remove(name, [held for held, _ in batch.items])
+            self._held_tasks.remove(name, batch.held())
 
     Acker._write_batch = once  # type: ignore[method-assign]
 

@@ -74,6 +74,8 @@ def _is_socket(number: int) -> bool:
 
 
 def _block() -> None:
+    while not loops:  # a child that has just been started has run no coroutine yet
+        time.sleep(0.1)
     for loop in loops:
         loop.call_soon_threadsafe(time.sleep, BLOCKED * timings.TIMINGS.stuck)
 

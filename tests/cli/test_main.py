@@ -18,6 +18,7 @@ from taskflow import __version__
 from taskflow.cli import main as main_module
 from taskflow.cli.main import main
 from taskflow.cli.options import Target
+from taskflow.project import project_of
 from tests.inspector.stored import Stored
 from tests.servers import Server, free_port
 
@@ -115,7 +116,7 @@ def test_which_broker_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Target(None, None).broker_url == "redis://env"
     assert Target("no_such_module", "redis://given").broker_url == "redis://given"
     monkeypatch.delenv("TASKFLOW_BROKER")
-    assert Target(None, None).broker_url == "embedded://"
+    assert Target(None, None).broker_url == project_of(None).url
     assert "pw" not in repr(Target(None, "redis://:pw@host"))
 
 

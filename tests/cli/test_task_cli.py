@@ -140,6 +140,20 @@ def test_inspect_as_text(cli: Cli, stored: Stored) -> None:
     assert "in 9m" in shown["Next process time"] or "in 10m" in shown["Next process time"]
 
 
+def test_inspect_says_until_when_a_task_may_start(
+    cli: Cli, cli_json: Callable[..., Any], stored: Stored
+) -> None:
+    """By its option `expires`. Once it has started that does not matter any more."""
+    stored.put(State.PENDING, "t1")
+    stored.raw.hset(stored.keys.task("t1"), "expires", "1893456000.5")
+    words = ("task", "inspect", "-q", stored.queue, "t1")
+    shown = dict(line.split(":", 1) for line in cli(*words).stdout.splitlines())
+    assert shown["To start by"].strip() == "2030-01-01 00:00:00 UTC"
+    assert cli_json(*words)["start_until"].startswith("2030-01-01T00:00:00.5")
+    stored.raw.hset(stored.keys.task("t1"), "expires", "soon")
+    assert cli_json(*words)["start_until"] is None
+
+
 def test_orders(cli: Cli, stored: Stored) -> None:
     stored.put(State.SCHEDULED, "t1")
     assert cli("task", "run", "-q", stored.queue, "t1").stdout == "Task 't1' is pending.\n"
@@ -165,32 +179,72 @@ def test_an_order_needs_an_id(cli: Cli, stored: Stored) -> None:
     assert "which task?" in result.stderr
 
 
-def test_cancel_tells_the_workers(cli: Cli, stored: Stored) -> None:
-    """Of a task that waits it said "Workers are told", and nothing happened: now it says what is so, and what to do."""
+def test_cancel_archives_what_waits_and_tells_who_runs_the_rest(cli: Cli, stored: Stored) -> None:
     stored.put(State.ACTIVE, "cancel-t1")
-    stored.put(State.PENDING, "cancel-t2")
     listener = stored.raw.pubsub()
-    listener.subscribe("asynq:cancel")
+    listener.subscribe(stored.keys.cancels)
     listener.get_message(timeout=5)
     for words in ((), ("-q", stored.queue)):
-        assert (
-            cli("task", "cancel", *words, "cancel-t1").stdout
-            == "Workers are told to cancel task 'cancel-t1'.\n"
+        stored.put(State.PENDING, f"cancel-t2{len(words)}")
+        assert cli("task", "cancel", *words, "cancel-t1", f"cancel-t2{len(words)}").stdout == (
+            "Task 'cancel-t1' runs: whoever runs it is told to end it.\n"
+            f"Task 'cancel-t2{len(words)}' is cancelled.\n"
         )
-        assert listener.get_message(timeout=5)["data"] == b"cancel-t1"
-        refused = cli("task", "cancel", *words, "cancel-t2")
-        assert refused.exit_code == 2
-        assert (
-            "is pending, so there is nothing to cancel; `taskflow task archive` or `delete`" in refused.stderr
-        )
+        assert listener.get_message(timeout=5)["data"].endswith(b"  cancel-t1")
+        again = cli("task", "cancel", *words, f"cancel-t2{len(words)}")
+        assert again.stdout == f"Task 'cancel-t2{len(words)}' has ended already.\n"
     # Go's clients may leave a queue out of the index.
+    listener.unsubscribe()
+    listener.subscribe("asynq:cancel")
+    while listener.get_message(timeout=5)["data"] != 1:
+        pass
     unseen = cli("task", "cancel", "cancel-t3")
     assert unseen.exit_code == 0
     assert unseen.stdout == (
         "No queue that is listed has task 'cancel-t3'. Workers are told to cancel it, should one run it.\n"
     )
     assert listener.get_message(timeout=5)["data"] == b"cancel-t3"
+    refused = cli("task", "cancel", "-q", stored.queue, "cancel-t3")
+    assert refused.exit_code == 2
+    assert "has no task 'cancel-t3'" in refused.stderr
     listener.close()
+
+
+def test_cancel_counts_what_matches_and_asks_before_it_goes_on(
+    cli: Cli, stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        stored.put(State.SCHEDULED, f"s{number}")
+    stored.put(State.PENDING, "p1")
+    words = ("task", "cancel", "-q", stored.queue, "-s", "scheduled")
+    assert "nobody can be asked here" in cli(*words).stderr
+    monkeypatch.setattr("taskflow.cli.task_cancel.can_ask", lambda: True)
+    asked = cli(*words, stdin="n\n")
+    assert asked.stdout.startswith("3 tasks are waiting, 0 running.\nCancel them?")
+    assert (asked.exit_code, len(stored.ids(State.SCHEDULED))) == (1, 3)
+    done = cli(*words, "--yes")
+    assert done.stdout.splitlines()[-1] == "3 tasks are cancelled, 0 told to end."
+    assert stored.ids(State.PENDING) == ["p1"]
+    assert cli(*words, "--yes").stdout == "No task matches.\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "which tasks?"),
+        (("-q", "q"), "which tasks?"),
+        (("id", "--name", "x"), "which tasks?"),
+        (("--name", "x"), "in which queue?"),
+        (("--name", "x", "-q", "q", "--all-queues"), "in which queue?"),
+        (("--all-queues",), "all tasks of all queues?"),
+        (("--header", "x", "-q", "q"), "takes NAME=VALUE"),
+        (("--terminate", "-1", "id"), "-1"),
+    ],
+)
+def test_a_cancel_that_does_not_say_of_what_is_refused(cli: Cli, words: tuple[str, ...], said: str) -> None:
+    refused = cli("task", "cancel", *words)
+    assert refused.exit_code == 2
+    assert said in refused.stderr
 
 
 def test_a_task_is_found_by_its_id_alone(cli: Cli, stored: Stored, broker: Broker, raw: redis.Redis) -> None:
@@ -212,7 +266,7 @@ def test_a_task_is_found_by_its_id_alone(cli: Cli, stored: Stored, broker: Broke
     ambiguous = cli("task", "delete", "twice")
     assert ambiguous.exit_code == 2
     assert ambiguous.stderr == (
-        f"Error: task 'twice' is in the queues '{stored.queue}', '{other.queue}'; name one with -q\n"
+        f"Error: task 'twice' is in the queues '{stored.queue}', '{other.queue}'; name one, with -q or queue=\n"
     )
     assert cli("task", "inspect", "-q", other.queue, "twice").exit_code == 0
     missing = cli("task", "inspect", "three")

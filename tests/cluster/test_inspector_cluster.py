@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from click.testing import CliRunner, Result
 from taskflow import embedded
 from taskflow.broker.commands.enqueue import NewTask, enqueue, publish_queues
 from taskflow.broker.commands.queues import unlist
+from taskflow.broker.commands.records import write_server
 from taskflow.broker.sync import Broker
 from taskflow.cli.main import main
 from taskflow.connection.sync import SyncDriver
@@ -22,6 +24,7 @@ from taskflow.connection.topology import key_slot
 from taskflow.embedded import EmbeddedConfig
 from taskflow.errors import InvalidQueueName, QueueNotEmpty, QueueNotFound
 from taskflow.inspector import ClusterQueue, Inspector
+from taskflow.message.records import ServerInfo
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import State
 from tests.clusters import notice_soon
@@ -226,15 +229,8 @@ def test_a_killed_master_is_shown_as_failed_and_its_replica_as_master(
 def test_a_queue_whose_nodes_are_dead_hides_no_other(six: Cluster, cli: Callable[..., Result]) -> None:
     put(six, "images", "t1")
     put(six, "webhooks", "t1")
-    _wait_for_replicas(six)
-    doomed = {node.port for node in _images(six).nodes}
     # The index of all queues is a key too: without its node nothing can be listed.
-    index = six.broker.driver.topology.owner(key_slot("asynq:queues"))
-    assert index is not None
-    assert index[1] not in doomed
-    for node in embedded.status(six.config).nodes:
-        if node.port in doomed and node.pid is not None:
-            kill(node.pid)
+    doomed = _kill_the_nodes_of_images(six, spared="asynq:queues")
     result = cli("queue", "ls")
     assert result.exit_code == 1
     lines = {line.split()[0]: line.split() for line in result.stdout.splitlines()}
@@ -242,6 +238,39 @@ def test_a_queue_whose_nodes_are_dead_hides_no_other(six: Cluster, cli: Callable
     assert "Warning: queue 'images'" in result.stderr
     shown = {one.queue: one for one in six.inspector.cluster_queues()}
     assert {node.port for node in shown["images"].nodes} == doomed
+
+
+def test_a_worker_whose_record_is_on_a_dead_node_hides_no_other(
+    six: Cluster, cli: Callable[..., Result]
+) -> None:
+    """Its name in the index says where it ran, and not whether it still does."""
+    for host, pid in (("host-7", 7), ("host-3", 3)):
+        info = ServerInfo(host=host, pid=pid, server_id="id", concurrency=4, queues={"images": 1})
+        replies = six.broker.run_many(write_server(host, pid, "id", info.encode(), [], time.time(), ttl=600))
+        assert not [reply for reply in replies if isinstance(reply, Exception)]
+    _kill_the_nodes_of_images(six, spared="asynq:servers")
+    found = {one.host: one for one in six.inspector.servers()}
+    assert (found["host-3"].problem, found["host-3"].concurrency) == ("", 4)
+    assert found["host-7"].problem
+    assert (found["host-7"].id, found["host-7"].pid, found["host-7"].status) == ("id", 7, "")
+    result = cli("server", "ls")
+    assert result.exit_code == 1
+    lines = {line.split()[0]: line.split() for line in result.stdout.splitlines()}
+    assert (lines["host-7"][2], lines["host-3"][3]) == ("unavailable", "0/4")
+    assert "Warning: worker host-7:7: " in result.stderr
+
+
+def _kill_the_nodes_of_images(six: Cluster, *, spared: str) -> set[int]:
+    """Their ports. `spared`: a key that is on another node."""
+    _wait_for_replicas(six)
+    doomed = {node.port for node in _images(six).nodes}
+    index = six.broker.driver.topology.owner(key_slot(spared))
+    assert index is not None
+    assert index[1] not in doomed
+    for node in embedded.status(six.config).nodes:
+        if node.port in doomed and node.pid is not None:
+            kill(node.pid)
+    return doomed
 
 
 def _wait_for_replicas(six: Cluster) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from taskflow.attempts import read_attempts
 from taskflow.broker.command import Plain, same
 from taskflow.broker.commands.aggregate import Waiting, group_names, join, refuse, ripe
 from taskflow.broker.commands.enqueue import NewTask, enqueue
@@ -115,9 +116,19 @@ def test_what_is_refused_leaves_the_group_as_it_would_leave_active(groups: Group
     groups.add("b", "c", "d")
     a, b, c = groups.read("a", "b", "c")
     items = [
-        (a, outcome.archived(1, TaskMessage.decode(a.message), "unsigned: why", '{"type":"E"}', now)),
+        (
+            a,
+            outcome.archived(
+                1,
+                TaskMessage.decode(a.message),
+                "unsigned: why",
+                '{"type":"E"}',
+                now,
+                outcome.not_run("E", "unsigned: why", now),
+            ),
+        ),
         (b, Outcome(2, Verb.PUT_BACK, delay=5.0)),
-        (c, outcome.archived_raw(3, "DecodeError", "no message")),
+        (c, outcome.archived_raw(3, "DecodeError", "no message", now)),
     ]
     command = refuse(groups.name, "g", items, now)
     assert groups.run(command) == [Refused.REFUSED] * 3
@@ -147,7 +158,7 @@ def test_a_refusal_whose_reply_is_lost_is_made_once_and_says_that_it_was(valkey:
     groups.add("a", "b")
     a, b = groups.read("a", "b")
     items = [
-        (a, outcome.archived_raw(1, "DecodeError", "no message")),
+        (a, outcome.archived_raw(1, "DecodeError", "no message", time.time())),
         (b, Outcome(2, Verb.PUT_BACK, delay=60.0)),
     ]
     assert broker.run(refuse(queue, "g", items, time.time())) == [Refused.ALREADY_REFUSED] * 2
@@ -185,3 +196,22 @@ def test_a_group_that_is_empty_or_lists_a_ghost_is_tidied(groups: Groups) -> Non
     assert groups.call("ZRANGE", groups.keys.orphans, 0, -1) == [b"a"]
     assert groups.ripe() == []
     assert groups.run(group_names(groups.name)) == []
+
+
+def test_a_refused_task_whose_failure_is_not_kept_is_gone_and_found_so_when_it_is_sent_again(
+    groups: Groups,
+) -> None:
+    groups.add("a", "b")
+    a, b = groups.read("a", "b")
+    now = time.time()
+    items = [
+        (a, Outcome(1, Verb.ARCHIVE, a.message, error="why", failure_retention=0)),
+        (b, Outcome(2, Verb.ARCHIVE, b.message, error="why", attempt=outcome.not_run("E", "why", now))),
+    ]
+    command = refuse(groups.name, "g", items, now, "host:1:x")
+    assert groups.run(command) == [Refused.REFUSED] * 2
+    assert groups.run(command.again()) == [Refused.ALREADY_REFUSED] * 2
+    assert groups.call("ZRANGE", groups.keys.archived, 0, -1) == [b"b"]
+    assert groups.call("EXISTS", groups.keys.task("a")) == 0
+    (kept,) = read_attempts(groups.call("HGET", groups.keys.task("b"), "attempts"))
+    assert (kept.kind, kept.text, kept.seconds, kept.worker) == ("E", "why", None, "host:1:x")

@@ -44,7 +44,7 @@ def test_a_call_forwards_a_hundred_and_takes_two_hundred_of_a_thousand(full: Bro
 def test_a_call_gives_back_a_hundred_whose_leases_are_over(full: Broker, queue: str, valkey: Server) -> None:
     for _ in range(TASKS // BATCH):
         full.run(forward(queue), 10)
-    for number in range(TASKS // DEQUEUE_BATCH):
+    for number in range(-(-TASKS // DEQUEUE_BATCH)):
         full.run(dequeue(queue, "worker", f"token-{number}", DEQUEUE_BATCH), 10)
     keys = queue_keys(queue)
     with redis.Redis(host="127.0.0.1", port=valkey.port) as client:

@@ -113,8 +113,8 @@ class TestGet:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """Not by looking again: with looks a minute apart it still comes at once."""
-        monkeypatch.setattr("taskflow.tasks.waiting._FIRST_LOOK", 60)
-        monkeypatch.setattr("taskflow.tasks.waiting._LONGEST_LOOK", 60)
+        monkeypatch.setattr("taskflow.tasks.waiting.FIRST_LOOK", 60)
+        monkeypatch.setattr("taskflow.tasks.waiting.LONGEST_LOOK", 60)
         result = app.send("work")
         while_waiting(result, worker.complete)
 
@@ -127,8 +127,8 @@ class TestGet:
         while_waiting: Callable[..., None],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr("taskflow.tasks.waiting._FIRST_LOOK", 60)
-        monkeypatch.setattr("taskflow.tasks.waiting._LONGEST_LOOK", 60)
+        monkeypatch.setattr("taskflow.tasks.waiting.FIRST_LOOK", 60)
+        monkeypatch.setattr("taskflow.tasks.waiting.LONGEST_LOOK", 60)
         result = app.send("work")
         while_waiting(result, worker.complete)
 

@@ -466,7 +466,7 @@ def test_a_task_that_is_none_any_more_stops_neither_leases_nor_verdicts_of_other
     q.call("LPUSH", good_lock := unique_key(q.name, "noop", b"{}"), "not a lock")
     # What is left of a task without a message is still its worker's: the verdict takes it away.
     left = kind == "no message"
-    assert q.run(extend(q.name, [bad, good])) == ([] if left else ["bad"])
+    assert q.run(extend(q.name, [bad, good])).lost == ([] if left else ["bad"])
     assert [one.id for one in q.run(held(q.name, "me"))] == ["good"]
     verdicts = [ended(one, Verb.DONE, lock=good_lock) for one in (bad, good)]
     assert q.run(finish(q.name, verdicts, time.time())) == [

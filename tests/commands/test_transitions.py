@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from taskflow.broker.command import Plain, same
-from taskflow.broker.commands.dequeue import Taken, dequeue, extend
+from taskflow.broker.commands.dequeue import BATCH, Taken, dequeue, extend
 from taskflow.broker.commands.enqueue import EnqueueReply, NewTask, enqueue
-from taskflow.broker.commands.finish import Written, finish
+from taskflow.broker.commands.finish import DONE_BATCH, Written, finish
 from taskflow.broker.commands.maintenance import expire, forward, recover
 from taskflow.broker.keys import day_of, queue_keys
 from taskflow.broker.words import Enqueued
@@ -191,6 +191,15 @@ def test_a_repeated_dequeue_gets_the_same_tasks(q: Queue) -> None:
     assert q.call("LLEN", q.keys.pending) == 2
 
 
+def test_a_repeated_dequeue_leaves_out_what_go_has_taken_since(q: Queue) -> None:
+    """Go leaves our fields where they are; only its lease, of a whole second, says that the task is not ours any more."""
+    q.add("a", "b")
+    command = dequeue(q.name, "me", "token", 2)
+    _, b = q.run(command).tasks
+    q.call("ZADD", q.keys.lease, int(time.time()) + 30, "a")
+    assert q.run(command.again()).tasks == [b]
+
+
 def test_dequeue_of_a_paused_queue_takes_nothing(q: Queue) -> None:
     q.add("a")
     q.call("SET", q.keys.paused, 1)
@@ -251,12 +260,30 @@ def test_retry_and_archive_count_as_failures_and_a_snooze_does_not(q: Queue) -> 
     assert q.finish(Verb.RETRY, r, message=kept, delay=12.2) is Written.WRITTEN
     assert q.finish(Verb.SNOOZE, s, message=s.message, delay=5) is Written.WRITTEN
     assert q.finish(Verb.ARCHIVE, a, message=a.message, error="why") is Written.WRITTEN
-    assert [q.state(task_id) for task_id in "rsa"] == ["retry", "retry", "archived"]
+    assert [q.state(task_id) for task_id in "rsa"] == ["retry", "scheduled", "archived"]
     assert q.hash("r")[b"msg"] == kept
     assert q.hash("a")[b"error"] == b"why"
     score = float(q.call("ZSCORE", q.keys.retry, "r"))
     assert score == int(score)
     assert (q.call("GET", q.keys.processed), q.call("GET", q.keys.failed)) == (b"2", b"2")
+
+
+def test_a_lock_lasts_from_when_a_snoozed_task_may_run_again(q: Queue) -> None:
+    """A snooze of an hour outlived a lock of a minute, and the same task was enqueued a second time. A lock that is another's by
+    now stays as it is.
+    """
+    mine, others = q.keys.unique_prefix + "x:1", q.keys.unique_prefix + "x:2"
+    for task_id, lock in (("a", mine), ("b", others)):
+        q.run(enqueue(q.name, [NewTask(q.message(task_id, unique_key=lock), lock_seconds=60)]))
+    a, b = q.take()
+    q.call("SET", others, "somebody", "EX", 60)
+    for taken, lock in ((a, mine), (b, others)):
+        assert q.finish(Verb.SNOOZE, taken, number=3, delay=3600, lock=lock) is Written.WRITTEN
+    assert 3650 < int(q.call("TTL", mine)) <= 3660
+    assert int(q.call("TTL", others)) <= 60
+    assert (q.state("a"), q.hash("a")[b"snoozes"]) == ("scheduled", b"1")
+    assert b"first_failed_at" not in q.hash("a")
+    assert q.call("GET", q.keys.processed) is None
 
 
 def test_requeue_goes_to_the_front_and_counts_nothing(q: Queue) -> None:
@@ -333,14 +360,76 @@ def test_a_batch_of_verdicts_of_all_lengths_is_written_once_each(q: Queue) -> No
     assert q.call("ZRANGE", q.keys.lease, 0, -1) == [b"e"]
 
 
+def test_tasks_that_are_simply_done_are_written_in_one_call_whoever_took_them(q: Queue) -> None:
+    """The replies come in the order in which they were given, after those of the outcomes: not as the script has them, which
+    takes those of one lease token together.
+    """
+    q.add("a", "b", "c", "d", "e", "f")
+    first, second = q.take(3), q.take(3, "u")
+    (a, b, c), (d, e, f) = first, second
+    q.call("HSET", q.keys.task("b"), "receipt", "another")
+    q.call("DEL", q.keys.task("d"))
+    command = finish(
+        q.name, [ended(f, Verb.RETRY, message=f.message, delay=5)], time.time(), done=[d, a, e, b, c]
+    )
+    written, refused, before = Written.WRITTEN, Written.REFUSED, Written.ALREADY_WRITTEN
+    assert q.run(command) == [written, refused, written, written, refused, written]
+    assert [q.state(task_id) for task_id in "abcef"] == ["gone", "active", "gone", "gone", "retry"]
+    assert q.run(command.again()) == [before, before, before, before, refused, before]
+    assert q.call("GET", q.keys.processed) == b"4"
+
+
+def test_as_many_as_one_call_has_are_done_in_it(q: Queue) -> None:
+    ids = [f"t{number}" for number in range(DONE_BATCH)]
+    q.add(*ids)
+    taken = [one for token in "tu" for one in q.take(BATCH, token)]
+    assert len(taken) == DONE_BATCH
+    assert set(q.run(finish(q.name, [], time.time(), done=taken[::-1]))) == {Written.WRITTEN}
+    assert q.call("GET", q.keys.processed) == str(DONE_BATCH).encode()
+    assert q.call("EXISTS", q.keys.active, q.keys.lease, *map(q.keys.task, ids)) == 0
+
+
+def test_a_task_whose_id_is_no_text_is_done_with_the_others(q: Queue) -> None:
+    """Go takes any bytes for an id. All ids of a call go in one word, of a kind that has text only."""
+    odd = b"\xff\x00\xfe".decode("utf-8", "surrogateescape")
+    long = "x" * 300
+    q.add("a", long, "b")
+    q.call(
+        "HSET",
+        q.keys.task_prefix.encode() + b"\xff\x00\xfe",
+        "msg",
+        q.message("odd").encode(),
+        "state",
+        "pending",
+    )
+    q.call("LPUSH", q.keys.pending, b"\xff\x00\xfe")
+    taken = q.take()
+    assert [one.id for one in taken] == ["a", long, "b", odd]
+    command = finish(q.name, [], time.time(), done=taken)
+    assert q.run(command) == [Written.WRITTEN] * 4
+    assert q.run(command.again()) == [Written.ALREADY_WRITTEN] * 4
+    assert q.call("EXISTS", q.keys.active, q.keys.lease, q.keys.pending) == 0
+
+
+def test_what_was_taken_last_is_done_first(q: Queue) -> None:
+    """As much as is done is cut off the tail of `active`, where the oldest stand: these go back, the others are looked for."""
+    ids = list("abcdef")
+    q.add(*ids)
+    taken = q.take()
+    assert q.run(finish(q.name, [], time.time(), done=taken[4:])) == [Written.WRITTEN] * 2
+    assert q.call("LRANGE", q.keys.active, 0, -1) == [b"d", b"c", b"b", b"a"], "in their order"
+    assert q.run(finish(q.name, [], time.time(), done=[taken[3], taken[0]])) == [Written.WRITTEN] * 2
+    assert q.call("LRANGE", q.keys.active, 0, -1) == [b"c", b"b"]
+
+
 def test_forward_moves_what_is_due_and_says_what_comes_next(q: Queue) -> None:
     now = int(time.time())
     q.add("a", "b", "c", "d")
     for taken in q.take():
         q.finish(Verb.SNOOZE, taken, message=taken.message, delay=9000)
     for task_id, score in (("a", now - 5), ("b", now - 4), ("c", now + 500)):
-        q.call("ZADD", q.keys.retry, score, task_id)
-    q.call("ZREM", q.keys.retry, "d")
+        q.call("ZADD", q.keys.scheduled, score, task_id)
+    q.call("ZREM", q.keys.scheduled, "d")
     q.call("ZADD", q.keys.scheduled, now - 9, "ghost")
     q.call("DEL", q.keys.task("d"))
     reply = q.run(forward(q.name))
@@ -398,13 +487,13 @@ def test_extend_renews_what_is_held_and_names_what_is_not(q: Queue) -> None:
     q.call("HSET", q.keys.task("c"), "receipt", "another" + "0" * 40)
     for task_id in "ac":
         q.call("ZADD", q.keys.lease, 5.5, task_id)
-    assert q.run(extend(q.name, taken)) == ["b", "c"]
+    assert q.run(extend(q.name, taken)).lost == ["b", "c"]
     ends = float(q.call("ZSCORE", q.keys.lease, "a"))
     assert ends > time.time() + 20
     assert ends % 1 > 0, "it is still told from one of Go's"
     assert float(q.call("ZSCORE", q.keys.lease, "c")) == 5.5
     q.call("ZADD", q.keys.lease, 2**33, "a")
-    assert q.run(extend(q.name, taken[:1])) == ["a"], "Go has the task, and has left the receipt"
+    assert q.run(extend(q.name, taken[:1])).lost == ["a"], "Go has the task, and has left the receipt"
     assert float(q.call("ZSCORE", q.keys.lease, "a")) == 2**33
     assert q.call("ZSCORE", q.keys.lease, "b") is None
 

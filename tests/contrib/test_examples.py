@@ -1,12 +1,13 @@
-"""examples/flask_app and django_project: the view enqueues, the worker runs, the other view shows it."""
+"""examples/django_project and others: the view enqueues, the worker runs, the other view shows it."""
 
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
-import uuid
 from pathlib import Path
 from typing import Any
 
@@ -40,37 +41,8 @@ def shown(web: Web, path: str) -> dict[str, Any]:
     return answers[-1]
 
 
-def test_the_flask_example_counts_words(valkey: Server, tmp_path: Path) -> None:
-    pytest.importorskip("flask")
-    directory = copy_of("flask_app", tmp_path)
-    environment = {"TASKFLOW_BROKER": valkey.url}
-    flask = ["-m", "flask", "--app", "web", "run", "--port", "PORT"]
-
-    with serve(directory, flask, environment) as web:
-        status, enqueued = web.post("/count", text="one two three")
-        assert status == 202
-        assert web.get(enqueued["result"]) == (200, {"state": "pending"})
-
-        with WorkerProcess("tasks", directory=directory, environment=STRICT | environment, concurrency=2):
-            assert shown(web, enqueued["result"]) == {"state": "completed", "words": 3}
-
-        assert web.get(f"/count/{uuid.uuid4()}")[0] == 404
-        assert web.post("/count", words="none of them is text")[0] == 400
-
-
-def test_the_flask_example_says_503_when_the_broker_is_away(tmp_path: Path) -> None:
-    """Within the five seconds that `.delay()` takes at most."""
-    pytest.importorskip("flask")
-    directory = copy_of("flask_app", tmp_path)
-    flask = ["-m", "flask", "--app", "web", "run", "--port", "PORT"]
-
-    with serve(directory, flask, {"TASKFLOW_BROKER": "redis://127.0.0.1:1"}) as web:
-        assert web.post("/count", text="one two three") == (503, {"error": "try again later"})
-
-
 def test_the_django_example_prices_an_order(valkey: Server, tmp_path: Path) -> None:
-    """`-A shop.tasks` sets Django up in the worker; nothing warns, there or in the web server."""
-    pytest.importorskip("django")
+    """`-A config` sets Django up in the worker; nothing warns, there or in the web server."""
     directory = copy_of("django_project", tmp_path)
     environment = {"TASKFLOW_BROKER": valkey.url}
     manage(directory, environment, "migrate", "--verbosity=0")
@@ -81,7 +53,7 @@ def test_the_django_example_prices_an_order(valkey: Server, tmp_path: Path) -> N
         assert status == 202
         assert web.get(enqueued["result"]) == (200, {"state": "pending", "total": None})
 
-        with WorkerProcess("shop.tasks", directory=directory, environment=STRICT | environment) as worker:
+        with WorkerProcess("config", directory=directory, environment=STRICT | environment) as worker:
             assert shown(web, enqueued["result"]) == {"state": "completed", "total": "1.20"}
             assert worker.terminate() == 0
         assert not [line for line in worker.log if "Warning" in line or "Traceback" in line]
@@ -90,8 +62,7 @@ def test_the_django_example_prices_an_order(valkey: Server, tmp_path: Path) -> N
 
 
 def test_the_django_example_needs_no_new_migration(tmp_path: Path) -> None:
-    """And the module with the tasks can be imported under manage.py, where Django is set up already."""
-    pytest.importorskip("django")
+    """Its tasks go where its setting says, and its own tests pass."""
     directory = copy_of("django_project", tmp_path)
 
     manage(directory, {}, "makemigrations", "--check", "--dry-run")
@@ -99,11 +70,114 @@ def test_the_django_example_needs_no_new_migration(tmp_path: Path) -> None:
     manage(
         directory, {}, "shell", "--command", "import shop.tasks; assert shop.tasks.price.queue == 'orders'"
     )
+    tested = ran(directory, {}, "manage.py", "test")
+    assert tested.returncode == 0, tested.stderr
+    assert "Ran 3 tests" in tested.stderr
+
+
+@pytest.mark.parametrize("example", ["results", "cancel"])
+def test_an_example_prints_what_its_page_says(valkey: Server, tmp_path: Path, example: str) -> None:
+    directory = copy_of(example, tmp_path)
+    environment = {"TASKFLOW_BROKER": valkey.url}
+    queues = {"results": {"parcels": 1, "letters": 1}, "cancel": {"reports": 1}}[example]
+
+    with WorkerProcess("tasks", directory=directory, environment=STRICT | environment, queues=queues):
+        done = ran(directory, environment, "ask.py")
+
+    assert done.stdout.splitlines() == told((directory / "README.md").read_text()), done.stderr
+
+
+def test_the_failures_example_reads_what_failed(own_server: Server, tmp_path: Path) -> None:
+    """It looks through all queues, so it has a server of its own."""
+    directory = copy_of("failures", tmp_path)
+    environment = {"TASKFLOW_BROKER": own_server.url}
+    page = (directory / "README.md").read_text().partition("Then read")[0]
+
+    with WorkerProcess("tasks", directory=directory, environment=STRICT | environment, queues={"orders": 1}):
+        done = ran(directory, environment, "pay.py")
+
+    assert done.stdout.splitlines() == told(page), done.stderr
+
+
+def test_the_serialization_example_shows_what_is_in_the_broker(valkey: Server, tmp_path: Path) -> None:
+    directory = copy_of("serialization", tmp_path)
+    environment = {"TASKFLOW_BROKER": valkey.url, "EXAMPLE_STORE": str(tmp_path / "store")}
+
+    with WorkerProcess("tasks", directory=directory, environment=STRICT | environment, queues={"reports": 1}):
+        done = ran(directory, environment, "tasks.py")
+
+    lines = done.stdout.splitlines()
+    assert len(lines) == 8, done.stderr
+    for line, kind in zip(
+        lines, ["json; location=store", "json", "json; compression=zlib", "msgpack"], strict=False
+    ):
+        assert line.endswith(f" bytes in the broker, application/{kind}")
+    assert lines[4:] == [
+        "JSON, in the store   -> 134550",
+        "JSON                 -> 4950",
+        "JSON, zlib           -> 134550",
+        r"msgpack              -> b'\x80'",
+    ]
+
+
+def test_the_example_at_the_desk_calls_its_task_and_runs_what_was_saved(
+    valkey: Server, tmp_path: Path
+) -> None:
+    """Its commands, as they stand in its README."""
+    directory = copy_of("desk", tmp_path)
+    environment = {"TASKFLOW_BROKER": valkey.url}
+    readme = (directory / "README.md").read_text()
+    commands = [shlex.split(line) for line in re.findall(r"(?m)^    taskflow ((?:call|shell) .+)$", readme)]
+    printed = re.findall(r'(?m)^    ("\d.+)$', readme)
+    taskflow = str(Path(sys.executable).with_name("taskflow"))
+
+    def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+        env = {**os.environ, **STRICT, **environment, "TASKFLOW_APP": "tasks"}
+        return subprocess.run(
+            [taskflow, *command], cwd=directory, env=env, capture_output=True, text=True, timeout=60
+        )
+
+    with WorkerProcess("tasks", directory=directory, environment=environment, reload=True) as worker:
+        worker.wait_for_log("Watching the code")
+        assert [run(command).stdout.strip() for command in commands[:2]] == printed
+        refused = run(commands[2])
+        assert (refused.returncode, "argument `sent`" in refused.stderr) == (2, True)
+        assert run(commands[3]).stdout == "2026-12-06\n"
+        tasks = directory / "tasks.py"
+        tasks.write_text(tasks.read_text().replace("days: int = 3", "days: int = 10"))
+        wait_until(lambda: run(commands[0]).stdout == '"2026-12-11"\n', description="the new code runs")
+
+
+def ran(
+    directory: Path, environment: dict[str, str], script: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """A script of an example, run in its folder."""
+    command = [sys.executable, script, *arguments]
+    env = {**os.environ, **STRICT, **environment}
+    return subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, timeout=60)
+
+
+def told(page: str) -> list[str]:
+    """What a page says that is printed: its indented lines but for the commands."""
+    return re.findall(r"(?m)^    (?!taskflow|python)(.+)$", page)
 
 
 def manage(directory: Path, environment: dict[str, str], *arguments: str) -> None:
-    command = [sys.executable, "manage.py", *arguments]
-    env = {**os.environ, **STRICT, **environment}
-    done = subprocess.run(command, cwd=directory, env=env, capture_output=True, text=True, timeout=60)
+    done = ran(directory, environment, "manage.py", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     assert not done.stderr, done.stderr
+
+
+def test_the_service_with_a_worker_of_its_own_writes_letters(valkey: Server, tmp_path: Path) -> None:
+    directory = copy_of("embedded_worker", tmp_path)
+    environment = os.environ | STRICT | {"TASKFLOW_BROKER": valkey.url}
+    said = subprocess.run(
+        [sys.executable, "service.py"],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert said.returncode == 0, said.stderr
+    assert said.stdout.strip().endswith("'letter for Edsger': 17} healthy"), said.stdout + said.stderr

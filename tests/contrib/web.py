@@ -28,6 +28,11 @@ class Web:
     def __init__(self, url: str) -> None:
         self._url = url
 
+    @property
+    def url(self) -> str:
+        """Where it is, without a slash at the end."""
+        return self._url
+
     def get(self, path: str) -> tuple[int, Any]:
         """The status, and the JSON of the answer."""
         return self._ask(urllib.request.Request(self._url + path))

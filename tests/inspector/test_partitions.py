@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.cli.main import main
-from taskflow.errors import IllegalMove, QueueNotEmpty, QueueNotFound, TaskNotFound
+from taskflow.errors import IllegalMove, InvalidOption, QueueNotEmpty, QueueNotFound, TaskNotFound
 from taskflow.inspector import Inspector
 from taskflow.partitions import partition_names
 from taskflow.states import State
@@ -63,6 +63,19 @@ def test_a_partition_can_be_named_for_itself(inspector: Inspector, parts: Parts)
     assert (found.name, found.pending, found.partitions) == (parts[1].queue, 2, 1)
     assert inspector.purge(parts[1].queue) == 2
     assert inspector.queue(parts[0].queue).pending == 4
+
+
+def test_one_partition_can_be_listed_also_the_queues_own(
+    inspector: Inspector, parts: Parts, queue: str
+) -> None:
+    """While the node of another one is away the rest can still be looked at."""
+    listed = [
+        [task.id for task in inspector.tasks(queue, State.PENDING, partition=part.queue).tasks]
+        for part in parts
+    ]
+    assert [sorted(ids) for ids in listed] == [["0-0"], ["1-0", "1-1"], ["2-0", "2-1", "2-2"]]
+    with pytest.raises(InvalidOption, match="is no partition of queue"):
+        inspector.tasks(queue, State.PENDING, partition="another")
 
 
 def test_a_queue_of_which_only_a_partition_was_used(broker: Broker, raw: redis.Redis, queue: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from taskflow.errors import IllegalMove, InvalidOption, TaskNotFound
 from taskflow.inspector import Inspector, Problem
 from taskflow.inspector.both import LoopBroker, ThreadBroker
-from taskflow.states import State
+from taskflow.states import CancelOutcome, State
 from tests.inspector.stored import OWNER, PAYLOAD, Stored
 
 
@@ -225,12 +225,14 @@ def test_deleting_all_ends_although_clients_go_on(
     assert set(stored.ids(State.PENDING)) == {f"new{number}" for number in range(200)}
 
 
-def test_cancel_reaches_who_listens(inspector: Inspector, stored: Stored) -> None:
+def test_a_cancel_of_what_no_listed_queue_has_reaches_who_listens(
+    inspector: Inspector, stored: Stored
+) -> None:
     listener = stored.raw.pubsub()
     listener.subscribe("asynq:cancel")
     assert listener.get_message(timeout=5)["type"] == "subscribe"
-    inspector.cancel("t1")
-    assert listener.get_message(timeout=5)["data"] == b"t1"
+    assert inspector.cancel("nobody-has-it") is CancelOutcome.ENDED
+    assert listener.get_message(timeout=5)["data"] == b"nobody-has-it"
     listener.close()
 
 

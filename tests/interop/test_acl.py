@@ -70,9 +70,9 @@ def test_gos_server_works_as_a_worker(
         {"id": "kept-unique", "retention_ms": 60_000, "unique_ms": 600_000, "payload": "x"},
         {"id": "unique", "unique_ms": 600_000, "payload": "y"},
         {"id": "later", "process_in_ms": 1000},
-        {"id": "again", "payload": "fail:1"},
-        {"id": "fails", "payload": "fail", "max_retry": 0},
-        {"id": "slow", "payload": "sleep:60000"},
+        {"id": "again", "payload": '{"go": "fail:1"}'},
+        {"id": "fails", "payload": '{"go": "fail"}', "max_retry": 0},
+        {"id": "slow", "payload": '{"go": "sleep:60000"}', "max_retry": 0},
         {"id": "one", "group": "G"},
         {"id": "two", "group": "G"},
     ]
@@ -87,13 +87,26 @@ def test_gos_server_works_as_a_worker(
         for name in ("plain", "kept", "kept-unique", "unique", "later", "again", "fails", "lost"):
             running.wait_for_end(name)
         running.wait_for(
+            lambda events: any(
+                event["event"] == "end" and event["id"] == "again" and "error" not in event
+                for event in events
+            ),
+            20,
+            "what failed once has run again",
+        )
+        running.wait_for(
             lambda events: any(event["event"] == "start" and event["id"] == "slow" for event in events),
             20,
             "the slow task has started",
         )
         wait_until(lambda: everybody.inspect("servers"), description="it is listed")
         everybody.inspect("cancel", id="slow")
-        running.wait_for_end("slow")
+        assert running.wait_for_end("slow")["error"] == "context canceled"
+        for name in ("slow", "fails"):
+            wait_until(
+                lambda name=name: everybody.inspect("task", queue=queue, id=name)["state"] == "archived",
+                description=f"{name} is archived",
+            )
         wait_until(
             lambda: everybody.inspect("info", queue=queue)["groups"] == 0, description="the group is joined"
         )
@@ -188,7 +201,7 @@ def test_gos_programs_use_the_users_on_a_cluster(peer_binary: Path, cluster: Clu
             node.acl_log_reset()
             for role in ROLES:
                 node.execute_command(*shlex.split(role.setuser(PASSWORD)))
-        producer, worker, viewer, operator = (
+        producer, _canceller, worker, viewer, operator = (
             Peer(peer_binary, cluster.address, PASSWORD, PREFIX + role.name) for role in ROLES
         )
         assert producer.enqueue([{"type": "for:go", "queue": queue, "id": "a"}])[0]["ok"]

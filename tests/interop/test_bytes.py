@@ -254,6 +254,7 @@ class TestVerdicts:
             assert (task_id, score.isdigit()) == (b"id-1", True)
             assert 5 < int(score) - time.time() < 46  # Asynq's formula: 15 to 44 s after the failure
         assert ours["t:id-1"].pop(b"first_failed_at").isdigit()
+        assert json.loads(ours["t:id-1"].pop(b"attempts"))["text"] == "boom"
         assert _without_times(ours) == _without_times(gos)
 
     def test_archived(self, python: PythonSide, peer: Peer, raw: redis.Redis, queue: str) -> None:
@@ -265,6 +266,7 @@ class TestVerdicts:
             assert task_id == b"id-1"
             assert int(score) == pytest.approx(failed_at, abs=2)
         assert json.loads(ours["t:id-1"].pop(b"error")) == {"type": "ValueError"}
+        assert json.loads(ours["t:id-1"].pop(b"attempts"))["text"] == "boom"
         assert _without_times(ours) == _without_times(gos)
 
     def test_done(self, python: PythonSide, peer: Peer, raw: redis.Redis, queue: str) -> None:

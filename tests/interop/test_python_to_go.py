@@ -65,6 +65,13 @@ class TestRun:
         info = peer.inspect("info", queue=to_go.queue)
         assert (info["size"], info["processed"], info["failed"]) == (0, 1, 0)
 
+    def test_a_handler_needs_no_stub_here(self, peer: Peer, app: TaskFlow, queue: str) -> None:
+        """By its name alone, with arguments by theirs: what Go reads as its struct."""
+        result = app.send("only:go", queue=queue, go="ok", from_="here")
+        with peer.work({queue: 1}, **FAST) as worker:
+            end = worker.wait_for_end(result.id)
+        assert (end["type"], json.loads(end["payload"])) == ("only:go", {"go": "ok", "from": "here"})
+
     def test_no_arguments_are_an_empty_object(self, peer: Peer, app: TaskFlow, queue: str) -> None:
         result = app.get_task("nothing").options(queue=queue).delay()
         with peer.work({queue: 1}, **FAST) as worker:

@@ -52,6 +52,19 @@ def swallow(tag: str, seconds: float) -> str:
     return tag
 
 
+_leaked: list[bytearray] = []
+
+
+@app.task(max_retries=0)
+def leak(tag: str, megabytes: int) -> int:
+    """The process keeps so much; MiB of memory that it has then."""
+    note("start", tag)
+    _leaked.append(bytearray(megabytes << 20))
+    time.sleep(0.005)
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+
 @app.task(max_retries=0)
 def pass_on(tag: str, queue: str) -> str:
     return work.options(queue=queue).delay(tag).id
@@ -180,3 +193,17 @@ def length(text: str) -> int:
 @app.task(name="large:repeat", max_retries=0)
 def repeat(count: int) -> str:
     return "x" * count
+
+
+@app.task(max_retries=5)
+def stubborn(tag: str, seconds: float) -> bool:
+    """Goes on for its time, whatever is raised in it; whether it was cancelled."""
+    note("start", tag)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        try:
+            while time.monotonic() < until:
+                time.sleep(0.01)
+        except BaseException:  # noqa: BLE001 - what the test is about
+            note("cancelled" if current_task().cancelled else "interrupted", tag)
+    return current_task().cancelled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,9 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     return ledger
 
 
-@pytest.fixture
-def tasks(valkey: Server, queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The module's tasks, sent to this test's queue on the real server."""
+@contextmanager
+def tasks_of(module: Any, valkey: Server, queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A module's tasks, sent to this test's queue on the real server."""
     monkeypatch.setenv("TASKFLOW_BROKER", valkey.url_as("producer"))
     module.app._client = None
 
@@ -63,6 +64,13 @@ def tasks(valkey: Server, queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture
+def tasks(valkey: Server, queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The tasks of `app`."""
+    with tasks_of(module, valkey, queue, monkeypatch) as found:
+        yield found
+
+
+@pytest.fixture
 def worker(valkey: Server, queue: str, ledger: Ledger) -> Callable[..., WorkerProcess]:
     """Starts workers of this test's queue."""
 
@@ -75,17 +83,9 @@ def worker(valkey: Server, queue: str, ledger: Ledger) -> Callable[..., WorkerPr
 
 @pytest.fixture
 def hurt(valkey: Server, queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The tasks of `hurt_app`, sent to this test's queue."""
-    monkeypatch.setenv("TASKFLOW_BROKER", valkey.url_as("producer"))
-    hurt_app.app._client = None
-
-    class Tasks:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(hurt_app, name).options(queue=queue)
-
-    yield Tasks()
-    hurt_app.app.close()
-    hurt_app.app._client = None
+    """The tasks of `hurt_app`."""
+    with tasks_of(hurt_app, valkey, queue, monkeypatch) as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""A deploy takes a while: workers and producers of the previous release run beside those of this one."""
+"""A deploy takes a while: workers and producers of the previous release run beside those of this one.
+
+`TASKFLOW_PREVIOUS=2788a7f pytest tests/lifecycle/test_previous_release.py` takes those of that commit instead.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,13 @@ app.close()
 def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the previous release's package: what starts in it imports that one."""
     folder = tmp_path_factory.mktemp("previous")
-    with tarfile.open(Path(__file__).parent / "previous" / "taskflow.tar.xz") as archive:
+    packed = Path(__file__).parent / "previous" / "taskflow.tar.xz"
+    if commit := os.environ.get("TASKFLOW_PREVIOUS"):
+        packed = folder / "taskflow.tar"
+        subprocess.run(
+            ["git", "archive", f"--output={packed}", commit, "taskflow"], cwd=ROOT, check=True, timeout=60
+        )
+    with tarfile.open(packed) as archive:
         archive.extractall(folder, filter="data")
     return folder
 

@@ -69,17 +69,61 @@ def test_a_worker_that_still_starts_outlives_the_signals_of_one_at_work(
 
 
 def test_signals_that_mean_nothing_here_end_nothing(tasks: Any, worker: Any, ledger: Ledger) -> None:
-    """USR2 and ALRM ended the worker with its tasks leased, TTIN and TTOU stopped it until they ran out."""
+    """ALRM ended the worker with its tasks leased, TTIN and TTOU stopped it until they ran out."""
     with worker(concurrency=2) as process:
         running = tasks.work.delay("running", 2.0)
         ledger.wait_for("start", "running")
-        for number in (signal.SIGUSR2, signal.SIGTTOU, signal.SIGALRM):
+        for number in (signal.SIGTTOU, signal.SIGALRM, signal.SIGIO):
             process.signal(number)
             process.wait_for_log(f"{number.name} does nothing here")
         process.signal(signal.SIGTTIN)
         process.wait_for_log("Stacks of child")
         assert running.get(15) == "running"
     assert ledger.count("start", "running") == 1
+
+
+def children_of(process: WorkerProcess) -> set[str]:
+    return set(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split())
+
+
+def test_usr2_replaces_the_children_one_by_one(tasks: Any, worker: Any, ledger: Ledger) -> None:
+    """HUP has twice as many in memory while they finish what they run, which a small host does not survive. And there is always
+    as much room as before: what comes meanwhile starts at once.
+    """
+    with worker(concurrency=1, processes=2) as process:
+        before = children_of(process)
+        running = [tasks.work.delay(tag, 1.5) for tag in ("one", "two")]
+        ledger.wait_for("start", "one", "two")
+        process.signal(signal.SIGUSR2)
+        process.wait_for_log("Replacing the child processes one by one")
+        seen: list[set[str]] = []
+        late = None
+        while not (seen and len(seen[-1]) == 2 and not seen[-1] & before):
+            seen.append(children_of(process))
+            if late is None and len(seen[-1]) == 3:
+                late = tasks.work.delay("late", 0.0)
+            time.sleep(0.01)
+            assert len(seen) < 3000, (before, seen[-1])
+        assert late is not None
+        assert late.get(15) == "late"
+        assert [one.get(15) for one in running] == ["one", "two"]
+    assert {len(one) for one in seen} <= {2, 3}, "nobody left before another was there, and one at a time"
+    assert [ledger.count("start", tag) for tag in ("one", "two", "late")] == [1, 1, 1]
+
+
+def test_hup_replaces_what_a_rolling_replacement_has_left(tasks: Any, worker: Any, ledger: Ledger) -> None:
+    """A child that runs for an hour must not hold a deploy back."""
+    with worker(concurrency=1, processes=2) as process:
+        before = children_of(process)
+        running = [tasks.work.delay(tag, 3.0) for tag in ("one", "two")]
+        ledger.wait_for("start", "one", "two")
+        process.signal(signal.SIGUSR2)
+        wait_until(lambda: len(children_of(process)) == 3, description="the first is being replaced")
+        process.signal(signal.SIGHUP)
+        wait_until(
+            lambda: len(children_of(process) - before) >= 2, description="the others are, too", timeout=2.5
+        )
+        assert [one.get(15) for one in running] == ["one", "two"]
 
 
 def test_hup_serves_a_queue_that_a_new_task_names(

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -18,12 +19,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from taskflow.broker.command import Command
 from taskflow.broker.commands import admin, aggregate, maintenance, queues, sweep
 from taskflow.broker.commands.aggregate import Waiting
+from taskflow.broker.commands.cancel import cancel
 from taskflow.broker.commands.dequeue import Taken, dequeue, extend, held
 from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.broker.commands.finish import Written, finish
 from taskflow.broker.walk import Walk
-from taskflow.broker.words import Joined, Moved
-from taskflow.message.outcome import Outcome
+from taskflow.broker.words import Cancelled, Joined, Moved
+from taskflow.message.outcome import Outcome, is_plain, not_run
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.states import State, Verb
 from tests.properties import gos
@@ -222,20 +224,25 @@ class Queue(Following, RuleBasedStateMachine):
         return [owner for owner in self.owners if self.hands[owner]]
 
     @precondition(lambda self: self._busy())
-    @rule(data=st.data(), lost=lost)
-    def python_finishes(self, data: st.DataObject, lost: bool) -> None:
+    @rule(data=st.data(), bare=st.booleans(), lost=lost)
+    def python_finishes(self, data: st.DataObject, bare: bool, lost: bool) -> None:
+        """`bare`: of tasks that are simply done the call gets no outcome, as a worker sends most of them."""
         owner = data.draw(st.sampled_from(self._busy()))
         every = range(len(self.hands[owner]))
         picked = data.draw(st.lists(st.sampled_from(every), min_size=1, max_size=3, unique=True))
         hands = [self.hands[owner][index] for index in picked]
         items = [self._ended(hand.taken, data.draw(verbs), data.draw(leads)) for hand in hands]
+        done = [item for item in items if bare and is_plain(item[1])]
+        told = [item for item in items if item not in done]
+        items, count = told + done, len(done)
         now = time.time()
-        command = finish(self.place.name, items, now)
-        sent = Sent(command, lambda: self.model.finish(items, now, resent=True), owner, items=items)
+        command = finish(self.place.name, told, now, done=[taken for taken, _ in done])
+        again = partial(self.model.finish, items, now, bare=count, resent=True)
+        sent = Sent(command, again, owner, items=items)
         self.sent.append(sent)
         self._note_raw(items)
         replies = self.place.run(command)
-        self._same(replies, self.model.finish(items, now))
+        self._same(replies, self.model.finish(items, now, bare=count))
         sent.written = [reply is Written.WRITTEN for reply in replies]
         self.counts(items, replies, lost=lost)
         if not lost:
@@ -254,15 +261,21 @@ class Queue(Following, RuleBasedStateMachine):
         result = b"1" if verb is Verb.COMPLETE else b""
         error = "why" if verb in (Verb.ARCHIVE, Verb.ARCHIVE_RAW) else ""
         then = self.new_followers(followers) if verb in (Verb.DONE, Verb.COMPLETE) else ()
+        failing = verb in (Verb.RETRY, Verb.ARCHIVE, Verb.ARCHIVE_RAW, Verb.REQUEUE_CRASHED)
+        # Of those that are archived every third says nothing, is not kept, is kept for a minute.
+        kept_for = (None, 0, 60)[self.takes % 3] if verb is Verb.ARCHIVE else None
         return ended(
             taken,
             verb,
+            number=int(verb is Verb.SNOOZE),
             message=kept,
             delay=delay,
             result=result,
             error=error,
             lock=message.unique_key,
             then=then,
+            attempt=not_run("E", "boom", now) if failing else None,
+            failure_retention=kept_for,
         )
 
     def _note_raw(self, items: Sequence[Item]) -> None:
@@ -418,7 +431,7 @@ class Queue(Following, RuleBasedStateMachine):
         kept = b""
         if verb is Verb.ARCHIVE:
             kept = replace(TaskMessage.decode(waiting.message), error_msg="unsigned").encode()
-        return Outcome(0, verb, message=kept, error="why")
+        return Outcome(0, verb, message=kept, error="why", attempt=not_run("E", "why", time.time()))
 
     def _join(self, index: int) -> None:
         group, found, joined = self.joins.pop(index)
@@ -455,6 +468,15 @@ class Queue(Following, RuleBasedStateMachine):
         }[which]
         command = build(self.place.name, ids)
         self._order(command, lambda: do(ids), lambda reply: Moved.MOVED in reply)
+
+    @rule(ids=some_ids, grace=st.sampled_from([None, None, 2.5]))
+    def python_cancels(self, ids: list[str], grace: float | None) -> None:
+        ids = list(dict.fromkeys(ids))
+        self._order(
+            cancel(self.place.name, ids, grace),
+            lambda: self.model.cancel(ids, grace),
+            lambda reply: bool({Cancelled.ARCHIVED, Cancelled.ASKED} & {*reply}),
+        )
 
     def _a_state(self, data: st.DataObject, states: Sequence[State]) -> tuple[State, str]:
         """A state, and the group that it needs. Rather one that has tasks."""

@@ -12,17 +12,18 @@ from typing import Any, TypeVar
 
 from taskflow.broker.commands.admin import Swept
 from taskflow.broker.commands.aggregate import Waiting
-from taskflow.broker.commands.dequeue import LEASE_SECONDS, Taken
+from taskflow.broker.commands.dequeue import LEASE_SECONDS, Extended, Taken
 from taskflow.broker.commands.enqueue import EnqueueReply, NewTask
 from taskflow.broker.commands.finish import Written
 from taskflow.broker.commands.maintenance import FOREIGN_GRACE
 from taskflow.broker.commands.outbox import ONCE_SECONDS, entries_of
 from taskflow.broker.commands.sweep import Reclaimed
 from taskflow.broker.keys import day_of, queue_keys
-from taskflow.broker.words import Delivered, Enqueued, Joined, Moved, Refused
-from taskflow.message.outcome import FollowUp, Outcome
+from taskflow.broker.words import Cancel, Cancelled, Delivered, Enqueued, Joined, Moved, Refused
+from taskflow.message.outcome import FollowUp, Outcome, is_plain
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import State, Verb
+from tests.properties import cancels
 from tests.properties.store import About, Store
 
 T = TypeVar("T")
@@ -36,10 +37,12 @@ NOTED_SECONDS = 60
 DUE_SECONDS = 7200
 """How long the exact times of tasks that are due within an hour are kept after the last one was written."""
 LONG_AGO = b"1"
+OF_OLD = ["owner", "receipt", "cancel", "expires"]
+"""What an order to run a task takes away."""
 STATE_AFTER = {
     Verb.COMPLETE: "completed",
     Verb.RETRY: "retry",
-    Verb.SNOOZE: "retry",
+    Verb.SNOOZE: "scheduled",
     Verb.ARCHIVE: "archived",
     Verb.ARCHIVE_RAW: "archived",
     Verb.REQUEUE: "pending",
@@ -258,6 +261,7 @@ class Model:
             int(fields.get("crashes", 0)),
             int(fields.get("recoveries", 0)),
             round(first.value) if isinstance(first, About) else int(first),
+            float(fields.get("expires", 0)),
         )
 
     def held(self, owner: str) -> list[Taken]:
@@ -267,21 +271,26 @@ class Model:
             if self.holds(one, owner) and self.is_taken(one)
         ]
 
-    def extend(self, tasks: Sequence[tuple[str, str]]) -> list[str]:
-        """Returns what is not held any more."""
-        lost = []
+    def extend(self, tasks: Sequence[tuple[str, str]]) -> Extended:
+        """Returns what is not held any more, and what is cancelled."""
+        found = Extended([], {})
         for task_id, token in tasks:
             if self.is_taken(task_id, token):
                 self.store.zadd(self.keys.lease, our_lease(), task_id)
+                if (mark := self.task(task_id).get("cancel")) is not None:
+                    found.cancelled[task_id] = float(mark) if mark else None
             else:
-                lost.append(task_id)
-        return lost
+                found.lost.append(task_id)
+        return found
 
     # --- finishing ---------------------------------------------------------------------------------------------------
 
-    def finish(self, items: Sequence[Item], now: float, *, resent: bool = False) -> list[Written]:
+    def finish(
+        self, items: Sequence[Item], now: float, *, bare: int = 0, resent: bool = False
+    ) -> list[Written]:
+        """`bare`: so many of the last are given as tasks that are simply done, without an outcome."""
         counts = [0, 0]
-        replies = {index: self._finish(items[index], counts, resent) for index in _order(items)}
+        replies = {index: self._finish(items[index], counts, resent) for index in _order(items, bare)}
         self._count(*counts, now)
         return [replies[index] for index in range(len(items))]
 
@@ -291,6 +300,12 @@ class Model:
         if not self.is_taken(task_id, taken.lease_token):
             return self._written_before(task_id, verdict) if resent else Written.REFUSED
         self._leave_active(task_id)
+        if cancels.is_cancelled(self, task_id, verb):
+            if verdict.attempt is not None:
+                self._mark(task_id, "attempts", ANYTHING)
+            cancels.archive(self, task_id, verdict.message, seconds())
+            counts[0], counts[1] = counts[0] + 1, counts[1] + 1
+            return Written.CANCELLED
         if verb in (Verb.DONE, Verb.COMPLETE, Verb.ARCHIVE) and verdict.lock:
             self.release_lock(task_id, verdict.lock)
         counts[0] += verb in (Verb.DONE, Verb.COMPLETE, Verb.RETRY, Verb.ARCHIVE, Verb.ARCHIVE_RAW)
@@ -300,7 +315,7 @@ class Model:
             self._delete(task_id)
             return Written.WRITTEN
         kept = {"pending_since"} if verb in (Verb.REQUEUE, Verb.REQUEUE_CRASHED) else set()
-        without = sorted({"owner", "receipt", "pending_since"} - kept)
+        without = sorted({"owner", "receipt", "pending_since", "cancel", "expires"} - kept)
         self._mark(task_id, "state", STATE_AFTER[verb], without=without)
         if verdict.message:
             self._mark(task_id, "msg", verdict.message)
@@ -353,16 +368,28 @@ class Model:
 
     def _settle(self, task_id: str, verdict: Outcome) -> None:
         task = self.keys.task(task_id)
+        if verdict.attempt is not None:
+            self._mark(task_id, "attempts", ANYTHING)
         at = time.time() + verdict.delay
         match Verb(verdict.verb):
             case Verb.COMPLETE:
                 self.store.zadd(self.keys.completed, About(at), task_id)
-            case Verb.RETRY | Verb.SNOOZE:
+            case Verb.RETRY:
                 self._later(self.keys.retry, at, task_id)
-                if verdict.verb == Verb.RETRY:
-                    self.store.hsetnx(task, "first_failed_at", seconds())
+                self.store.hsetnx(task, "first_failed_at", seconds())
+            case Verb.SNOOZE:
+                self._later(self.keys.scheduled, at, task_id)
+                if verdict.number:
+                    self.store.hincrby(task, "snoozes", 1)
+                if verdict.lock and self.store.keys.get(verdict.lock) == task_id.encode():
+                    self.store.expireat(verdict.lock, self.store.expiry[verdict.lock] + verdict.delay)
             case Verb.ARCHIVE | Verb.ARCHIVE_RAW:
-                self.store.zadd(self.keys.archived, seconds(), task_id)
+                kept = verdict.failure_retention
+                if kept == 0:
+                    self._delete(task_id)
+                    return
+                early = 0 if kept is None else NINETY_DAYS - kept
+                self.store.zadd(self.keys.archived, About(time.time() - early), task_id)
                 if verdict.error:
                     self._mark(task_id, "error", verdict.error)
             case Verb.PUT_BACK:
@@ -377,10 +404,13 @@ class Model:
     def _written_before(self, task_id: str, verdict: Outcome) -> Written:
         """Whether it looks as the first copy of the verdict has left it."""
         fields = self.task(task_id)
-        if verdict.verb == Verb.DONE:
+        if verdict.verb == Verb.DONE or verdict.failure_retention == 0:
             return Written.REFUSED if "state" in fields else Written.ALREADY_WRITTEN
         there = fields.get("state") == STATE_AFTER[Verb(verdict.verb)].encode() and "receipt" not in fields
         same = not verdict.message or fields.get("msg") == verdict.message
+        ended = fields.get("state") == b"archived" and "receipt" not in fields
+        if verdict.verb in cancels.GOES_ON and ended and fields.get("error") == Cancel.ERROR.value.encode():
+            return Written.CANCELLED
         return Written.ALREADY_WRITTEN if there and same else Written.REFUSED
 
     # --- maintenance -------------------------------------------------------------------------------------------------
@@ -421,16 +451,20 @@ class Model:
 
     def recover(self) -> list[str]:
         now = time.time()
-        recovered = []
+        recovered, gone = [], []
         for task_id in self.store.ranked(self.keys.lease):
             grace = 0 if self.is_taken(task_id) else FOREIGN_GRACE
             if self.store.scores(self.keys.lease)[task_id] + grace <= now:
+                gone.append(task_id)
+                if "cancel" in self.task(task_id):
+                    cancels.archive(self, task_id, b"", seconds())
+                    continue
                 self.store.hsetnx(self.keys.task(task_id), "pending_since", nanoseconds())
                 self.store.rpush(self.keys.pending, task_id)
                 self.store.hincrby(self.keys.task(task_id), "recoveries", 1)
-                self._mark(task_id, "state", "pending", without=["owner", "receipt"])
+                self._mark(task_id, "state", "pending", "attempts", ANYTHING, without=["owner", "receipt"])
                 recovered.append(task_id)
-        for task_id in recovered:
+        for task_id in gone:
             self._leave_active(task_id)
         return recovered
 
@@ -560,9 +594,12 @@ class Model:
             return Moved.IS_BEING_AGGREGATED
         for name in ("scheduled", "retry", "archived", "completed"):
             self.store.run("ZREM", self.keys.state(name), task_id)
-        self._mark(task_id, "state", "pending", "pending_since", nanoseconds(), without=["owner", "receipt"])
+        self._mark(task_id, "state", "pending", "pending_since", nanoseconds(), without=OF_OLD)
         waiting.append(task_id)
         return Moved.MOVED
+
+    def cancel(self, ids: Sequence[str], grace: float | None) -> list[Cancelled]:
+        return cancels.cancel(self, ids, grace, seconds())
 
     def archive_tasks(self, ids: Sequence[str]) -> list[Moved]:
         return [self._archive(task_id) for task_id in ids]
@@ -627,9 +664,7 @@ class Model:
     def run_all(self, state: State, group: str = "") -> Swept:
         key, ids = self._all_of(state, group)
         for task_id in ids:
-            self._mark(
-                task_id, "state", "pending", "pending_since", nanoseconds(), without=["owner", "receipt"]
-            )
+            self._mark(task_id, "state", "pending", "pending_since", nanoseconds(), without=OF_OLD)
         self._wait_at_the_end(ids)
         self._emptied(key, group)
         return Swept(len(ids), len(ids))
@@ -681,11 +716,16 @@ def _identity(message: bytes) -> tuple[Any, ...]:
     return decoded.type, decoded.payload, decoded.id, decoded.queue
 
 
-def _order(items: Sequence[Item]) -> list[int]:
-    """In which order outcomes are written: what is simply done goes first, by the call that took it."""
-    plain = [outcome.verb == Verb.DONE and not outcome.lock for _, outcome in items]
-    tokens = list(dict.fromkeys(items[index][0].lease_token for index in range(len(items)) if plain[index]))
-    return sorted(
-        range(len(items)),
-        key=lambda index: tokens.index(items[index][0].lease_token) if plain[index] else len(tokens),
+def _order(items: Sequence[Item], bare: int) -> list[int]:
+    """In which order outcomes are written: what is simply done goes first, by the call that took it; what is given without an
+    outcome comes after the others of these.
+    """
+    count = len(items)
+    plain = [is_plain(outcome) for _, outcome in items]
+    calls = [(index >= count - bare, items[index][0].lease_token) for index in range(count)]
+    ranks = list(
+        dict.fromkeys(
+            sorted((calls[index] for index in range(count) if plain[index]), key=lambda one: one[0])
+        )
     )
+    return sorted(range(count), key=lambda index: ranks.index(calls[index]) if plain[index] else len(ranks))

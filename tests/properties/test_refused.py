@@ -20,7 +20,7 @@ from taskflow.broker.commands.enqueue import NewTask, enqueue
 from taskflow.clock import ServerClock
 from taskflow.errors import DecodeError
 from taskflow.message.joined import joined
-from taskflow.message.outcome import Outcome, archived, archived_raw
+from taskflow.message.outcome import Outcome, archived, archived_raw, not_run
 from taskflow.message.task_message import TaskMessage, unique_key
 from taskflow.pipe.frames import Aggregation, Build, Built, Job, Refusal
 from taskflow.states import Verb
@@ -100,9 +100,16 @@ def _verdict(member: Job) -> Outcome | bytes:
     try:
         message = TaskMessage.decode(member.message)
     except DecodeError:
-        return archived_raw(member.number, "DecodeError", "no message")
+        return archived_raw(member.number, "DecodeError", "no message", time.time())
     if message.payload == b'"unsigned"':
-        return archived(member.number, message, "unsigned: why", '{"type": "SignatureError"}', time.time())
+        return archived(
+            member.number,
+            message,
+            "unsigned: why",
+            '{"type": "SignatureError"}',
+            time.time(),
+            not_run("SignatureError", "unsigned: why", time.time()),
+        )
     if message.payload == b'"of another key"':
         return Outcome(member.number, Verb.PUT_BACK, delay=300)
     return message.payload or b""

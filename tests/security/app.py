@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +80,15 @@ def reject(reason: str) -> None:
     raise Reject(reason)
 
 
+def say(secret: str) -> str:
+    current_task().progress(1, 2, f"at {secret}")
+    current_task().log(f"said {secret}")
+    logging.getLogger("shop").warning("logged %s", secret)
+    time.sleep(0.3)  # some of it is written while it runs
+    current_task().log(f"last {secret}")
+    return secret
+
+
 def later(reason: str) -> int:
     if current_task().retried == 0:
         raise Retry(reason, delay=1)
@@ -98,6 +109,7 @@ def make(name: str, **options: Any) -> TaskFlow:
     for function in [*functions, aplace, reject]:
         app.task(name=function.__name__)(function)
     app.task(name="later", max_retries=1)(later)
+    app.task(name="say", log_lines="INFO")(say)
     app.task(name="fail_and_retry", max_retries=1, default_retry_delay=1)(fail_and_retry)
     app.task(name="policy_fails", max_retries=5, retry=bad_policy)(policy_fails)
     return app

@@ -83,7 +83,8 @@ def test_every_command_in_a_script_is_found() -> None:
 
 
 def test_every_command_that_the_package_sends_is_on_a_list() -> None:
-    text = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py") if "embedded" not in path.parts)
+    own = {"embedded", "testing"}  # they administer servers of their own
+    text = "\n".join(path.read_text() for path in PACKAGE.rglob("*.py") if own.isdisjoint(path.parts))
     sent = set(re.findall(r'Plain\(\s*\(\s*"([A-Z]+)"', text))
     sent |= set(re.findall(r'send_command\(\s*"([A-Z]+)"', text))
     sent |= set(re.findall(r'words(?:: [\w\[\], .]+)? = \(\s*"([A-Z]+)"', text))

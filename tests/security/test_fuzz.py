@@ -160,11 +160,20 @@ def test_results(data: bytes) -> None:
     st.none() | st.binary(max_size=20),
     st.none() | st.binary(max_size=20),
     st.none() | st.binary(max_size=20),
+    st.none() | st.binary(max_size=40),
 )
+@example(None, None, None, b"[" * 5000, b"[" * 100_000)
+@example(None, None, None, b"{}", b'{"at":1e308}\n{"at":-1e308,"seconds":1e308}\n{"type":"' + b"\xff" * 9)
 def test_snapshots(
-    message: bytes | None, state: bytes | None, result: bytes | None, error: bytes | None
+    message: bytes | None,
+    state: bytes | None,
+    result: bytes | None,
+    error: bytes | None,
+    attempts: bytes | None,
 ) -> None:
-    _snapshot([message, state, result, error])
+    for attempt in _snapshot([message, state, result, error, attempts]).attempts:
+        assert attempt.kind is not None
+        assert attempt.ended_at is None or attempt.at is not None
 
 
 @fuzz

@@ -15,7 +15,8 @@ import redis
 
 from taskflow import TaskFlow
 from taskflow.broker.keys import queue_keys
-from taskflow.message.encryption import ENCRYPTED, EncryptionKeys
+from taskflow.message.content import ENCRYPTED
+from taskflow.message.encryption import EncryptionKeys
 from taskflow.message.message_crypto import CONTENT_TYPE_HEADER, JSON, MessageCrypto
 from taskflow.message.signing import SIGNATURE_HEADER, SigningKeys
 from taskflow.message.task_message import TaskMessage

@@ -11,9 +11,15 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "taskflow"
 IMPORTED_AS = {"protobuf": "google"}
-STARTED = re.compile(r"taskflow\.(__main__|runner\.__main__|cli\.\w+)")
-"""By `python -m`, or by a command's name (`taskflow/cli/main.py`)."""
-FOR_TESTS = {"taskflow.testing", "taskflow.testing.keyspace"}
+STARTED = re.compile(
+    r"taskflow\.(__main__|in_process|runner\.(__main__|template)|cli\.\w+"
+    r"|contrib\.fastapi\.events|contrib\.django\.(apps|models|admin|test|templatetags(\.\w+)?|migrations(\.\w+)?|management(\.commands(\.\w+)?)?))"
+)
+"""By `python -m`, by a command's name (`taskflow/cli/main.py`), by Django, which looks for modules of these names, or by users of
+FastAPI: its events need another library, which those who stream none have not installed.
+"""
+FOR_TESTS = {"taskflow.testing", "taskflow.testing.keyspace", "taskflow.testing.plugin"}
+"""By users' tests: the last is a plugin of pytest (`pytest11` in setup.cfg)."""
 
 
 def modules() -> dict[str, Path]:

@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import redis
 
@@ -16,10 +17,13 @@ from taskflow.broker.command import Command, Plain
 from taskflow.broker.commands import (
     admin,
     aggregate,
+    cancel,
     dequeue,
     enqueue,
     finish,
+    forget,
     guards,
+    hand_over,
     inspect,
     maintenance,
     outbox,
@@ -27,12 +31,15 @@ from taskflow.broker.commands import (
     queues,
     records,
     repairs,
+    report,
     sweep,
 )
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.words import WORDS, Enqueued
 from taskflow.connection.topology import key_slot
 from taskflow.message.outcome import AttemptRecord, FollowUp, Outcome
+from taskflow.message.ready import ReadyTask
+from taskflow.message.report import Chunk, Report
 from taskflow.message.task_message import TaskMessage
 from taskflow.states import MOVES, State, Verb
 
@@ -56,11 +63,13 @@ def new_task(task_id: str, *, unique: bool = False, group: str = "", **when: flo
     return enqueue.NewTask(message, lock_seconds=60 if unique else 0, **when)
 
 
+REPORT = Report(1, 1, '[1, 2, "", 3.5, 1]', (Chunk(1, "[]"),))
+READY = ReadyTask("r", QUEUE, "images:resize", b"message", "r")
 FOLLOWERS = (FollowUp(QUEUE, "f1", b"message"), FollowUp(QUEUE, "f2", b"message", 1_800_000_000.5))
 
 
 def ended(task_id: str, verb: Verb, lock: str = "", token: str = "0" * 16) -> tuple[dequeue.Taken, Outcome]:
-    attempt = AttemptRecord(1.0, 2.0, "boom")
+    attempt = AttemptRecord(1.0, 2.0, "ValueError", "builtins", "boom", "in charge")
     return dequeue.Taken(task_id, b"m", token), Outcome(
         0, verb, b"message", 1.5, b"{}", "why", lock, 3.0, attempt
     )
@@ -91,7 +100,10 @@ BUILDERS: dict[str, Callable[[], Any]] = {
         QUEUE,
         "g",
         [
-            (aggregate.Waiting("a", b"1"), Outcome(0, Verb.ARCHIVE, b"message", error="why")),
+            (
+                aggregate.Waiting("a", b"1"),
+                Outcome(0, Verb.ARCHIVE, b"message", error="why", failure_retention=0),
+            ),
             (aggregate.Waiting("b", b"2"), Outcome(0, Verb.PUT_BACK, delay=1.5)),
         ],
         1_800_000_000,
@@ -104,6 +116,7 @@ BUILDERS: dict[str, Callable[[], Any]] = {
         QUEUE,
         [
             *(ended(verb.name, verb) for verb in Verb),
+            (dequeue.Taken("s", b"m", "0" * 16), Outcome(0, Verb.DONE, said=(REPORT,))),
             ended("of-another-batch", Verb.DONE, token="1" * 16),
             (dequeue.Taken("t", b"m", "0" * 16), Outcome(0, Verb.DONE, then=FOLLOWERS)),
             ended("own-lock", Verb.DONE, KEYS.unique_prefix + "images:resize:0cc1"),
@@ -111,9 +124,27 @@ BUILDERS: dict[str, Callable[[], Any]] = {
         ],
         1_800_000_000,
     ),
+    "report": lambda: report.report(
+        QUEUE,
+        [
+            (dequeue.Taken("a", b"m", "0" * 16), (REPORT,)),
+            (dequeue.Taken("b", b"m", "1" * 16), (REPORT, REPORT)),
+        ],
+    ),
     "deliver": lambda: outbox.deliver(QUEUE, FOLLOWERS, 1_800_000_000),
     "confirm": lambda: outbox.confirm(QUEUE, ["one", "two"]),
     "overdue": lambda: outbox.overdue(QUEUE, 5, [("away", 3.0)]),
+    "hand_over": lambda: hand_over.hand_over(
+        QUEUE,
+        [
+            READY,
+            msgspec.structs.replace(
+                READY, id="u", lock=KEYS.unique_prefix + "images:resize:0cc1", lock_seconds=60
+            ),
+            msgspec.structs.replace(READY, id="g", group="a group"),
+        ],
+        1_800_000_000,
+    ),
     "note_partitions": lambda: partitions.note_count(QUEUE, 6, 60),
     "forward": lambda: maintenance.forward(QUEUE),
     "recover": lambda: maintenance.recover(QUEUE),
@@ -123,9 +154,11 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "resume": lambda: queues.resume(QUEUE),
     "remove_queue": lambda: queues.remove_step(QUEUE, force=True),
     "remove_keys": lambda: queues.remove_keys(QUEUE, [KEYS.orphans.encode(), KEYS.task("a").encode()]),
+    "cancel": lambda: cancel.cancel(QUEUE, ["a", "b"], 5.0),
     "run_tasks": lambda: admin.run_tasks(QUEUE, ["a", "b"]),
     "archive_tasks": lambda: admin.archive_tasks(QUEUE, ["a", "b"]),
     "delete_tasks": lambda: admin.delete_tasks(QUEUE, ["a", "b"]),
+    "forget": lambda: forget.forget(QUEUE, ["a", "b"]),
     "run_all": lambda: admin.run_all(QUEUE, State.RETRY),
     "run_all of a group": lambda: admin.run_all(QUEUE, State.AGGREGATING, "a group"),
     "archive_all": lambda: admin.archive_all(QUEUE, State.PENDING),
@@ -267,10 +300,10 @@ def test_a_server_can_compile_the_script(name: str, raw: redis.Redis) -> None:
 
 
 def test_what_drains_a_full_server_may_run_when_it_is_full() -> None:
-    """Everything but enqueue, deliver (and what only reads) carries `allow-oom`."""
+    """Everything but enqueue, deliver, hand_over (and what only reads) carries `allow-oom`."""
     refused = {
         name for name in scripts.names() if "allow-oom" not in scripts.load(name).source.splitlines()[0]
     }
     writing = {name for name in refused if scripts.load(name).moves}
 
-    assert writing == {"deliver", "enqueue"}
+    assert writing == {"deliver", "enqueue", "hand_over"}

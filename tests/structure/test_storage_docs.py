@@ -21,7 +21,7 @@ def fields() -> set[str]:
     for name in scripts.names():
         for line in scripts.load(name).source.splitlines():
             for call in re.findall(rf"(?:'(?:{'|'.join(COMMANDS)})', task|read_task\([^,)]+), ([^)]*)", line):
-                found |= set(re.findall(r"'([a-z_]+)'", call)) - STATES
+                found |= set(re.findall(r"'([a-z_]+:?)'", call)) - STATES
     return found
 
 
@@ -29,7 +29,7 @@ def rows(heading: str) -> set[str]:
     """The words in the first column of the table under a heading."""
     section = PAGE.read_text().split(f"## {heading}\n")[1].split("\n## ")[0]
     return {
-        word
+        word.partition("<")[0] if heading.startswith("Fields") else word
         for row in re.findall(r"^\| (`[^|]*) \|", section, re.M)
         for word in re.findall(r"`([^`]+)`", row)
     }

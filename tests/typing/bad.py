@@ -92,6 +92,15 @@ handle: AsyncResult[int] = resize.delay("a.png")  # E: it is a handle on a str
 assert_type(resize.delay("a.png"), AsyncResult[int])  # E: it is a handle on a str
 resize.delay("a.png").get("10")  # E: a timeout in seconds
 print(resize.delay("a.png").value)  # E: no such attribute
+print(resize.delay("a.png").status + 1)  # E: it is text, or None
+number = resize.result("order-1").get()  # E: it returns a str
+AsyncResult(5)  # E: an id is text
+app.send("mail", queue=5)  # E: a queue is text
+app.send_task("mail", quue="slow")  # E: an unknown option
+
+# Events and middleware.
+app.on("task_success")  # E: an event is a class
+app.middleware(around="async")  # E: there is no such kind of task
 
 # Queues and tasks.
 app.inspector.tasks("images", "retry")  # E: a state is a State

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, assert_type
+from typing import Annotated, Any, assert_type
 
+from fastapi import FastAPI
+from starlette.applications import Starlette
 from tenacity import retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential_jitter
 
 from taskflow import (
+    INJECTED,
     AsyncInspector,
     AsyncResult,
     AsyncTask,
     CurrentTask,
+    Depends,
+    EnqueueCall,
     Inspector,
+    LogLine,
+    LogLines,
     MapResult,
+    Progress,
     Reject,
     ResultInfo,
     Retry,
     State,
+    StateChanged,
     Task,
     TaskFlow,
+    Verdict,
     current_task,
+    shared_task,
 )
-from taskflow.errors import DuplicateTask, TaskFlowError
+from taskflow.contrib.fastapi import lifespan
+from taskflow.errors import DuplicateTask, TaskFailed, TaskFlowError
+from taskflow.events import Retried, Succeeded
 from taskflow.inspector import QueueInfo, TaskInfo
 
 app = TaskFlow("shop", broker="redis://127.0.0.1:6379", max_retries=3, retention=timedelta(hours=1))
@@ -142,7 +155,51 @@ assert_type(resize.map([{"src": "a.png"}]).results, list[AsyncResult[str]])
 
 # By name, and from another process: nobody knows the type.
 assert_type(app.send("images:resize", src="a.png"), AsyncResult[Any])
+assert_type(app.send("images:resize", "a.png", queue="slow"), AsyncResult[Any])
+assert_type(app.send_task("mail", kwargs={"to": 1}, countdown=60, queue="slow"), AsyncResult[Any])
 assert_type(app.result("order-1", queue="images"), AsyncResult[Any])
+assert_type(app.result("order-1"), AsyncResult[Any])
+assert_type(app.AsyncResult("order-1"), AsyncResult[Any])
+assert_type(AsyncResult("order-1"), AsyncResult[Any])
+assert_type(AsyncResult("order-1", app=app, queue="images").get(), Any)
+assert_type(resize.result("order-1").get(), str)
+assert_type(fetch.AsyncResult("order-1"), AsyncResult[bytes])
+
+# What a handle knows.
+handle = resize.delay("a.png")
+assert_type(handle.ready(), bool)
+assert_type(handle.successful(), bool)
+assert_type(handle.status, str | None)
+assert_type(handle.result, str | TaskFailed | None)
+assert_type(handle.date_done, datetime | None)
+assert_type(handle.retries, int | None)
+assert_type(handle.wait(5), str)
+assert_type(handle.info().progress, Progress | None)
+assert_type(handle.info().lines, tuple[LogLine, ...])
+for event in handle.watch(timeout=5):
+    match event:
+        case Progress(done=done, total=total):
+            assert_type(done, float)
+            assert_type(total, float | None)
+        case LogLines(lines=lines):
+            assert_type(lines[0].text, str)
+        case StateChanged():
+            assert_type(event.state, State)
+        case Verdict():
+            assert_type(event.succeeded, bool | None)
+
+
+async def ask_from_asyncio() -> None:
+    assert_type(await handle.aready(), bool)
+    assert_type(await handle.aresult(), str | TaskFailed | None)
+    assert_type(await handle.astatus(), str | None)
+    assert_type(await handle.astate(), State | None)
+    await handle.aforget()
+    async for event in handle.watch():
+        assert_type(event, Progress | LogLines | StateChanged | Verdict)
+    assert_type(await app.asend("mail", to=1), AsyncResult[Any])
+    assert_type(await app.asend_task("mail", kwargs={"to": 1}), AsyncResult[Any])
+
 
 # Queues, tasks and workers.
 assert_type(app.inspector, Inspector)
@@ -197,9 +254,109 @@ async def from_asyncio() -> None:
     assert_type(await (await resize.adelay("a.png")).ainfo(), ResultInfo)
 
 
+@app.on(Succeeded, Retried)
+def hear(event: Succeeded | Retried) -> None:
+    assert_type(event.seconds, float)
+
+
+@app.middleware
+def around_all(task: CurrentTask) -> Iterator[None]:
+    assert_type(task.id, str)
+    yield
+
+
+@app.middleware(around="functions", observer=True)
+class Tracing:
+    def enqueue(self, call: EnqueueCall, next: Callable[[], AsyncResult[Any]]) -> AsyncResult[Any]:
+        call.headers["traceparent"] = call.queue
+        call.options(queue="slow", retention=60)
+        return next()
+
+
+assert_type(Tracing(), Tracing)
+app.middleware(Tracing())
+
+
+@app.resource
+def engine() -> Iterator[bytes]:
+    yield b""
+
+
+@app.resource(start=True)
+async def pool(engine: Annotated[bytes, Depends(engine)]) -> AsyncIterator[str]:
+    yield ""
+
+
+assert_type(engine.value, bytes)
+
+
+def session(engine: Annotated[bytes, Depends(engine)]) -> Iterator[list[bytes]]:
+    yield [engine]
+
+
+@app.task
+def injected(order: int, db: Annotated[list[bytes], Depends(session)] = INJECTED) -> str:
+    return str(db)
+
+
+@app.task
+async def injected_by_default(order: int, db: list[bytes] = Depends(session), size: int = 5) -> str:
+    return str(db)
+
+
+assert_type(injected.delay(7), AsyncResult[str])
+assert_type(injected_by_default.delay(7, size=6), AsyncResult[str])
+with app.dependency_overrides.using({session: lambda: [b""]}):
+    injected.delay(7)
+
+
+@app.on_child_start
+def warm_up() -> None: ...
+
+
+@app.on_worker_stop
+async def say_so() -> None: ...
+
+
 def errors_have_facts() -> str | None:
     try:
         resize.options(unique=60).delay("a.png")
     except DuplicateTask as error:
         return error.holder
     return None
+
+
+class DatabaseTask(Task[..., Any]):
+    connections = 0
+
+    def on_failure(self, exc: BaseException, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None: ...
+
+
+@app.task(base=DatabaseTask, bind=True, throws=(KeyError,), acks_late=True)
+def based(self: DatabaseTask, row: int) -> str:
+    return str(self.connections + row)
+
+
+@app.task(bind=True, retry_kwargs={"max_retries": 3}, ignore_result=False)
+def retrying(self: CurrentTask, url: str) -> int:
+    try:
+        return int(url)
+    except ValueError as error:
+        self.retry(exc=error, countdown=2**self.request.retries, max_retries=5)
+
+
+@shared_task(queue="images")
+async def shared(src: str) -> bytes:
+    return src.encode()
+
+
+def celerys_words() -> None:
+    assert_type(based.delay(3), AsyncResult[str])
+    assert_type(retrying.apply(("3",)).get(), int)
+    assert_type(shared.delay("a.png"), AsyncResult[bytes])
+    app.conf.update(task_time_limit=60)
+    app.conf.task_routes = {"feed.*": "feeds"}
+
+
+def services() -> tuple[FastAPI, Starlette]:
+    return FastAPI(lifespan=lifespan(app, lifespan(app))), Starlette(lifespan=lifespan(app, worker=True))

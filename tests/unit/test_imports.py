@@ -21,7 +21,7 @@ def test_every_public_name_is_there() -> None:
     for name in taskflow.__all__:
         assert getattr(taskflow, name) is not None
         assert name in dir(taskflow)
-    assert set(taskflow._HOMES) | {"__version__", "errors"} == set(taskflow.__all__)
+    assert set(taskflow._HOMES) | {"__version__", "errors", "events"} == set(taskflow.__all__)
 
 
 def test_a_name_that_does_not_exist_is_an_attribute_error() -> None:
@@ -68,7 +68,7 @@ def test_a_worker_process_imports_neither_options_nor_keys() -> None:
 CHILD = """
 import taskflow.runner.__main__
 from taskflow import TaskFlow
-from taskflow.runner.child import hello
+from taskflow.runner.loading import hello
 app = TaskFlow("shop", broker="redis://127.0.0.1:1")
 @app.task
 def resize(src: str) -> str:
@@ -79,7 +79,9 @@ resize._decode(b'{"src": "a.png"}')
 
 
 def test_a_program_that_enqueues_imports_nothing_that_runs_tasks() -> None:
+    # redis-py imports OpenTelemetry's SDK where that is installed, as it is for these tests, and that imports ctypes.
     loaded = loaded_by(
+        "import sys; sys.modules['opentelemetry'] = None; "
         "from taskflow import TaskFlow; TaskFlow('shop', broker='redis://127.0.0.1:1').client.broker"
     )
     assert not loaded & {"taskflow.tasks.run", "taskflow.tasks.eager", "taskflow.tasks.limits", "ctypes"}
@@ -90,3 +92,8 @@ def test_a_child_whose_tasks_enqueue_nothing_does_without_redis_and_asyncio() ->
     assert not loaded_by(CHILD) & {"redis", "asyncio", "ssl", "hiredis"}
     assert "taskflow.client" not in loaded_by(CHILD)
     assert loaded_by(CHILD + "app.client.broker") >= {"redis", "asyncio"}
+
+
+def test_an_app_without_middleware_and_dependencies_imports_nothing_of_them() -> None:
+    parts = ("middleware", "around", "outgoing", "depends", "injection", "resources")
+    assert not loaded_by(CHILD) & {f"taskflow.tasks.{part}" for part in parts}

@@ -58,12 +58,13 @@ class Attempts:
 
     def cancel(self, number: int) -> None:
         """The operator's cancel."""
-        self.threads.cancel(f"t{number}".encode())
-        self.loop.cancel(f"t{number}".encode())
+        self.pipeline.desk.cancel(number)
+        self.threads.cancel(number)
+        self.loop.cancel(number)
 
-    def outcome(self, number: int) -> Outcome:
-        """Wait for the outcome of an attempt."""
-        wait_until(lambda: number in self.outcomes, description="an outcome", timeout=10)
+    def outcome(self, number: int, timeout: float = 10) -> Outcome:
+        """Wait for the outcome of an attempt, for so many seconds."""
+        wait_until(lambda: number in self.outcomes, description="an outcome", timeout=timeout)
         return self.outcomes[number]
 
     def run(self, name: str, payload: bytes | None = None, **fields: Any) -> Outcome:

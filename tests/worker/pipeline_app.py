@@ -13,7 +13,7 @@ from typing import Any
 
 from tenacity import stop_after_attempt, stop_after_delay, wait_fixed
 
-from taskflow import Reject, Retry, TaskFlow, current_task
+from taskflow import Cancel, Reject, Retry, Snooze, Task, TaskFlow, current_task
 from taskflow.errors import TaskCancelled, TaskTimeout
 
 KEY = "correct-horse-battery"
@@ -70,6 +70,9 @@ def verdict(kind: str) -> None:
         "os": OSError("of the system"),
         "inside": asyncio.CancelledError(),
         "group": ExceptionGroup("several", [ValueError("x"), Reject("in a group")]),
+        "cancel": Cancel("the order was withdrawn"),
+        "cancel in a group": ExceptionGroup("several", [Reject("no"), Cancel("withdrawn")]),
+        "snooze and failure": ExceptionGroup("several", [Snooze(60), ValueError("in a group")]),
         "textless": ValueError(),
     }[kind]
 
@@ -96,6 +99,35 @@ def overruns() -> None:
 
 async def aoverruns() -> None:
     await asyncio.sleep(60)
+
+
+def celerys_retry(most: int | None = None) -> None:
+    current_task().retry(exc=OSError("no route"), countdown=0, max_retries=most)
+
+
+def retry_unthrown() -> int:
+    if current_task().retried < 2:
+        current_task().retry("not yet", delay=0, throw=False)
+    return current_task().retried
+
+
+class Doubling(Task):  # type: ignore[type-arg]
+    """A class of the user's: what it has before and around a call counts, what it does afterwards does not."""
+
+    max_retries = 1
+    begun = ""
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        self.begun = task_id
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        assert self.begun == current_task().id
+        return self.run(*args, **{name: 2 * value for name, value in kwargs.items()})
+
+    def after_return(self, *what: Any) -> None:
+        raise SystemExit("a hook")
+
+    on_retry = on_failure = on_success = after_return
 
 
 def as_coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -133,6 +165,10 @@ def declare(app: TaskFlow) -> None:
     both(fails, name="gives_up", wait=wait_fixed(600), stop=stop_after_delay(3500))
     both(verdict, name="choosy", autoretry_for=(KeyError,))
     both(fails, name="broken", retry=broken_policy)
+    both(celerys_retry)
+    both(retry_unthrown)
+    both(add, name="doubles", base=Doubling)
+    both(verdict, name="doubles_verdict", base=Doubling)
     both(overruns, aoverruns, max_retries=0, timeout=1)
 
 

@@ -1,4 +1,5 @@
-"""What becomes of a task does not depend on where it runs: in a thread, on the event loop, in `-P solo` or in eager mode."""
+"""What becomes of a task does not depend on where it runs: in a thread, in the main thread, on the event loop, in
+`-P solo` or in eager mode."""
 
 from __future__ import annotations
 
@@ -24,6 +25,7 @@ import pytest
 from taskflow import TaskFlow
 from taskflow.broker.commands.enqueue import NewTask
 from taskflow.message.message_crypto import CLOUDPICKLE, CONTENT_TYPE_HEADER
+from taskflow.message.outcome import done
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames, shared_marks
 from taskflow.states import State, Verb
@@ -93,6 +95,15 @@ CASES = {
     "failures, then a value": Case("third_time", {"kind": "error"}, then=completed(2, 2, "not yet")),
     "raise Retry, then a value": Case("third_time", {"kind": "retry"}, then=completed(2, 2, "later")),
     "retry() until no retry is left": Case("asks_for_a_retry", then=archived("again", 3)),
+    "retry(exc=) until no retry is left": Case(
+        "celerys_retry", options={"max_retries": 2}, then=archived("no route", 2)
+    ),
+    "retry(max_retries=) of a task with more": Case(
+        "celerys_retry", {"most": 1}, then=archived("no route", 1)
+    ),
+    "retry(throw=False), then a value": Case("retry_unthrown", then=completed(2, 2, "not yet")),
+    "a class with hooks that raise": Case("doubles", {"first": 1, "second": 2}, then=completed(6)),
+    "a class, and a failure": Case("doubles_verdict", {"kind": "o"}, then=archived("'oo'", 1)),
     "a policy that stops after attempts": Case("stops", then=archived("no such luck", 1)),
     "a policy that stops after seconds": Case("gives_up", then=archived("no such luck", 6)),
     "a failure that the policy does not retry": Case(
@@ -100,6 +111,11 @@ CASES = {
     ),
     "a policy that raises": Case("broken", then=archived("the policy itself")),
     "raise Reject": Case("verdict", {"kind": "reject"}, then=archived("not wanted")),
+    "raise Cancel": Case("verdict", {"kind": "cancel"}, then=archived("the order was withdrawn")),
+    "Cancel in a group": Case("verdict", {"kind": "cancel in a group"}, then=archived("withdrawn")),
+    "Snooze beside a failure": Case(
+        "verdict", {"kind": "snooze and failure"}, then=archived("several (2 sub-exceptions)", 2)
+    ),
     "raise TaskCancelled": Case("verdict", {"kind": "cancelled"}, then=archived("enough")),
     "raise TaskTimeout": Case("verdict", {"kind": "timeout"}, then=archived("too slow", 2)),
     "SystemExit": Case("verdict", {"kind": "exit"}, then=archived("3", 2)),
@@ -152,16 +168,19 @@ class Child:
     def __init__(self, way: str) -> None:
         mine, its = socket.socketpair()
         memory = shared_marks.create()
-        self._marks = shared_marks.SharedMarks(memory, SLOTS)
+        slots = 1 if way == "in the main thread" else SLOTS
+        self._marks = shared_marks.SharedMarks(memory, slots)
         descriptors = (its.fileno(), memory)
         code = "import sys; from taskflow.runner.__main__ import run; sys.exit(run())"
         if way == "solo":
             code = (
                 "import socket; from taskflow.pipe.shared_marks import SharedMarks; from taskflow.runner.child import main; "
                 f"main('tests.worker.pipeline_app:app', socket.socket(fileno={descriptors[0]}), "
-                f"SharedMarks({descriptors[1]}, {SLOTS}), {SLOTS}, here=True)"
+                f"SharedMarks({descriptors[1]}, {SLOTS}), {SLOTS}, place='debugged')"
             )
-        numbers = ("--socket", str(descriptors[0]), "--marks", str(descriptors[1]), "--slots", str(SLOTS))
+        numbers = ["--socket", str(descriptors[0]), "--marks", str(descriptors[1]), "--slots", str(slots)]
+        if way == "in the main thread":
+            numbers.append("--main-thread")
         self._process = subprocess.Popen(
             [sys.executable, "-c", code, "--app", "tests.worker.pipeline_app:app", *numbers],
             pass_fds=descriptors,
@@ -197,7 +216,7 @@ class Child:
             while isinstance(outcomes, frames.Events):
                 outcomes = self._read()
             assert isinstance(outcomes, frames.Outcomes)
-            (outcome,) = outcomes.items
+            (outcome,) = outcomes.items or [done(number, "", 0.0) for number in outcomes.done]
             assert outcome.number == self._number
             if outcome.message:
                 message = TaskMessage.decode(outcome.message)
@@ -253,13 +272,13 @@ class Eagerly:
         return Verdict(info.state, info.retried, info.last_error, value)
 
 
-WAYS = ("in threads", "solo", "eager", "eager on a loop", "eager awaited")
+WAYS = ("in threads", "in the main thread", "solo", "eager", "eager on a loop", "eager awaited")
 
 
 @pytest.fixture(scope="module")
 def ways() -> Iterator[dict[str, Callable[[NewTask], Verdict]]]:
     with ExitStack() as stack:
-        children = {way: Child(way) for way in WAYS[:2]}
+        children = {way: Child(way) for way in WAYS[:3]}
         for child in children.values():
             stack.callback(child.close)
         yield {way: (children.get(way) or Eagerly(way)).run for way in WAYS}

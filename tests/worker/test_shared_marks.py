@@ -49,3 +49,18 @@ def test_a_number_can_be_used_again_after_a_round(sides: tuple[SharedMarks, Shar
     assert child.start(0, 5, 1, 0)
     worker.expect(5 + shared_marks.RING)
     assert not worker.has_started(5 + shared_marks.RING)
+
+
+def test_jobs_that_are_sent_together_are_expected_together_also_where_the_round_ends(
+    sides: tuple[SharedMarks, SharedMarks],
+) -> None:
+    """A mark that was left from the round before would say of a job that it has started: it would not be taken back, and would
+    count as a crash of its process.
+    """
+    worker, child = sides
+    first = shared_marks.RING - 2
+    for number in range(first - 1, first + 6):
+        assert child.start(0, number, 1, 0)
+    worker.expect(first + shared_marks.RING, 5)
+    numbers = range(first - 1, first + 6)
+    assert [worker.has_started(number) for number in numbers] == [True, *[False] * 5, True]

@@ -47,7 +47,9 @@ class _Child(Nemesis):
         """Let the saboteur of a child do something; see `tests.chaos.saboteur`."""
         pid = self.child()
         path = self.world.directory / f"order-{pid}"
-        path.write_text(what)
+        written = path.with_suffix(".new")
+        written.write_text(what)
+        written.rename(path)  # in one step: half an order would end the saboteur
         wait_until(
             lambda: not path.exists() or not Path(f"/proc/{pid}").exists(), description=f"order {what}"
         )

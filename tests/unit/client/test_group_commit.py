@@ -239,6 +239,7 @@ class TestThreads:
         road.open.set()
         assert [future.result(5) for future in futures] == [f"{number} done" for number in range(4)]
         assert real.locked()
+        assert real not in commit._turns, "it may be released at any moment, and is nobody's to wait on"
 
     def test_who_is_to_lead_and_is_not_woken_finds_out_by_itself(
         self, commit: GroupCommit[Any, Any, Any], call: Any, road: Road
@@ -257,6 +258,32 @@ class TestThreads:
         road.open.set()
         assert [future.result(5) for future in (first, second, third)] == ["0 done", "1 done", "2 done"]
         assert real.locked()
+
+    def test_those_who_come_next_wait_on_the_same_locks(
+        self, commit: GroupCommit[Any, Any, Any], call: Any, road: Road
+    ) -> None:
+        for number in range(3):
+            futures = [call((number, each)) for each in range(4)]
+            turns = [caller.turn for caller in commit._queue("node").waiting]
+            road.open.set()
+            assert all(future.result(5) for future in futures)
+            road.open.clear()
+            if number:
+                assert set(map(id, turns)) == set(map(id, commit._turns))
+        assert len(commit._turns) == 3
+        assert all(turn.locked() for turn in commit._turns)
+
+    def test_one_that_is_interrupted_leaves_no_lock_to_others(
+        self, commit: GroupCommit[Any, Any, Any], call: Any, road: Road
+    ) -> None:
+        """Whoever was to wake it may still do so."""
+        first = call(0)
+        late = call(1, timeout=PATIENCE / 2)
+        with pytest.raises(BrokerUnavailable):
+            late.result(5)
+        assert commit._turns == []
+        road.open.set()
+        first.result(5)
 
     def test_one_that_has_gone_is_left_out_of_the_chain(self, commit: GroupCommit[Any, Any, Any]) -> None:
         queue = commit._queue("node")

@@ -10,13 +10,13 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from taskflow.errors import DecodeError
-from taskflow.message.split import split_message
+from taskflow.message.split import ends_of, payload_between, split_message
 from taskflow.message.task_message import TaskMessage
 
 from .test_task_message import FULL, SMALL, messages
 
 ids = st.text(st.characters(max_codepoint=127), min_size=1, max_size=127)
-payloads = st.none() | st.binary(min_size=1, max_size=300)
+payloads = st.none() | st.just(b"{}") | st.binary(min_size=1, max_size=300)
 
 
 @given(messages, ids, payloads)
@@ -82,6 +82,41 @@ def test_damaged_messages_of_the_same_kind_are_still_read_as_protobuf_reads_them
         else:
             with pytest.raises(DecodeError):
                 TaskMessage.decode(bytes(written))
+
+
+@given(messages, ids, payloads)
+def test_of_a_kind_that_is_known_the_payload_is_found_at_a_glance(
+    message: TaskMessage, id_: str, payload: bytes | None
+) -> None:
+    """Up to 127 bytes of it, as most have; the others are split."""
+    assume(len(message.type.encode()) < 128)
+    known = message.encode()
+    kind = split_message(known)
+    assume(kind is not None)
+    assert kind is not None
+    head, tail = ends_of(known, kind[0])
+    one = replace(message, id=id_, payload=payload).encode()
+    found = payload_between(one, head, id_.encode(), tail)
+    assert found == (payload or b"" if len(payload or b"") < 128 else None)
+
+
+@given(messages, st.data())
+def test_a_payload_is_found_at_a_glance_only_where_the_split_finds_it(
+    message: TaskMessage, data: st.DataObject
+) -> None:
+    """A child runs what it finds there: of a message that is damaged, or of another kind or id, nothing may be found."""
+    payload = data.draw(payloads)
+    written = bytearray(replace(message, type="noop", id="id-1", payload=payload).encode())
+    known = split_message(bytes(written))
+    assert known is not None
+    head, tail = ends_of(bytes(written), known[0])
+    for _ in range(data.draw(st.integers(0, 3))):
+        at = data.draw(st.integers(0, min(len(written) - 1, 24)))
+        written[at] = data.draw(st.integers(0, 255))
+    id_ = data.draw(st.sampled_from([b"id-1", b"id-2", b"", b"d-1", "é".encode(), b"i" * 128]))
+    found = payload_between(bytes(written), head, id_, tail)
+    if found is not None:
+        assert split_message(bytes(written)) == (known[0], id_, found or None)
 
 
 @given(st.binary())

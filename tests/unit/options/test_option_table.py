@@ -39,6 +39,9 @@ SAMPLES: dict[Any, list[Any]] = {
     timedelta: [timedelta(minutes=1)],
     datetime: [NOON],
     Literal["strict"]: ["strict"],
+    Literal["zlib", "zstd", "none"]: ["zlib"],
+    Literal["json", "msgpack"]: ["msgpack"],
+    Literal["threads", "thread", "processes", "process", "async"]: ["processes"],
 }
 HEADERS = {"a": "b"}
 
@@ -51,7 +54,8 @@ def spelled(scope: Scope) -> set[str]:
 
 def types_of(name: str) -> set[Any]:
     """What the type says that a value may be, but for None."""
-    return {*get_args(get_type_hints(Options)[name])} - {type(None)}
+    hints = get_type_hints(Options) | get_type_hints(Declaration)
+    return {*get_args(hints[name])} - {type(None)}
 
 
 def sample(option: Option) -> Any:
@@ -64,8 +68,9 @@ def test_the_types_for_checkers_name_the_options_of_each_place() -> None:
     assert set(get_type_hints(Defaults)) == spelled(Scope.APP)
     assert set(get_type_hints(Options)) == spelled(Scope.CALL)
     assert set(get_type_hints(Declaration)) == spelled(Scope.TASK) - {
-        "bind"
-    }  # an argument: it decides on the type
+        "bind",
+        "base",
+    }  # arguments: they decide on the type
 
 
 def test_a_layer_has_a_field_for_each_option_in_the_tables_order() -> None:
@@ -82,8 +87,14 @@ def test_every_name_is_used_once() -> None:
 def test_a_value_of_the_type_is_taken_and_one_of_another_type_is_not(name: str) -> None:
     """A type that allows less than the parser, or more, would have checkers refuse what works, or pass what does not."""
     taken = {kind for kind, (value, *_) in SAMPLES.items() if not raises(TaskOptions.of, {name: value})}
-    also = {float: {int}, str: {Literal["strict"]}}
+    also = {float: {int}, str: set(SAMPLES) - {float, int, bool, timedelta, datetime}}
     assert taken == types_of(name).union(*(also.get(kind, set()) for kind in types_of(name)))
+
+
+def layer(options: dict[str, Any]) -> TaskOptions:
+    """What a call gives, or a declaration where only that may."""
+    of_call = all(BY_SPELLING[name].is_for(name, Scope.CALL) for name in options)
+    return TaskOptions.of(options, Scope.CALL if of_call else Scope.TASK)
 
 
 def raises(call: Any, value: Any) -> bool:
@@ -122,7 +133,7 @@ def test_an_option_is_taken_where_it_has_its_place_and_refused_elsewhere(
         write(scope, given)
     else:
         with pytest.raises(
-            UnknownOption, match=rf"`{option.name}` is for one call, not for .*{option.name}=\.\.\."
+            UnknownOption, match=rf"`{option.name}` is for (one call|a task), not for .*{option.name}=\.\.\."
         ):
             write(scope, given)
 
@@ -169,7 +180,7 @@ def test_what_makes_no_sense_together_is_refused_wherever_it_is_given(option: Op
     for other, why in option.refuses.items():
         for value in (SAMPLES[kind][0] for kind in types_of(other)):
             with pytest.raises(InvalidOption, match=why):
-                merge(TaskOptions.of({other: value}), TaskOptions.of({option.name: sample(option)}))
+                merge(layer({other: value}), layer({option.name: sample(option)}))
 
 
 def test_an_alias_is_its_option() -> None:
@@ -216,13 +227,14 @@ def test_a_default_is_what_holds_where_nothing_is_given(option: Option) -> None:
         Way.HEADER: lambda: new.terms.message.headers.get(option.key),
         Way.SCRIPT: lambda: getattr(new.terms, option.key),
         Way.CALLER: lambda: getattr(task._options, option.name),
+        Way.CODE: lambda: getattr(task._options, option.name),
     }[option.way]()
     if option.name != "id":
         assert (held or None) == (option.default or None)
 
 
 def built(**options: Any) -> tuple[TaskMessage, Schedule]:
-    return build_message("noop", b"{}", TaskOptions.of(options), new_id=lambda: "new")
+    return build_message("noop", b"{}", layer(options), new_id=lambda: "new")
 
 
 # --- the policy ----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskflow.errors import InvalidOption, InvalidQueueName, InvalidTaskId, TaskFlowError, UnknownOption
+from taskflow.message.kept import FAILURE_RETENTION_HEADER
 from taskflow.message.task_message import TaskMessage
 from taskflow.options import HARD_TIMEOUT_HEADER, Schedule, Scope, TaskOptions, build_message, merge
 from taskflow.options.table import BY_SPELLING
@@ -226,6 +227,11 @@ def test_the_lock_is_in_the_message_only_with_unique() -> None:
 
 def test_a_hard_limit_travels_in_a_header() -> None:
     assert message(hard_timeout=60, headers={"a": "b"}).headers == {"a": "b", HARD_TIMEOUT_HEADER: "60"}
+    assert message(failure_retention=0).headers == {FAILURE_RETENTION_HEADER: "0"}, (
+        "0 is said: it is not the default"
+    )
+    assert message(failure_retention=1.5).headers == {FAILURE_RETENTION_HEADER: "2"}
+    assert message().headers == {}
     assert float(message(hard_timeout=1234567.25).headers[HARD_TIMEOUT_HEADER]) == 1234567.25
 
 

@@ -13,6 +13,7 @@ from taskflow.message.task_message import TaskMessage
 from taskflow.pipe.frames import Job
 from taskflow.tasks.attempt import Attempt
 from taskflow.tasks.in_thread import ThreadCall, nobody_awaits
+from taskflow.tasks.limits import ThreadLimit
 from taskflow.tasks.run import Pipeline
 
 app = TaskFlow("context", broker="redis://127.0.0.1:1")
@@ -49,7 +50,7 @@ def test_what_two_threads_of_a_task_let_follow_it_follows_it(monkeypatch: pytest
     message = TaskMessage(type="both", payload=b"{}", id="a", queue="q", timeout=60).encode()
     attempt = pipeline.receive(Job(1, "q", b"a", message))
     assert isinstance(attempt, Attempt)
-    outcome = Context().run(pipeline.run, attempt, ThreadCall(nobody_awaits).call)
+    outcome = Context().run(pipeline.run, attempt, ThreadCall(nobody_awaits, ThreadLimit()).call)
     assert sorted(follower.id for follower in outcome.then) == ["f1", "f2"]
 
 

@@ -46,7 +46,7 @@ def test_an_option_for_one_call_is_no_default_of_an_app(name: str) -> None:
         TaskFlow("shop", broker=NOWHERE, **{name: PER_CALL.get(name, "x")})
 
 
-@pytest.mark.parametrize("name", PER_CALL)
+@pytest.mark.parametrize("name", sorted({*PER_CALL} - {"expires"}))
 def test_an_option_for_one_call_is_no_default_of_a_task(app: TaskFlow, name: str) -> None:
     with pytest.raises(UnknownOption, match=rf"`{name}` is for one call"):
         app.task(**{name: PER_CALL[name]})(crunch)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from taskflow import CurrentTask, State, TaskFlow, current_task
+from taskflow import CurrentTask, Snooze, State, TaskFlow, current_task
 from taskflow.errors import (
     InvalidArguments,
     NotInTask,
@@ -182,6 +182,7 @@ def test_without_retention_there_is_no_result() -> None:
     assert task.options(retention=1).delay().get() == 1
 
 
+@pytest.mark.filterwarnings("ignore::taskflow.errors.WaitsInTask")
 def test_the_running_task_is_known_inside_and_nowhere_else(app: TaskFlow) -> None:
     @app.task(bind=True, queue="images", max_retries=3)
     def bound(self: CurrentTask) -> list[Any]:
@@ -315,7 +316,10 @@ def test_a_task_is_found_by_its_id(app: TaskFlow) -> None:
     assert (bad.state, bad.info().last_error) == (State.ARCHIVED, "integer division or modulo by zero")
     with pytest.raises(TaskFailed, match="by zero"):
         asyncio.run(bad.aget())
-    for unknown in (app.result("gone", queue="images"), app.result("good"), app.result("none")):
+    assert app.result("good").get() == half.result("good").get() == 6
+    found = app.result("good")
+    assert (found.queue, found.successful(), found.queue) == ("", True, "images")
+    for unknown in (app.result("gone", queue="images"), app.result("good", queue="mail"), app.result("none")):
         assert unknown.state is None
         with pytest.raises(ResultMissing):
             unknown.get()
@@ -373,6 +377,7 @@ def test_the_text_of_an_error_is_kept_back_if_the_app_says_so() -> None:
 # --- soft limits --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore::taskflow.errors.WaitsInTask")
 def test_a_task_is_not_told_that_the_one_around_it_is_late(app: TaskFlow) -> None:
     """One runs inside the other, in the same thread: `TaskTimeout` was raised in the inner, and was its failure."""
     seen: list[str] = []
@@ -399,3 +404,30 @@ def test_a_task_is_not_told_that_the_one_around_it_is_late(app: TaskFlow) -> Non
     assert seen == ["done", "done"]
     assert result.info().last_error == "time limit of 1 s exceeded"
     assert not [one.name for one in threading.enumerate() if "taskflow" in one.name]
+
+
+def test_a_task_that_snoozes_is_run_again_at_once_and_has_not_failed(app: TaskFlow) -> None:
+    """A test that waited for its hours would be of no use; and a task with no retry left may snooze all the same."""
+    calls: list[int] = []
+
+    @app.task(max_retries=0)
+    def poll() -> list[int]:
+        calls.append(current_task().retried)
+        if len(calls) < 3:
+            raise Snooze(delay=3600)
+        return calls
+
+    assert poll.delay().get() == [0, 0, 0]
+
+
+def test_a_task_that_snoozes_for_ever_stays_scheduled(app: TaskFlow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eager, "MOST_ATTEMPTS", 5)
+
+    @app.task
+    def poll() -> None:
+        raise Snooze(delay=1)
+
+    handle = poll.delay()
+    assert handle.state is State.SCHEDULED
+    with pytest.raises(ResultTimeout):
+        handle.get()

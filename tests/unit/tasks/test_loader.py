@@ -57,6 +57,16 @@ class TestFinds:
 
         assert load_app("m").name == name
 
+    @pytest.mark.parametrize("inside", ["celery", "taskflow", "app", "tasks"])
+    def test_the_app_of_a_package_in_the_module_where_celery_looks_for_it(
+        self, write: Write, inside: str
+    ) -> None:
+        """`celery -A proj worker` finds the app of `proj/celery.py`."""
+        write(f"proj_{inside}/__init__.py")
+        write(f"proj_{inside}/{inside}.py", app_as("app"))
+
+        assert load_app(f"proj_{inside}").name == "app"
+
     def test_the_usual_name_among_several(self, write: Write) -> None:
         write("m.py", app_as("other"), app_as("app"))
 
@@ -77,6 +87,43 @@ class TestFinds:
         write("m.py", app_as("_app", "made"), "def create_app():\n    return _app\n")
 
         assert load_app("m:create_app()").name == "made"
+
+    @pytest.mark.parametrize(
+        "spec", ["m", "m:create_app", "m:create_app()", "m:create_app('made', debug=True)"]
+    )
+    def test_a_factory_without_its_parentheses_by_its_usual_name_or_with_literals(
+        self, write: Write, spec: str
+    ) -> None:
+        """As Flask's command and gunicorn take it; Celery needs a `make_celery.py`."""
+        write(
+            "m.py",
+            "from taskflow import TaskFlow\ndef create_app(name='made', debug=False):\n    return TaskFlow(name)\n",
+        )
+
+        assert load_app(spec).name == "made"
+
+    def test_what_has_an_app_as_an_application_of_a_framework_has_it(self, write: Write) -> None:
+        """Among what a module imports may be a stand-in that raises whatever it is asked for, as Flask's `current_app` is."""
+        write(
+            "m.py",
+            app_as("_app", "made"),
+            "class Site: ...\n",
+            "class Nothing:\n    def __getattr__(self, name): raise RuntimeError('outside of a context')\n",
+            "current_app, site = Nothing(), Site()\nsite.__taskflow__, _app = _app, None\n",
+        )
+
+        assert load_app("m").name == load_app("m:site").name == "made"
+
+    def test_the_factory_of_a_package_is_asked_when_none_of_its_modules_has_an_app(
+        self, write: Write
+    ) -> None:
+        factory = "from taskflow import TaskFlow\ndef create_app():\n    return TaskFlow('made')\n"
+        write("with_app/__init__.py", factory)
+        write("with_app/celery.py", app_as("app"))
+        write("without/__init__.py", factory)
+        write("without/tasks.py", "x = 1\n")
+
+        assert (load_app("with_app").name, load_app("without").name) == ("app", "made")
 
     @pytest.mark.parametrize("spec", ["shop.jobs", "shop/jobs.py", "./shop/jobs.py", "shop.jobs:app"])
     def test_a_module_of_a_package_in_the_current_directory(self, write: Write, spec: str) -> None:
@@ -155,10 +202,26 @@ class TestRefuses:
         self.refuses("m:app", "no attribute 'app'", "it has shop")
 
     def test_an_attribute_that_is_no_app(self, write: Write) -> None:
-        write("m.py", "def app(): ...\n")
+        write("m.py", "def app(): ...\nnumber = 7\n")
 
-        self.refuses("m:app", "'app' is a function", "not a TaskFlow app")
-        self.refuses("m:app()", "is a NoneType")
+        self.refuses("m:number", "'number' is a int", "not a TaskFlow app")
+        self.refuses("m:app", "'app()' is a NoneType")
+        self.refuses("m:app()", "'app()' is a NoneType")
+
+    def test_a_factory_that_cannot_be_called_so(self, write: Write) -> None:
+        write("m.py", "def create_app(settings): ...\n")
+
+        self.refuses(
+            "m",
+            "create_app() cannot be called so (missing a required argument: 'settings')",
+            "m:create_app('…')",
+        )
+
+    @pytest.mark.parametrize("call", ["create(", "create(os.name)", "create(**{})", "create()()", "[1]"])
+    def test_what_is_neither_a_name_nor_a_call_with_literals(self, write: Write, call: str) -> None:
+        write("m.py", "def create(*given): ...\n")
+
+        self.refuses(f"m:{call}", "stands a name, or a call with literals")
 
     def test_a_factory_that_fails(self, write: Write) -> None:
         write("m.py", "def create():\n    raise RuntimeError('no settings')\n")

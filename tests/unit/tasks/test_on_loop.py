@@ -13,6 +13,7 @@ from taskflow.message.task_message import TaskMessage
 from taskflow.pipe.frames import Job
 from taskflow.tasks.attempt import Attempt, Plan
 from taskflow.tasks.on_loop import LoopCall, LoopLimits
+from taskflow.tasks.task_reports import ReportDesk
 from taskflow.telemetry.counts import Tallies
 
 app = TaskFlow("limits", broker="redis://127.0.0.1:1")
@@ -44,12 +45,12 @@ async def leave() -> None: ...
 things: list[weakref.ref[Thing]] = []
 
 
-async def run(limits: LoopLimits, task: str, soft: float, **kwargs: object) -> None:
+async def run(limits: LoopLimits, task: str, soft: float, *, number: int = 1, **kwargs: object) -> None:
     """One attempt, with a limit of so many seconds."""
     name = str(kwargs.get("name", task))
     message = TaskMessage(type=task, payload=None, id=name, queue="q", timeout=1)
-    plan = Plan(app.get_task(task), message, soft, soft, Tallies().of(task))
-    attempt = Attempt(Job(1, "q", name.encode(), b""), plan, None)
+    plan = Plan(app.get_task(task), message, soft, soft, Tallies().of(task), ReportDesk())
+    attempt = Attempt(Job(number, "q", name.encode(), b""), plan, None)
     attempt.kwargs = kwargs
     calls = LoopCall(attempt, limits)
 
@@ -83,8 +84,10 @@ def test_each_is_late_by_its_own_limit_and_once() -> None:
     assert told == [*ends, "long ended"]
 
 
-def test_two_that_run_under_one_id_are_late_each_by_its_own_limit_and_cancelled_both() -> None:
-    """Two queues may have a task of the same id, and a child runs both: the first had no limit once the second had started."""
+def test_two_that_run_under_one_id_are_late_each_by_its_own_limit_and_cancelled_each_alone() -> None:
+    """Two queues may have a task of the same id, and a child runs both: the first had no limit once the second had started, and
+    a cancel of one ended both.
+    """
     told.clear()
 
     async def main() -> None:
@@ -94,12 +97,16 @@ def test_two_that_run_under_one_id_are_late_each_by_its_own_limit_and_cancelled_
             run(limits, "sleep", 60, name="twin", seconds=0.3),
         )
         assert told == ["twin was late", "twin cleaned up", "twin ended"]
-        both = [asyncio.create_task(run(limits, "sleep", 60, name="twin", seconds=5)) for _ in range(2)]
+        both = [
+            asyncio.create_task(run(limits, "sleep", 60, number=number, name="twin", seconds=5))
+            for number in (1, 2)
+        ]
         while len(limits.running) < 2:
             await asyncio.sleep(0)
-        limits.cancel(b"twin")
-        await asyncio.wait_for(asyncio.gather(*both), 3)
-        assert not limits.running
+        for number in (2, 1):
+            limits.cancel(number)
+            await asyncio.wait_for(both[number - 1], 3)
+            assert [calls.attempt.job.number for calls in limits.running] == [1][: number - 1]
         limits.close()
 
     asyncio.run(main())

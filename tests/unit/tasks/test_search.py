@@ -1,14 +1,14 @@
-"""In which partition a task is: what is asked, and what is made of the answers."""
+"""In which queue, or in which partition of one, a task is: what is asked, and what is made of the answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from taskflow.broker.commands.read import Snapshot
-from taskflow.errors import BrokerUnavailable
+from taskflow.errors import AmbiguousTaskId, BrokerUnavailable
 from taskflow.message.task_message import TaskMessage
 from taskflow.partitions import partition_names
 from taskflow.states import State
@@ -24,11 +24,11 @@ def found_in(queue: str) -> Snapshot:
 
 
 class Asked:
-    """A search of a queue with two partitions, of which the test answers each round."""
+    """A search, by default of a queue with two partitions, of which the test answers each round."""
 
-    def __init__(self, *answers: Any) -> None:
+    def __init__(self, *answers: Any, places: Mapping[str, int] | None = None) -> None:
         self.rounds: list[Sequence[Any]] = []
-        steps = search("q", 2, "an-id")
+        steps = search(places or {"q": 2}, "an-id")
         requests = next(steps)
         for answer in answers:
             self.rounds.append(requests)
@@ -74,3 +74,34 @@ def test_it_is_not_missing_while_it_may_be_where_nobody_answered() -> None:
 
 def test_without_the_list_it_is_still_found_where_it_is_declared() -> None:
     assert Asked([AWAY, UNKNOWN, found_in(NAMES[1])]).found == (NAMES[1], found_in(NAMES[1]))
+
+
+PLACES = {"mail": 0, "q": 2, "web": 0}
+
+
+def test_several_queues_are_asked_in_one_round() -> None:
+    """One by one, an app with thirty queues would take thirty round trips for each look."""
+    asked = Asked([listed(), UNKNOWN, UNKNOWN, UNKNOWN, found_in("web")], places=PLACES)
+
+    assert asked.found == ("web", found_in("web"))
+    assert len(asked.rounds) == 1
+
+
+def test_of_queues_without_partitions_nothing_but_the_task_is_asked() -> None:
+    """The index of all queues may lie on a node that none of them is on."""
+    asked = Asked([found_in("mail"), UNKNOWN], places={"mail": 0, "web": 0})
+
+    assert asked.found == ("mail", found_in("mail"))
+
+
+def test_an_id_that_two_queues_have_is_nobodys() -> None:
+    """Whichever came first would be an answer about another task, and a different one from day to day."""
+    with pytest.raises(AmbiguousTaskId, match="is in the queues 'mail', 'q'") as caught:
+        Asked([listed(), found_in("mail"), UNKNOWN, found_in(NAMES[1]), UNKNOWN], places=PLACES)
+    assert caught.value.queues == ("mail", "q")
+
+
+def test_it_may_be_in_the_queue_that_does_not_answer() -> None:
+    with pytest.raises(BrokerUnavailable):
+        Asked([UNKNOWN, AWAY], places={"mail": 0, "web": 0})
+    assert Asked([found_in("mail"), AWAY], places={"mail": 0, "web": 0}).found == ("mail", found_in("mail"))

@@ -29,7 +29,10 @@ class ClientOfNoApp:
 def handle(*, retention: int | None = None, client: Any = None, returns: Any = None) -> Any:
     task = SimpleNamespace(name="work", _returns=Returns(returns)) if returns is not None else None
     client = client or SimpleNamespace(crypto=NO_KEYS)
-    return SimpleNamespace(id="an-id", queue="q", _retention=retention, _task=task, _client=client)
+    asked = "queue 'q' does not know"
+    return SimpleNamespace(
+        _coming=False, id="an-id", queue="q", _asked=asked, _retention=retention, _task=task, _client=client
+    )
 
 
 def read(state: State | None, result: bytes | None = None, **facts: Any) -> Snapshot:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from taskflow.telemetry import events
+from taskflow.telemetry import events, telling
 from taskflow.telemetry.events import Archived, Event, Expired, Received, Succeeded, TaskEvent, attach, emit
 from taskflow.telemetry.flood import MOST_OF_A_KIND, Flood
 from tests.listening import kinds
@@ -96,7 +96,7 @@ def test_a_listener_that_raises_costs_a_line_and_nothing_else(
     """It runs between the end of a task and what comes next: neither the others that listen, nor the thread may notice. The text
     of what it raised may quote the task's arguments, so the line has its type and place only.
     """
-    monkeypatch.setattr(events, "_flood", Flood())
+    monkeypatch.setattr(telling, "_flood", Flood())
     told: list[Event] = []
 
     def broken(event: Event) -> None:
@@ -116,7 +116,7 @@ def test_a_listener_that_raises_costs_a_line_and_nothing_else(
 def test_one_that_always_raises_does_not_flood_the_log(
     listen: Callable[..., None], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "_flood", Flood())
+    monkeypatch.setattr(telling, "_flood", Flood())
 
     def broken(event: Event) -> None:
         raise ValueError

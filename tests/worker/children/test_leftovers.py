@@ -36,6 +36,7 @@ class Scene:
         child = SimpleNamespace(retiring=retiring, stalled=stalled, takes_work=not retiring, given=[])
         child.send_jobs = lambda items: child.given.extend(held.id for held in items)
         child.process = SimpleNamespace(pid=1)
+        child.running = lambda: [(self.tasks[RUNNING], 2.5)]
         child.left = lambda: [(held, name in (RUNNING, TIMED_OUT)) for name, held in self.tasks.items()]
         child.recall = lambda: [self.tasks[UNSTARTED], self.tasks[TO_JUDGE]]
         return child
@@ -64,6 +65,10 @@ def test_after_a_crash_only_what_was_running_is_a_suspect(scene: Scene) -> None:
     assert scene.verbs() == {RUNNING: Verb.REQUEUE_CRASHED, UNSTARTED: Verb.REQUEUE}
     assert scene.handed_back() == {UNSTARTED: False}
     assert scene.expected == [[1]]
+    (crashed,) = [outcome for held, outcome in scene.outcomes if held.id == RUNNING]
+    assert crashed.attempt is not None
+    assert (crashed.attempt.type, crashed.attempt.seconds) == ("ProcessDied", 2.5)
+    assert "SIGKILL" in crashed.attempt.text
     assert other.given == [TIMED_OUT, TO_JUDGE]
 
 

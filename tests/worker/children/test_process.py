@@ -98,6 +98,26 @@ def starts(then: str) -> None:
     if then == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
 
+POLITE = """
+import signal, sys, time
+def end(number, frame):
+    open(sys.argv[1], "a").write("told")
+    sys.exit()
+signal.signal(signal.SIGTERM, end if sys.argv[2] == "polite" else signal.SIG_IGN)
+print(flush=True)
+time.sleep(300)
+"""
+
+@app.task(name="leaves")
+def leaves(how: str) -> None:
+    """Returns, and what it has started goes on."""
+    command = [sys.executable, "-c", POLITE, os.path.join(HERE, "told"), how]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=how == "detached"
+    )
+    process.stdout.readline()
+    note("started", str(process.pid))
+
 @app.task(name="prints")
 def prints() -> int:
     print("printed by a task")
@@ -255,3 +275,28 @@ def test_what_a_task_has_started_ends_with_its_child(place: Place, how: str) -> 
             assert alive(pid)
             worker.kill()
         wait_until(lambda: not alive(pid), description="the end of what the task has started")
+
+
+@pytest.mark.parametrize("how", ["polite", "stubborn"])
+def test_what_a_task_has_left_behind_ends_when_its_child_is_replaced_and_at_a_stop(
+    place: Place, how: str
+) -> None:
+    """It ended at a crash only: each deployment added browsers and converters that nobody knew any more."""
+
+    def leaves(how: str) -> None: ...
+
+    task = place.app.task(name="leaves", max_retries=0)(leaves)
+    with place.worker(concurrency=1) as worker:
+        task.delay(how).get(20)
+        task.delay("detached").get(20)
+        first, detached = map(int, place.lines("started"))
+        assert alive(first)
+        worker.signal(signal.SIGHUP)
+        wait_until(lambda: not alive(first), description="the end of what was left behind")
+        assert place.lines("told") == (["told"] if how == "polite" else [])
+        task.delay(how).get(20)
+        second = int(place.lines("started")[2])
+        assert alive(second)
+        assert worker.terminate() == 0
+        assert not alive(second)
+        assert alive(detached)  # it has left the group, as a server would that is to outlive the task

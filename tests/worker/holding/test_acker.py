@@ -194,6 +194,53 @@ def test_one_verdict_that_cannot_be_written_keeps_none_of_its_neighbours_waiting
     assert message.error_msg == "its verdict could not be written (BrokerUnavailable)"
 
 
+def names(command: Any, id_: str) -> bool:
+    """Whether a call writes down that this task is simply done: the ids of all are in one word."""
+    return any(id_.encode() in word for word in command.args if isinstance(word, bytes))
+
+
+def test_what_is_simply_done_is_written_held_through_errors_and_told_apart_when_it_cannot_be(
+    valkey: Server, queue: str, raw: redis.Redis
+) -> None:
+    """Of these only the tasks are known, and no outcomes: a list beside that of the others, by the same rules."""
+    ids = [f"{number:02}" for number in range(20)]
+
+    async def scene() -> None:
+        async with acking(valkey, queue) as rig:
+            items = await rig.take(*ids)
+            rig.broker.breaks = lambda command: BrokerUnavailable("away")
+            rig.acker.add_done(items[:10])
+            await until(lambda: rig.broker.failed > 3)
+            assert (len(rig.acker), len(rig.held_tasks)) == (10, 20)
+            rig.broker.breaks = lambda command: RuntimeError("a bug") if names(command, "07") else None
+            await until(lambda: "the broker takes others" in str(rig.acker.troubles.complaints()))
+            rig.acker.add_done(items[10:])
+            await until(lambda: len(rig.held_tasks) == 1)
+            rig.broker.breaks = lambda command: None
+            await until(lambda: rig.acker.idle)
+            assert rig.acker.counts.written == 20
+            assert len(rig.held_tasks) == 0
+
+    asyncio.run(scene())
+    assert raw.llen(f"asynq:{{{queue}}}:active") == 0
+
+
+def test_of_what_is_simply_done_in_several_queues_each_has_its_own(
+    valkey: Server, queue: str, raw: redis.Redis
+) -> None:
+    async def scene() -> None:
+        async with acking(valkey, queue) as rig:
+            here = await rig.take("a", "b")
+            rig.queue = f"{queue}-2"
+            there = await rig.take("c")
+            rig.acker.add_done([here[0], there[0], here[1]])
+            await until(lambda: rig.acker.idle)
+            assert rig.acker.counts.written == 3
+
+    asyncio.run(scene())
+    assert not raw.exists(*[f"asynq:{{{name}}}:active" for name in (queue, f"{queue}-2")])
+
+
 def test_an_outcome_that_is_none_is_archived_with_the_reason(
     valkey: Server, queue: str, raw: redis.Redis
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from taskflow.broker.commands.dequeue import Taken
+from taskflow.broker.commands.dequeue import Extended, Taken
 from taskflow.errors import BrokerAuthError, BrokerError
 from taskflow.worker.holding.held_tasks import Held, HeldTasks
 from taskflow.worker.holding.leases import Leases
@@ -19,11 +19,11 @@ class Refusing:
         self.refuses = True
         self.extended: list[str] = []
 
-    async def run_many(self, commands: Any, timeout: float) -> list[list[str] | BrokerError]:
-        replies: list[list[str] | BrokerError] = []
+    async def run_many(self, commands: Any, timeout: float) -> list[Extended | BrokerError]:
+        replies: list[Extended | BrokerError] = []
         for command in commands:
             refused = self.refuses and "{bad}" in command.keys[0]
-            replies.append(BrokerAuthError("no permission") if refused else [])
+            replies.append(BrokerAuthError("no permission") if refused else Extended([], {}))
             self.extended += [] if refused else [command.keys[0]]
         return replies
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from taskflow.broker.commands.dequeue import Taken
-from taskflow.broker.commands.finish import BATCH
+from taskflow.broker.commands.finish import BATCH, DONE_BATCH
 from taskflow.message.outcome import MOST_FOLLOWERS, FollowUp, Outcome
 from taskflow.states import Verb
 from taskflow.worker.holding.held_tasks import Held
@@ -95,3 +95,22 @@ def test_a_call_has_fewer_verdicts_that_are_more_work_than_done() -> None:
 
     assert batch is not None
     assert len(batch.items) == BATCH // 2
+
+
+def test_what_is_simply_done_and_what_is_more_than_that_do_not_keep_each_other_waiting() -> None:
+    queue = waiting(3 * BATCH)
+    queue.done += [held for held, _ in verdicts(3 * BATCH)]
+
+    batch = queue.next(0.0)
+
+    assert batch is not None
+    assert (len(batch.items), len(batch.done)) == (BATCH // 2, BATCH // 2)
+    assert len(batch) == BATCH
+    assert len(queue) == 6 * BATCH, "until it is answered"
+    assert len(batch.held()) == BATCH
+    queue.settled(batch)
+    assert len(queue) == 5 * BATCH
+    queue.fresh.clear()
+    alone = queue.next(0.0)
+    assert alone is not None
+    assert (len(alone.items), len(alone.done)) == (0, DONE_BATCH)

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from taskflow import Reject, Retry, TaskFlow, current_task
+from taskflow import Cancel, Reject, Retry, Snooze, TaskFlow, current_task
 from taskflow.errors import NotInTask, TaskCancelled, TaskTimeout
 from taskflow.message.task_message import TaskMessage
 from taskflow.pipe import frames
 from taskflow.states import Verb
 from taskflow.tasks.run import Pipeline
+from taskflow.telemetry import events
 from tests.listening import logged
 from tests.servers import wait_until
 from tests.worker.attempts import Attempts, attempts, error_of
@@ -475,10 +476,18 @@ VERDICTS: dict[str, tuple[list[BaseException], str, str]] = {
     "retry before failures": ([ValueError("x"), Retry("later", delay=7), OSError("y")], Verb.RETRY, "later"),
     "reject before retry": ([Retry("later", delay=7), Reject("never")], Verb.ARCHIVE, "never"),
     "nested": ([ExceptionGroup("inner", [Reject("never")])], Verb.ARCHIVE, "never"),
+    "cancel before reject": ([Reject("never"), Cancel("withdrawn")], Verb.ARCHIVE, "withdrawn"),
+    "the longest snooze": ([Snooze(1), ExceptionGroup("inner", [Snooze(delay=7)])], Verb.SNOOZE, ""),
+    "retry before snooze": ([Snooze(60), Retry("later", delay=7)], Verb.RETRY, "later"),
+    "a failure before snooze": (
+        [Snooze(60), ValueError("x")],
+        Verb.ARCHIVE,
+        "unhandled errors in a TaskGroup (2 sub-exceptions)",
+    ),
 }
 
 
-@app.task(name="in-group")
+@app.task(name="in-group", dont_autoretry_for=(ExceptionGroup,))
 async def in_group_of(kind: str) -> None:
     async with asyncio.TaskGroup() as group:
         for error in VERDICTS[kind][0]:
@@ -490,5 +499,39 @@ def test_a_verdict_inside_an_exception_group_is_seen(pools: Attempts, kind: str)
     """`raise Retry(delay=7)` in a TaskGroup was an ordinary failure."""
     _, verb, text = VERDICTS[kind]
     outcome = pools.run("in-group", b'{"kind":"%s"}' % kind.encode())
-    assert (outcome.verb, error_of(outcome)) == (verb, text)
-    assert outcome.delay == (7 if verb == Verb.RETRY else 0)
+    assert (outcome.verb, error_of(outcome) if outcome.message else "") == (verb, text)
+    assert outcome.delay == (7 if verb in (Verb.RETRY, Verb.SNOOZE) else 0)
+
+
+# --- snooze and cancel -----------------------------------------------------------------------------------------------------
+
+
+@app.task(name="not-now")
+def not_now(seconds: float) -> None:
+    raise Snooze(delay=seconds)
+
+
+@pytest.mark.parametrize(("seconds", "delay"), [(90.5, 90.5), (-3, 0), (1e300, 100 * 366 * 86400)])
+def test_a_snooze_is_no_failed_attempt(pools: Attempts, seconds: float, delay: float) -> None:
+    """It spends no retry, leaves no record, and is not counted: neither as a failure nor as a success."""
+    outcome = pools.run("not-now", b'{"seconds":%a}' % seconds, unique_key="asynq:{q}:unique:x")
+    assert (outcome.verb, outcome.delay) == (Verb.SNOOZE, delay)
+    assert (outcome.message, outcome.error, outcome.attempt) == (b"", "", None)
+    assert outcome.lock == "asynq:{q}:unique:x", "so that it lasts until the task has run"
+
+
+def test_a_task_that_cancels_itself_is_archived_with_its_reason(pools: Attempts) -> None:
+    told: list[events.Event] = []
+    detach = events.attach(told.append, [events.Cancelled, events.Archived])
+    try:
+        outcome = pools.run("withdrawn", max_retries=5)
+        wait_until(lambda: len(told) == 2, description="the events")
+    finally:
+        detach()
+    assert (outcome.verb, error_of(outcome), outcome.error) == (Verb.ARCHIVE, "gone", '{"type": "Cancel"}')
+    assert [type(event) for event in told] == [events.Cancelled, events.Archived]
+
+
+@app.task(name="withdrawn")
+def withdrawn() -> None:
+    raise Cancel("gone")

@@ -212,6 +212,7 @@ def test_a_stop_waits_for_the_fetch_that_is_under_way(
             if not waiting:
                 rig.fetcher.start()
             await sent.wait()
+            assert rig.fetcher.is_unsure, "a burst does not end now"
             stop = asyncio.ensure_future(rig.fetcher.stop())
             await asyncio.sleep(0.05)
             assert not stop.done()
@@ -219,6 +220,7 @@ def test_a_stop_waits_for_the_fetch_that_is_under_way(
             release.set()
             await stop
             assert rig.ids == ["a"]
+            assert not rig.fetcher.is_unsure
 
     def held_back(ask: Callable[..., Coroutine[Any, Any, Any]]) -> Any:
         async def wrapped(*args: Any) -> Any:
@@ -347,3 +349,115 @@ def test_a_worker_that_ends_while_its_server_is_away_ends_quietly(
 
     asyncio.run(scene())
     assert not complaints
+
+
+class Full(Rig):
+    """A queue with more tasks than go in one batch of eight, and room for many. Notes what is sent and what is given out."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.allocator = SlotAllocator({"q": 1}, strict=False, room=lambda: 64 - len(self.taken), most=8)
+        self.fetcher._allocator = self.allocator
+        self.steps: list[str] = []
+        self.on_give: Callable[[], object] = lambda: None
+        run, self.fails_at = self.broker.run, 0
+
+        async def note(command: Any, *rest: Any) -> Any:
+            if command.name != "dequeue":
+                return await run(command, *rest)
+            self.steps.append("asked")
+            reply = await run(command, *rest)
+            self.steps.append("answered")
+            if self.steps.count("asked") == self.fails_at:
+                raise BrokerUnavailable("the reply is lost")
+            return reply
+
+        self.broker.run = note  # type: ignore[method-assign]
+
+    def _take(self, queue: str, tasks: list[Taken]) -> None:
+        super()._take(queue, tasks)
+        self.steps.append(f"gave {len(tasks)}")
+        on_give, self.on_give = self.on_give, lambda: None
+        on_give()
+
+
+@asynccontextmanager
+async def full(url: str, count: int = 20, fails_at: int = 0) -> AsyncIterator[Full]:
+    rig = Full(url)
+    rig.fails_at = fails_at
+    await rig.enqueue(*(str(number) for number in range(count)))
+    rig.fetcher.start()
+    yield rig
+    await rig.fetcher.stop()
+    await rig.broker.close()
+
+
+def test_the_next_dequeue_is_on_its_way_before_a_full_batch_is_given_out(own_server: Server) -> None:
+    """The server works while the worker does. One that was not full is given out at once: there is nothing more."""
+
+    async def scene() -> None:
+        async with full(own_server.url) as rig:
+            await until(lambda: len(rig.taken) == 20)
+            assert rig.steps[:9] == [
+                *("asked", "answered"),
+                *("asked", "gave 8", "answered"),
+                *("asked", "gave 8", "answered", "gave 4"),
+            ]
+            assert rig.ids == [str(number) for number in range(20)]
+            assert rig.allocator.free() == 8, "each grant was accounted for"
+
+    asyncio.run(scene())
+
+
+def test_a_full_batch_is_given_out_though_the_dequeue_after_it_fails(own_server: Server) -> None:
+    """Else its tasks would stay leased to a worker that does not know of them. What the lost reply has taken is taken up again,
+    and what was known before is not.
+    """
+
+    async def scene() -> None:
+        async with full(own_server.url, fails_at=2) as rig:
+            await until(lambda: len(rig.taken) == 20)
+            assert sorted(rig.ids, key=int) == [str(number) for number in range(20)], "each once"
+            assert rig.steps[:4] == ["asked", "answered", "asked", "gave 8"]
+
+    asyncio.run(scene())
+
+
+def test_a_full_batch_is_given_out_though_the_loop_is_ended_before_the_next_is_sent(
+    own_server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The watchdog ends a loop that stands still: here between the reply and the next call."""
+
+    async def scene() -> None:
+        async with full(own_server.url) as rig:
+            run = rig.broker.run
+
+            async def hang(command: Any, *rest: Any) -> Any:
+                if command.name == "dequeue" and len(rest) == 2 and rest[1] is not None:
+                    await asyncio.Event().wait()
+                return await run(command, *rest)
+
+            rig.broker.run = hang  # type: ignore[method-assign]
+            await until(lambda: rig.steps == ["asked", "answered"])
+            await asyncio.sleep(0)
+            assert rig.taken == []
+            rig.broker.run = run  # type: ignore[method-assign]
+            await rig.fetcher.rebuild()
+            await until(lambda: len(rig.taken) == 20)
+            assert sorted(rig.ids, key=int) == [str(number) for number in range(20)], "each once"
+            assert "taken up again" not in caplog.text, "nothing was lost"
+
+    asyncio.run(scene())
+
+
+def test_a_stop_asks_for_no_more_and_gives_out_what_was_on_its_way(own_server: Server) -> None:
+    async def scene() -> None:
+        async with full(own_server.url, 60) as rig:
+            stops: list[asyncio.Task[None]] = []
+            rig.on_give = lambda: stops.append(asyncio.create_task(rig.fetcher.stop()))
+            await until(lambda: bool(stops) and stops[0].done())
+            assert rig.steps == ["asked", "answered", "asked", "gave 8", "answered", "gave 8"]
+            left = await rig.broker.run(Plain(("LLEN", "asynq:{q}:pending"), int))
+            assert left == 60 - 16
+
+    asyncio.run(scene())

@@ -10,6 +10,7 @@ from taskflow.broker.commands.dequeue import Taken
 from taskflow.clock import ServerClock
 from taskflow.message.outcome import Outcome
 from taskflow.states import Verb
+from taskflow.worker.holding.cancels import Cancels
 from taskflow.worker.holding.held_tasks import Held, HeldTasks
 from taskflow.worker.taking.intake import Intake
 
@@ -35,7 +36,8 @@ def test_what_cannot_be_given_to_a_child_goes_back(error: Exception | None, is_o
     supervisor: Any = Supervisor(error)
     outcomes: list[tuple[Held, Outcome]] = []
     held_tasks = HeldTasks()
-    intake = Intake(held_tasks, supervisor, outcomes.extend, ServerClock(), lambda: is_open)
+    cancels = Cancels(held_tasks, lambda held: None)
+    intake = Intake(held_tasks, supervisor, outcomes.extend, ServerClock(), lambda: is_open, cancels)
 
     intake.take("q", [Taken("a", b"", "1"), Taken("b", b"", "2")])
 

@@ -150,8 +150,9 @@ def test_slots_are_granted_at_once_only_where_nobody_is_to_be_weighed() -> None:
         allocator.account("a", 8, 8, more=True)
         room = 2
         assert not allocator.grant_at_once("b", 1), "the busy queue will be back in a moment"
-        await asyncio.sleep(CLAIM_SECONDS)
-        assert allocator.grant_at_once("b", 1)
+        async with asyncio.timeout(10):
+            while not allocator.grant_at_once("b", 1):
+                await asyncio.sleep(CLAIM_SECONDS)
         allocator.account("b", 1, 0, more=False)
         room = 0
         waiting = asyncio.ensure_future(allocator.grant("a"))
@@ -208,10 +209,118 @@ def test_a_worker_that_stood_still_does_not_take_that_for_the_silence_of_a_node(
     asyncio.run(scene())
 
 
+class Taking:
+    """Two queues of which one fetches, room for its tasks, and verdicts that are not written."""
+
+    def __init__(self, room: int, *, strict: bool = False, unwritten: int = 0) -> None:
+        self.room = room
+        self.allocator = SlotAllocator(
+            {"a": 1, "b": 1}, strict=strict, room=lambda: self.room, most=100, unwritten=lambda: unwritten
+        )
+
+    async def fetch(self, count: int) -> None:
+        """A fetch of `a` is answered: it has filled its slots."""
+        assert await self.allocator.grant("a") >= count
+
+
+def test_a_fetch_may_follow_before_the_one_before_is_given_out_as_far_as_there_is_room_beside_it() -> None:
+    async def scene() -> None:
+        taking = Taking(250)
+        await taking.fetch(100)
+        assert taking.allocator.follow("a", 100) == 100
+        assert taking.allocator.free() == 50, "both are claimed"
+        taking.room -= 100
+        taking.allocator.given("a", 100)
+        assert taking.allocator.free() == 50, "the first takes room by itself now"
+        taking.room -= 100
+        taking.allocator.account("a", 100, 100, more=True)
+        assert taking.allocator.free() == 50
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("unwritten", [0, 51])
+def test_nothing_follows_where_there_is_less_room_than_was_taken(unwritten: int) -> None:
+    """It would be the first of many small batches. What waits for its verdict to be written is room, too."""
+
+    async def scene() -> None:
+        taking = Taking(250 if unwritten else 199, unwritten=unwritten)
+        await taking.fetch(100)
+        assert taking.allocator.follow("a", 100) == 0
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_nothing_follows_where_another_queue_has_to_be_weighed(strict: bool) -> None:
+    """It would get no slot for as long as the other has tasks."""
+
+    async def scene() -> None:
+        taking = Taking(100, strict=strict)
+        await taking.fetch(100)
+        other = asyncio.create_task(taking.allocator.grant("b"))
+        await asyncio.sleep(0)
+        taking.room = 1000
+        assert taking.allocator.follow("a", 100) == 0
+        taking.allocator.account("a", 100, 100, more=True)
+        assert await other > 0
+
+    asyncio.run(scene())
+
+
 def test_a_node_that_does_not_answer_keeps_the_slots_from_others_for_a_moment_only() -> None:
     async def scene() -> None:
         rig = Rig({"silent": 1, "other": 1}, room=4)
         assert await rig.allocator.grant("silent") == 4
         assert await asyncio.wait_for(rig.allocator.grant("other"), 5) == 4
+
+    asyncio.run(scene())
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_slots_that_come_free_just_after_a_grant_are_kept_for_the_busy_queue(strict: bool) -> None:
+    """Until its fetcher ran again, the queue counted as neither asking nor busy, and all that came free went to the other one."""
+
+    async def scene() -> None:
+        rig = Rig({"high": 1000, "low": 1}, strict=strict, room=1)
+        for name in ("low", "high"):
+            assert await rig.allocator.grant(name) == 1
+            rig.allocator.account(name, 1, 1, more=True)
+        rig.room = 0
+        high, low = (asyncio.ensure_future(rig.allocator.grant(name)) for name in ("high", "low"))
+        await asyncio.sleep(0)
+        rig.room = 1
+        rig.allocator.pump()
+        rig.room = 5
+        rig.allocator.pump()
+        assert await high == 1
+        assert not low.done()
+        low.cancel()
+
+    asyncio.run(scene())
+
+
+def test_what_follows_is_claimed_also_when_the_fetch_before_took_long() -> None:
+    """A grant is a claim for a moment only: what a slow fetch has brought would be forgotten, and too much taken."""
+
+    async def scene() -> None:
+        taking = Taking(199)
+        await taking.fetch(100)
+        taking.allocator._parts["a"].claim = None
+        assert taking.allocator.follow("a", 100) == 0
+        taking.room = 250
+        assert taking.allocator.follow("a", 100) == 100
+        assert taking.allocator.free() == 50
+
+    asyncio.run(scene())
+
+
+def test_a_partition_that_is_gone_is_followed_by_nothing() -> None:
+    async def scene() -> None:
+        taking = Taking(250)
+        await taking.fetch(100)
+        taking.allocator.remove("a")
+        assert taking.allocator.follow("a", 100) == 0
+        taking.allocator.given("a", 100)
 
     asyncio.run(scene())

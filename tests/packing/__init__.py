@@ -1,0 +1,1 @@
+"""Compression, msgpack, and the store for large arguments and results."""
