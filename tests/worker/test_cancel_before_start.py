@@ -76,7 +76,8 @@ def test_what_has_not_started_does_not(pools: Attempts, name: str) -> None:
     try:
         first = pools.start("holds")
         wait_until(lambda: pools.marks.has_started(first), description="the first has started")
-        second = pools.start(name, max_retries=5)  # not before: the two pools share the slot, and the quicker one takes it
+        # Not before: the two pools share the slot, and the quicker one takes it.
+        second = pools.start(name, max_retries=5)
         pools.cancel(second)
         gate.set()
         check(pools.outcome(second))

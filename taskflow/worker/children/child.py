@@ -13,18 +13,9 @@ from ..holding.held_tasks import Held
 from ..timings import TIMINGS, Timings
 from .framed_process import FramedProcess
 from .liveness import Liveness
+from .pace import Pace
 from .process import Process
 from .wear import Wear
-
-AHEAD_SECONDS = 0.05
-"""Quick tasks are sent ahead of the free slots, as many as will start within this time at their measured
-pace.
-"""
-
-QUICK_SECONDS = 0.02
-"""A task that takes longer on average is never sent ahead."""
-
-_MOST_AHEAD = shared_marks.RING // 4
 
 _MOST_JOBS = shared_marks.RING
 """Of one frame."""
@@ -66,9 +57,7 @@ class Child(FramedProcess):
         self.liveness = Liveness(shared, timings)
         self._recalled_below = 1
         self._next = 1
-        self._seconds = 1.0
-        self._pace = 0.0
-        self._frame_at = time.monotonic()
+        self.pace = Pace(self.born)
 
     # --- work -----------------------------------------------------------------------------------------------
 
@@ -81,18 +70,8 @@ class Child(FramedProcess):
         """How many more jobs it can be sent."""
         if self.stalled or not self.takes_work:
             return 0
-        room = self.width + self._ahead() - len(self.jobs)
+        room = self.width + self.pace.ahead(self.slots) - len(self.jobs)
         return max(room if self.wear is None else self.wear.room(room, self.width), 0)
-
-    @property
-    def pace(self) -> float:
-        """Tasks that have ended in a second, lately."""
-        return self._pace
-
-    def _ahead(self) -> int:
-        if self._seconds > QUICK_SECONDS:
-            return 0
-        return min(max(int(self._pace * AHEAD_SECONDS), self.slots), _MOST_AHEAD)
 
     def send_jobs(self, items: list[Held]) -> None:
         """Send tasks to be run (or judged, where they were ended from outside)."""
@@ -106,7 +85,7 @@ class Child(FramedProcess):
             self.wear.given += len(jobs)
         if len(jobs) == len(mine):
             # It was idle: the pace is measured from now on.
-            self._frame_at = time.monotonic()
+            self.pace.begins(time.monotonic())
         for batch in frames.batches(jobs, [len(job.message) for job in jobs], _MOST_JOBS):
             self.send(frames.Jobs(list(batch)))
 
@@ -119,15 +98,7 @@ class Child(FramedProcess):
 
     def measure(self, count: int, seconds: float) -> None:
         """Learn the pace from so many outcomes that have just come, of attempts that took so long together."""
-        now = time.monotonic()
-        elapsed = max(now - self._frame_at, 1e-4)
-        self._frame_at = now
-        mean = seconds / count
-        # A slow task counts at once, a quick one little by little: sending too far ahead is the worse
-        # mistake.
-        weight = 0.5 if mean > self._seconds else 0.2
-        self._seconds += weight * (mean - self._seconds)
-        self._pace += 0.2 * (count / elapsed - self._pace)
+        self.pace.ended(time.monotonic(), count, seconds)
 
     def recall_late(self, now: float, *, idle: bool) -> list[Held]:
         """Take back what should have started and has not; such a child gets no work until it answers. `idle`: it runs nothing."""
@@ -139,8 +110,7 @@ class Child(FramedProcess):
         if not late:
             return []
         self.stalled = True
-        # Something slow is running: nothing is sent ahead until quick outcomes have been seen again.
-        self._seconds = max(self._seconds, self._timings.put_back)
+        self.pace.was_late(self._timings.put_back)
         if any(number >= self._recalled_below and self.marks.has_started(number) for number in self.jobs):
             self.liveness.got_on()
         self._recalled_below = self._next

@@ -79,7 +79,7 @@ class Recycling:
             if wear.why and started is not None:
                 del self._successors[child]
                 self._adopt(started, child)
-        elif wear.ends_within(child.pace * self._start_seconds) and not self._are_too_many_old():
+        elif wear.ends_within(child.pace.per_second * self._start_seconds) and not self._are_too_many_old():
             self._successors[child] = None
             self._background(self._start_successor(child))
 
