@@ -12,11 +12,17 @@ from taskflow.states import Verb
 
 
 def take_one(broker: Broker, queue: str, owner: str) -> Taken:
-    """Take the task that waits, as a worker does: while the server has no record of a call that was sent again, ask anew."""
-    while (reply := broker.run(dequeue(queue, owner, uuid.uuid4().hex, 1))).unspent:
+    """Take the task that waits."""
+    tasks = take(broker, queue, owner, 1)
+    assert tasks, f"no task waits in queue {queue}"
+    return tasks[0]
+
+
+def take(broker: Broker, queue: str, owner: str, count: int) -> list[Taken]:
+    """Take what waits, as a worker does: while the server has no record of a call that was sent again, ask anew."""
+    while (reply := broker.run(dequeue(queue, owner, uuid.uuid4().hex, count))).unspent:
         pass
-    assert reply.tasks, f"no task waits in queue {queue}"
-    return reply.tasks[0]
+    return reply.tasks
 
 
 def ended(taken: Taken, verb: Verb, **fields: Any) -> tuple[Taken, Outcome]:

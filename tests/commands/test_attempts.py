@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from uuid import uuid4
 
 import pytest
 
@@ -38,7 +39,7 @@ class Failing(Queue):
         self, *, place: str = "in charge", text: str = "no luck", verb: Verb = Verb.REQUEUE_CRASHED
     ) -> Written:
         """Take the task, and let the attempt fail; it waits again, unless the verb says otherwise."""
-        (taken,) = self.take()
+        (taken,) = self.take(token=uuid4().hex)  # a token is spent once
         attempt = AttemptRecord(time.time(), 0.5, "Boom", "shop", text, place)
         (written,) = self.run(finish(self.name, [ended(taken, verb, attempt=attempt)], time.time(), WORKER))
         return written

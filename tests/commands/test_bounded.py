@@ -15,6 +15,7 @@ from taskflow.broker.sync import Broker
 from taskflow.connection.sync import SyncDriver
 from taskflow.message.task_message import TaskMessage
 from tests.servers import Server
+from tests.taking import take
 
 TASKS = 1000
 
@@ -36,16 +37,15 @@ def test_a_call_forwards_a_hundred_and_takes_two_hundred_of_a_thousand(full: Bro
     moved = [full.run(forward(queue), 10).moved for _ in range(TASKS // BATCH + 1)]
     assert moved == [BATCH] * (TASKS // BATCH) + [0]
 
-    taken = full.run(dequeue(queue, "worker", "token", TASKS), 10).tasks
-    assert len(taken) == DEQUEUE_BATCH < TASKS
+    assert len(take(full, queue, "worker", TASKS)) == DEQUEUE_BATCH < TASKS
     full.close()
 
 
 def test_a_call_gives_back_a_hundred_whose_leases_are_over(full: Broker, queue: str, valkey: Server) -> None:
     for _ in range(TASKS // BATCH):
         full.run(forward(queue), 10)
-    for number in range(-(-TASKS // DEQUEUE_BATCH)):
-        full.run(dequeue(queue, "worker", f"token-{number}", DEQUEUE_BATCH), 10)
+    for _ in range(-(-TASKS // DEQUEUE_BATCH)):
+        take(full, queue, "worker", DEQUEUE_BATCH)
     keys = queue_keys(queue)
     with redis.Redis(host="127.0.0.1", port=valkey.port) as client:
         client.zadd(keys.lease, {f"task-{number}": 1 for number in range(TASKS)})

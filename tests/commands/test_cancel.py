@@ -122,7 +122,8 @@ def test_what_has_ended_or_is_not_there_is_left_alone(q: Cancels) -> None:
 def test_what_go_is_just_joining_is_refused(q: Cancels) -> None:
     q.enqueue("a", group="g", locked=False)
     aggregation = q.keys.group("g") + ":1234"
-    q.call("RENAME", q.keys.group("g"), aggregation)
+    q.call("COPY", q.keys.group("g"), aggregation)
+    q.call("DEL", q.keys.group("g"))
     q.call("ZADD", q.keys.aggregation_sets, time.time() + 60, aggregation)
     assert q.cancel("a") == [Cancelled.IS_BEING_AGGREGATED]
     q.call("DEL", aggregation, q.keys.aggregation_sets, q.keys.groups, q.keys.task("a"))

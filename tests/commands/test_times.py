@@ -12,12 +12,12 @@ import redis
 
 from taskflow.broker.commands.admin import run_tasks
 from taskflow.broker.commands.dequeue import held
-from taskflow.broker.commands.enqueue import NewTask, enqueue
+from taskflow.broker.commands.enqueue import NewTask
 from taskflow.broker.commands.maintenance import forward, recover
 from taskflow.broker.keys import queue_keys
 from taskflow.broker.sync import Broker
 from taskflow.states import Verb
-from tests.commands.test_transitions import CREATED, Queue
+from tests.commands.test_transitions import Queue
 from tests.servers import wait_until
 
 
@@ -32,7 +32,7 @@ def now(q: Queue) -> float:
 
 
 def later(q: Queue, task_id: str, **when: float) -> None:
-    assert q.run(enqueue(q.name, [NewTask(q.message(task_id), **when)])) == [CREATED]
+    q.set_up(NewTask(q.message(task_id), **when))
 
 
 def exact(q: Queue, task_id: str) -> float | None:

@@ -84,7 +84,15 @@ class Attempts:
 
 
 def end_threads(pool: ThreadPool) -> None:
-    """Threads of a pool end with their process, and never before; here they end with their test."""
+    """Threads of a pool end with their process, and never before; here they end with their test.
+
+    What a task holds up is ended by force, and nothing else: an exception that meets a thread which reads a file, as for a
+    traceback, leaves that file open.
+    """
+    pool.leave()
+    again = time.monotonic() + 1
+    for thread in pool._threads:
+        thread.join(max(again - time.monotonic(), 0))
     threads = [thread for thread in (*pool._threads, pool._limits._thread) if thread is not None]
     for _ in range(10):  # one that is just running something survives the first
         for thread in threads:
