@@ -20,6 +20,12 @@ from taskflow.worker import timings
 BLOCKED = 2.4
 """So many times the patience with a child the loop is blocked: until it is replaced, so that what ran in it ends afterwards."""
 
+BLOCKED_WHILE = "blocked"
+"""While this file is there, a loop that is blocked stays so."""
+
+LONGEST_BLOCK = 60.0
+"""Seconds."""
+
 DEADLY = "deadly"
 """While this file is there, children kill themselves, also those that are being started."""
 
@@ -77,7 +83,15 @@ def _block() -> None:
     while not loops:  # a child that has just been started has run no coroutine yet
         time.sleep(0.1)
     for loop in loops:
-        loop.call_soon_threadsafe(time.sleep, BLOCKED * timings.TIMINGS.stuck)
+        loop.call_soon_threadsafe(_hold)
+
+
+def _hold() -> None:
+    time.sleep(BLOCKED * timings.TIMINGS.stuck)
+    told = Path(os.environ["TASKFLOW_CHAOS_LEDGER"]) / BLOCKED_WHILE
+    ends = time.monotonic() + LONGEST_BLOCK
+    while told.exists() and time.monotonic() < ends:
+        time.sleep(0.05)
 
 
 def _end_threads() -> None:
