@@ -49,9 +49,19 @@ def keep_from_forks(connection: socket.socket) -> None:
     """What a task forks has default signal handling, and no hold of the child's socket: it may outlive the child, and the
     worker must see its end.
 
+    A signal that comes before a fork has that waits until it has: with the child's handlers it would do nothing, and a
+    `multiprocessing.Pool` that is ended as soon as it has worked waits for ever for a process that has not heard it.
+
     Args:
         connection: to the worker.
     """
+    forking = threading.local()
+
+    def before() -> None:
+        forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, _HEARD_BY_THE_WORKER)
+
+    def go_on() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, forking.mask)
 
     def in_the_fork() -> None:
         with contextlib.suppress(OSError):
@@ -61,8 +71,9 @@ def keep_from_forks(connection: socket.socket) -> None:
             if str(getattr(handler, "__module__", "")).partition(".")[0] == _OURS:
                 default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
                 signal.signal(number, default)
+        go_on()
 
-    os.register_at_fork(after_in_child=in_the_fork)
+    os.register_at_fork(before=before, after_in_parent=go_on, after_in_child=in_the_fork)
 
 
 def write_output_at_once() -> None:
