@@ -42,6 +42,16 @@ def work(tag: str, seconds: float = 0.0) -> str:
 
 
 @app.task(max_retries=0)
+def held(tag: str) -> str:
+    """Until `Ledger.release` has named it."""
+    note("start", tag)
+    while not os.path.exists(f"{os.environ['TASKFLOW_TEST_LEDGER']}.{tag}"):
+        time.sleep(0.01)
+    note("end", tag)
+    return tag
+
+
+@app.task(max_retries=0)
 def swallow(tag: str, seconds: float) -> str:
     """Goes on for its time, whatever is raised in it."""
     note("start", tag)

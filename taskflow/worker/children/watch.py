@@ -71,10 +71,11 @@ class Watch:
                 self._keeper.expire(child, over)
             elif over or self._overdue:
                 self._say_overdue(over)
-            if child.retiring and over and len(over) == len(child.running()):
+            if child.retiring and over and len(over) == len(child.jobs):
+                # Not those that run are counted: one may have ended just now, and would run again if its verdict were lost.
                 child.kill()
             child.look(now, runs)
-            self._judge(child, now, is_full=len(runs) >= child.slots)
+            self._judge(child, now, over=len(over), is_full=len(runs) >= child.slots)
 
     def complaints(self) -> list[str]:
         """Which children do not get on, a sentence each."""
@@ -92,11 +93,11 @@ class Watch:
                 emit(TimedOut(*held.who(), hard=True))
         self._overdue = set(over)
 
-    def _judge(self, child: Child, now: float, *, is_full: bool) -> None:
+    def _judge(self, child: Child, now: float, *, over: int, is_full: bool) -> None:
         if child.liveness.silent_for and is_full:
             self._look_for_work(now)
         if child.retiring:
-            if child.liveness.is_stranded() and not child.running():
+            if child.liveness.is_stranded() and len(child.running()) == over:
                 child.kill()
         elif child.process.separate and (why := self._wrong(child, self._timings.stuck)):
             self._keeper.replace_stuck(child, why)
