@@ -236,6 +236,7 @@ def test_the_pipeline_has_a_verdict_on_any_bytes(data: bytes) -> None:
 # --- on a real server -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.broken_keys
 @settings(fuzz, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.fixed_dictionaries(
