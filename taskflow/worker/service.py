@@ -43,6 +43,8 @@ class Service(ABC):
         self._progress_at = 0.0
         self._resting = False
         self._is_failing = False
+        self.has_looked = False
+        """Whether it has completed a round, a wait or a command, or has failed: what it does first is done."""
         self.guard: Guard | None = None
         """Where one worker of many does this: who."""
         self.timings = TIMINGS
@@ -93,6 +95,7 @@ class Service(ABC):
     def progressed(self) -> None:
         """Say that a round, a wait or a command was completed. Failures before it are over."""
         self._progress_at = time.monotonic()
+        self.has_looked = True
         if self._is_failing:
             self._is_failing = False
             self.troubles.worked(self.name)
@@ -156,7 +159,7 @@ class Service(ABC):
                 # From the beginning of the round: one that has waited long for an answer has spared the broker enough, and a
                 # replica may have taken over meanwhile.
                 pause = max(pause - (time.monotonic() - began), LEAST_PAUSE)
-                self._is_failing = True
+                self._is_failing = self.has_looked = True
                 self.troubles.failed(self.name, error)
             await asyncio.sleep(pause)
 

@@ -48,7 +48,7 @@ class ForWorker:
         queues: what is served, with weights.
         partitions: finds what is to be served.
         status: what the worker's record says of it.
-        served: the names of what is served; None before the first look, and before all their loops have begun.
+        served: the names of what is served; None before the first look, and before all their loops have had theirs.
         end: ends the worker.
         unsure: whether tasks may be on their way here of which nothing is known yet.
     """

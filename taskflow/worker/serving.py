@@ -177,4 +177,7 @@ class Serving:
         self.services += services
 
     def _served(self) -> list[str] | None:
-        return self.names() if self.partitions.looks and self._unkept is None else None
+        if not self.partitions.looks or self._unkept is not None:
+            return None
+        finders = (loop for loops in self._loops.values() for loop in loops if not isinstance(loop, Fetcher))
+        return self.names() if all(loop.has_looked for loop in finders) else None

@@ -39,7 +39,7 @@ def test_members_are_joined_and_a_stranger_is_archived_on_a_cluster(cluster: Clu
             wait_until(lambda: raw.zcard(keys.completed) == 1, description="the joined task has run")
             (joined,) = raw.zrange(keys.completed, 0, -1)
             assert raw.zcard(keys.archived) == 1
-        assert sealed.result(joined.decode(), queue=queue).get(5)["numbers"] == [1, 3]
+        assert sealed.result(joined.decode(), queue=queue).get(25)["numbers"] == [1, 3]
     finally:
         for app in (sealed, plain):
             app.close()
@@ -82,7 +82,7 @@ def test_a_master_that_dies_while_a_child_builds_costs_no_member(
             hurt.unlink()
             wait_until(completed, description="the joined task has run", timeout=60)
             (joined,) = completed()
-        assert sealed.result(joined.decode(), queue=queue).get(10)["numbers"] == [1, 2, 3]
+        assert sealed.result(joined.decode(), queue=queue).get(25)["numbers"] == [1, 2, 3]
     finally:
         sealed.close()
         sealed._broker = sealed._client = None

@@ -102,7 +102,7 @@ def test_a_call_goes_to_the_outbox_and_comes_to_its_queue_by_delivery_once(shop:
     assert handle.state is State.PENDING
     shop.app.delivered([ready])
     run_all(shop)
-    assert handle.get(timeout=10) == 3
+    assert handle.get(timeout=25) == 3
     assert shop.pending() == 0
 
 
@@ -129,7 +129,7 @@ def test_what_is_known_of_a_call_before_it_is_delivered_is_no_lie(shop: Shop) ->
     # It was seen in its queue: now it is gone as any other.
     assert handle.ready()
     with pytest.raises(errors.ResultMissing):
-        handle.get(timeout=5)
+        handle.get(timeout=25)
 
 
 def test_a_coroutine_keeps_its_calls_likewise(shop: Shop) -> None:
@@ -265,7 +265,7 @@ def test_what_lies_there_is_sealed_and_whoever_delivers_needs_no_keys(url: str, 
     relay = TaskFlow("relay", broker=url)
     assert [one.is_new for one in relay.deliver(shop.rows.read())] == [True] * 4
     run_all(shop)
-    assert handle.get(timeout=10) == 4243
+    assert handle.get(timeout=25) == 4243
     relay.close()
     shop.app.close()
 
@@ -285,7 +285,7 @@ def test_a_large_payload_goes_into_the_row_and_not_into_the_store(
         echo.delay("x" * 2_000_000)
     shop.app.deliver(shop.rows.read())
     run_all(shop)
-    assert handle.get(timeout=10) == 100_000
+    assert handle.get(timeout=25) == 100_000
     shop.app.close()
 
 
@@ -310,7 +310,7 @@ def test_a_partition_is_chosen_without_asking_anybody(url: str, queue: str, coun
     with pytest.raises(errors.DuplicateTask):
         shop.add.options(unique=60, outbox=False).delay(99)
     run_all(shop)
-    assert shop.app.result(plain[0].id, queue=queue).get(timeout=10) == 1
+    assert shop.app.result(plain[0].id, queue=queue).get(timeout=25) == 1
     shop.app.close()
 
 

@@ -86,7 +86,7 @@ def test_a_worker_runs_the_tasks_of_its_own_project_and_of_no_other(desk: Desk) 
     assert done.returncode == 0
     assert f"the development server of {mine}" in done.stderr
 
-    assert "a word from mine" in desk.run(mine, "print(app.result('mine').get(5))").stdout
+    assert "a word from mine" in desk.run(mine, "print(app.result('mine').get(25))").stdout
     assert desk.run(other, "print(app.result('other').status)").stdout == "PENDING\n"
     assert len(desk.servers) == 2
     assert [path.name.partition("-")[0] for path in desk.servers] == ["mine", "other"]

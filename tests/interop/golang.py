@@ -288,7 +288,7 @@ class PeerWorker:
     def kill(self) -> None:
         """End it without any chance to hand its tasks back."""
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(25)
 
     def _read(self) -> None:
         assert self._process.stdout is not None

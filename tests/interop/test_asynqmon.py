@@ -69,7 +69,7 @@ def serving(program: Path, *flags: str) -> Iterator[Get]:
         yield get
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(25)
         process.stderr.close()
 
 

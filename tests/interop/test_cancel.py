@@ -39,7 +39,7 @@ def test_a_worker_in_go_is_told_and_what_it_retries_is_archived_by_ours(
         with WorkerProcess("tests.lifecycle.app", broker=valkey.url, queues={queue: 1}):
             wait_until(lambda: handle.state is State.ARCHIVED, description="it is archived")
         with pytest.raises(TaskFailed, match="cancelled"):
-            handle.get(5)
+            handle.get(25)
         assert handle.status == "REVOKED"
     finally:
         app.close()

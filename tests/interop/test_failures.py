@@ -84,5 +84,5 @@ def test_a_history_outlives_what_go_does_with_the_task_and_go_adds_none(
     assert found.attempts == (first,)
     assert found.error_type == ""
     with pytest.raises(TaskFailed) as failure:
-        task.get(5)
+        task.get(25)
     assert (failure.value.text, failure.value.kind, failure.value.attempts) == ("boom", "", (first,))

@@ -82,7 +82,7 @@ def test_what_go_puts_unsigned_into_a_group_of_an_app_with_keys_is_not_joined(
             completed = f"asynq:{{{queue}}}:completed"
             wait_until(lambda: raw.zcard(completed) == 1, description="the joined task has run")
         (joined,) = raw.zrange(completed, 0, -1)
-        assert app.result(joined.decode(), queue=queue).get(5)["numbers"] == [1, 2]
+        assert app.result(joined.decode(), queue=queue).get(25)["numbers"] == [1, 2]
     finally:
         app.close()
         app._broker = app._client = None

@@ -121,7 +121,7 @@ def go_worker(program: Path, environment: dict[str, str], log: Path) -> Iterator
     finally:
         if process.poll() is None:
             process.kill()
-            process.wait(10)
+            process.wait(25)
 
 
 def queues(worker: WorkerProcess) -> Iterator[str]:

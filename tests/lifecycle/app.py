@@ -14,6 +14,7 @@ import time
 from taskflow import Reject, Retry, TaskFlow, current_task
 from taskflow.errors import TaskTimeout
 from taskflow.message.task_message import TaskMessage
+from tests.lifecycle.held import apause, is_over, pause
 
 # For the queues that a test names: {"q": {"partitions": 6}}
 app = TaskFlow("lifecycle", retention=600, queues=json.loads(os.environ.get("TASKFLOW_TEST_QUEUES", "{}")))
@@ -36,17 +37,7 @@ def starts(tag: str) -> int:
 @app.task(max_retries=0)
 def work(tag: str, seconds: float = 0.0) -> str:
     note("start", tag)
-    time.sleep(seconds)
-    note("end", tag)
-    return tag
-
-
-@app.task(max_retries=0)
-def held(tag: str) -> str:
-    """Until `Ledger.release` has named it."""
-    note("start", tag)
-    while not os.path.exists(f"{os.environ['TASKFLOW_TEST_LEDGER']}.{tag}"):
-        time.sleep(0.01)
+    pause(tag, seconds)
     note("end", tag)
     return tag
 
@@ -55,8 +46,8 @@ def held(tag: str) -> str:
 def swallow(tag: str, seconds: float) -> str:
     """Goes on for its time, whatever is raised in it."""
     note("start", tag)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    began = time.monotonic()
+    while not is_over(tag, began, seconds):
         with contextlib.suppress(TimeoutError, TaskTimeout):
             time.sleep(0.01)
     return tag
@@ -83,7 +74,7 @@ def pass_on(tag: str, queue: str) -> str:
 @app.task(max_retries=0)
 async def async_work(tag: str, seconds: float = 0.0) -> str:
     note("start", tag)
-    await asyncio.sleep(seconds)
+    await apause(tag, seconds)
     note("end", tag)
     return tag
 
@@ -209,10 +200,10 @@ def repeat(count: int) -> str:
 def stubborn(tag: str, seconds: float) -> bool:
     """Goes on for its time, whatever is raised in it; whether it was cancelled."""
     note("start", tag)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    began = time.monotonic()
+    while not is_over(tag, began, seconds):
         try:
-            while time.monotonic() < until:
+            while not is_over(tag, began, seconds):
                 time.sleep(0.01)
         except BaseException:  # noqa: BLE001 - what the test is about
             note("cancelled" if current_task().cancelled else "interrupted", tag)

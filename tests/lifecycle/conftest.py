@@ -32,8 +32,9 @@ class Ledger:
         return [int(line[2]) for line in self.lines() if line[:2] == ["start", tag]]
 
     def release(self, tag: str) -> None:
-        """Let a task `held` end."""
-        self.path.with_name(f"{self.path.name}.{tag}").touch()
+        """Let a task end that has `HELD` for its seconds."""
+        with self.path.with_name(f"{self.path.name}.{tag}").open("ab"):
+            pass
 
     def wait_for(self, event: str, *tags: str, timeout: float = 20) -> None:
         wait_until(

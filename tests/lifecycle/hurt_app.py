@@ -14,6 +14,7 @@ from pathlib import Path
 from taskflow import TaskFlow
 
 from .app import note
+from .held import apause, hold_interpreter, pause, prepare
 
 app = TaskFlow("hurt", retention=600)
 
@@ -34,7 +35,7 @@ if _DIES and Path(_DIES).exists():
 @app.task(max_retries=0)
 def work(tag: str, seconds: float = 0.0) -> str:
     note("start", tag)
-    time.sleep(seconds)
+    pause(tag, seconds)
     note("end", tag)
     return tag
 
@@ -42,7 +43,7 @@ def work(tag: str, seconds: float = 0.0) -> str:
 @app.task(max_retries=0)
 async def async_work(tag: str, seconds: float = 0.0) -> str:
     note("start", tag)
-    await asyncio.sleep(seconds)
+    await apause(tag, seconds)
     note("end", tag)
     return tag
 
@@ -114,7 +115,8 @@ def end_the_threads() -> None:
 @app.task(max_retries=0)
 def hold_gil(tag: str, seconds: float) -> str:
     """A C call that does not let go of the interpreter."""
+    prepare(tag, seconds)
     note("start", tag)
-    ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+    hold_interpreter(tag, seconds)
     note("end", tag)
     return tag

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 
 from taskflow import TaskFlow
 
 from .app import note
+from .held import pause
 
 app = TaskFlow("pools", retention=600, max_retries=0)
 
@@ -22,7 +22,7 @@ def where() -> list[object]:
 @app.task
 def plain(tag: str, seconds: float = 0.0) -> list[object]:
     note("start", tag)
-    time.sleep(seconds)
+    pause(tag, seconds)
     note("end", tag)
     return where()
 
@@ -30,7 +30,7 @@ def plain(tag: str, seconds: float = 0.0) -> list[object]:
 @app.task(pool="processes", timeout=1, hard_timeout=30)
 def process(tag: str, seconds: float = 0.0) -> list[object]:
     note("start", tag)
-    time.sleep(seconds)
+    pause(tag, seconds)
     note("end", tag)
     return where()
 
@@ -38,7 +38,7 @@ def process(tag: str, seconds: float = 0.0) -> list[object]:
 @app.task(pool="thread")
 def thread(tag: str, seconds: float = 0.0) -> list[object]:
     note("start", tag)
-    time.sleep(seconds)
+    pause(tag, seconds)
     note("end", tag)
     return where()
 
@@ -46,7 +46,7 @@ def thread(tag: str, seconds: float = 0.0) -> list[object]:
 @app.task(pool="processes", queue=os.environ.get("TASKFLOW_TEST_PROCESS_QUEUE", "processes"))
 def only(tag: str, seconds: float = 0.0) -> str:
     """In a queue where all tasks run in processes."""
-    time.sleep(seconds)
+    pause(tag, seconds)
     return tag
 
 

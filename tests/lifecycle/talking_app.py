@@ -10,16 +10,22 @@ import time
 
 from taskflow import TaskFlow, current_task
 
+from .held import HELD, pause
+
 app = TaskFlow("talking", retention=600, max_retries=0)
 logger = logging.getLogger("shop")
 
 
 @app.task
-def talk(times: int, seconds: float = 0.0, tag: str = "") -> str:
-    """Says how far it is so many times, evenly over so many seconds, and each time a line."""
+def talk(times: int, seconds: float = 0.0, tag: str = "", held: str = "") -> str:
+    """Says how far it is so many times, evenly over so many seconds, and each time a line; the last when it is released by the
+    name `held`.
+    """
     task = current_task()
     began = time.monotonic()
     for number in range(1, times + 1):
+        if held and number == times:
+            pause(held, HELD)
         task.progress(number, times, f"{tag}{number}")
         task.log(f"{tag}line {number}")
         if (ahead := number * seconds / times - (time.monotonic() - began)) > 0.001:

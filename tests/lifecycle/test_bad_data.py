@@ -26,7 +26,7 @@ def test_unreadable_bytes_are_archived_as_they_are(
     for task_id, message in ((b"garbage", b"\xff\xfe\xfd"), (b"raw-\xff-id", b"\x00\x01")):
         _push(raw, queue, task_id, message)
     with worker(concurrency=1):
-        assert tasks.work.delay("after").get(15) == "after"
+        assert tasks.work.delay("after").get(25) == "after"
         wait_until(lambda: raw.zcard(f"asynq:{{{queue}}}:archived") == 2, description="both are archived")
     for task_id, message in ((b"garbage", b"\xff\xfe\xfd"), (b"raw-\xff-id", b"\x00\x01")):
         task = raw.hgetall(f"asynq:{{{queue}}}:t:".encode() + task_id)
@@ -35,7 +35,7 @@ def test_unreadable_bytes_are_archived_as_they_are(
         assert b"DecodeError" in task[b"error"]
     # Whoever waited for it, or looks at it, is told in words; it was the JSON that the hash holds.
     with pytest.raises(errors.TaskFailed) as raised:
-        tasks.app.result("garbage", queue=queue).get(5)
+        tasks.app.result("garbage", queue=queue).get(25)
     assert raised.value.text == "3 bytes are not a message in Asynq's format"
     shown = Inspector(broker).task(queue, "garbage")
     assert shown.last_error == raised.value.text
@@ -49,7 +49,7 @@ def test_an_id_without_a_hash_is_kept_aside_and_a_hash_without_an_id_stays(
     stray = TaskMessage(type="x", payload=None, id="stray", queue=queue, timeout=60).encode()
     raw.hset(f"asynq:{{{queue}}}:t:stray", mapping={"msg": stray, "state": "pending"})
     with worker(concurrency=1):
-        assert tasks.work.delay("after").get(15) == "after"
+        assert tasks.work.delay("after").get(25) == "after"
         # By the fetcher that meets it, or by the sweep that finds it first.
         wait_until(
             lambda: raw.zrange(f"taskflow:{{{queue}}}:orphans", 0, -1) == [b"ghost"],
@@ -69,7 +69,7 @@ def test_an_unknown_name_is_put_back_for_a_worker_that_knows_it(
     _push(raw, queue, b"future", message.encode())
     with worker(concurrency=1) as process:
         process.wait_for_log("is not known to this app; put back")
-        assert tasks.work.delay("after").get(15) == "after"
+        assert tasks.work.delay("after").get(25) == "after"
     task = raw.hgetall(f"asynq:{{{queue}}}:t:future")
     assert task[b"msg"] == message.encode()
     assert task[b"state"] in (b"scheduled", b"pending")

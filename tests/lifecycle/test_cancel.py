@@ -15,6 +15,7 @@ from taskflow.errors import TaskFailed
 from taskflow.inspector import Inspector
 from taskflow.worker.timings import Timings
 from tests.lifecycle.conftest import Ledger
+from tests.lifecycle.held import HELD
 from tests.servers import Server, wait_until
 
 
@@ -165,9 +166,11 @@ def test_a_task_that_is_quicker_than_its_cancel_has_its_result(
 ) -> None:
     """And it can tell that somebody wanted it to end."""
     with worker(concurrency=2):
-        result = tasks.stubborn.delay("quick", 1.0)
+        result = tasks.stubborn.delay("quick", HELD)
         ledger.wait_for("start", "quick")
         assert result.cancel() is CancelOutcome.ASKED
+        ledger.wait_for("cancelled", "quick")
+        ledger.release("quick")
         assert result.get(20) is True
 
 

@@ -14,6 +14,7 @@ import pytest
 from taskflow import errors
 from taskflow.worker.timings import Timings
 from tests.lifecycle.conftest import Ledger
+from tests.lifecycle.held import HELD
 from tests.servers import wait_until
 
 
@@ -26,8 +27,8 @@ def test_a_fork_that_outlives_its_killed_child_does_not_hide_its_death(
     """
     with hurt_worker(concurrency=2) as process:
         killed = hurt.killed_with_heirs.delay("heirs")
-        process.wait_for_log("signal SIGKILL", 10)
-        assert hurt.work.delay("next").get(10) == "next"
+        process.wait_for_log("signal SIGKILL")
+        assert hurt.work.delay("next").get(25) == "next"
         with pytest.raises(errors.TaskFailed, match="process died 3 times"):
             killed.get(30)
 
@@ -54,14 +55,17 @@ def test_all_tasks_of_a_killed_child_start_again_without_waiting_for_each_other(
     """
     tags = [f"s{n}" for n in range(20)]
     with hurt_worker(concurrency=20):
-        results = [hurt.work.delay(tag, 5.0) for tag in tags]
+        results = [hurt.work.delay(tag, HELD) for tag in tags]
         ledger.wait_for("start", *tags)
         os.kill(ledger.pids("s0")[0], signal.SIGKILL)
+        # None of them waits for the end of another.
+        wait_until(
+            lambda: all(ledger.count("start", tag) == 2 for tag in tags), description="all start again"
+        )
+        for tag in tags:
+            ledger.release(tag)
         assert [result.get(40) for result in results] == tags
-    again = _moments(ledger, "start")[20:]
-    assert len(again) == 20
-    # None of them waited for the end of another.
-    assert max(again) < min(_moments(ledger, "end"))
+    assert len(ledger.lines()) == 60
 
 
 def test_nineteen_innocents_beside_a_killer_all_complete(hurt: Any, hurt_worker: Any, ledger: Ledger) -> None:
@@ -89,7 +93,7 @@ def test_a_child_is_started_again_when_there_are_descriptors_again(
     EMFILE inside what watched it. That ended: no child, for good, and `{"ok": true}`.
     """
     with hurt_worker(concurrency=2, timings=Timings(first_restart=0.2)) as process:
-        assert hurt.work.delay("first").get(10) == "first"
+        assert hurt.work.delay("first").get(25) == "first"
         limits = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
         os.kill(ledger.pids("first")[0], signal.SIGKILL)
@@ -106,7 +110,7 @@ def test_a_child_that_dies_at_once_is_started_again_with_a_growing_pause(
     mark = tmp_path / "children die"
     environment, pauses = {"TASKFLOW_TEST_CHILDREN_DIE": str(mark)}, Timings(first_restart=0.1)
     with hurt_worker(concurrency=2, environment=environment, timings=pauses) as process:
-        assert hurt.work.delay("first").get(10) == "first"
+        assert hurt.work.delay("first").get(25) == "first"
         mark.touch()
         os.kill(ledger.pids("first")[0], signal.SIGKILL)
         process.wait_for_log("3 children in a row died at once; the next is started in 0.1 s")
@@ -125,20 +129,19 @@ def test_a_reload_starts_children_also_while_none_is_left_and_the_next_would_wai
     pauses = Timings(first_restart=60.0, longest_restart=60.0)
     environment = {"TASKFLOW_TEST_CHILDREN_DIE": str(mark)}
     with hurt_worker(concurrency=1, processes=2, environment=environment, timings=pauses) as process:
-        assert hurt.work.delay("first").get(10) == "first"
+        assert hurt.work.delay("first").get(25) == "first"
         mark.touch()
         process.signal(signal.SIGHUP)  # the broken deploy
         said = "3 children in a row died at once; the next is started in 60.0 s"
         wait_until(
-            lambda: sum(said in line for line in process.log) == 2, description="no child is left", timeout=20
+            lambda: sum(said in line for line in process.log) == 2, description="no child is left", timeout=60
         )
         mark.unlink()
         process.signal(signal.SIGHUP)
-        results = [hurt.work.delay(f"next{n}", 1.0) for n in range(2)]
+        results = [hurt.work.delay(f"next{n}", HELD) for n in range(2)]
+        ledger.wait_for("start", "next0", "next1")
+        for n in range(2):
+            ledger.release(f"next{n}")
         assert [result.get(20) for result in results] == ["next0", "next1"]
     # As many children as there should be: both ran at once.
     assert ledger.pids("next0") != ledger.pids("next1")
-
-
-def _moments(ledger: Ledger, event: str) -> list[float]:
-    return [float(line[3]) for line in ledger.lines() if line[0] == event]

@@ -13,16 +13,19 @@ import redis
 from taskflow import errors
 from taskflow.worker.timings import Timings
 from tests.lifecycle.conftest import Ledger
+from tests.lifecycle.held import HELD
 from tests.servers import wait_until
 
 
 def test_kills_a_child_while_its_tasks_run(tasks: Any, worker: Any, ledger: Ledger) -> None:
     """The worker knows which tasks the child held: they run again at once, long before any lease ends."""
     with worker(concurrency=3) as process:
-        results = [tasks.work.delay(f"k{n}", 1.0) for n in range(6)]
+        results = [tasks.work.delay(f"k{n}", HELD) for n in range(6)]
         ledger.wait_for("start", "k0", "k1", "k2")
         os.kill(ledger.pids("k0")[0], signal.SIGKILL)
-        assert [result.get(15) for result in results] == [f"k{n}" for n in range(6)]
+        for n in range(6):
+            ledger.release(f"k{n}")
+        assert [result.get(20) for result in results] == [f"k{n}" for n in range(6)]
         process.wait_for_log("signal SIGKILL")
     # What ran was interrupted and ran twice; what had not started ran once.
     assert [ledger.count("start", f"k{n}") for n in range(6)] == [2, 2, 2, 1, 1, 1]
@@ -62,10 +65,11 @@ def test_refuses_the_verdict_of_a_worker_that_lost_the_task(
 ) -> None:
     """Somebody else holds the task when the first worker comes back: its verdict changes nothing."""
     with worker(concurrency=1) as process:
-        result = tasks.work.delay("late", 1.0)
+        result = tasks.work.delay("late", HELD)
         ledger.wait_for("start", "late")
         theirs = {"owner": "somebody-else", "receipt": "of another taking"}
         raw.hset(f"asynq:{{{queue}}}:t:{result.id}", mapping=theirs)
+        ledger.release("late")
         process.wait_for_log("was refused")
     task = raw.hgetall(f"asynq:{{{queue}}}:t:{result.id}")
     assert task[b"state"] == b"active"
@@ -78,10 +82,11 @@ def test_refuses_the_verdict_when_go_has_the_task(
 ) -> None:
     """Go knows no owner, and leaves what ours has written in the task; its lease is one of whole seconds."""
     with worker(concurrency=1) as process:
-        result = tasks.work.delay("late", 1.0)
+        result = tasks.work.delay("late", HELD)
         ledger.wait_for("start", "late")
         gos = int(time.time()) + 30
         raw.zadd(f"asynq:{{{queue}}}:lease", {result.id: gos})
+        ledger.release("late")
         process.wait_for_log("was refused")
         assert raw.hget(f"asynq:{{{queue}}}:t:{result.id}", "state") == b"active"
         assert raw.zscore(f"asynq:{{{queue}}}:lease", result.id) == gos
@@ -92,12 +97,12 @@ def test_takes_back_quick_tasks_that_wait_behind_a_slow_one(tasks: Any, worker: 
     with worker(concurrency=1, processes=2):
         for result in tasks.work.map([(f"warm{n}",) for n in range(300)]).results:
             result.get(20)
-        slow = tasks.work.delay("slow", 2.5)
+        slow = tasks.work.delay("slow", HELD)
         ledger.wait_for("start", "slow")
         quick = tasks.work.map([(f"q{n}",) for n in range(100)])
         for result in quick.results:
             result.get(20)
-        assert ledger.count("end", "slow") == 0
+        ledger.release("slow")
         assert slow.get(20) == "slow"
     assert all(ledger.count("start", f"q{n}") == 1 for n in range(100))
 
@@ -110,11 +115,11 @@ def test_nothing_waits_behind_a_slow_task_while_another_worker_idles(
         for result in tasks.work.map([(f"warm{n}",) for n in range(300)]).results:
             result.get(20)
         with worker(concurrency=1):
-            calls = [("slow", 2.5), *((f"q{n}",) for n in range(100))]
+            calls = [("slow", HELD), *((f"q{n}",) for n in range(100))]
             slow, *quick = tasks.work.map(calls).results
             for result in quick:
                 result.get(20)
-            assert ledger.count("end", "slow") == 0
+            ledger.release("slow")
             assert slow.get(20) == "slow"
     assert all(ledger.count("start", f"q{n}") == 1 for n in range(100))
 

@@ -75,7 +75,7 @@ class Terminal:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(25)
         os.close(self._ours)
 
     def wait_for(self, text: str, seconds: float = 20) -> None:
@@ -154,7 +154,7 @@ def test_ctrl_c_at_the_prompt_ends_the_worker_when_the_task_has_ended(
         terminal.wait_for("Stopping")
         terminal.type("c")
         assert terminal.process.wait(20) == 0
-    assert handle.get(5) == 42
+    assert handle.get(25) == 42
 
 
 def test_without_a_terminal_limits_hold(shop: Path, client: TaskFlow, valkey: Server) -> None:

@@ -93,7 +93,7 @@ def test_everything_that_a_sweep_can_see_is_healed_and_work_goes_on(
     raw.sadd(keys.groups, "empty")
     with worker(concurrency=2, timings=QUICK) as process:
         lost_by_go(stored, "lost", b'{"tag":"lost"}')
-        tasks.work.delay("first").get(15)
+        tasks.work.delay("first").get(25)
 
         def strings_only() -> bool:
             lines = check_queue(broker, stored.queue)
@@ -101,7 +101,7 @@ def test_everything_that_a_sweep_can_see_is_healed_and_work_goes_on(
 
         wait_until(strings_only, description="all is healed", timeout=30)
         ledger.wait_for("end", "lost", timeout=20)
-        assert tasks.work.delay("second").get(15) == "second"
+        assert tasks.work.delay("second").get(25) == "second"
         assert not any("Traceback" in line or " ERROR " in line for line in process.log)
     gone = {one.decode() for one in raw.zrange(keys.orphans, 0, -1)}
     states = ("scheduled", "retry", "archived", "completed", "aggregating")

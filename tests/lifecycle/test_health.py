@@ -17,6 +17,7 @@ import pytest
 import redis
 
 from tests.lifecycle import app as lifecycle
+from tests.lifecycle.held import HELD
 from tests.servers import Server, free_port, start_server, wait_until
 from tests.workers import ROOT, WorkerProcess
 
@@ -134,10 +135,11 @@ def test_a_finished_task_is_written_down_when_the_server_lets_the_worker_in_agai
     broker = f"redis://shop:old@127.0.0.1:{own_server.port}/1"
     use(broker)
     with WorkerProcess("tests.lifecycle.app", broker=broker, queues={"q": 1}, health_port=port) as worker:
-        lifecycle.work.options(queue="q", id="a").delay("a", 1.0)
+        lifecycle.work.options(queue="q", id="a").delay("a", HELD)
         ledger.wait_for("start", "a")
         operator.execute_command("ACL", "SETUSER", "shop", "-select")
         operator.execute_command("CLIENT", "KILL", "USER", "shop")
+        ledger.release("a")
         ledger.wait_for("end", "a")
         wait_until(lambda: _healthz(port)[0] == 503, description="red", timeout=40)
         wait_until(

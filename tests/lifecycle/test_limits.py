@@ -9,6 +9,7 @@ import pytest
 
 from taskflow import errors
 from tests.lifecycle.conftest import Ledger
+from tests.lifecycle.held import HELD
 
 
 @pytest.mark.parametrize(
@@ -27,8 +28,8 @@ def test_ends_a_task_that_does_not_end(tasks: Any, worker: Any, ledger: Ledger, 
         result = tasks.stuck.delay(kind)
         ledger.wait_for("start", kind)
         with pytest.raises(errors.TaskFailed, match=text):
-            result.get(15)
-        assert tasks.work.delay("next").get(10) == "next"
+            result.get(25)
+        assert tasks.work.delay("next").get(25) == "next"
     assert ledger.count("start", kind) == 1
 
 
@@ -36,7 +37,7 @@ def test_ends_a_coroutine_at_its_soft_limit(tasks: Any, worker: Any) -> None:
     with worker(concurrency=1):
         result = tasks.async_stuck.delay()
         with pytest.raises(errors.TaskFailed, match="time limit of 1 s exceeded"):
-            result.get(15)
+            result.get(25)
 
 
 @pytest.mark.parametrize("name", ["stuck", "async_stuck"])
@@ -54,7 +55,7 @@ def test_neighbours_of_a_task_over_its_hard_limit_get_their_grace(
     tasks: Any, worker: Any, ledger: Ledger
 ) -> None:
     with worker(concurrency=2):
-        neighbour = tasks.held.delay("neighbour")
+        neighbour = tasks.work.delay("neighbour", HELD)
         stuck = tasks.stuck.delay("read")
         ledger.wait_for("start", "neighbour", "read")
         # The slots are back in service in another process while the neighbour still runs in the old one.
@@ -63,7 +64,7 @@ def test_neighbours_of_a_task_over_its_hard_limit_get_their_grace(
         ledger.release("neighbour")
         assert neighbour.get(20) == "neighbour"
         with pytest.raises(errors.TaskFailed, match="hard time limit"):
-            stuck.get(15)
+            stuck.get(25)
     assert ledger.count("start", "neighbour") == 1
     assert ledger.pids("next") != ledger.pids("neighbour")
 
@@ -72,4 +73,4 @@ def test_an_option_of_the_call_sets_the_limits(tasks: Any, worker: Any) -> None:
     with worker(concurrency=1):
         result = tasks.work.options(timeout=1, hard_timeout=2).delay("sleeps in C", 60.0)
         with pytest.raises(errors.TaskFailed, match="time limit"):
-            result.get(15)
+            result.get(25)

@@ -75,8 +75,8 @@ def test_what_was_saved_runs_and_what_runs_is_finished_by_the_old_code(
         editor.save("second")
         process.wait_for_log("Code has changed: shop.py")
         process.wait_for_log("Restarting the child processes")
-        wait_until(lambda: answer().get(15) == "second", description="the new code runs")
-        assert slow.get(15) == "first"
+        wait_until(lambda: answer().get(25) == "second", description="the new code runs")
+        assert slow.get(25) == "first"
 
 
 def test_code_with_a_mistake_is_said_with_its_line_and_the_old_goes_on(
@@ -87,13 +87,13 @@ def test_code_with_a_mistake_is_said_with_its_line_and_the_old_goes_on(
         process.wait_for_log("Watching the code")
         editor.write("def broken(:\n")
         process.wait_for_log(lambda line: "A new child could not start" in line and "SyntaxError" in line)
-        assert answer().get(15) == "first"
+        assert answer().get(25) == "first"
         editor.write("app = undefined_name\n")
         process.wait_for_log(lambda line: line.strip() == "app = undefined_name")
         process.wait_for_log(lambda line: "A new child could not start" in line and "NameError" in line)
-        assert answer().get(15) == "first"
+        assert answer().get(25) == "first"
         editor.save("mended")
-        wait_until(lambda: answer().get(15) == "mended", description="the mended code runs")
+        wait_until(lambda: answer().get(25) == "mended", description="the mended code runs")
 
 
 def test_a_worker_that_cannot_start_waits_for_a_change(
@@ -105,7 +105,7 @@ def test_a_worker_that_cannot_start_waits_for_a_change(
         process.wait_for_log("Waiting for a change of the code")
         editor.save("mended")
         process.wait_for_log(READY)
-        assert answer().get(15) == "mended"
+        assert answer().get(25) == "mended"
         assert process.terminate() == 0
 
 
@@ -116,7 +116,7 @@ def test_a_worker_that_waits_for_a_change_can_be_ended(
     with start(reload=True, ready=False) as process:
         process.wait_for_log("Waiting for a change of the code")
         process.signal(signal.SIGINT)
-        assert process.wait(15) == 130
+        assert process.wait(25) == 130
 
 
 def test_only_python_files_in_the_folders_that_are_named_count(
@@ -132,7 +132,7 @@ def test_only_python_files_in_the_folders_that_are_named_count(
         (other / ".venv" / "library.py").write_text("x = 1")
         (other / "code.py").write_text("x = 1")
         assert process.wait_for_log("Code has changed").endswith(f"Code has changed: {other / 'code.py'}")
-        wait_until(lambda: answer().get(15) == "elsewhere", description="all code is read anew")
+        wait_until(lambda: answer().get(25) == "elsewhere", description="all code is read anew")
 
 
 def test_what_cannot_be_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

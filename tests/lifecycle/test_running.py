@@ -15,6 +15,7 @@ from taskflow.broker.sync import Broker
 from taskflow.states import State
 from tests.leases import end_leases
 from tests.lifecycle.conftest import Ledger
+from tests.lifecycle.held import HELD
 from tests.servers import wait_until
 from tests.taking import take_one
 
@@ -67,18 +68,23 @@ def test_a_burst_runs_what_a_dead_worker_had_and_what_a_full_group_becomes(
 def test_processes_of_one_task_each_really_are_processes(tasks: Any, worker: Any, ledger: Ledger) -> None:
     with worker(concurrency=3, pool="processes"):
         for number in range(3):
-            tasks.work.delay(f"p{number}", 1.0)
+            tasks.work.delay(f"p{number}", HELD)
         ledger.wait_for("start", "p0", "p1", "p2")
+        for number in range(3):
+            ledger.release(f"p{number}")
     assert len({ledger.pids(f"p{number}")[0] for number in range(3)}) == 3
 
 
 def test_concurrency_bounds_functions_and_coroutines_together(
     tasks: Any, worker: Any, ledger: Ledger
 ) -> None:
+    tags = [f"{kind}{n}" for kind in "fc" for n in range(6)]
     with worker(concurrency=3):
-        results = [tasks.work.delay(f"f{n}", 0.2) for n in range(6)] + [
-            tasks.async_work.delay(f"c{n}", 0.2) for n in range(6)
-        ]
+        results = [(tasks.work if tag[0] == "f" else tasks.async_work).delay(tag, HELD) for tag in tags]
+        wait_until(lambda: len(ledger.lines()) >= 3, description="three run")
+        time.sleep(0.2)  # in which one more would start
+        for tag in tags:
+            ledger.release(tag)
         for result in results:
             result.get(20)
     running = most = 0
@@ -93,7 +99,7 @@ def test_a_failure_is_retried_by_the_tasks_policy(tasks: Any, worker: Any, ledge
         result = tasks.fail_once.delay("r")
         wait_until(lambda: result.state is State.RETRY, description="it waits for its retry")
         assert result.info().last_error == "the first attempt fails"
-        assert result.get(15) == 1
+        assert result.get(25) == 1
         process.wait_for_log(
             lambda line: "failed in" in line and "ValueError" in line and "next attempt in 1s" in line
         )
@@ -103,16 +109,16 @@ def test_a_failure_is_retried_by_the_tasks_policy(tasks: Any, worker: Any, ledge
 def test_retry_and_reject_are_verdicts_of_the_task(tasks: Any, worker: Any) -> None:
     with worker(concurrency=2):
         waiting, rejected = tasks.later.delay("l"), tasks.reject.delay("no such thing")
-        assert waiting.get(15) == 1
+        assert waiting.get(25) == 1
         with pytest.raises(errors.TaskFailed, match="no such thing") as raised:
-            rejected.get(5)
+            rejected.get(25)
         assert raised.value.text == "no such thing"
 
 
 def test_a_delayed_task_runs_when_it_is_due_and_never_early(tasks: Any, worker: Any, ledger: Ledger) -> None:
     with worker(concurrency=2):
         before = time.monotonic()
-        tasks.work.options(delay=1.2).delay("d").get(15)
+        tasks.work.options(delay=1.2).delay("d").get(25)
     started = float(next(line[3] for line in ledger.lines() if line[:2] == ["start", "d"]))
     assert started - before >= 1.2
 
@@ -123,7 +129,7 @@ def test_a_task_past_its_deadline_is_not_called(tasks: Any, worker: Any, ledger:
     with worker(burst=True, concurrency=1) as process:
         assert process.wait(30) == 0
     with pytest.raises(errors.TaskFailed, match="deadline"):
-        result.get(5)
+        result.get(25)
     assert ledger.count("start", "late") == 0
 
 
@@ -150,7 +156,7 @@ def test_a_paused_queue_is_left_alone_until_it_is_resumed(
         with pytest.raises(errors.ResultTimeout):
             result.get(1.5)
         raw.delete(f"asynq:{{{queue}}}:paused")
-        assert result.get(10) == "p"
+        assert result.get(25) == "p"
 
 
 def test_log_lines_say_what_happened_and_never_an_argument(tasks: Any, worker: Any) -> None:
@@ -209,8 +215,8 @@ def test_a_group_is_joined_into_one_task(
 def test_a_task_enqueues_where_its_worker_takes(tasks: Any, worker: Any, queue: str) -> None:
     """The worker was given another broker than the app has: the task's own call goes there too."""
     with worker(concurrency=2, environment={"TASKFLOW_BROKER": "redis://127.0.0.1:1"}):
-        passed = tasks.pass_on.delay("on", queue).get(15)
-        assert tasks.app.result(passed, queue=queue).get(15) == "on"
+        passed = tasks.pass_on.delay("on", queue).get(25)
+        assert tasks.app.result(passed, queue=queue).get(25) == "on"
 
 
 def test_a_group_that_nobody_here_joins_is_said_once(
@@ -222,5 +228,5 @@ def test_a_group_that_nobody_here_joins_is_said_once(
         line = process.wait_for_log("tasks wait in aggregation group 'sums'")
         assert f"app.aggregate(..., queue='{queue}')" in line
         tasks.single.options(group="others").delay(2)
-        assert tasks.work.delay("w").get(15) == "w"
+        assert tasks.work.delay("w").get(25) == "w"
     assert sum("aggregation group" in line for line in process.log) == 1

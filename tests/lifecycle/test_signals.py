@@ -19,6 +19,7 @@ from taskflow.worker.main import actions
 from taskflow.worker.timings import Timings
 from taskflow.worker.worker import Worker
 from tests.lifecycle.conftest import Ledger
+from tests.lifecycle.held import HELD
 from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess
 
@@ -29,7 +30,7 @@ def test_quit_hands_back_at_once_and_ends_cleanly(tasks: Any, worker: Any, ledge
         slow = tasks.work.delay("slow", 60.0)
         ledger.wait_for("start", "slow")
         process.signal(signal.SIGQUIT)
-        assert process.wait(15) == 0
+        assert process.wait(25) == 0
     assert slow.state is State.PENDING
     assert slow.info().retried == 0
 
@@ -78,7 +79,7 @@ def test_signals_that_mean_nothing_here_end_nothing(tasks: Any, worker: Any, led
             process.wait_for_log(f"{number.name} does nothing here")
         process.signal(signal.SIGTTIN)
         process.wait_for_log("Stacks of child")
-        assert running.get(15) == "running"
+        assert running.get(25) == "running"
     assert ledger.count("start", "running") == 1
 
 
@@ -92,7 +93,7 @@ def test_usr2_replaces_the_children_one_by_one(tasks: Any, worker: Any, ledger: 
     """
     with worker(concurrency=1, processes=2) as process:
         before = children_of(process)
-        running = [tasks.work.delay(tag, 1.5) for tag in ("one", "two")]
+        running = [tasks.work.delay(tag, HELD) for tag in ("one", "two")]
         ledger.wait_for("start", "one", "two")
         process.signal(signal.SIGUSR2)
         process.wait_for_log("Replacing the child processes one by one")
@@ -102,11 +103,13 @@ def test_usr2_replaces_the_children_one_by_one(tasks: Any, worker: Any, ledger: 
             seen.append(children_of(process))
             if late is None and len(seen[-1]) == 3:
                 late = tasks.work.delay("late", 0.0)
+                assert late.get(20) == "late"
+                for tag in ("one", "two"):
+                    ledger.release(tag)
             time.sleep(0.01)
             assert len(seen) < 3000, (before, seen[-1])
         assert late is not None
-        assert late.get(15) == "late"
-        assert [one.get(15) for one in running] == ["one", "two"]
+        assert [one.get(20) for one in running] == ["one", "two"]
     assert {len(one) for one in seen} <= {2, 3}, "nobody left before another was there, and one at a time"
     assert [ledger.count("start", tag) for tag in ("one", "two", "late")] == [1, 1, 1]
 
@@ -115,15 +118,15 @@ def test_hup_replaces_what_a_rolling_replacement_has_left(tasks: Any, worker: An
     """A child that runs for an hour must not hold a deploy back."""
     with worker(concurrency=1, processes=2) as process:
         before = children_of(process)
-        running = [tasks.work.delay(tag, 3.0) for tag in ("one", "two")]
+        running = [tasks.work.delay(tag, HELD) for tag in ("one", "two")]
         ledger.wait_for("start", "one", "two")
         process.signal(signal.SIGUSR2)
         wait_until(lambda: len(children_of(process)) == 3, description="the first is being replaced")
         process.signal(signal.SIGHUP)
-        wait_until(
-            lambda: len(children_of(process) - before) >= 2, description="the others are, too", timeout=2.5
-        )
-        assert [one.get(15) for one in running] == ["one", "two"]
+        wait_until(lambda: len(children_of(process) - before) >= 2, description="the others are, too")
+        for tag in ("one", "two"):
+            ledger.release(tag)
+        assert [one.get(20) for one in running] == ["one", "two"]
 
 
 def test_hup_serves_a_queue_that_a_new_task_names(
@@ -148,11 +151,11 @@ def test_hup_serves_a_queue_that_a_new_task_names(
         write(queue, f"{queue}-new")
         process.signal(signal.SIGHUP)
         process.wait_for_log(f"Serving queue {queue}-new")
-        assert result.get(15) == "at1"
+        assert result.get(25) == "at1"
         # Twice in a row: as many children as before.
         for _ in range(2):
             process.signal(signal.SIGHUP)
-        assert client.tasks["at1"].delay().get(15) == "at1"
+        assert client.tasks["at1"].delay().get(25) == "at1"
     client.close()
 
 
@@ -161,13 +164,14 @@ def test_stacks_are_a_block_of_each_child_with_its_coroutines(
 ) -> None:
     """The children wrote at the same time, line by line between each other's, and of threads only."""
     with worker(concurrency=2, processes=2) as process:
-        results = [tasks.work.delay("t0", 1.5), tasks.async_work.delay("c0", 1.5)]
+        results = [tasks.work.delay("t0", HELD), tasks.async_work.delay("c0", HELD)]
         ledger.wait_for("start", "t0", "c0")
         process.signal(signal.SIGUSR1)
         process.wait_for_log(lambda line: line.endswith("in async_work"))
         process.wait_for_log(lambda line: line.endswith("in work"))
-        for result in results:
-            result.get(15)
+        for tag, result in zip(("t0", "c0"), results, strict=True):
+            ledger.release(tag)
+            result.get(20)
         lines = process.log
     heads = [number for number, line in enumerate(lines) if "Stacks of child" in line]
     assert len(heads) == 2
@@ -183,11 +187,12 @@ def test_a_child_that_holds_the_interpreter_is_named_when_stacks_are_asked_for(
 ) -> None:
     """It cannot answer; that is said, with the way to see where it stands."""
     with hurt_worker(concurrency=1, timings=Timings(answer=0.5)) as process:
-        holder = hurt.hold_gil.delay("holder", 2.0)
+        holder = hurt.hold_gil.delay("holder", HELD)
         ledger.wait_for("start", "holder")
         process.signal(signal.SIGUSR1)
         process.wait_for_log("does not say where it stands")
-        assert holder.get(15) == "holder"
+        ledger.release("holder")
+        assert holder.get(25) == "holder"
 
 
 def test_a_child_survives_a_burst_of_signals(hurt: Any, hurt_worker: Any, ledger: Ledger) -> None:
@@ -195,12 +200,12 @@ def test_a_child_survives_a_burst_of_signals(hurt: Any, hurt_worker: Any, ledger
     and the child ended by SIGSEGV.
     """
     with hurt_worker(concurrency=1):
-        hurt.work.delay("before").get(10)
+        hurt.work.delay("before").get(25)
         (child,) = ledger.pids("before")
         names = ("STOP", "INT", "TERM", "HUP", "TSTP", "USR1", "USR2", "QUIT", "TTIN", "TTOU", "CONT")
         for name in names:
             os.kill(child, getattr(signal, f"SIG{name}"))
-        hurt.work.delay("after").get(10)
+        hurt.work.delay("after").get(25)
         assert ledger.pids("after") == [child]
 
 
@@ -214,7 +219,7 @@ def test_a_second_term_in_solo_hands_back_and_ends_as_any_worker(
         process.signal(signal.SIGTERM)
         process.wait_for_log("Stopping: running tasks have 100 s")
         process.signal(signal.SIGTERM)
-        assert process.wait(15) == 0
+        assert process.wait(25) == 0
         assert not [line for line in process.log if " failed " in line]
     assert slow.state is State.PENDING
 
@@ -226,9 +231,10 @@ def test_solo_goes_on_after_a_task_over_its_hard_limit(tasks: Any, worker: Any, 
     with worker(concurrency=1, pool="solo") as process:
         process.signal(signal.SIGHUP)
         process.wait_for_log("your code is part of this process")
-        long = tasks.swallow.options(timeout=1, hard_timeout=2).delay("long", 4.0)
+        long = tasks.swallow.options(timeout=1, hard_timeout=2).delay("long", HELD)
         after = tasks.work.delay("after")
         process.wait_for_log("is over its hard time limit, and -P solo cannot end it")
-        assert after.get(15) == "after"
-        assert long.get(5) == "long"
+        ledger.release("long")
+        assert after.get(25) == "after"
+        assert long.get(20) == "long"
     assert ledger.count("start", "long") == 1

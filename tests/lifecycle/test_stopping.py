@@ -43,7 +43,7 @@ def test_a_second_signal_hands_back_at_once(tasks: Any, worker: Any, ledger: Led
         process.signal(signal.SIGTERM)
         process.wait_for_log("Stopping: running tasks have 100 s")
         process.signal(signal.SIGTERM)
-        assert process.wait(15) == 0
+        assert process.wait(25) == 0
     assert slow.state is State.PENDING
 
 
@@ -54,11 +54,11 @@ def test_quiet_takes_nothing_more_until_it_resumes(tasks: Any, worker: Any, ledg
         process.signal(signal.SIGTSTP)
         process.wait_for_log("no more tasks are taken")
         left = tasks.work.delay("left")
-        assert running.get(10) == "running"
+        assert running.get(25) == "running"
         with pytest.raises(errors.ResultTimeout):
             left.get(1)
         process.signal(signal.SIGCONT)
-        assert left.get(10) == "left"
+        assert left.get(25) == "left"
 
 
 def test_hup_brings_new_code_and_interrupts_nothing(
@@ -92,6 +92,6 @@ def test_hup_brings_new_code_and_interrupts_nothing(
         write(22)  # another length: bytecode is taken for valid by size and whole second
         process.signal(signal.SIGHUP)
         process.wait_for_log("Restarting the child processes")
-        wait_until(lambda: answer.delay(0.0).get(10) == 22, description="the new code answers")
-        assert running.get(10) == 1
+        wait_until(lambda: answer.delay(0.0).get(25) == 22, description="the new code answers")
+        assert running.get(25) == 1
     client.close()

@@ -19,7 +19,7 @@ from taskflow.errors import ResultMissing, ResultTimeout
 from taskflow.inspector import Inspector
 from taskflow.worker.timings import Timings
 from tests.lifecycle import talking_app as module
-from tests.lifecycle.conftest import tasks_of
+from tests.lifecycle.conftest import Ledger, tasks_of
 from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess
 
@@ -37,7 +37,7 @@ def tasks(valkey: Server, queue: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.fixture
-def worker(valkey: Server, queue: str) -> Callable[..., WorkerProcess]:
+def worker(valkey: Server, queue: str, ledger: Ledger) -> Callable[..., WorkerProcess]:
     def start(**options: Any) -> WorkerProcess:
         options.setdefault("concurrency", 4)
         return WorkerProcess(
@@ -53,12 +53,16 @@ def texts(events: list[Any]) -> list[str]:
 
 @pytest.mark.parametrize("options", POOLS)
 def test_whoever_watches_sees_all_of_it_in_order_and_at_last_the_verdict(
-    tasks: Any, worker: Any, options: dict[str, Any]
+    tasks: Any, worker: Any, ledger: Ledger, options: dict[str, Any]
 ) -> None:
     with worker(**options):
-        plain, coroutine = tasks.talk.delay(20, 1.2), tasks.atalk.delay(20, 1.2)
+        plain, coroutine = tasks.talk.delay(20, 0.6, held="plain"), tasks.atalk.delay(20, 0.6)
         for result in (plain, coroutine):
-            events = list(result.watch(20))
+            events = []
+            for event in result.watch(20):
+                events.append(event)
+                if isinstance(event, Progress):
+                    ledger.release("plain")
             done = [event.done for event in events if isinstance(event, Progress)]
 
             assert texts(events) == [f"line {number}" for number in range(1, 21)]
@@ -66,7 +70,7 @@ def test_whoever_watches_sees_all_of_it_in_order_and_at_last_the_verdict(
             assert done[-1] == 20
             assert events[-1] == Verdict(State.COMPLETED)
             assert [event.state for event in events if isinstance(event, StateChanged)][-1] is State.COMPLETED
-            # It was told while it ran: in a second there are at least two reports.
+            # It was told while it ran: it did not end before.
             assert result is coroutine or len(done) > 1
 
 
@@ -99,7 +103,7 @@ def test_what_was_said_is_kept_with_the_task_and_goes_with_it(
 ) -> None:
     with worker():
         kept = tasks.talk.delay(3)
-        kept.get(10)
+        kept.get(25)
         info = kept.info()
         found = Inspector(broker).task(queue, kept.id)
 
@@ -122,17 +126,19 @@ def test_a_hundred_thousand_reports_cost_the_server_no_more_commands_than_a_hund
 
     def calls(times: int) -> int:
         before = reports(raw)
-        result = tasks.talk.delay(times, 2.5)
-        assert result.get(20) == ""
+        began = time.monotonic()
+        result = tasks.talk.delay(times, 2.0)
+        assert result.get(25) == ""
         assert result.info().progress.done == times
-        return reports(raw) - before
+        count = reports(raw) - before
+        # Two a second while it runs, and its first and its last; 5 of 6 where it takes no longer than it means to.
+        assert count <= 2 + 2 * (time.monotonic() - began)
+        return count
 
     with worker(concurrency=1):
-        tasks.talk.delay(1).get(10)
-        few, many = calls(100), calls(100_000)
-
-    assert 2 <= few <= 6
-    assert many <= 6
+        tasks.talk.delay(1).get(25)
+        assert calls(100) >= 2
+        calls(100_000)
 
 
 def reports(raw: redis.Redis) -> int:
@@ -156,7 +162,7 @@ def test_a_task_that_says_nothing_costs_no_report(tasks: Any, worker: Any, raw: 
 def test_threads_of_a_task_speak_for_it(tasks: Any, worker: Any) -> None:
     with worker():
         result = tasks.helpers.delay()
-        result.get(10)
+        result.get(25)
 
     assert [line.text for line in result.info().lines] == ["with the context", "with the task"]
     assert result.info().progress.fraction == 0.5
@@ -167,9 +173,9 @@ def test_a_thread_that_a_task_has_left_behind_is_not_heard_any_more(
 ) -> None:
     with worker(concurrency=1):
         result = tasks.leaves_a_thread.delay()
-        result.get(10)
+        result.get(25)
         before = result.info()
-        tasks.talk.delay(5, 1.0).get(10)  # the child goes on
+        tasks.talk.delay(5, 1.0).get(25)  # the child goes on
         after = result.info()
 
     assert after == before
@@ -182,7 +188,7 @@ def test_only_a_tasks_own_lines_are_kept_and_only_from_its_level_on(tasks: Any, 
         results = {tag: getattr(tasks, name).delay(tag) for tag, name in names.items()}
         silent = tasks.logs_nothing.delay("e")
         for result in (*results.values(), silent):
-            result.get(10)
+            result.get(25)
         lines = {tag: result.info().lines for tag, result in results.items()}
 
     for tag in "abcd":
@@ -212,12 +218,12 @@ def test_each_attempt_has_its_own_progress_and_the_lines_of_all_are_kept(tasks: 
 
 
 def test_a_worker_that_stood_still_for_too_long_says_nothing_of_a_task_that_another_runs(
-    tasks: Any, worker: Any, raw: redis.Redis, queue: str
+    tasks: Any, worker: Any, ledger: Ledger, raw: redis.Redis, queue: str
 ) -> None:
     """Its lease has ended, and both run the task for a while: what is shown is what the one says that holds it."""
     key = f"asynq:{{{queue}}}:t:"
     with worker(concurrency=2):
-        result = tasks.talk.delay(60, 3.0)
+        result = tasks.talk.delay(60, 3.0, held="result")
         wait_until(lambda: result.info().progress, description="the first report")
         lease_token = raw.hget(key + result.id, "receipt")
         raw.hset(key + result.id, "receipt", "somebody else's")
@@ -230,20 +236,22 @@ def test_a_worker_that_stood_still_for_too_long_says_nothing_of_a_task_that_anot
         )
         after = raw.hget(key + result.id, "reported")
         raw.hset(key + result.id, "receipt", lease_token)
+        ledger.release("result")
         result.get(20)
 
     assert before == after
 
 
-def test_a_watch_may_end_before_its_task(tasks: Any, worker: Any) -> None:
+def test_a_watch_may_end_before_its_task(tasks: Any, worker: Any, ledger: Ledger) -> None:
     with worker(concurrency=1):
-        result = tasks.talk.delay(100, 1.5)
+        result = tasks.talk.delay(100, 0.5, held="result")
         with pytest.raises(ResultTimeout):
             list(result.watch(0.3))
-        for event in result.watch(10):  # leaving it leaves nothing behind
+        for event in result.watch(20):  # leaving it leaves nothing behind
             if isinstance(event, Progress):
                 break
-        result.get(10)
+        ledger.release("result")
+        result.get(25)
 
 
 def test_a_cancel_is_seen_where_no_exception_comes(tasks: Any, worker: Any, broker: Broker) -> None:
@@ -251,7 +259,7 @@ def test_a_cancel_is_seen_where_no_exception_comes(tasks: Any, worker: Any, brok
         result = tasks.waits_for_cancel.delay()
         wait_until(lambda: result.info().lines, description="that it runs")
         Inspector(broker).cancel(result.id)
-        events = list(result.watch(10))
+        events = list(result.watch(20))
 
     assert texts(events)[-1] == "seen in a thread"
     assert events[-1].state is State.ARCHIVED

@@ -13,6 +13,7 @@ from taskflow import State
 from taskflow.errors import TaskFailed
 from tests.lifecycle import pools_app as module
 from tests.lifecycle.conftest import Ledger, tasks_of
+from tests.lifecycle.held import HELD
 from tests.servers import Server, wait_until
 from tests.workers import WorkerProcess
 
@@ -59,45 +60,48 @@ def test_with_processes_a_task_that_asks_for_a_thread_has_one(
     pools: Any, worker: Any, ledger: Ledger
 ) -> None:
     with worker(pool="processes", concurrency=1, beside=5):
-        threads = [pools.thread.delay(f"t{number}", 2.0) for number in range(5)]
+        tags = [f"t{number}" for number in range(5)]
+        threads = [pools.thread.delay(tag, HELD) for tag in tags]
         process, main = pools.plain.delay("p").get(20)
         assert main
+        ledger.wait_for("start", *tags)  # all at once, although the worker has one process
+        for tag in tags:
+            ledger.release(tag)
         pids = {tuple(result.get(20)) for result in threads}
         assert len(pids) == 1
         assert process not in {pid for pid, _ in pids}
-    starts = [float(line[3]) for line in ledger.lines() if line[0] == "start" and line[1].startswith("t")]
-    ends = [float(line[3]) for line in ledger.lines() if line[0] == "end" and line[1].startswith("t")]
-    assert max(starts) < min(ends)  # all at once, although the worker has one process
 
 
 def test_tasks_that_wait_for_a_process_do_not_hold_up_those_behind_them(
     pools: Any, worker: Any, ledger: Ledger
 ) -> None:
     """They go back for a second: the queue is one, and the others are behind them."""
-    slow = [pools.process.options(timeout=20).delay(f"x{number}", 1.0) for number in range(6)]
+    slow = [pools.process.options(timeout=29).delay(f"x{number}", HELD) for number in range(6)]
     quick = [pools.plain.delay(f"p{number}") for number in range(6)]
     with worker(concurrency=4, beside=1):
         for result in quick:
             result.get(20)
-        assert ledger.count("end", "x5") == 0
+        for number in range(6):
+            ledger.release(f"x{number}")
         for result in slow:
             assert result.get(40)
     assert [ledger.count("start", f"x{number}") for number in range(6)] == [1] * 6
 
 
 def test_of_a_queue_of_such_tasks_no_more_are_taken_than_can_run(
-    valkey: Server, pools: Any, worker: Any, queue: str, monkeypatch: pytest.MonkeyPatch
+    pools: Any, worker: Any, ledger: Ledger, queue: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The others stay in the queue, in their order, for whoever has room: here nobody."""
     own = f"{queue}-processes"
     monkeypatch.setenv("TASKFLOW_TEST_PROCESS_QUEUE", own)
     with worker(concurrency=4, beside=1, queues={queue: 1, own: 1}):
         only = module.only.options(queue=own)
-        first = only.delay("x0", 1.0)
+        first = only.delay("x0", HELD)
         wait_until(lambda: first.state is State.ACTIVE, description="the first runs")
         rest = [only.delay(f"x{number}", 0.1) for number in range(1, 4)]
         time.sleep(0.5)
         assert {result.state for result in rest} <= {State.PENDING}
+        ledger.release("x0")
         for result in [first, *rest]:
             result.get(20)
 

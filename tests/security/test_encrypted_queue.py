@@ -33,7 +33,7 @@ def test_arguments_and_results_are_opaque_on_the_server_and_plain_at_both_ends(
             task = stored.task(result.id)
             assert task[b"result"].startswith(MAGIC)
             assert not any(CANARY.encode() in value for value in task.values())
-            assert getattr(apps, app).result(result.id, queue=queue).get(5) == CANARY
+            assert getattr(apps, app).result(result.id, queue=queue).get(25) == CANARY
 
 
 def test_arguments_that_do_not_fit_are_archived_and_wait_opaque(
@@ -88,12 +88,12 @@ def test_workers_and_producers_may_be_at_different_steps_of_a_rotation(
         wait_until(lambda: str(result.state) == "completed", description="it was run")
         # The result is written with the worker's first keys, which this producer does not have yet.
         with pytest.raises(errors.ResultNotTrusted, match="signed with a key that this app does not have"):
-            result.get(5)
+            result.get(25)
         half = apps.make("half", signing_keys=[OLD_SIGNING], encryption_keys=["encryption-key-of-the-tests"])
         with pytest.raises(errors.ResultUnreadable, match="encrypted with a key that this app does not have"):
-            half.result(result.id, queue=queue).get(5)
+            half.result(result.id, queue=queue).get(25)
         half.close()
-        assert apps.rotated.result(result.id, queue=queue).get(5) == "a"
+        assert apps.rotated.result(result.id, queue=queue).get(25) == "a"
     sealed.close()
 
 
@@ -151,9 +151,9 @@ def test_a_forged_result_is_refused(apps: Any, worker: Worker, stored: Stored, q
         wait_until(lambda: str(one.state) == str(other.state) == "completed", description="both have run")
     stored.raw.hset(stored.key(one.id), "result", stored.task(other.id)[b"result"])
     with pytest.raises(errors.ResultUnreadable, match="was changed, or moved"):
-        one.get(5)
+        one.get(25)
     with pytest.raises(errors.ResultUnreadable, match="no encryption keys"):
-        apps.plain.result(other.id, queue=queue).get(5)
+        apps.plain.result(other.id, queue=queue).get(25)
 
 
 def test_the_apps_own_environment_gives_the_keys(

@@ -82,7 +82,7 @@ class Group:
         """Wait until exactly these were joined into one task and it has run; its message."""
         wait_until(self.joined, description="a joined task has completed")
         (task_id,) = self.joined()
-        result = app.result(task_id, queue=self.stored.queue).get(10)
+        result = app.result(task_id, queue=self.stored.queue).get(25)
         assert result == {"group": self.name, "numbers": sorted(numbers), "id": task_id}
         return self.stored.message(task_id)
 
@@ -149,7 +149,7 @@ def test_a_member_whose_key_is_not_here_waits_for_a_worker_that_has_it(
     make_due(stored.raw, stored.queue)
     with worker("rotated_encryption"):
         wait_until(lambda: len(group.joined()) == 2, description="the late one was joined, too")
-    results = [apps.rotated_encryption.result(one, queue=stored.queue).get(5) for one in group.joined()]
+    results = [apps.rotated_encryption.result(one, queue=stored.queue).get(25) for one in group.joined()]
     assert sorted(result["numbers"] for result in results) == [[1, 2], [7]]
 
 
@@ -296,7 +296,7 @@ def test_what_is_built_keeps_to_the_limit_of_a_message(
             lambda: stored.count("completed") >= 4 and stored.count("pending") + stored.count("active") == 0,
             description="all have run",
         )
-    results = [apps.sealed.result(one, queue=stored.queue).get(5) for one in group.joined()]
+    results = [apps.sealed.result(one, queue=stored.queue).get(25) for one in group.joined()]
     assert sorted(number for result in results for number in result["numbers"]) == list(range(8))
     assert stored.count("archived") == 1
     assert json.loads(stored.task(large)[b"error"])["type"] == "MessageTooLarge"

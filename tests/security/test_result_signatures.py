@@ -52,11 +52,11 @@ def test_a_forged_result_is_refused(apps: Any, worker: Worker, stored: Stored, q
         stored.raw.hset(stored.key(one.id), "msg", replace(stored.message(one.id), **change).encode())
     for forged in (plain, missing, moved, renamed, unsigned):
         with pytest.raises(errors.ResultNotTrusted, match=f"the result of task {forged.id} is not trusted"):
-            forged.get(5)
+            forged.get(25)
         with pytest.raises(errors.ResultNotTrusted) as raised:
-            getattr(apps, app).result(forged.id, queue=queue).get(5)
+            getattr(apps, app).result(forged.id, queue=queue).get(25)
         assert "forged" not in str(raised.value)
-    assert good.get(5) == "good"
+    assert good.get(25) == "good"
 
     async def from_a_coroutine() -> None:
         for forged in (plain, missing, moved, renamed, unsigned):
@@ -76,7 +76,7 @@ def test_with_encryption_keys_alone_a_plain_result_is_refused(
         (result,) = completed(apps.encrypted, queue, "one")
     stored.raw.hset(stored.key(result.id), "result", '"forged"')
     with pytest.raises(errors.ResultNotTrusted, match="none of this app's keys"):
-        result.get(5)
+        result.get(25)
 
 
 def test_a_signed_result_stays_readable_for_others(
@@ -87,11 +87,11 @@ def test_a_signed_result_stays_readable_for_others(
         (result,) = completed(apps.signed, queue, "one")
         assert stored.task(result.id)[b"result"] == b'"one"'
         assert stored.message(result.id).headers.keys() == {SIGNATURE_HEADER, RESULT_SIGNATURE_HEADER}
-        assert apps.plain.result(result.id, queue=queue).get(5) == "one"
+        assert apps.plain.result(result.id, queue=queue).get(25) == "one"
         # Run again, it gets another one.
         Inspector(apps.plain.client.broker).run(queue, result.id)
         wait_until(lambda: str(result.state) == "completed", description="it has run again")
-    assert result.get(5) == "one"
+    assert result.get(25) == "one"
 
 
 def test_every_key_of_the_list_is_good_for_a_result(
@@ -102,11 +102,11 @@ def test_every_key_of_the_list_is_good_for_a_result(
     stranger = apps.make("stranger", signing_keys=[OTHER_SIGNING])
     with worker("sealed"):
         (result,) = completed(apps.sealed, queue, "one")
-    assert both.result(result.id, queue=queue).get(5) == "one"
+    assert both.result(result.id, queue=queue).get(25) == "one"
     turned = apps.make("turned", signing_keys=[OLD_SIGNING, SIGNING], encryption_keys=[ENCRYPTION])
-    assert turned.result(result.id, queue=queue).get(5) == "one"
+    assert turned.result(result.id, queue=queue).get(25) == "one"
     with pytest.raises(errors.ResultNotTrusted, match="a key that this app does not have"):
-        stranger.result(result.id, queue=queue).get(5)
+        stranger.result(result.id, queue=queue).get(25)
     for app in (both, stranger, turned):
         app.close()
 
@@ -121,14 +121,14 @@ def test_an_unsigned_result_is_taken_where_that_is_asked_for(
     with worker("plain"):
         (result,) = completed(apps.plain, queue, "of a worker without keys")
     with pytest.raises(errors.ResultNotTrusted, match="accept_unsigned_results=True takes it"):
-        one.result(result.id, queue=queue).get(5)
-    assert other.result(result.id, queue=queue).get(5) == "of a worker without keys"
+        one.result(result.id, queue=queue).get(25)
+    assert other.result(result.id, queue=queue).get(25) == "of a worker without keys"
     if keys == "signing_keys":
         with worker("signed"):
             (signed,) = completed(apps.signed, queue, "signed")
         stored.raw.hset(stored.key(signed.id), "result", '"changed"')
         with pytest.raises(errors.ResultNotTrusted, match="bad signature: it was changed"):
-            other.result(signed.id, queue=queue).get(5)
+            other.result(signed.id, queue=queue).get(25)
     one.close()
     other.close()
 
@@ -142,7 +142,7 @@ def test_the_error_of_a_failure_is_not_covered(apps: Any, worker: Worker, stored
     stored.raw.zrem(f"asynq:{{{queue}}}:completed", result.id)
     stored.raw.zadd(f"asynq:{{{queue}}}:archived", {result.id: 1})
     with pytest.raises(errors.TaskFailed, match="forged"):
-        result.get(5)
+        result.get(25)
 
 
 def test_the_tools_say_whether_a_result_can_be_trusted_if_they_are_given_the_app(

@@ -115,7 +115,7 @@ def test_archives_unread_what_was_not_signed_for_this_place(
     assert reason in line
     assert "(1 so far in this process)" in line
     with pytest.raises(errors.TaskFailed, match=reason):
-        apps.signed.result(task_id, queue=queue).get(5)
+        apps.signed.result(task_id, queue=queue).get(25)
 
 
 @pytest.mark.parametrize("name", ["place", "aplace"])
@@ -260,7 +260,7 @@ def test_an_error_that_names_a_function_comes_back_as_text(
         state="archived",
     )
     with pytest.raises(errors.TaskFailed) as raised:
-        apps.plain.result("forged", queue=queue).get(5)
+        apps.plain.result("forged", queue=queue).get(25)
     assert raised.value.text == text
     assert type(raised.value) is errors.TaskFailed
     assert raised.value.__cause__ is None

@@ -101,3 +101,30 @@ def test_a_loop_that_has_waited_long_for_an_answer_does_not_pause_as_long_again(
 
     first, second = asyncio.run(main())
     assert second - first < 1.0 + 0.4, "the pause after a first failure is half a second to a second"
+
+
+def test_a_loop_says_when_what_it_does_first_is_done_well_or_not() -> None:
+    """The end of a burst waits for it: what a slow loop would have found first was left behind."""
+
+    class First(Service):
+        def __init__(self, error: Exception | None = None) -> None:
+            super().__init__()
+            self.error = error
+            self.go_on = asyncio.Event()
+
+        async def tick(self) -> float:
+            await self.go_on.wait()
+            if self.error:
+                raise self.error
+            return 60.0
+
+    async def main() -> None:
+        for service in (First(), First(BrokerUnavailable("away")), First(ValueError("ours"))):
+            service.start()
+            await asyncio.sleep(0)
+            assert not service.has_looked
+            service.go_on.set()
+            await until(lambda service=service: service.has_looked)  # type: ignore[misc]
+            await service.stop()
+
+    asyncio.run(main())

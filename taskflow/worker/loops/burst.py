@@ -17,7 +17,7 @@ from .forwarder import Forwarder
 BURST_PERIOD = 0.05
 
 LOOKS = 3
-"""At least, once it is known what is served and the loops of all that have begun."""
+"""At least, once it is known what is served and the loops of all that have looked for work themselves."""
 
 
 class Burst(Service):
@@ -27,7 +27,7 @@ class Burst(Service):
     Args:
         broker: where the queues are.
         clock: is told the server's time.
-        queues: which; None while they are not known yet, or not all of their loops have begun.
+        queues: which; None while they are not known yet, or not all of their loops have looked for work once.
         held: how many tasks the worker holds.
         away: whether there are queues that followers cannot be brought to.
         end: is called when nothing is left.
@@ -58,7 +58,7 @@ class Burst(Service):
         queues = self._queues()
         if queues is None:
             return BURST_PERIOD
-        # The loops that find work have just begun: what they find first is on its way.
+        # The loops that find work have just looked: what they have found is on its way.
         self._looks += 1
         if self._looks < LOOKS or self._held():
             return BURST_PERIOD
