@@ -27,8 +27,8 @@ from taskflow.errors import BrokerUnavailable, ResultTimeout
 from tests.servers import Server
 from tests.silence import BlackHole, Mute, names
 
-SLACK = 0.4
-"""Seconds over a limit that are the machine's, which others use too."""
+SLACK = 1.0
+"""Seconds over a limit that are the machine's, which others use too; what kept no limit took 1.5 s more, or five and over."""
 
 _numbers = itertools.count()
 
@@ -229,10 +229,10 @@ def test_the_second_address_of_a_name_is_tried(
             stack.enter_context(BlackHole(valkey.port, address))
         stack.enter_context(names(monkeypatch, {name: [address, "127.0.0.1"]}))
         call(f"redis://{name}:{valkey.port}")
-        monkeypatch.setattr(dialing, "HEAD_START", 1.0)  # longer than a busy machine needs for all else
+        monkeypatch.setattr(dialing, "HEAD_START", 5.0)  # longer than a busy machine needs for all else
         began = time.monotonic()
         call(f"redis://{name}:{valkey.port}")
-        assert time.monotonic() - began < 1.0, "what did not answer is tried last"
+        assert time.monotonic() - began < 5.0, "what did not answer is tried last"
 
 
 def test_a_resolver_that_is_slower_than_every_call_still_gets_to_answer(

@@ -20,8 +20,8 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 UNIQUE = {"type": "typed", "payload": '{"text":"a"}', "unique_ms": 600_000}
 
-LATE = 1.2
-"""Seconds after its time by which a scheduled task must have started."""
+LATE = 4.0
+"""Seconds after its time by which a scheduled task must have started: a second, and what is the machine's."""
 
 
 def enqueue(peer: Peer, type: str, queue: str, **options: Any) -> str:

@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 FAST: dict[str, Any] = {"retry_delay_ms": 0, "delayed_check_ms": 100, "task_check_ms": 50}
 """Flags of a Go worker that should not make a test wait."""
 
-LATE = 1.2
-"""Seconds after its time by which a scheduled task must have started."""
+LATE = 4.0
+"""Seconds after its time by which a scheduled task must have started: a second, and what is the machine's."""
 
 
 class Sender:
