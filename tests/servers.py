@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 import signal
 import socket
 import subprocess
@@ -70,13 +71,17 @@ def users(file: Path) -> list[str]:
     return ["--aclfile", str(file)]
 
 
+PORTS = range(10_000, 22_000)
+"""Below those that the kernel gives to connections (from 32,768), of which one may take a port before its server does; those of a
+cluster's bus, 10,000 above, too."""
+
+
 def free_port() -> int:
     """A loopback port that nobody listens on right now, with room for the cluster bus above it."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port < 55535:
+        port = secrets.choice(PORTS)  # `random` says the same in each process of a run
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
             return port
 
 

@@ -75,7 +75,7 @@ def test_a_child_goes_wrong_in_every_way(tmp_path: Path) -> None:
             running.hit(blow)
             if blow in REPLACED:
                 said = f"is replaced: {REPLACED[blow]}"
-                wait_until(lambda said=said: said in log_of(running.fleet), description=said, timeout=30)  # type: ignore[misc]
+                wait_until(lambda said=said: said in log_of(running.fleet), description=said, timeout=55)  # type: ignore[misc]
                 (tmp_path / BLOCKED_WHILE).unlink()
             running.idle(1.0)
         report = running.end()
