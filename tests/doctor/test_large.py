@@ -26,6 +26,8 @@ from tests.commands.test_sweep import Sweep
 from tests.inspector.ask import examine
 from tests.servers import Server, start_server
 
+pytestmark = pytest.mark.timeout(400)  # the end of a process is the end of the whole run
+
 COUNT = 10_000
 MOST = 10.0
 QUEUE = "large"

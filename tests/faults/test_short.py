@@ -23,7 +23,7 @@ TESTS = (
 )
 
 
-@pytest.mark.timeout(100)
+@pytest.mark.timeout(400)
 def test_the_suite_passes_while_one_command_in_twenty_fails() -> None:
     """In a process of its own: the faults are put around the drivers of a whole process, and stay there."""
     environment = {name: value for name, value in os.environ.items() if name != VARIABLE}

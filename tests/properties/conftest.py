@@ -24,7 +24,7 @@ _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_to
 
 PROFILES = {
     "ci": settings(
-        max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=_SLOW, print_blob=True
+        max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=_SLOW, print_blob=True
     ),
     "deep": settings(
         max_examples=3000, stateful_step_count=80, deadline=None, suppress_health_check=_SLOW, print_blob=True

@@ -49,6 +49,7 @@ def run_pyright() -> tuple[Errors, str]:
     }, output
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("check", [run_mypy, run_pyright], ids=["mypy", "pyright"])
 def test_a_type_checker_finds_every_marked_error_and_no_other(
     check: Callable[[], tuple[Errors, str]],

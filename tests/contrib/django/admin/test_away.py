@@ -23,7 +23,7 @@ from tests.embedded.support import kill
 from tests.inspector.stored import Stored
 from tests.servers import wait_until
 
-pytestmark = pytest.mark.xdist_group("django_admin")
+pytestmark = [pytest.mark.xdist_group("django_admin"), pytest.mark.timeout(300)]
 """One process of pytest-xdist: they share the site."""
 
 
