@@ -62,7 +62,7 @@ class Attempts:
         self.threads.cancel(number)
         self.loop.cancel(number)
 
-    def outcome(self, number: int, timeout: float = 10) -> Outcome:
+    def outcome(self, number: int, timeout: float = 30) -> Outcome:
         """Wait for the outcome of an attempt, for so many seconds."""
         wait_until(lambda: number in self.outcomes, description="an outcome", timeout=timeout)
         return self.outcomes[number]
